@@ -1,0 +1,37 @@
+# `make up` runs the pipeline on ./devices.yaml, `make test` the tests. Everything is installed into .venv.
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: up test lint bench lock clean
+.DEFAULT_GOAL := test
+
+# The environment is made anew whenever the lock file changes.
+.venv/.ready: requirements.lock pyproject.toml
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+up: .venv/.ready
+	exec $(BIN)/air-pipeline up
+
+test: .venv/.ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report term
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.ready
+	$(BIN)/python -m benchmarks
+
+# Resolves the newest versions that fit pyproject.toml; commit the result.
+lock: .venv/.ready
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras --upgrade --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

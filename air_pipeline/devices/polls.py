@@ -1,0 +1,134 @@
+"""The words of polling as types: outcome, problem, poll.
+
+Belongs here: what a poll is and how it travels between the rooms. Does not: how it is made (`client`, `document`) or kept
+(`collection`, `storage`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
+from typing import Any
+
+NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+class Outcome(StrEnum):
+    """What became of one poll."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    REJECTED = "rejected"
+    HTTP_ERROR = "http_error"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    TOO_LARGE = "too_large"
+    SKIPPED = "skipped"
+
+    @property
+    def has_reading(self) -> bool:
+        """Whether values were stored with the poll."""
+        return self in {Outcome.OK, Outcome.PARTIAL}
+
+
+class Flag(IntEnum):
+    """QARTOD quality flags (IOOS, Manual for Real-Time Oceanographic Data Quality Control Flags, 2020)."""
+
+    GOOD = 1
+    NOT_EVALUATED = 2
+    SUSPECT = 3
+    BAD = 4
+    MISSING = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A value that was asked for and not stored.
+
+    Attributes:
+        series: which one, such as `dht22_humidity`.
+        value: what the device sent, as it came in (shortened to 100 characters); None where it sent nothing.
+        flag: what the observation will be flagged: 9 where the device said nothing, 4 where it said something unusable.
+        reason: why, in words.
+    """
+
+    series: str
+    value: str | None
+    flag: Flag
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One attempt to read a device in one slot.
+
+    Attributes:
+        device: id of the device.
+        observed_at: the slot, in ms since 1970 UTC.
+        outcome: what became of it.
+        duration_ms: from the slot to the end of the answer (or of the waiting for it), whole ms.
+        interval_s: the interval in force, in seconds.
+        http_status: of the answer, if there was one.
+        values: series to number, for outcomes `ok` and `partial`.
+        problems: the values asked for and not stored.
+        body: the start of a rejected document that differs from the last rejected one.
+    """
+
+    device: str
+    observed_at: int
+    outcome: Outcome
+    duration_ms: float
+    interval_s: float
+    http_status: int | None = None
+    values: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    problems: tuple[Problem, ...] = ()
+    body: str | None = None
+
+    @property
+    def problems_json(self) -> str:
+        """The problems as stored: an empty text, or a JSON list of `{series, value, flag, reason}`."""
+        return problems_to_json(self.problems)
+
+
+def problems_to_json(problems: tuple[Problem, ...]) -> str:
+    """An empty text for no problems, else a JSON list of objects with `series`, `value`, `flag` and `reason`."""
+    if not problems:
+        return ""
+    rows = [{"series": p.series, "value": p.value, "flag": int(p.flag), "reason": p.reason} for p in problems]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+
+def problems_from_json(text: str | None) -> tuple[Problem, ...]:
+    """The inverse of `problems_to_json`; None counts as no problems."""
+    if not text:
+        return ()
+    return tuple(Problem(row["series"], row["value"], Flag(row["flag"]), row["reason"]) for row in json.loads(text))
+
+
+def poll_to_json(poll: Poll) -> str:
+    """A poll as one line of JSON, whatever store it will go to."""
+    return json.dumps(
+        {
+            "device": poll.device,
+            "observed_at": poll.observed_at,
+            "outcome": poll.outcome.value,
+            "duration_ms": poll.duration_ms,
+            "interval_s": poll.interval_s,
+            "http_status": poll.http_status,
+            "values": dict(poll.values),
+            "problems": poll.problems_json,
+            "body": poll.body,
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def poll_from_json(text: str) -> Poll:
+    """The inverse of `poll_to_json`."""
+    row: dict[str, Any] = json.loads(text)
+    row["outcome"] = Outcome(row["outcome"])
+    row["values"] = MappingProxyType(row["values"])
+    row["problems"] = problems_from_json(row["problems"])
+    return Poll(**row)

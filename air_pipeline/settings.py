@@ -1,0 +1,136 @@
+"""What the user has set, as typed, immutable values with every default filled in.
+
+Belongs here: the types that the other rooms are given. Does not: how `devices.yaml` becomes them (`settings_file`), and
+what the environment says (`environment`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from air_pipeline.catalogue import STATION, Parameter, shared_parameters
+
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+class SettingsError(Exception):
+    """What the user has set cannot be used.
+
+    The message has a line for each mistake: the place, what is wrong, what would be right.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device with everything that is known of it, defaults filled in.
+
+    Attributes:
+        id: chosen by the operator, `[a-z0-9][a-z0-9_-]{0,62}`.
+        url: what is fetched.
+        timezone: IANA name; its local days are this zone's.
+        interval_ms: how often it is due.
+        timeout_s: for the whole exchange, in seconds.
+        since: first local date at which it is expected; None: from its first poll.
+        until: first local date at which it is no longer expected or polled; None: for ever.
+        payload_key: which top-level object of its document is meant, where there are several.
+        parameters: what its sensors measure, in the order of the settings.
+        expected_range: series to (low, high): outside is suspect.
+        thresholds: series to the value above which minutes are counted.
+        rules: series to rule parameter to value: overrides of the catalogue.
+        warm_up: how long gases are suspect after a reboot.
+    """
+
+    id: str
+    url: str
+    timezone: str
+    interval_ms: int = 10_000
+    timeout_s: float = 5.0
+    since: date | None = None
+    until: date | None = None
+    payload_key: str | None = None
+    parameters: tuple[Parameter, ...] = STATION
+    expected_range: Mapping[str, tuple[float, float]] = field(default_factory=_nothing)
+    thresholds: Mapping[str, float] = field(default_factory=_nothing)
+    rules: Mapping[str, Mapping[str, float]] = field(default_factory=_nothing)
+    warm_up: timedelta = timedelta(hours=48)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of its local days."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Series to unit, for the series of its sensors and the means of its shared parameters."""
+        units = {parameter.series: parameter.unit for parameter in self.parameters}
+        units.update({name: members[0].unit for name, members in shared_parameters(self.parameters).items()})
+        return units
+
+    @property
+    def digest(self) -> str:
+        """A short text that changes with whatever its observations and aggregates depend on."""
+        matters = [
+            self.id,
+            self.timezone,
+            str(self.since),
+            str(self.until),
+            [[p.series, p.unit, p.sensor_range, p.resolution] for p in self.parameters],
+            sorted((series, list(bounds)) for series, bounds in self.expected_range.items()),
+            sorted(self.thresholds.items()),
+            sorted((series, sorted(rule.items())) for series, rule in self.rules.items()),
+            self.warm_up.total_seconds(),
+        ]
+        return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that `devices.yaml` says.
+
+    Attributes:
+        timezone: IANA name of the deployment's zone: partitions are its dates.
+        start: the first local date to build.
+        devices: in the order of the file; ids and URLs are unique.
+        grace: how long after the end of the last device's day it is built.
+        collector: whether Dagster keeps a collector, or something else runs `air-pipeline collect`.
+    """
+
+    timezone: str
+    start: date
+    devices: tuple[Device, ...]
+    grace: timedelta = timedelta(minutes=15)
+    collector: Literal["dagster", "external"] = "dagster"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The deployment's zone."""
+        return ZoneInfo(self.timezone)
+
+    def device(self, name: str) -> Device:
+        """The device with this id.
+
+        Raises:
+            SettingsError: there is none; the message names those there are.
+        """
+        for device in self.devices:
+            if device.id == name:
+                return device
+        known = ", ".join(device.id for device in self.devices)
+        raise SettingsError(f"there is no device {name!r} in devices.yaml; there are: {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxConnection:
+    """Where InfluxDB is and how to enter; the token is left out of texts."""
+
+    url: str
+    token: str = field(repr=False)
+    org: str
+    bucket: str

@@ -1,0 +1,397 @@
+"""`devices.yaml`: its schema, read and checked, every mistake with its place and its remedy.
+
+Belongs here: from a text to `Settings`. Does not: where the file is (`environment`), what the settings mean to others.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from air_pipeline.catalogue import KNOWN, RULE_PARAMETERS, STATION, Parameter, shared_parameters
+from air_pipeline.settings import Device, Settings, SettingsError
+from air_pipeline.settings_values import (
+    Address,
+    Day,
+    DeviceId,
+    Grace,
+    Interval,
+    Number,
+    Range,
+    Text,
+    Timeout,
+    WarmUp,
+    Zone,
+    choice,
+    mapping,
+    near,
+)
+
+Place = tuple[str | int, ...]
+
+_SENSOR_ID = re.compile(r"[a-z0-9]+")
+_PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ParameterEntry(_Entry):
+    """One parameter of a sensor that the catalogue does not know, or knows otherwise."""
+
+    key: Text | None = None
+    unit: Text | None = None
+    sensor_range: Range | None = None
+    resolution: Number | None = None
+
+
+class DeviceEntry(_Entry):
+    """One entry of `devices`."""
+
+    id: DeviceId
+    url: Address
+    timezone: Zone | None = None
+    interval: Interval | None = None
+    timeout: Timeout | None = None
+    since: Day | None = None
+    until: Day | None = None
+    payload_key: Text | None = None
+    sensors: Annotated[dict[str, Any] | None, BeforeValidator(mapping("sensors: {dht22: [temperature, humidity]}"))] = (
+        None
+    )
+    expected_range: Annotated[
+        dict[str, Range], BeforeValidator(mapping("expected_range: {dht22_temperature: [5, 40]}"))
+    ] = {}
+    thresholds: Annotated[dict[str, Number], BeforeValidator(mapping("thresholds: {mq135_co2: 1000}"))] = {}
+    rules: Annotated[
+        dict[str, Annotated[dict[str, Number], BeforeValidator(mapping("{max_rate: 0.5}"))]],
+        BeforeValidator(mapping("rules: {dht22_temperature: {max_rate: 0.5}}")),
+    ] = {}
+    warm_up: WarmUp = 48 * 3_600_000
+
+
+class FileSchema(_Entry):
+    """The whole of `devices.yaml`."""
+
+    timezone: Zone
+    start: Day
+    interval: Interval = 10_000
+    timeout: Timeout | None = None
+    grace: Grace = 15 * 60_000
+    collector: Annotated[Literal["dagster", "external"], BeforeValidator(choice("dagster", "external"))] = "dagster"
+    devices: list[DeviceEntry]
+
+
+_DEFAULT_TIMEOUT_MS = 5_000
+_EXAMPLES = {
+    "timezone": "timezone: Europe/Warsaw",
+    "start": "start: 2026-11-01",
+    "devices": "devices: and below it - id: … with its url: …",
+    "id": "id: living-room",
+    "url": "url: http://192.168.1.32/circumstances",
+}
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings in a file.
+
+    Raises:
+        SettingsError: the file is not there, cannot be read or says something that cannot be used.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path}: there is no such file; copy devices.example.yaml there, or name another in AIR_PIPELINE_CONFIG"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path}: cannot be read ({error}); write it as UTF-8 text that this user may read"
+        ) from None
+    return parse_settings(text, str(path))
+
+
+def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
+    """The settings in a text; `name` is how errors call it.
+
+    Raises:
+        SettingsError: with a line for each mistake.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise SettingsError(
+            f"{name}:{line}: is not valid YAML: {error.problem or error.context}; compare with devices.example.yaml"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(
+            f"{name}: is not valid YAML: {' '.join(str(error).split())}; compare with devices.example.yaml"
+        ) from None
+    if not isinstance(document, dict):
+        raise SettingsError(f"{name}:1: is not a list of settings; begin with a line such as timezone: Europe/Warsaw")
+    try:
+        schema = FileSchema.model_validate(document)
+    except ValidationError as error:
+        mistakes = [_explain(cast("dict[str, Any]", detail)) for detail in error.errors()]
+        raise _settings_error(name, root, mistakes) from None
+    settings, mistakes = _resolve(schema)
+    if mistakes:
+        raise _settings_error(name, root, mistakes)
+    return settings
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A SafeLoader to which the same key twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} is there twice; keep one", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+# Dates stay texts until they are read with a place to point at.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _settings_error(name: str, root: yaml.Node | None, mistakes: Iterable[tuple[Place, str]]) -> SettingsError:
+    lines = [f"{name}:{_line(root, place)}: {_path(place)}{message}" for place, message in mistakes]
+    return SettingsError("\n".join(dict.fromkeys(lines)))
+
+
+def _path(place: Place) -> str:
+    path = ""
+    for part in place:
+        path += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if path else part
+    return f"{path}: " if path else ""
+
+
+def _line(node: yaml.Node | None, place: Place) -> int:
+    """The line of the innermost thing on the way to a place."""
+    line = 1
+    for part in place:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        else:
+            return line
+    return line
+
+
+def _explain(detail: dict[str, Any]) -> tuple[Place, str]:
+    place: Place = detail["loc"]
+    match detail["type"]:
+        case "missing":
+            key = str(place[-1])
+            return place[:-1], f"{key} is missing; add {_EXAMPLES.get(key, key + ': …')}"
+        case "extra_forbidden":
+            known = DeviceEntry.model_fields if place[0] == "devices" else FileSchema.model_fields
+            return (
+                place,
+                f"unknown key{near(str(place[-1]), known, otherwise='; known are: ' + ', '.join(known))}",
+            )
+        case "value_error":
+            return place, str(detail["ctx"]["error"])
+        case "list_type":
+            return place, "is not a list; begin each device with - id: …"
+        case "model_type" | "model_attributes_type":
+            return place, "is not a device; begin it with - id: … and add its url: …"
+        case "dict_type":
+            return place, f"{detail['input']!r} is not a mapping of names to values"
+        case _:
+            return place, f"{detail['input']!r} cannot be used here: {detail['msg']}"
+
+
+def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
+    """The settings with all defaults filled in, and what contradicts itself in them."""
+    mistakes: list[tuple[Place, str]] = []
+    if not schema.devices:
+        mistakes.append((("devices",), "there is none; add - id: living-room and its url: http://…"))
+    devices: list[Device] = []
+    for number, entry in enumerate(schema.devices):
+        place: Place = ("devices", number)
+        parameters, wrong = _parameters(entry.sensors)
+        mistakes += [((*place, "sensors", *where), message) for where, message in wrong]
+        interval = entry.interval or schema.interval
+        device = Device(
+            id=entry.id,
+            url=entry.url,
+            timezone=entry.timezone or schema.timezone,
+            interval_ms=interval,
+            timeout_s=(entry.timeout or schema.timeout or min(_DEFAULT_TIMEOUT_MS, interval)) / 1000,
+            since=entry.since,
+            until=entry.until,
+            payload_key=entry.payload_key,
+            parameters=parameters,
+            expected_range=MappingProxyType(dict(entry.expected_range)),
+            thresholds=MappingProxyType(dict(entry.thresholds)),
+            rules=MappingProxyType({series: MappingProxyType(dict(rule)) for series, rule in entry.rules.items()}),
+            warm_up=timedelta(milliseconds=entry.warm_up),
+        )
+        if not wrong:
+            mistakes += [((*place, *where), message) for where, message in _device_mistakes(device)]
+        devices.append(device)
+    mistakes += _shared_mistakes(devices)
+    settings = Settings(
+        timezone=schema.timezone,
+        start=schema.start,
+        devices=tuple(devices),
+        grace=timedelta(milliseconds=schema.grace),
+        collector=schema.collector,
+    )
+    return settings, mistakes
+
+
+def _device_mistakes(device: Device) -> Iterator[tuple[Place, str]]:
+    if device.since and device.until and device.since >= device.until:
+        yield (
+            ("until",),
+            f"{device.until} is not after since ({device.since}); the device would never be expected",
+        )
+    series = device.units
+    own = {parameter.series for parameter in device.parameters}
+    for key, configured, known in (
+        ("expected_range", device.expected_range, series),
+        ("thresholds", device.thresholds, series),
+        ("rules", device.rules, own),
+    ):
+        for name in configured:
+            if name not in known:
+                otherwise = "; it has: " + ", ".join(known)
+                yield (key, name), f"the device has no such series{near(name, known, otherwise=otherwise)}"
+    for name, rule in device.rules.items():
+        for parameter in rule:
+            if parameter not in RULE_PARAMETERS:
+                otherwise = "; known are: " + ", ".join(RULE_PARAMETERS)
+                yield (
+                    ("rules", name, parameter),
+                    f"unknown rule parameter{near(parameter, RULE_PARAMETERS, otherwise=otherwise)}",
+                )
+
+
+def _shared_mistakes(devices: list[Device]) -> Iterator[tuple[Place, str]]:
+    """What devices contradict each other in."""
+    ids: dict[str, int] = {}
+    urls: dict[str, str] = {}
+    units: dict[str, tuple[str, str]] = {}
+    for number, device in enumerate(devices):
+        if device.id in ids:
+            yield (
+                ("devices", number, "id"),
+                f"{device.id!r} is also device {ids[device.id] + 1}; give each its own id",
+            )
+        ids.setdefault(device.id, number)
+        url = _comparable(device.url)
+        if url in urls:
+            yield (
+                ("devices", number, "url"),
+                f"{device.url} is also the address of {urls[url]!r}; poll each device once",
+            )
+        urls.setdefault(url, device.id)
+        for parameter in device.parameters:
+            unit, where = units.setdefault(parameter.name, (parameter.unit, f"{parameter.sensor} of {device.id!r}"))
+            if unit != parameter.unit:
+                disagree = f"{parameter.name} is in {parameter.unit} here and in {unit} for {where}"
+                place = ("devices", number, "sensors", parameter.sensor, parameter.name)
+                yield place, f"{disagree}; use one unit, or call this parameter something else"
+
+
+def _comparable(url: str) -> str:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}{parts.path or '/'}?{parts.query}"
+
+
+def _parameters(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, ...], list[tuple[Place, str]]]:
+    """What the `sensors` of a device measure, and what is wrong with them."""
+    if sensors is None:
+        return STATION, []
+    found: list[Parameter] = []
+    mistakes: list[tuple[Place, str]] = []
+    if not sensors:
+        mistakes.append(((), "there is none; name some, or leave sensors out for the five of the NodeMCU station"))
+    for sensor, listed in sensors.items():
+        if not isinstance(sensor, str) or not _SENSOR_ID.fullmatch(sensor):
+            mistakes.append(((sensor,), f"{sensor!r} is not a sensor id; use a-z and 0-9"))
+            continue
+        entries = (
+            dict.fromkeys(listed) if isinstance(listed, list) and all(isinstance(n, str) for n in listed) else listed
+        )
+        if not isinstance(entries, dict) or not entries:
+            mistakes.append(((sensor,), "names no parameters; write them as [temperature, humidity]"))
+            continue
+        for name, entry in entries.items():
+            try:
+                found.append(_parameter(sensor, name, entry))
+            except ValueError as mistake:
+                mistakes.append(((sensor, name), str(mistake)))
+    series = {parameter.series for parameter in found}
+    mistakes += [
+        (
+            (members[0].sensor, members[0].name),
+            f"the mean over sensors would be called {name}, as a series is; rename one",
+        )
+        for name, members in shared_parameters(tuple(found)).items()
+        if name in series
+    ]
+    return tuple(found), mistakes
+
+
+def _parameter(sensor: str, name: object, entry: object) -> Parameter:
+    """One parameter from its line in the settings and what the catalogue knows.
+
+    Raises:
+        ValueError: what is wrong with the line.
+    """
+    if not isinstance(name, str) or not _PARAMETER_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a parameter name; use a-z, 0-9 and _, and begin with a letter")
+    known = KNOWN.get(sensor, {})
+    try:
+        given = ParameterEntry.model_validate({} if entry is None else entry)
+    except ValidationError as error:
+        raise ValueError(_explain_parameter(cast("dict[str, Any]", error.errors()[0]))) from None
+    if name in known:
+        if given.unit not in {None, known[name].unit}:
+            unit = known[name].unit
+            raise ValueError(f"{sensor} reports {name} in {unit}, not in {given.unit}; leave unit out")
+        changes = {key: value for key, value in given.model_dump().items() if value is not None}
+        return replace(known[name], **changes)
+    if given.unit is None:
+        hint = near(name, known, otherwise=f"; if the sensor has it, say its unit: {{{name}: {{unit: …}}}}")
+        raise ValueError(f"the catalogue does not know this parameter of {sensor}{hint}")
+    return Parameter(sensor, name, given.unit, given.key or name, given.sensor_range, given.resolution)
+
+
+def _explain_parameter(detail: dict[str, Any]) -> str:
+    if detail["type"] == "extra_forbidden":
+        key, known = str(detail["loc"][-1]), ParameterEntry.model_fields
+        return f"unknown key {key!r}{near(key, known, otherwise='; known are: ' + ', '.join(known))}"
+    if detail["type"] == "value_error":
+        return f"{'.'.join(map(str, detail['loc']))}: {detail['ctx']['error']}"
+    return "is not a mapping; write it as {key: PM2.5, unit: µg/m³, sensor_range: [0, 999.9]}"

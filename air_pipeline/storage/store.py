@@ -1,0 +1,131 @@
+"""The protocol of a reading store, and the ways in which a store can fail.
+
+Belongs here: what every store promises. Does not: how one of them does it. Nothing here or in the stores imports pandas
+before rows are read, so that the collector stays small.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from air_pipeline.devices.polls import Poll
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class StoreError(Exception):
+    """A store could not do what was asked. The message is for a person: what happened, at which store, what to do."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is away, slow or overloaded: the same request may succeed later.
+
+    Attributes:
+        retry_after_s: how long the store asks to be left alone, if it said so.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StoreRefused(StoreError):
+    """The store refuses this caller (token, rights, organization, bucket): the points are fine and the set-up is not."""
+
+
+class PollsRejected(StoreError):
+    """The store will not take some of these polls, whenever it is asked (400, 413, 422)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a store holds of one device in an interval; two summaries that differ mean that its content changed.
+
+    Attributes:
+        polls: how many polls.
+        duration_ms: the sum of their durations; durations are whole ms, so that the sum is exact in any order.
+        values: how many values, over all series.
+    """
+
+    polls: int
+    duration_ms: float
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The last that is known of one device.
+
+    Attributes:
+        poll: its last poll; `values` are those of that very slot (empty unless the outcome is `ok` or `partial`).
+        reading_at: the slot of its last reading, in ms UTC; None if there is none.
+        values: the values of its last reading.
+    """
+
+    poll: Poll
+    reading_at: int | None
+    values: Mapping[str, float]
+
+
+class ReadingStore(Protocol):
+    """A store of polls and readings.
+
+    Times are integer ms since 1970 UTC; intervals are half-open, [start, end). Every method raises `StoreUnavailable`,
+    `StoreRefused` or `StoreError`; an empty result always means that there is nothing.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Which store this is, without secrets: the same text for the same data, such as `influxdb http://… org bucket`."""
+        ...
+
+    def write(self, polls: Sequence[Poll]) -> None:
+        """Stores polls with their values; all of them are there when it returns. Twice is the same as once.
+
+        Raises:
+            PollsRejected: some of the polls will never be taken; which of the others were is open.
+        """
+        ...
+
+    def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
+        """The readings of one device: a column of float64 a series (sorted by name; NaN: no value), a row a slot.
+
+        The index `observed_at` is UTC in ms, unique and rising.
+        """
+        ...
+
+    def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
+        """The polls of one device: `outcome` (str), `duration_ms`, `http_status`, `interval_s` (float64), `problems` (str).
+
+        And `body` (str or missing). The index is as for readings.
+        """
+        ...
+
+    def latest(self) -> dict[str, Latest]:
+        """The last poll and the last reading of every device in the store, however long ago."""
+        ...
+
+    def outcome_counts(self, start: int, end: int, timeout_s: float = 30.0) -> dict[str, dict[str, int]]:
+        """Device to outcome to number of polls; only what is not zero."""
+        ...
+
+    def summaries(self, start: int, end: int) -> dict[str, Summary]:
+        """Device to summary, for every device with a poll or a value in the interval."""
+        ...
+
+    def first_poll(self, device: str) -> int | None:
+        """The slot of the first poll ever."""
+        ...
+
+    def interval_before(self, device: str, time: int) -> float | None:
+        """The interval in force, in seconds, that the last poll before a time says; None if there is none."""
+        ...
+
+    def flux(self, query: str) -> "pd.DataFrame":
+        """The rows of a free-form Flux query, `_time` as UTC; a store that speaks no Flux raises `StoreError`."""
+        ...
+
+    def close(self) -> None:
+        """Frees connections."""
+        ...
