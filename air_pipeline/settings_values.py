@@ -119,7 +119,7 @@ def mapping(what: str) -> Callable[[object], object]:
 
     def check(value: object) -> object:
         if not isinstance(value, dict):
-            raise ValueError(f"is not a mapping; write {what}")  # noqa: TRY004 -- pydantic collects ValueErrors
+            raise ValueError(f"is not a mapping; write {what}")
         return value
 
     return check

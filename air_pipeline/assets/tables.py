@@ -1,0 +1,127 @@
+"""How the tables of a day look in Dagster: the IO manager, column schemas, metadata and checks of a staged table."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import dagster as dg
+
+from air_pipeline.deployment import Deployment
+from air_pipeline.processing.columns import TABLES, TableName
+from air_pipeline.storage.parquet import DayFile, StagedDay, TableError, day_file
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from air_pipeline.days.building import Built
+    from air_pipeline.processing.schemas import Failure
+
+MOST_FAILURES = 20
+MOST_DEVICES = 50
+
+
+class TablesIOManager(dg.IOManager):
+    """Publishes staged tables, and hands tables of the same day to the steps after them, unopened."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    def handle_output(self, context: dg.OutputContext, obj: StagedDay) -> None:
+        """Puts the table in its place, whole."""
+        file = obj.publish()
+        context.add_output_metadata(
+            {"path": dg.MetadataValue.path(str(file.path)), "size_bytes": dg.MetadataValue.int(file.size_bytes)}
+        )
+
+    def load_input(self, context: dg.InputContext) -> DayFile:
+        """The table of the same day."""
+        table = cast("TableName", context.asset_key.to_user_string())
+        file = day_file(self._deployment.data, table, _day(context.partition_key))
+        try:
+            file.metadata()  # a day that was built before is a claim about a file: it must be there and be ours
+        except TableError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        return file
+
+
+def _day(key: str) -> "date":
+    from datetime import date
+
+    return date.fromisoformat(key)
+
+
+def column_schema(table: TableName) -> dg.TableSchema:
+    """The table's columns with their units, for the UI."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                column.type,
+                f"{column.description} [{column.unit}]" if column.unit else column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in TABLES[table].columns
+        ]
+    )
+
+
+def check_specs(table: TableName) -> list[dg.AssetCheckSpec]:
+    """The checks of a table: blocking, so that nothing is built upon a table that is not what it should be."""
+    specs = {
+        "schema": "Types, ranges and the order of rows are those of the table's one schema; nothing contradicts itself.",
+        "row_count": "There are exactly as many rows as the settings and the slots of the day say.",
+    }
+    if table != "observations":
+        specs["counts_add_up"] = "valid + suspect + bad = observed, and observed + missing = expected, in every row."
+    return [dg.AssetCheckSpec(name, asset=table, description=text, blocking=True) for name, text in specs.items()]
+
+
+def check_staged(table: TableName, built: "Built") -> list[dg.AssetCheckResult]:
+    """Checks what was written, by reading it back from the disk."""
+    from air_pipeline.processing.schemas import counts_add_up, validate
+
+    staged = built.staged.staged
+    failures: list[Failure] = []
+    sums: list[Failure] = []
+    for _, frame in staged.device_frames():
+        failures += validate(table, frame)
+        if table != "observations":
+            sums += counts_add_up(frame)
+    rows = staged.row_count()
+    results = [
+        _result("schema", failures, rows),
+        dg.AssetCheckResult(
+            check_name="row_count",
+            passed=rows == built.rows,
+            description=f"{rows} rows" if rows == built.rows else f"{rows} rows, and {built.rows} should be there",
+            metadata={"rows": rows, "rows_expected": built.rows},
+        ),
+    ]
+    return results if table == "observations" else [*results, _result("counts_add_up", sums, rows)]
+
+
+def _result(name: str, failures: "list[Failure]", rows: int) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {"rows": rows, "failures": sum(failure.count for failure in failures)}
+    if failures:
+        metadata["cases"] = dg.MetadataValue.md("\n".join(f"- {failure}" for failure in failures[:MOST_FAILURES]))
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not failures,
+        description=str(failures[0]) if failures else f"holds for {rows} rows",
+        metadata=metadata,
+    )
+
+
+def built_metadata(built: "Built") -> dict[str, Any]:
+    """What is said of every table: rows, inputs, rules."""
+    return {
+        "dagster/partition_row_count": built.staged.staged.row_count(),
+        "input_fingerprint": built.metadata.input_fingerprint,
+        "rule_set_version": built.metadata.rule_set_version,
+        "settings_digest": built.metadata.settings_digest,
+    }
+
+
+def table_or_note(rows: list[dict[str, Any]], schema: dg.TableSchema) -> dg.MetadataValue:
+    """Rows as a table, the first so many of them; a sentence where there are none."""
+    if not rows:
+        return dg.MetadataValue.text("nothing was expected of any device on this day")
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:MOST_DEVICES]], schema)

@@ -1,0 +1,4 @@
+"""What Dagster does by itself: the sensor that keeps the collector and reports, the schedule that builds days.
+
+Thin shells: decisions are pure functions beside them.
+"""

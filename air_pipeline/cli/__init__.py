@@ -1,0 +1,70 @@
+"""The `air-pipeline` command: a few lines a command over the other rooms.
+
+Belongs here: options, words and tables for the terminal. Does not: anything that a notebook or program would want too.
+Modules that are slow to import are imported by the commands that need them, so that `collect` starts at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from air_pipeline.cli import building, collecting, reading, running
+
+app = typer.Typer(
+    name="air-pipeline",
+    help="Air-quality readings that you can defend.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    running.up,
+    collecting.collect,
+    collecting.poll,
+    reading.latest,
+    reading.history,
+    building.build,
+    collecting.outbox,
+    collecting.simulate,
+):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's callback
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("air-pipeline"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Air-quality readings that you can defend."""
+
+
+def main() -> None:
+    """Runs the command; exit status 0 done, 1 something failed, 2 wrong use or configuration."""
+    from air_pipeline.collection.lease import CollectorRunning
+    from air_pipeline.collection.outbox import OutboxError
+    from air_pipeline.days.calendar import DayError
+    from air_pipeline.settings import SettingsError
+    from air_pipeline.storage.parquet import TableError
+    from air_pipeline.storage.store import StoreError
+    from air_pipeline.times import TimeError
+
+    try:
+        app()
+    except (SettingsError, TimeError) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    except (CollectorRunning, DayError, OutboxError, StoreError, TableError, running.UpError) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)

@@ -1,0 +1,58 @@
+"""The command `build`: days, on this machine, without launching runs."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from air_pipeline.cli.options import ConfigOption, use_config
+
+
+def build(
+    start: Annotated[
+        str | None, typer.Option("--from", help="First date, such as 2026-11-01 or -7d.", show_default="start")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Last date, included.", show_default="the last that is over")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Build even what is current, or would be built from fewer polls than before."),
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1, show_default="one a core")] = 0,
+    config: ConfigOption = None,
+) -> None:
+    """Build days that are missing or were built from something else, with the same events as runs have.
+
+    Example: air-pipeline build --from 2026-11-01 --to 2026-11-30
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from air_pipeline.automation.range import build_range
+    from air_pipeline.cli.running import dagster_home
+    from air_pipeline.days.range import dates_to_build
+    from air_pipeline.deployment import open_deployment
+    from air_pipeline.environment import remember_store
+
+    use_config(config)
+    deployment = open_deployment()
+    remember_store(deployment.place)
+    days, current = dates_to_build(deployment, start, end, force=force)
+    home = dagster_home(deployment.place)
+    if current:
+        typer.echo(f"{len(current)} days are current", err=True)
+    failed: dict[date, str] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("building days", total=len(days))
+        for day, error in build_range(home, days, force=force, workers=workers):
+            progress.advance(task)
+            if error:
+                failed[day] = error
+    for day, error in sorted(failed.items()):
+        typer.echo(f"{day}: {error}", err=True)
+    typer.echo(f"{len(days) - len(failed)} of {len(days)} days built", err=True)
+    if failed:
+        raise typer.Exit(1)

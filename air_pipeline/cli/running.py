@@ -1,0 +1,236 @@
+"""The command `up`: code server, daemon and webserver on the user's devices, as one thing that starts and stops."""
+
+import contextlib
+import fcntl
+import importlib.resources
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.environment import Environment
+
+READY_WITHIN_S = 120.0
+STOP_WITHIN_S = 15.0
+COLLECTOR_STOP_WITHIN_S = 20.0
+_LOOK_EVERY_S = 0.5
+_RESTART_AFTER_S = 5.0
+
+
+class UpError(Exception):
+    """`up` cannot start or go on; the message says why and what to do."""
+
+
+def up(
+    config: ConfigOption = None,
+    host: Annotated[str, typer.Option(help="Address of the UI; keep it local, as the UI has no login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+) -> None:
+    """Run everything on your devices: collecting, daily builds and the Dagster UI. Ctrl-C stops all of it.
+
+    Example: air-pipeline up --port 3001
+    """
+    from air_pipeline.environment import check_store, environment, load_settings
+
+    use_config(config)
+    place = environment()
+    check_store(place)
+    loaded = load_settings(place)
+    if loaded.mistake:
+        typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
+    with _only_one(place.state):
+        _run(place, host, port)
+
+
+@contextlib.contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    """Holds the lock of `up` on a state directory."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "up.lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            pid = file.read() or "?"
+            raise UpError(
+                f"process {pid} already runs on {state}; stop it first, or choose another AIR_PIPELINE_STATE"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@dataclass(slots=True)
+class _Part:
+    """One of the processes."""
+
+    name: str
+    arguments: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+
+
+def _run(place: Environment, host: str, port: int) -> None:
+    if not _free(host, port):
+        raise UpError(f"port {port} of {host} is taken; choose another with --port")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    home = dagster_home(place)
+    sockets = Path(tempfile.mkdtemp(prefix="air-pipeline-"))
+    workspace = sockets / "workspace.yaml"
+    workspace.write_text(
+        f"load_from:\n  - grpc_server:\n      socket: {sockets / 'code'}\n      location_name: air_pipeline\n",
+        encoding="utf-8",
+    )
+    module = ["--module-name", "air_pipeline.definitions", "--location-name", "air_pipeline"]
+    parts = [
+        _Part("code server", ["dagster", "code-server", "start", "--socket", str(sockets / "code"), *module,
+                              "--use-python-environment-entry-point", "--log-level", "warning"]),
+        _Part("webserver", ["dagster_webserver", "--workspace", str(workspace), "--host", host, "--port", str(port),
+                            "--dagster-log-level", "warning"]),
+        _Part("daemon", ["dagster._daemon", "run", "--workspace", str(workspace), "--log-level", "warning"]),
+    ]  # fmt: skip
+    variables = {**os.environ, **place.variables(), "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    with (place.state / "dagster.log").open("ab") as output:
+        try:
+            for part in parts:
+                _start(part, variables, output)
+                if part.name == "code server":
+                    _wait_for_socket(sockets / "code", part, stop, place)
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            _wait_for_ui(url, parts, stop, place)
+            if not stop.is_set():
+                typer.echo(f"The Dagster UI is at {url} — Ctrl-C stops everything. Log: {place.state / 'dagster.log'}")
+            while not stop.wait(_LOOK_EVERY_S):
+                _revive(parts, variables, output)
+        finally:
+            typer.echo("stopping", err=True)
+            _stop(parts)
+            _stop_collector(place.state)
+            shutil.rmtree(sockets, ignore_errors=True)
+
+
+def dagster_home(place: Environment) -> Path:
+    """Where Dagster keeps its storage: DAGSTER_HOME if it is set, else in the state directory, with our settings."""
+    if os.environ.get("DAGSTER_HOME"):
+        return Path(os.environ["DAGSTER_HOME"]).expanduser().absolute()
+    home = place.state / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+    return home
+
+
+def _free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _start(part: _Part, variables: dict[str, str], output: IO[bytes]) -> None:
+    part.started = time.monotonic()
+    part.process = subprocess.Popen(  # noqa: S603 -- this interpreter, Dagster's modules
+        [sys.executable, "-m", *part.arguments],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C is ours: they are stopped in order
+    )
+
+
+def _revive(parts: list[_Part], variables: dict[str, str], output: IO[bytes]) -> None:
+    """Starts again whatever has ended by itself."""
+    for part in parts:
+        ended = part.process is not None and part.process.poll() is not None
+        if ended and time.monotonic() - part.started > _RESTART_AFTER_S:
+            typer.echo(f"the {part.name} has ended and is started again", err=True)
+            _start(part, variables, output)
+
+
+def _wait_for_socket(path: Path, part: _Part, stop: threading.Event, place: Environment) -> None:
+    _wait_until(path.exists, [part], stop, place)
+
+
+def _wait_for_ui(url: str, parts: list[_Part], stop: threading.Event, place: Environment) -> None:
+    """Waits until the UI answers and has loaded the definitions."""
+    query = json.dumps({"query": "{workspaceOrError{...on Workspace{locationEntries{loadStatus locationOrLoadError{"
+                                 "__typename ...on PythonError{message}}}}}}"}).encode()  # fmt: skip
+
+    def ready() -> bool:
+        request = urllib.request.Request(f"{url}/graphql", query, {"Content-Type": "application/json"})  # noqa: S310 -- our own
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 -- our own
+                entries = json.load(answer)["data"]["workspaceOrError"]["locationEntries"]
+        except (OSError, ValueError, KeyError, urllib.error.URLError):
+            return False
+        for entry in entries:
+            if entry["loadStatus"] == "LOADED" and entry["locationOrLoadError"]["__typename"] == "PythonError":
+                raise UpError(f"the definitions cannot be loaded: {entry['locationOrLoadError']['message'].strip()}")
+        return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
+
+    _wait_until(ready, parts, stop, place)
+
+
+def _wait_until(ready: Callable[[], bool], parts: list[_Part], stop: threading.Event, place: Environment) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not stop.is_set() and not ready():
+        for part in parts:
+            if part.process is not None and part.process.poll() is not None:
+                raise UpError(f"the {part.name} did not start; see {place.state / 'dagster.log'}")
+        if time.monotonic() > deadline:
+            raise UpError(f"not ready within {READY_WITHIN_S:.0f} s; see {place.state / 'dagster.log'}")
+        stop.wait(_LOOK_EVERY_S)
+
+
+def _stop(parts: list[_Part]) -> None:
+    """Ends all parts with everything they started, the code server last."""
+    for part in reversed(parts):
+        if part.process is not None and part.process.poll() is None:
+            part.process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + STOP_WITHIN_S
+    for part in reversed(parts):
+        if part.process is None:
+            continue
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            part.process.wait(max(deadline - time.monotonic(), 0.1))
+        # The group holds what the part left behind, such as a run in the middle of a step.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(part.process.pid, signal.SIGKILL)
+        part.process.wait()
+
+
+def _stop_collector(state: Path) -> None:
+    """Ends the leased collector and waits for it; one that runs by itself goes on."""
+    from air_pipeline.collection.lease import end_lease, holder
+
+    end_lease(state)
+    deadline = time.monotonic() + COLLECTOR_STOP_WITHIN_S
+    while (running := holder(state)) is not None and running.leased:
+        if time.monotonic() > deadline:
+            typer.echo(f"the collector (process {running.pid}) has not ended yet", err=True)
+            return
+        time.sleep(0.1)

@@ -1,0 +1,147 @@
+"""Who may collect, and how long.
+
+One collector a state directory: the lock. One that Dagster keeps goes on only while it is wanted: the lease.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from air_pipeline.environment import Environment, replace_file
+
+LEASE_S = 75.0
+"""How long a collector goes on without being wanted again: several ticks of its sensor, so that Dagster may restart."""
+_TRIES = 10
+_TRY_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds the lock.
+
+    Attributes:
+        pid: its process id.
+        since: when it took the lock, seconds UTC.
+        leased: whether it ends with the lease.
+    """
+
+    pid: int
+    since: float
+    leased: bool
+
+
+class CollectorRunning(Exception):
+    """Another collector holds this state directory's lock."""
+
+    def __init__(self, state: Path, holder: Holder | None) -> None:
+        self.holder = holder
+        process = f"process {holder.pid}" if holder else "another process"
+        super().__init__(
+            f"{process} already collects into {state}; stop it first, or choose another AIR_PIPELINE_STATE"
+        )
+
+
+class CollectorLock:
+    """The lock of one state directory; released when the process ends, however it ends."""
+
+    def __init__(self, state: Path, *, leased: bool = False) -> None:
+        self._path = state / "collector.lock"
+        self._state = state
+        self._leased = leased
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Takes the lock.
+
+        Raises:
+            CollectorRunning: somebody else has it.
+        """
+        self._state.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+", encoding="utf-8")
+        for _ in range(_TRIES):  # somebody who only looks (`holder`) has it for a moment
+            if _lock(file, fcntl.LOCK_EX):
+                file.truncate(0)
+                file.write(json.dumps(asdict(Holder(os.getpid(), time.time(), self._leased))))
+                file.flush()
+                self._file = file
+                return
+            time.sleep(_TRY_EVERY_S)
+        file.close()
+        raise CollectorRunning(self._state, holder(self._state))
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holder(state: Path) -> Holder | None:
+    """The collector that runs on a state directory; None if none does."""
+    try:
+        with (state / "collector.lock").open(encoding="utf-8") as file:
+            if _lock(file, fcntl.LOCK_SH):
+                return None
+            return Holder(**json.loads(file.read()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):  # it has the lock and has not written its name yet
+        return Holder(0, time.time(), leased=False)
+
+
+def extend_lease(state: Path, seconds: float = LEASE_S) -> None:
+    """Wants the leased collector for so long from now."""
+    replace_file(state / "collector.lease", f"{time.time() + seconds:.3f}\n")
+
+
+def end_lease(state: Path) -> None:
+    """Wants the leased collector no more: it ends within a second or two, once its polls are done."""
+    (state / "collector.lease").unlink(missing_ok=True)
+
+
+def lease_holds(state: Path) -> bool:
+    """Whether the leased collector is wanted now."""
+    try:
+        return time.time() < float((state / "collector.lease").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def start_collector(place: Environment) -> int:
+    """Starts a leased collector in a process of its own, which outlives this one; its process id.
+
+    It writes to `collector.log` in the state directory. If another one runs, it ends at once by itself.
+    """
+    place.state.mkdir(parents=True, exist_ok=True)
+    with (place.state / "collector.log").open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "air_pipeline", "collect", "--leased"],
+            env={**os.environ, **place.variables()},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    return process.pid

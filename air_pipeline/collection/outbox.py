@@ -1,0 +1,231 @@
+"""The outbox: every poll is here from its answer until the store has it, whatever happens to processes and stores.
+
+Belongs here: the SQLite file `outbox.sqlite` in the state directory. Does not: when things are sent (`delivery`).
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from air_pipeline.devices.polls import Poll, poll_from_json, poll_to_json
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS quarantine (
+    id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS devices (
+    device TEXT PRIMARY KEY, last_slot INTEGER, rejected TEXT NOT NULL DEFAULT '', notes TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS delivery (
+    one INTEGER PRIMARY KEY CHECK (one = 1), failures INTEGER NOT NULL, retry_at REAL NOT NULL, error TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS late (day TEXT PRIMARY KEY);
+INSERT OR IGNORE INTO delivery VALUES (1, 0, 0, '');
+"""
+_BUSY_TIMEOUT_S = 30.0
+
+
+class OutboxError(Exception):
+    """The outbox cannot be used; the message names the file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A poll that the store does not have yet, under its number in the outbox."""
+
+    number: int
+    poll: Poll
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A poll that the store will never take, and why."""
+
+    number: int
+    poll: Poll
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatus:
+    """How delivery stands.
+
+    Attributes:
+        pending: polls that the store does not have yet.
+        oldest: the slot of the oldest of them, ms UTC; None if there is none.
+        quarantined: polls that the store will never take.
+        failures: attempts that failed since the last that did not.
+        retry_at: no attempt before this time, seconds UTC.
+        error: why the last attempt failed; empty if it did not.
+    """
+
+    pending: int
+    oldest: int | None
+    quarantined: int
+    failures: int
+    retry_at: float
+    error: str
+
+
+class Outbox:
+    """The outbox of one state directory, for one thread; open another for another thread or process.
+
+    Args:
+        path: the SQLite file; made if it is not there.
+
+    Raises:
+        OutboxError: by every method, when the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # What was polled survives a power cut (FULL); which slots were begun need only survive the process.
+            self._polls = self._connect("FULL")
+            self._polls.executescript(_SCHEMA)
+            self._claims = self._connect("NORMAL")
+        except (sqlite3.Error, OSError) as error:
+            raise self._explained(error) from error
+
+    def _connect(self, synchronous: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        return connection
+
+    def _explained(self, error: Exception) -> OutboxError:
+        return OutboxError(
+            f"the outbox {self._path} cannot be used ({error}); see that the disk has room and is writable"
+        )
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._polls.close()
+        self._claims.close()
+
+    def begin(self, slots: Mapping[str, int]) -> None:
+        """Remembers the slot that each of these devices has begun, before it is asked."""
+        statement = (
+            "INSERT INTO devices (device, last_slot) VALUES (?, ?)"
+            " ON CONFLICT (device) DO UPDATE SET last_slot = excluded.last_slot"
+        )
+        self._write(self._claims, statement, slots.items())
+
+    def last_slots(self) -> dict[str, int]:
+        """The last slot that each device has begun."""
+        rows = self._read("SELECT device, last_slot FROM devices WHERE last_slot IS NOT NULL")
+        return dict(rows)
+
+    def add(self, polls: Sequence[Poll]) -> None:
+        """Takes polls in; they are on the disk when it returns."""
+        rows = [(poll.observed_at, poll_to_json(poll)) for poll in polls]
+        self._write(self._polls, "INSERT INTO outbox (observed_at, poll) VALUES (?, ?)", rows)
+
+    def pending(self, limit: int) -> list[Pending]:
+        """The polls that came in first, at most so many."""
+        rows = self._read("SELECT id, poll FROM outbox ORDER BY id LIMIT ?", limit)
+        return [Pending(number, poll_from_json(poll)) for number, poll in rows]
+
+    def delivered(self, numbers: Iterable[int]) -> None:
+        """Lets go of polls that the store has."""
+        self._write(self._claims, "DELETE FROM outbox WHERE id = ?", ((number,) for number in numbers))
+
+    def quarantine(self, number: int, reason: str) -> None:
+        """Sets a poll aside that the store will never take."""
+        try:
+            with self._polls:
+                self._polls.execute(
+                    "INSERT INTO quarantine (observed_at, poll, reason, since)"
+                    " SELECT observed_at, poll, ?, ? FROM outbox WHERE id = ?",
+                    (reason, time.time(), number),
+                )
+                self._polls.execute("DELETE FROM outbox WHERE id = ?", (number,))
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def quarantined(self, limit: int = 100) -> list[Quarantined]:
+        """The newest of the polls that were set aside."""
+        rows = self._read("SELECT id, poll, reason FROM quarantine ORDER BY id DESC LIMIT ?", limit)
+        return [Quarantined(number, poll_from_json(poll), reason) for number, poll, reason in rows]
+
+    def release(self) -> int:
+        """Puts everything that was set aside back into the outbox, to be tried again; how many polls that is."""
+        try:
+            with self._polls:
+                self._polls.execute("INSERT INTO outbox (observed_at, poll) SELECT observed_at, poll FROM quarantine")
+                return self._polls.execute("DELETE FROM quarantine").rowcount
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def status(self) -> OutboxStatus:
+        """How delivery stands."""
+        [(pending, oldest)] = self._read("SELECT COUNT(*), MIN(observed_at) FROM outbox")
+        [(quarantined,)] = self._read("SELECT COUNT(*) FROM quarantine")
+        [(failures, retry_at, error)] = self._read("SELECT failures, retry_at, error FROM delivery")
+        return OutboxStatus(
+            pending=pending,
+            oldest=oldest,
+            quarantined=quarantined,
+            failures=failures,
+            retry_at=retry_at,
+            error=error,
+        )
+
+    def attempted(self, *, failures: int, retry_at: float, error: str) -> None:
+        """Remembers how the last attempt went, for restarts and for people."""
+        self._write(
+            self._claims, "UPDATE delivery SET failures = ?, retry_at = ?, error = ?", [(failures, retry_at, error)]
+        )
+
+    def mark_late(self, days: Iterable[date]) -> None:
+        """Remembers UTC dates for which readings reached the store so late that days may have been built without."""
+        self._write(self._claims, "INSERT OR IGNORE INTO late VALUES (?)", ((day.isoformat(),) for day in days))
+
+    def late_days(self) -> set[date]:
+        """The UTC dates that were marked late."""
+        return {date.fromisoformat(day) for (day,) in self._read("SELECT day FROM late")}
+
+    def forget_late(self, days: Iterable[date]) -> None:
+        """Forgets marks, once the days around them were built again."""
+        self._write(self._claims, "DELETE FROM late WHERE day = ?", ((day.isoformat(),) for day in days))
+
+    def last_rejected(self) -> dict[str, str]:
+        """The digest of the last rejected document of each device that had one."""
+        return {
+            str(d): str(digest) for d, digest in self._read("SELECT device, rejected FROM devices WHERE rejected != ''")
+        }
+
+    def notes(self) -> dict[str, str]:
+        """What each device sends that the settings do not know, in words, where there is something."""
+        return {
+            str(device): str(text) for device, text in self._read("SELECT device, notes FROM devices WHERE notes != ''")
+        }
+
+    def remember(self, device: str, *, rejected: str | None = None, notes: str | None = None) -> None:
+        """Keeps the digest of a rejected document, or what was noted about a device's documents."""
+        for column, value in (("rejected", rejected), ("notes", notes)):
+            if value is not None:
+                statement = (
+                    f"INSERT INTO devices (device, {column}) VALUES (?, ?)"  # noqa: S608 -- one of two names above
+                    f" ON CONFLICT (device) DO UPDATE SET {column} = excluded.{column}"
+                )
+                self._write(self._claims, statement, [(device, value)])
+
+    def _read(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._claims.execute(statement, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _write(self, connection: sqlite3.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        try:
+            with connection:
+                connection.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error

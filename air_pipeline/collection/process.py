@@ -1,0 +1,169 @@
+"""The collector process: lock, lease, live configuration, delivery beside polling, and a clean end."""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from types import FrameType
+
+from air_pipeline.collection.clock import SystemClock
+from air_pipeline.collection.collector import Collector
+from air_pipeline.collection.delivery import Delivery
+from air_pipeline.collection.lease import CollectorLock, lease_holds
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.environment import Environment, load_settings, remember_store
+from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.storage.opening import open_store
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+"""How often the lease and the configuration file are looked at."""
+LAST_DELIVERY_S = 5.0
+"""How long the end waits for the store; what it does not take stays in the outbox."""
+_LINGER_S = 0.2
+_BEGIN_ANEW_S = 10.0
+
+
+def collect(place: Environment, *, leased: bool = False) -> None:
+    """Collects until SIGTERM or SIGINT, or until the lease ends.
+
+    Raises:
+        CollectorRunning: another collector holds the state directory.
+        SettingsError: there are no usable settings, or the state directory belongs to another store.
+    """
+    configuration = Configuration(place)
+    remember_store(place)
+    with CollectorLock(place.state, leased=leased):
+        outbox = Outbox(place.state / "outbox.sqlite")
+        collector = Collector(configuration.settings, outbox)
+        stop = threading.Event()
+        with _stopped_by_signals(stop, collector), delivering(place):
+            log.info("collecting from %d devices into %s", len(configuration.settings.devices), place.store)
+            clock = SystemClock()
+            look_at = clock.monotonic() + LOOK_EVERY_S
+            while not stop.is_set():
+                collector.step()
+                if clock.monotonic() >= look_at:
+                    look_at = clock.monotonic() + LOOK_EVERY_S
+                    if leased and not lease_holds(place.state):
+                        log.info("the lease has run out")
+                        break
+                    if configuration.changed():
+                        collector.reconfigure(configuration.settings)
+            collector.finish()
+        outbox.close()
+    log.info("the collector has ended")
+
+
+def collect_once(place: Environment, settings: Settings) -> None:
+    """Collects the present slot of every device and delivers it, for when no collector runs.
+
+    Raises:
+        CollectorRunning: one does.
+        SettingsError: the state directory belongs to another store.
+    """
+    remember_store(place)
+    with CollectorLock(place.state):
+        outbox = Outbox(place.state / "outbox.sqlite")
+        with delivering(place):
+            collector = Collector(settings, outbox)
+            collector.poll_now()
+            collector.finish()
+        outbox.close()
+
+
+class Configuration:
+    """The settings in force, taken anew from the file whenever it changes into something valid."""
+
+    def __init__(self, place: Environment) -> None:
+        self._place = place
+        self._seen = self._stamp()
+        loaded = load_settings(place)
+        self.settings = loaded.settings
+        if loaded.mistake:
+            log.error("going on with the last valid configuration: %s", loaded.mistake)
+
+    def changed(self) -> bool:
+        """Looks at the file; whether the settings are others now."""
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return False
+        self._seen = stamp
+        try:
+            loaded = load_settings(self._place)
+        except SettingsError as mistake:
+            log.error("going on as before: %s", mistake)
+            return False
+        if loaded.mistake:
+            log.error("going on with the last valid configuration: %s", loaded.mistake)
+            return False
+        if loaded.settings == self.settings:
+            return False
+        self.settings = loaded.settings
+        log.info("taking up the changed configuration: %d devices", len(self.settings.devices))
+        return True
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            status = self._place.config.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@contextmanager
+def delivering(place: Environment) -> Iterator[None]:
+    """Delivers the outbox to the store in a thread of its own; at the end, waits a little for what is left."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_deliver, args=(place, stop), name="delivery", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(LAST_DELIVERY_S)
+
+
+def _deliver(place: Environment, stop: threading.Event) -> None:
+    while True:
+        try:
+            with (
+                closing(Outbox(place.state / "outbox.sqlite")) as outbox,
+                closing(open_store(place.influxdb, place.state)) as store,
+            ):
+                _deliver_until(stop, Delivery(outbox, store))
+        except Exception:
+            # Whatever it is, polling goes on and nothing is lost: the readings wait in the outbox for the next try.
+            log.exception("delivery failed; readings stay in the outbox, next attempt in %.0f s", _BEGIN_ANEW_S)
+            stop.wait(_BEGIN_ANEW_S)
+        if stop.is_set():
+            return
+
+
+def _deliver_until(stop: threading.Event, delivery: Delivery) -> None:
+    while not stop.wait(_LINGER_S):
+        wait = delivery.step()
+        if wait > _LINGER_S:
+            stop.wait(min(wait, 1.0) - _LINGER_S)
+    while delivery.step() == 0:
+        pass
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event, collector: Collector) -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop.set()
+        collector.wake()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, end) for number in numbers}
+    # Whoever started this process may have blocked them.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,37 @@
+"""When devices are due: slots on the UTC clock. Pure functions of times and settings."""
+
+from datetime import UTC, datetime
+
+from air_pipeline.processing.local_time import first_instant
+from air_pipeline.settings import Device
+
+CLOCK_STEP_MS = 60_000
+"""A last slot further ahead than this comes from a clock that was wrong, and binds nobody."""
+
+
+def slot_at(now_ms: int, interval_ms: int) -> int:
+    """The slot that holds at a time: the last multiple of the interval up to it."""
+    return now_ms - now_ms % interval_ms
+
+
+def polled_between(device: Device) -> tuple[float, float]:
+    """The ms UTC from which and until which a device is polled, by its `since` and `until`."""
+    since = first_instant(device.since, device.zone) if device.since else datetime.min.replace(tzinfo=UTC)
+    until = first_instant(device.until, device.zone) if device.until else datetime.max.replace(tzinfo=UTC)
+    return since.timestamp() * 1000, until.timestamp() * 1000
+
+
+def next_slot(device: Device, now_ms: int, last: int | None) -> int:
+    """The slot in which a device is due next: the present one if not begun yet, while an answer is still true to it.
+
+    Args:
+        device: the device.
+        now_ms: the time, in ms UTC.
+        last: the last slot that was begun, if any; each slot is begun once.
+    """
+    slot = slot_at(now_ms, device.interval_ms)
+    if now_ms - slot > device.timeout_s * 1000:
+        slot += device.interval_ms
+    if last is not None and slot <= last <= now_ms + CLOCK_STEP_MS:
+        slot = slot_at(last, device.interval_ms) + device.interval_ms
+    return slot

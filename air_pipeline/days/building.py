@@ -1,0 +1,180 @@
+"""From the store to the tables of one day, one device in memory at a time.
+
+Each function fills a staged table and says what it put there; publishing is the caller's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from air_pipeline.days.calendar import DeviceDay, check_over
+from air_pipeline.days.inputs import DayInputs, check_not_shrunk, day_inputs, observed_metadata
+from air_pipeline.deployment import Deployment
+from air_pipeline.devices.polls import Flag
+from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
+from air_pipeline.processing.flags import flag_device
+from air_pipeline.processing.local_time import day_window, local_hours
+from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
+from air_pipeline.processing.rules import RULE_BITS, reach
+from air_pipeline.processing.slots import expected_limits, expected_slots
+from air_pipeline.storage.parquet import DayFile, DayMetadata, StagedDay, stage
+from air_pipeline.storage.store import ReadingStore
+
+
+@dataclass(slots=True)
+class DeviceCounts:
+    """How the observations of one device and day came out, over all of its series."""
+
+    device: str
+    expected: int = 0
+    valid: int = 0
+    suspect: int = 0
+    bad: int = 0
+    missing: int = 0
+
+    @property
+    def coverage(self) -> float | None:
+        """Valid ÷ expected; None where nothing was expected."""
+        return self.valid / self.expected if self.expected else None
+
+
+@dataclass(slots=True)
+class Built:
+    """What a staged table was given.
+
+    Attributes:
+        staged: the table, written and not yet published.
+        metadata: how it was made.
+        rows: how many rows it must have, counted from the settings and slots, not from the table.
+        counts: device by device; for observations only.
+    """
+
+    staged: StagedDay
+    metadata: DayMetadata
+    rows: int = 0
+    counts: list[DeviceCounts] = field(default_factory=list)
+
+
+@contextmanager
+def built_observations(deployment: Deployment, day: date, *, force: bool = False) -> Iterator[Built]:
+    """The observations of a day, from the store.
+
+    Args:
+        deployment: whose.
+        day: the local date.
+        force: whether to build even what has fewer polls than before.
+
+    Raises:
+        DayError: the day is not over, before `start`, or would lose something.
+        StoreError: the store cannot be read.
+        TableError: the table cannot be written.
+    """
+    check_over(deployment.settings, day, deployment.now())
+    inputs = day_inputs(deployment.store, deployment.settings, day)
+    if not force:
+        check_not_shrunk(observed_metadata(deployment.data, day), inputs, day)
+    metadata = _metadata(inputs)
+    with stage(deployment.data, "observations", day, metadata) as staged:
+        built = Built(staged, metadata)
+        for one in sorted(inputs.devices, key=lambda one: one.device.id):
+            observations = device_observations(deployment.store, one)
+            if not len(observations.at):
+                continue
+            staged.write(observations_table(observations))
+            built.rows += len(observations.at) * len(one.device.units)
+            built.counts.append(_counts(observations))
+        yield built
+
+
+def device_observations(store: ReadingStore, one: DeviceDay) -> DeviceObservations:
+    """The observations of one device's day, flagged with what the rules may see around it.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    device = one.device
+    before, after = (round(span.total_seconds() * 1000) for span in reach())
+    start, end = one.start - before, one.end + after
+    polls = store.polls(device.id, start, end)
+    readings = store.readings(device.id, start, end)
+    said = store.interval_before(device.id, start)
+    first = None if device.since else store.first_poll(device.id)
+    since, until = expected_limits(device, first)
+    slots = expected_slots(
+        start,
+        end,
+        polls=polls,
+        readings=readings,
+        opening_interval_ms=device.interval_ms if said is None else round(said * 1000),
+        expected_from=since,
+        expected_until=until,
+    )
+    day = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (one.start, one.end))
+    return flag_device(device, readings, polls, slots).between(*day)
+
+
+@contextmanager
+def built_hourly(deployment: Deployment, day: date, observed: DayFile) -> Iterator[Built]:
+    """The hourly aggregates of a day, from its observations.
+
+    Raises:
+        TableError: the observations cannot be read or the table cannot be written.
+        SettingsError: the observations have a device that the settings no longer have.
+    """
+    metadata = observed.metadata()
+    with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
+        built = Built(staged, metadata)
+        for name, rows in observed.device_tables():
+            device = deployment.settings.device(name)
+            frame = hourly_aggregates(device, observations_from_table(rows, device.zone), day)
+            staged.write(aggregates_table("hourly_aggregates", frame))
+            built.rows += len(local_hours(*day_window(day, device.zone), device.zone)) * len(device.units)
+        yield built
+
+
+@contextmanager
+def built_daily(deployment: Deployment, day: date, observed: DayFile, hourly: DayFile) -> Iterator[Built]:
+    """The daily aggregates of a day, from its observations and hourly aggregates.
+
+    Raises:
+        TableError: these cannot be read or the table cannot be written.
+        SettingsError: the observations have a device that the settings no longer have.
+    """
+    metadata = observed.metadata()
+    hours = {name: frame.reset_index(drop=True) for name, frame in hourly.device_frames()}
+    with stage(deployment.data, "daily_aggregates", day, metadata) as staged:
+        built = Built(staged, metadata)
+        for name, rows in observed.device_tables():
+            device = deployment.settings.device(name)
+            frame = daily_aggregates(device, observations_from_table(rows, device.zone), hours[name], day)
+            staged.write(aggregates_table("daily_aggregates", frame))
+            built.rows += len(device.units)
+        yield built
+
+
+def _metadata(inputs: DayInputs) -> DayMetadata:
+    return DayMetadata(
+        settings_digest=inputs.settings_digest,
+        input_fingerprint=inputs.fingerprint,
+        rule_set_version=inputs.rule_set_version,
+        rules=RULE_BITS,
+    )
+
+
+def _counts(observations: DeviceObservations) -> DeviceCounts:
+    flags = observations.flags.to_numpy()
+
+    def count(*wanted: Flag) -> int:
+        return int(np.isin(flags, wanted).sum())
+
+    return DeviceCounts(
+        device=observations.device,
+        expected=flags.size,
+        valid=count(Flag.GOOD, Flag.NOT_EVALUATED),
+        suspect=count(Flag.SUSPECT),
+        bad=count(Flag.BAD),
+        missing=count(Flag.MISSING),
+    )

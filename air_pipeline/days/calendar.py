@@ -1,0 +1,77 @@
+"""Which instants a date means for each device, and when it can be built. Pure functions of settings and times."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from air_pipeline.processing.local_time import day_window, epoch_ms
+from air_pipeline.settings import Device, Settings
+
+
+class DayError(Exception):
+    """A day cannot be built now; the message says why and what to do."""
+
+
+class DayNotOver(DayError):
+    """The day, or its grace, has not ended for every device."""
+
+
+class DayOutOfRange(DayError):
+    """The day is before the first one that the settings name."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDay:
+    """One device's local day: [start, end) in ms UTC."""
+
+    device: Device
+    start: int
+    end: int
+
+
+def device_days(settings: Settings, day: date) -> list[DeviceDay]:
+    """Each device's own local day of this date, in the order of the settings; empty days are left out."""
+    windows = {zone: day_window(day, device.zone) for zone, device in {d.timezone: d for d in settings.devices}.items()}
+    days = []
+    for device in settings.devices:
+        start, end = windows[device.timezone]
+        if start < end:
+            days.append(DeviceDay(device, epoch_ms(start), epoch_ms(end)))
+    return days
+
+
+def over_at(settings: Settings, day: date) -> datetime:
+    """When a date is over in the deployment's zone and for every device, and the grace as well; UTC."""
+    zones = {settings.timezone: settings.zone, **{device.timezone: device.zone for device in settings.devices}}
+    return max(day_window(day, zone)[1] for zone in zones.values()) + settings.grace
+
+
+def check_over(settings: Settings, day: date, now: datetime) -> None:
+    """Makes sure that a day can be built.
+
+    Raises:
+        DayNotOver: it cannot yet; the message names the time.
+        DayOutOfRange: it is before `start`.
+    """
+    if day < settings.start:
+        raise DayOutOfRange(
+            f"{day} is before the first day to build ({settings.start}); set start: {day} in devices.yaml"
+        )
+    end = over_at(settings, day)
+    if now < end:
+        local = end.astimezone(settings.zone).isoformat(sep=" ", timespec="minutes")
+        raise DayNotOver(f"{day} is not over yet: it can be built from {local} ({settings.timezone})")
+
+
+def finished_days(settings: Settings, now: datetime) -> Iterator[date]:
+    """The dates that can be built, newest first, back to `start`."""
+    day = now.astimezone(settings.zone).date()
+    while day >= settings.start:
+        if now >= over_at(settings, day):
+            break
+        day -= timedelta(days=1)
+    while day >= settings.start:
+        start, end = day_window(day, settings.zone)
+        if start < end:  # a zone may have skipped the date
+            yield day
+        day -= timedelta(days=1)

@@ -1,0 +1,33 @@
+"""Everything that Dagster loads, assembled by one function.
+
+Belongs here: which parts there are and with what they are given. Does not: the parts. Nothing is read at import: `defs`
+reads the settings when Dagster calls it.
+"""
+
+import dagster as dg
+
+from air_pipeline.assets.collection import devices_asset, raw_readings_asset
+from air_pipeline.assets.days import day_assets
+from air_pipeline.assets.tables import TablesIOManager
+from air_pipeline.automation.building import build_day_job, build_days_schedule
+from air_pipeline.automation.collecting import collect_sensor
+from air_pipeline.deployment import Deployment, open_deployment
+
+
+def build_definitions(deployment: Deployment) -> dg.Definitions:
+    """The definitions for one deployment: a test's own, or that of the environment."""
+    job = build_day_job()
+    return dg.Definitions(
+        assets=[devices_asset(deployment), raw_readings_asset(), *day_assets(deployment.settings)],
+        sensors=[collect_sensor()],
+        schedules=[build_days_schedule(job)],
+        jobs=[job],
+        resources={"deployment": deployment, "tables": TablesIOManager(deployment)},
+        executor=dg.in_process_executor,  # steps of a day share a process; days are spread over runs
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions of the deployment that the environment names."""
+    return build_definitions(open_deployment(strict=False))

@@ -1,0 +1,375 @@
+"""One bounded GET, told as a value: whatever a device or its network does, an `Answer` comes of it.
+
+Belongs here: the transport, its limits and its outcomes. Does not: what the body says (`document`), when to ask and how
+long to wait (`collection`).
+
+What the table of outcomes leaves open is decided here:
+
+- an answer that is not HTTP, header lines that are none, too long or too many, contradicting lengths: `http_error`;
+- a chunked body that ends early, a TLS handshake that fails, a URL that cannot be asked: `unreachable`;
+- a body that its own Content-Encoding does not fit: `rejected`.
+"""
+
+import http.client
+import io
+import re
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from air_pipeline.devices.polls import Outcome
+
+MAX_BODY_BYTES = 64 * 1024
+"""Longest document that is read, after decompression: a station's has 400 bytes."""
+
+OK_STATUS = 200
+_IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
+_GRACE_S = 0.05
+_NO_RETRIES = urllib3.Retry(0, read=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one GET.
+
+    Attributes:
+        outcome: None for a complete answer with status 200, whose body is to be read; else what went wrong.
+        status: the HTTP status, if one came.
+        body: the decompressed body; empty unless `outcome` is None.
+        reason: a short sentence for logs and people; empty where all is well.
+    """
+
+    outcome: Outcome | None
+    status: int | None
+    body: bytes = b""
+    reason: str = ""
+
+
+class Exchange:
+    """One GET, which another thread may end at any time.
+
+    `requests` restarts its timeout with every byte and has none for the look-up of names, so the deadline is the
+    caller's: it waits as long as it likes and then calls `abort`. Without that, `run` ends when the device has been
+    silent for `timeout_s`. It holds one file descriptor, two with TLS.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            url: what to fetch, `http` or `https`.
+            timeout_s: the longest silence of the device, in seconds.
+        """
+        self.url = url
+        self._timeout_s = timeout_s
+        self._deadline = 0.0
+        self._status: int | None = None
+        self._lock = threading.Lock()
+        self._aborted = False
+        self._secure = False
+        self._held: tuple[socket.socket, io.RawIOBase] | None = None
+
+    def run(self) -> Answer:
+        """Asks once and closes the connection. Blocks; raises nothing; aborted or late is a `timeout`."""
+        self._deadline = time.monotonic() + self._timeout_s
+        try:
+            answer = self._ask()
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in the layers below is one failed poll
+            answer = _failure(error, self._status)
+        finally:
+            self._release()
+        # At a kernel's timeout the layers above see an end of the answer: what comes late is judged by the clock.
+        late = self._aborted or time.monotonic() >= self._deadline
+        return self.timed_out() if late else answer
+
+    def abort(self) -> None:
+        """Makes `run` end soon, whatever it waits for; a look-up of a name is given up as soon as it returns."""
+        with self._lock:
+            self._aborted = True
+            if self._held is not None:
+                _shut_down(self._held[0])
+
+    def timed_out(self) -> Answer:
+        """What an aborted exchange amounts to, also while its thread still ends."""
+        return Answer(Outcome.TIMEOUT, self._status, reason=f"no complete answer within {self._timeout_s:g} s")
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """Called by this exchange's connection: opens the socket, known to `abort` before it connects.
+
+        Raises:
+            OSError: if no address of the host answers, or the exchange was aborted.
+        """
+        failure: OSError = OSError(f"{host} has no address")
+        for family, address in _addresses(host, port):
+            connection = (socket.socket if self._secure else _Socket)(family, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
+                self._hold(connection)
+                connection.connect(address)
+            except OSError as error:
+                connection.close()
+                failure = error
+            else:
+                return connection
+        raise failure
+
+    def _ask(self) -> Answer:
+        target = _target(self.url)
+        self._secure = target.scheme == "https"
+        with closing(_Adapter(target, self)) as adapter:
+            response = adapter.send(target.request, stream=True, timeout=self._timeout_s)
+            with closing(response):
+                self._status = response.status_code
+                if response.status_code != OK_STATUS:
+                    reason = f"the device answered with status {response.status_code}"
+                    return Answer(Outcome.HTTP_ERROR, response.status_code, reason=reason)
+                return _read_body(response)
+
+    def _hold(self, connection: socket.socket) -> None:
+        # The layers above close the socket when they like, and its number may be another file's by the time of an
+        # abort: an open file object keeps it. TLS takes the number away from the socket: there a duplicate is held.
+        handle = connection.dup() if self._secure else connection
+        keeper = handle.makefile("rb", buffering=0)
+        self._release()
+        with self._lock:
+            self._held = (handle, keeper)
+            if self._aborted:
+                raise OSError("aborted")
+
+    def _release(self) -> None:
+        with self._lock:
+            held, self._held = self._held, None
+        for part in held or ():
+            part.close()
+
+
+def get(url: str, timeout_s: float) -> Answer:
+    """One GET that never takes longer than `timeout_s` seconds, whatever hangs: name look-up, headers, body, TLS.
+
+    For callers without a watchdog of their own: it starts a thread for the exchange, and leaves it behind where a name
+    look-up hangs.
+    """
+    exchange = Exchange(url, timeout_s)
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(exchange.run()), name=f"get {url}", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if answers:
+        return answers[0]
+    exchange.abort()
+    thread.join(_GRACE_S)
+    return exchange.timed_out()
+
+
+class _Socket(socket.socket):
+    """A blocking socket with the kernel's own timeouts, for connections without TLS (which would wait on past them).
+
+    Python's timeouts poll before every call, and setting them is a call of its own: each lets another thread take the
+    interpreter, which with 32 threads made a third of the cost of a GET.
+    """
+
+    __slots__ = ("_limited",)
+
+    def settimeout(self, value: float | None) -> None:
+        """Ends every later wait that is longer; only the first call counts: it has the whole exchange's deadline."""
+        if value is not None and not getattr(self, "_limited", False):
+            self._limited = True
+            timeval = struct.pack("ll", int(value), int(value % 1 * 1_000_000))
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+class _Adapter(HTTPAdapter):
+    """requests' transport for one exchange: no pool kept, no proxy, no second try, its socket known to the exchange."""
+
+    def __init__(self, target: "_Target", exchange: Exchange) -> None:
+        super().__init__(max_retries=_NO_RETRIES)
+        if target.scheme == "https":
+            self._pool: HTTPConnectionPool = _SecurePool(
+                target.host, target.port, retries=_NO_RETRIES, exchange=exchange, ssl_context=_tls_context()
+            )
+        else:
+            self._pool = _PlainPool(target.host, target.port, retries=_NO_RETRIES, exchange=exchange)
+        self._path = target.path
+
+    def init_poolmanager(self, *_: object, **__: object) -> None:
+        """Nothing: a connection is never used twice."""
+
+    def close(self) -> None:
+        """Closes what the exchange opened."""
+        self._pool.close()
+
+    def get_connection_with_tls_context(self, *_: object, **__: object) -> HTTPConnectionPool:
+        """The pool of this exchange, whatever the environment says of proxies."""
+        return self._pool
+
+    def cert_verify(self, conn: HTTPConnectionPool, *_: object, **__: object) -> None:
+        """Certificates are always verified, by the context made once (loading the bundle takes 15 ms)."""
+        if isinstance(conn, HTTPSConnectionPool):
+            conn.cert_reqs = "CERT_REQUIRED"
+
+    def build_response(self, req: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse) -> requests.Response:
+        """Status and body: cookies, encodings and the like mean nothing here and cost a tenth of the exchange."""
+        response = requests.Response()
+        response.request, response.status_code, response.raw = req, resp.status, resp
+        return response
+
+    def request_url(self, *_: object, **__: object) -> str:
+        """The path, known beforehand."""
+        return self._path
+
+
+class _Response(http.client.HTTPResponse):
+    """Header lines that cannot be read are an error: the length of the body may have been among them."""
+
+    def begin(self) -> None:
+        """Reads status and headers."""
+        super().begin()
+        if self.msg.defects or (self.msg.get_payload() and not self.msg.is_multipart()):
+            raise http.client.HTTPException("a header line has no name")
+
+
+class _PlainConnection(HTTPConnection):
+    """A connection whose socket the exchange opens."""
+
+    response_class = _Response
+
+    def __init__(self, host: str, port: int | None = None, *, exchange: Exchange, **options: Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(host, port, **options)
+        self._exchange = exchange
+
+    def _new_conn(self) -> socket.socket:
+        return self._exchange.connect(self.host, self.port)
+
+
+class _SecureConnection(HTTPSConnection):
+    """The same with TLS."""
+
+    response_class = _Response
+
+    def __init__(self, host: str, port: int | None = None, *, exchange: Exchange, **options: Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(host, port, **options)
+        self._exchange = exchange
+
+    def _new_conn(self) -> socket.socket:
+        return self._exchange.connect(self.host, self.port)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A URL taken apart and its request, made once."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    request: requests.PreparedRequest
+
+
+@lru_cache(maxsize=8192)
+def _target(url: str) -> _Target:
+    headers = {
+        "User-Agent": f"air-pipeline/{version('air-pipeline')}",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    request = requests.PreparedRequest()
+    request.prepare(method="GET", url=url, headers=headers)
+    parts = urllib3.util.parse_url(str(request.url))
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise requests.exceptions.InvalidURL(f"{url} is not a URL that starts with http:// or https://")
+    return _Target(parts.scheme, parts.host, parts.port, request.path_url, request)
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    # What requests trusts, and what the machine's owner added to it, such as the authority of a private network.
+    context = ssl.create_default_context(cafile=requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    context.load_default_certs()
+    return context
+
+
+def _read_body(response: requests.Response) -> Answer:
+    body = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
+    if len(body) > MAX_BODY_BYTES:
+        return Answer(Outcome.TOO_LARGE, OK_STATUS, reason=f"the document is longer than {MAX_BODY_BYTES // 1024} KiB")
+    return Answer(None, OK_STATUS, body)
+
+
+def _failure(error: BaseException, status: int | None) -> Answer:
+    # The layers wrap what happened several times; the first row with a kind that is among the causes decides.
+    causes = list(_causes(error))
+    for kinds, outcome, words in _FAILURES:
+        for cause in causes:
+            if isinstance(cause, kinds):
+                return Answer(outcome, status, reason=f"{words}: {_short(cause)}")
+    return Answer(Outcome.UNREACHABLE, status, reason=f"the request failed: {_short(causes[-1])}")
+
+
+_FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...] = (
+    ((socket.gaierror,), Outcome.UNREACHABLE, "the name of the device is not known"),
+    ((ssl.SSLCertVerificationError,), Outcome.UNREACHABLE, "the certificate of the device is not valid"),
+    (
+        (TimeoutError, BlockingIOError, ssl.SSLWantReadError, urllib3.exceptions.TimeoutError),
+        Outcome.TIMEOUT,
+        "the device did not answer in time",
+    ),
+    ((http.client.RemoteDisconnected,), Outcome.UNREACHABLE, "the device closed the connection without an answer"),
+    ((http.client.IncompleteRead,), Outcome.UNREACHABLE, "the answer ended before its announced length"),
+    ((ConnectionRefusedError,), Outcome.UNREACHABLE, "the device refused the connection"),
+    ((ConnectionError,), Outcome.UNREACHABLE, "the connection broke"),
+    ((urllib3.exceptions.DecodeError,), Outcome.REJECTED, "the body is not encoded as it says"),
+    (
+        (http.client.HTTPException, urllib3.exceptions.HTTPError),
+        Outcome.HTTP_ERROR,
+        "the answer is not HTTP as it should be",
+    ),
+)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    pending: list[object] = [error]
+    seen: set[int] = set()
+    while pending:
+        cause = pending.pop(0)
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            pending += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(f"{error}".split())[:200] or type(error).__name__
+
+
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+    if _IPV4.fullmatch(host):
+        return [(socket.AF_INET, (host, port))]
+    return [(found[0], found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with suppress(OSError):  # closed by the other side, or never connected
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,283 @@
+"""A device's document, made a reading: bytes in, values and problems out, whatever the bytes are.
+
+Belongs here: what is accepted, what is missing, what is unusable, in which words. Pure and total: no input makes it
+raise. Does not: how the document came (`client`), whether a number is believable (`processing`).
+
+What the tables leave open is decided here:
+
+- numbers are `[+-]digits[.digits][e[+-]digits]` in ASCII, ASCII white space around them, shorter than 40 characters;
+- `nan` and `no data` count as nothing in upper and lower case, `nan` with any sign; the literals NaN and Infinity of a
+  sloppy JSON writer count as the texts would;
+- with several top-level objects, those that hold a sensor of the device compete; none of them: the first.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from air_pipeline.catalogue import KNOWN, Parameter
+from air_pipeline.devices.polls import Flag, Outcome, Problem
+from air_pipeline.settings import Device
+
+FIRMWARE_KEY = "nodemcu"
+"""The top-level name that the firmware gives itself."""
+
+MAX_DEPTH = 8
+"""How deep objects and lists may be nested, the root included: a station's document has three levels."""
+
+MAX_NUMBER_LENGTH = 39
+"""Longest text that can be a number: a double needs at most 24 characters."""
+
+MAX_SHOWN = 100
+"""How much of an unusable value is kept."""
+
+MAX_NOTES = 20
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_WHITE = " \t\r\n\v\f"
+_NOTHING = frozenset({"", "nan", "+nan", "-nan", "no data"})
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a device said.
+
+    Attributes:
+        values: series to number: all that can be used.
+        problems: the series of the device that have no value here, each with what was sent.
+        rejection: why nothing of it can be used, in words; empty where something can.
+        notes: what the document holds and nobody asked for, with the line of `devices.yaml` that would change that.
+    """
+
+    values: dict[str, float]
+    problems: tuple[Problem, ...] = ()
+    rejection: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """`ok`, `partial` or `rejected`."""
+        if self.rejection:
+            return Outcome.REJECTED
+        return Outcome.PARTIAL if self.problems else Outcome.OK
+
+
+def read_document(body: bytes, device: Device) -> Document:
+    """Reads one document.
+
+    Args:
+        body: as it came, decompressed.
+        device: says which sensors are meant and, by `payload_key`, which top-level object.
+    """
+    try:
+        payload, notes = _payload(_parse(body), device)
+    except _UnusableError as error:
+        return Document({}, rejection=str(error))
+    values: dict[str, float] = {}
+    problems: list[Problem] = []
+    for parameter in device.parameters:
+        value = _value(payload, parameter)
+        if isinstance(value, Problem):
+            problems.append(value)
+        else:
+            values[parameter.series] = value
+    notes += _unknown(payload, device)
+    rejection = "" if values else "not one value of the device's sensors can be used"
+    return Document(values, tuple(problems), rejection, tuple(notes[:MAX_NOTES]))
+
+
+class _UnusableError(ValueError):
+    """The document as a whole cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number as it was written: one grammar judges texts and numbers, and an unusable one is shown as it came."""
+
+    text: str
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _UnusableError(f"the key {_shown(twice)!r} stands twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
+_TOO_DEEP = f"objects or lists are nested deeper than {MAX_DEPTH}"
+
+
+def _parse(body: bytes) -> dict[str, object]:
+    try:
+        text = body.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise _UnusableError(f"byte {error.start} is not UTF-8") from None
+    if not text.strip(_WHITE):
+        raise _UnusableError("the answer is empty")
+    if text.lstrip(_WHITE).startswith("<"):
+        raise _UnusableError("the answer is a web page: is another machine at this address?")
+    try:
+        root: object = _DECODER.decode(text)
+    except RecursionError:
+        raise _UnusableError(_TOO_DEEP) from None
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            raise _UnusableError(f"something follows the document at character {error.pos}") from None
+        raise _UnusableError(f"no complete JSON: {error.msg} at character {error.pos}") from None
+    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(root) > MAX_DEPTH:
+        raise _UnusableError(_TOO_DEEP)
+    if not isinstance(root, dict):
+        raise _UnusableError("the document is no JSON object")
+    return root
+
+
+def _depth(root: object) -> int:
+    depth, level = 0, [root]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
+
+
+def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object], list[str]]:
+    """The object that holds the sensors, with what is to be said of its name."""
+    objects = {name: part for name, part in root.items() if isinstance(part, dict)}
+    if not objects:
+        raise _UnusableError("the document holds no object with sensors")
+    sensors = {parameter.sensor for parameter in device.parameters}
+    holding = [name for name, part in objects.items() if not sensors.isdisjoint(part)]
+    if device.payload_key in objects:
+        name = device.payload_key or ""
+    elif len(holding) > 1:
+        names = ", ".join(_shown(name) for name in holding)
+        raise _UnusableError(
+            f"several objects hold sensors ({names}): say which is meant with payload_key: {_shown(holding[0])}"
+        )
+    elif not holding and not sensors.isdisjoint(root):
+        raise _UnusableError("the sensors stand at the top level: an object with a name of its own is to hold them")
+    else:
+        name = holding[0] if holding else next(iter(objects))
+    notes = []
+    if name != (device.payload_key or FIRMWARE_KEY):
+        meant = device.payload_key or FIRMWARE_KEY
+        notes.append(
+            f"calls itself {_shown(name)!r}, not {meant!r}; if that is right, write payload_key: {_yaml(name)}"
+        )
+    notes += [
+        f"sends an object {_shown(other)!r} beside {_shown(name)!r}, which is not read"
+        for other in objects
+        if other != name
+    ]
+    return objects[name], notes
+
+
+def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Problem:
+    sensor = payload.get(parameter.sensor, _ABSENT)
+    if sensor is _ABSENT:
+        return Problem(parameter.series, None, Flag.MISSING, f"no {parameter.sensor} in the document")
+    if not isinstance(sensor, dict):
+        return Problem(parameter.series, _shown(sensor), Flag.MISSING, f"{parameter.sensor} is not an object")
+    sent = sensor.get(parameter.key, _ABSENT)
+    if sent is _ABSENT:
+        return Problem(parameter.series, None, Flag.MISSING, f"no {parameter.key} in {parameter.sensor}")
+    number = _number(sent)
+    return number if isinstance(number, float) else Problem(parameter.series, _shown(sent), *number)
+
+
+_ABSENT = object()
+
+
+def _number(sent: object) -> float | tuple[Flag, str]:
+    """The number that was sent, or how its absence is flagged and why."""
+    if sent is None:
+        return Flag.MISSING, "no value"
+    if isinstance(sent, _Number):
+        text = sent.text
+    elif isinstance(sent, str):
+        text = sent.strip(_WHITE)
+    else:
+        return Flag.BAD, "not a number"
+    if text.lower() in _NOTHING:
+        return Flag.MISSING, "no value"
+    if len(text) > MAX_NUMBER_LENGTH:
+        return Flag.BAD, "too long for a number"
+    if not _NUMBER.fullmatch(text):
+        infinite = text.lower().lstrip("+-") in {"inf", "infinity"}
+        return Flag.BAD, "not finite" if infinite else "not a number"
+    number = float(text)
+    return number + 0.0 if math.isfinite(number) else (Flag.BAD, "not finite")  # −0.0 + 0.0 is 0.0
+
+
+def _unknown(payload: Mapping[str, object], device: Device) -> list[str]:
+    wanted: dict[str, set[str]] = {}
+    for parameter in device.parameters:
+        wanted.setdefault(parameter.sensor, set()).add(parameter.key)
+    notes = []
+    for sensor, sent in payload.items():
+        if isinstance(sent, dict):
+            unknown = [key for key in sent if key not in wanted.get(sensor, ())]
+            if unknown:
+                notes.append(_unknown_note(sensor, unknown))
+        elif sensor not in wanted:
+            notes.append(f"sends {_shown(sensor)!r} outside of any sensor, which is not stored")
+    return notes
+
+
+def _unknown_note(sensor: str, keys: list[str]) -> str:
+    keys, rest = keys[:MAX_NOTES], len(keys) - MAX_NOTES
+    sent = ", ".join(f"{_shown(sensor)}.{_shown(key)}" for key in keys) + (f" and {rest} more" if rest > 0 else "")
+    known = {parameter.key: parameter.name for parameter in KNOWN.get(sensor, {}).values()}
+    if known.keys() >= set(keys):
+        line = f"{sensor}: [{', '.join(known[key] for key in keys)}]"
+    else:
+        entries = (f"{known.get(key) or _name(key)}: {{key: {_yaml(key)}, unit: …}}" for key in keys)
+        line = f"{_sensor_id(sensor)}: {{{', '.join(entries)}}}"
+    be, them = ("is", "it") if len(keys) == 1 else ("are", "them")
+    return f"sends {sent}, which {be} not stored; to store {them} add under sensors: {line}"
+
+
+def _name(key: str) -> str:
+    """A parameter's name for a device's spelling: `PM2.5` → `pm25`, `dewPoint` → `dew_point`."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
+    return re.sub(r"[^a-z0-9_]", "", re.sub(r"[\s-]", "_", snake))[:40] or "name"
+
+
+def _sensor_id(sensor: str) -> str:
+    return sensor if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*", sensor) else _yaml(sensor)
+
+
+def _yaml(text: str) -> str:
+    """A text as it is written in YAML's flow style: quoted where it has to be."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text) and text.lower() not in {
+        "null",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+    }
+    return _shown(text) if plain else json.dumps(_shown(text), ensure_ascii=False)
+
+
+def _shown(value: object) -> str:
+    """A value as it came in, shortened, in characters that every store takes."""
+    text = (value if isinstance(value, str) else _rendered(value))[:MAX_SHOWN]
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _rendered(value: object) -> str:
+    match value:
+        case _Number():
+            return value.text
+        case dict():
+            return "{" + ",".join(f"{_rendered(name)}:{_rendered(part)}" for name, part in value.items()) + "}"
+        case list():
+            return "[" + ",".join(map(_rendered, value)) + "]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,119 @@
+"""The slots in which a device was expected, whatever became of them.
+
+Belongs here: the grid of slots of the past, by the intervals that were in force. Does not: when to poll next
+(`collection`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from air_pipeline.processing.local_time import epoch_ms, first_instant
+from air_pipeline.settings import Device
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Instants = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpectedSlots:
+    """The slots of one device in a period.
+
+    Attributes:
+        at: the slots, ms since 1970 UTC, rising.
+        interval_ms: the interval in force at each, in ms.
+    """
+
+    at: Instants
+    interval_ms: Instants
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+def expected_limits(device: Device, first_poll: int | None) -> tuple[int | None, int | None]:
+    """From when and until when a device is expected at all, in ms UTC.
+
+    From the first instant of its `since`, else from its first poll (None: not yet); until the first instant of its
+    `until` (None: for ever).
+    """
+    expected_from = first_poll if device.since is None else epoch_ms(first_instant(device.since, device.zone))
+    expected_until = None if device.until is None else epoch_ms(first_instant(device.until, device.zone))
+    return expected_from, expected_until
+
+
+def expected_slots(
+    start: int,
+    end: int,
+    *,
+    polls: "pd.DataFrame",
+    readings: "pd.DataFrame",
+    opening_interval_ms: int,
+    expected_from: int | None,
+    expected_until: int | None = None,
+) -> ExpectedSlots:
+    """The slots in [start, end) in which a device was expected.
+
+    They are the multiples, on the UTC clock, of the interval in force, which each poll states from its slot until the
+    next poll; and whatever other slots were polled or read, so that every reading inside the limits is kept and
+    observed + missing = expected always.
+
+    Args:
+        start: ms since 1970 UTC.
+        end: ms since 1970 UTC; not included.
+        polls: the device's polls as stores return them: index `observed_at` (UTC), `interval_s` (NaN: unsaid).
+        readings: its readings as stores return them; only the index matters.
+        opening_interval_ms: in force before the first of `polls`: what the last poll before it said (the store's
+            `interval_before`), else the configured interval.
+        expected_from: no slot is expected before; None: no slot at all (see `expected_limits`).
+        expected_until: no slot is expected from here on; None: for ever.
+    """
+    start = end if expected_from is None else max(start, expected_from)
+    end = end if expected_until is None else min(end, expected_until)
+    if start >= end:
+        return ExpectedSlots(np.empty(0, np.int64), np.empty(0, np.int64))
+    polled = index_ms(polls)
+    changes, intervals = _interval_changes(polled, polls["interval_s"].to_numpy(), opening_interval_ms)
+    on_grid = np.concatenate([*_multiples(changes, intervals, start, end)])
+    at = on_grid
+    for others in (polled, index_ms(readings)):
+        inside = others[(others >= start) & (others < end)]
+        if len(inside) != len(at) or not np.array_equal(inside, at):  # they are equal on a day without a gap
+            at = np.union1d(at, inside)
+    return ExpectedSlots(at, intervals[np.searchsorted(changes, at, side="right") - 1])
+
+
+def index_ms(frame: "pd.DataFrame") -> Instants:
+    """The instants of a frame with a tz-aware index, in ms since 1970 UTC."""
+    import pandas as pd
+
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex):
+        if len(index):
+            raise TypeError(f"an index of instants is needed, not {index.dtype}")
+        return np.empty(0, np.int64)
+    return index.as_unit("ms").asi8
+
+
+def _interval_changes(
+    polled: Instants, interval_s: npt.NDArray[np.float64], opening_interval_ms: int
+) -> tuple[Instants, Instants]:
+    """From when which interval is in force; the first from before all time."""
+    said = interval_s > 0
+    since, interval_ms = polled[said], np.maximum(np.rint(interval_s[said] * 1000), 1).astype(np.int64)
+    before = np.concatenate([[opening_interval_ms], interval_ms[:-1]]) if len(interval_ms) else interval_ms
+    changed = interval_ms != before
+    changes = np.concatenate([[np.iinfo(np.int64).min], since[changed]]).astype(np.int64)
+    return changes, np.concatenate([[opening_interval_ms], interval_ms[changed]]).astype(np.int64)
+
+
+def _multiples(changes: Instants, intervals: Instants, start: int, end: int) -> Iterator[Instants]:
+    until = np.append(changes[1:], end)
+    for since, before, interval in zip(changes.tolist(), until.tolist(), intervals.tolist(), strict=True):
+        first = -(-max(since, start) // interval) * interval
+        yield np.arange(first, min(before, end), interval, dtype=np.int64)

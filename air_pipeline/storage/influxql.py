@@ -1,0 +1,167 @@
+"""InfluxQL over `/query`, which reads a device-day three times as fast as Flux: requests, JSON results, CSV tables.
+
+The CSV of InfluxDB 2.9 is silent about every failure (no bucket, no right, a failed statement: 200 and an empty body),
+so `table` is only to be trusted against counts that `statements` read first. Bind parameters (`$device`) carry what
+users name; only integers and quoted identifiers are put into the text of a query.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_failures import Doing, no_bucket, refusal, unreachable
+from air_pipeline.storage.store import StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import requests
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a result: a point is a mapping from column to value, without what is null; `time` in ms."""
+
+    tags: Mapping[str, str]
+    points: tuple[Mapping[str, Any], ...]
+
+
+class InfluxQL:
+    """A session with one server. For one thread at a time."""
+
+    def __init__(self, connection: InfluxConnection, timeout_s: float, read_timeout_s: float) -> None:
+        """Connects at the first request.
+
+        Args:
+            connection: server, token and bucket.
+            timeout_s: for a connection to be made, and for answers to other requests than queries.
+            read_timeout_s: for each stretch of silence of a query.
+        """
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self._read_timeout_s = read_timeout_s
+        self._session: requests.Session | None = None
+
+    def statements(
+        self, query: str, parameters: Mapping[str, object], timeout_s: float | None = None
+    ) -> list[list[Series]]:
+        """The series of each of the query's statements, as JSON.
+
+        Raises:
+            StoreError: as in the table of `influxdb_failures`; `BucketMissing` where there is no such bucket.
+        """
+        answer = self._ask(query, parameters, "application/json", timeout_s)
+        try:
+            results = json.loads(answer)["results"]
+            for result in results:
+                self._require_complete(result)
+            return [[_series(series) for series in result.get("series", [])] for result in results]
+        except (KeyError, TypeError, ValueError) as error:
+            raise refusal(self._connection, Doing.READ, HTTPStatus.OK) from error
+
+    def table(
+        self,
+        measurement: str,
+        numbers: Sequence[str],
+        texts: Sequence[str],
+        condition: str,
+        parameters: Mapping[str, object],
+    ) -> "pa.Table":
+        """The points of a measurement, rising by `time` (int64, ms): float64 (null: none) and strings.
+
+        An empty text and none are the same here. See the module for how far to trust it.
+        """
+        import pyarrow as pa
+        from pyarrow import csv
+
+        fields = [*numbers, *texts]
+        query = f"SELECT {', '.join(map(identifier, fields))} FROM {measurement} WHERE {condition}"  # noqa: S608 - quoted
+        answer = self._ask(query, parameters, "application/csv")
+        types = {"time": pa.int64(), **dict.fromkeys(numbers, pa.float64()), **dict.fromkeys(texts, pa.string())}
+        if not answer:
+            return pa.table({name: pa.array([], kind) for name, kind in types.items()})
+        try:
+            return csv.read_csv(
+                io.BytesIO(answer),
+                read_options=csv.ReadOptions(column_names=["name", "tags", "time", *fields], skip_rows=1),
+                parse_options=csv.ParseOptions(newlines_in_values=bool(texts)),
+                convert_options=csv.ConvertOptions(
+                    column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=False
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise StoreError(
+                f"Bucket '{self._connection.bucket}' at {self._connection.url} holds something in {measurement} that "
+                f"air_pipeline did not write: {error}."
+            ) from error
+
+    def request(self, method: str, path: str, **arguments: Any) -> "requests.Response":  # noqa: ANN401 - those of requests
+        """Any request to the server, whatever its status.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        import requests
+
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.trust_env = False  # a .netrc would replace the token
+        headers = {"Authorization": f"Token {self._connection.token}", **arguments.pop("headers", {})}
+        arguments.setdefault("timeout", self._timeout_s)
+        try:
+            return self._session.request(
+                method, self._connection.url.rstrip("/") + path, headers=headers, allow_redirects=False, **arguments
+            )
+        except requests.RequestException as error:
+            raise unreachable(self._connection, error) from error
+
+    def close(self) -> None:
+        """Frees the connections."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _ask(self, query: str, parameters: Mapping[str, object], accept: str, timeout_s: float | None = None) -> bytes:
+        import urllib3
+
+        database, _, policy = self._connection.bucket.partition("/")
+        form = {"db": database, "epoch": "ms", "q": query, "params": json.dumps(parameters)}
+        if policy:
+            form["rp"] = policy
+        response = self.request(
+            "POST",
+            "/query",
+            data=form,
+            # Compressing takes the server twice as long as the rest of the answer.
+            headers={"Accept": accept, "Accept-Encoding": "identity"},
+            timeout=urllib3.Timeout(total=timeout_s, connect=self._timeout_s, read=self._read_timeout_s),
+        )
+        if response.status_code != HTTPStatus.OK:
+            raise refusal(self._connection, Doing.READ, response.status_code, response.headers, response.content)
+        return response.content
+
+    def _require_complete(self, result: Mapping[str, Any]) -> None:
+        said = result.get("error")
+        if said is not None and str(said).startswith("database not found"):
+            raise no_bucket(self._connection)
+        if said is not None:
+            place = f"bucket '{self._connection.bucket}' of InfluxDB at {self._connection.url}"
+            raise StoreError(f"A query of {place} failed: {said}.")
+        if result.get("partial") or any(series.get("partial") for series in result.get("series", [])):
+            raise StoreError(f"InfluxDB at {self._connection.url} cuts results short: raise its max-row-limit.")
+
+
+def identifier(name: str) -> str:
+    """A name as InfluxQL quotes it."""
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _series(series: Mapping[str, Any]) -> Series:
+    points = (
+        {column: value for column, value in zip(series["columns"], row, strict=True) if value is not None}
+        for row in series["values"]
+    )
+    return Series(tags=series.get("tags", {}), points=tuple(points))

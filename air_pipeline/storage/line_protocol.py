@@ -1,0 +1,38 @@
+"""Polls as InfluxDB's line protocol, see https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/.
+
+Written here and not by the client's `Point`: that one moves times by a ms and drops what is not finite without a word.
+"""
+
+from functools import lru_cache
+
+from air_pipeline.devices.polls import Poll
+from air_pipeline.storage.storable import air_values, body_text, number, text
+
+
+def poll_lines(poll: Poll) -> list[str]:
+    """One line for the poll, and one before it for its reading if it has a value; times in ms.
+
+    The poll must be storable (`require_storable`).
+    """
+    device = _name(poll.device)
+    fields = [f'outcome="{poll.outcome.value}"', f"duration_ms={number(poll.duration_ms)!r}"]
+    if poll.http_status is not None:
+        fields.append(f"http_status={number(poll.http_status)!r}")
+    fields.append(f"interval_s={number(poll.interval_s)!r}")
+    fields.append(f"problems={_quoted(text(poll.problems_json))}")
+    if (body := body_text(poll)) is not None:
+        fields.append(f"body={_quoted(body)}")
+    lines = [f"poll,device={device} {','.join(fields)} {int(poll.observed_at)}"]
+    if values := air_values(poll):
+        numbers = ",".join(f"{_name(series)}={value!r}" for series, value in values.items())
+        lines.insert(0, f"air,device={device} {numbers} {int(poll.observed_at)}")
+    return lines
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+@lru_cache(maxsize=8192)
+def _name(name: str) -> str:
+    return name.replace(",", "\\,").replace("=", "\\=").replace(" ", "\\ ")

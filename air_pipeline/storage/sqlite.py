@@ -1,0 +1,259 @@
+"""The embedded store: the tables `air` and `poll` in one SQLite file, with the meaning they have in InfluxDB.
+
+Both have a row a device and slot. `air` has a column a series, added when the first value of it comes: a device-day is
+then one range of one B-tree, a poll takes some 185 bytes, and any SQLite tool shows it. What SQLite's errors mean is in
+`sqlite_connections`.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from air_pipeline.devices.polls import Poll
+from air_pipeline.storage.frames import POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS, polls_frame, readings_frame
+from air_pipeline.storage.latest import latest_of
+from air_pipeline.storage.sqlite_connections import Connections
+from air_pipeline.storage.storable import air_values, body_text, number, require_storable, text, within_time
+from air_pipeline.storage.store import Latest, PollsRejected, StoreError, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VERSION = 1  # of the tables, in the file's user_version
+
+_KEY = ("device", "observed_at")
+
+_TABLES = (
+    """CREATE TABLE air (
+        device TEXT NOT NULL, observed_at INTEGER NOT NULL, PRIMARY KEY (device, observed_at)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE poll (
+        device TEXT NOT NULL, observed_at INTEGER NOT NULL, outcome TEXT NOT NULL, duration_ms REAL NOT NULL,
+        http_status REAL, interval_s REAL NOT NULL, problems TEXT NOT NULL, body TEXT, PRIMARY KEY (device, observed_at)
+    ) WITHOUT ROWID""",
+)
+
+# The devices of a table by one search each: a GROUP BY would read every row.
+_DEVICES = """WITH RECURSIVE known (name) AS (
+    SELECT min(device) FROM {table}
+    UNION ALL SELECT (SELECT min(device) FROM {table} WHERE device > name) FROM known WHERE name IS NOT NULL
+)"""
+
+# Rows that are Python objects at one time: some 10 MB.
+_ROWS_AT_ONCE = 20_000
+
+
+class SqliteStore:
+    """The reading store in one SQLite file, made at the first write. Safe from several threads and processes.
+
+    A file that does not exist yet is an empty store to its readers. See `ReadingStore` for what the methods promise.
+    """
+
+    def __init__(self, path: Path, timeout_s: float = 10.0) -> None:
+        """Opens nothing yet.
+
+        Args:
+            path: the file.
+            timeout_s: how long a write waits for those of other processes.
+        """
+        self._connections = Connections(path, _TABLES, _VERSION, timeout_s)
+
+    @property
+    def identity(self) -> str:
+        """The word sqlite and the file."""
+        return f"sqlite {self._connections.path}"
+
+    def write(self, polls: Sequence[Poll]) -> None:
+        """Stores polls in one transaction; see `ReadingStore.write`."""
+        require_storable(polls)
+        readings = [(poll, values) for poll in polls if (values := air_values(poll))]
+        series = sorted({name for _, values in readings for name in values})
+        if not polls:
+            return
+        with self._connections.writing() as connection:
+            _add_series(connection, series)
+            connection.executemany(
+                _merge("air", series),
+                ((p.device, int(p.observed_at), *map(values.get, series)) for p, values in readings),
+            )
+            connection.executemany(_merge("poll", POLL_COLUMNS), map(_poll_row, polls))
+
+    def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
+        """The readings of one device; see `ReadingStore.readings`."""
+        import numpy as np
+
+        parts = [np.empty((0, 1))]
+        series: list[str] = []
+        with self._connections.reading() as connection:
+            if connection is not None:
+                series = _series(connection)
+                rows = connection.execute(_device_rows("air", series), (device, *within_time(start, end)))
+                parts = [np.empty((0, 1 + len(series)))]
+                while some := rows.fetchmany(_ROWS_AT_ONCE):
+                    parts.append(np.array(some, dtype="float64"))  # ms are exact in a float64, NULL becomes NaN
+        table = np.concatenate(parts)
+        return readings_frame(
+            table[:, 0].astype("int64"), {name: table[:, n] for n, name in enumerate(series, start=1)}
+        )
+
+    def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
+        """The polls of one device; see `ReadingStore.polls`."""
+        import numpy as np
+
+        rows: list[tuple[Any, ...]] = []
+        with self._connections.reading() as connection:
+            if connection is not None:
+                query = _device_rows("poll", POLL_COLUMNS)
+                rows = connection.execute(query, (device, *within_time(start, end))).fetchall()
+        times, *columns = zip(*rows, strict=True) if rows else ((), *((),) * len(POLL_COLUMNS))
+        fields = dict(zip(POLL_COLUMNS, columns, strict=True))
+        return polls_frame(
+            np.array(times, dtype="int64"),
+            {name: np.array(fields[name], dtype="float64") for name in POLL_NUMBERS},
+            {name: fields[name] for name in POLL_TEXTS},
+        )
+
+    def latest(self) -> dict[str, Latest]:
+        """The last poll and the last reading of every device; see `ReadingStore.latest`."""
+        with self._connections.reading() as connection:
+            if connection is None:
+                return {}
+            series = _series(connection)
+            polls = _last_rows(connection, "poll", POLL_COLUMNS)
+            readings = _last_rows(connection, "air", series)
+        found = {}
+        for device, (time, fields) in polls.items():
+            reading_at, values = readings.get(device, (None, {}))
+            found[device] = latest_of(device, time, fields, reading_at, values)
+        return found
+
+    def outcome_counts(self, start: int, end: int, timeout_s: float = 30.0) -> dict[str, dict[str, int]]:
+        """Device to outcome to number of polls; see `ReadingStore.outcome_counts`."""
+        counts: dict[str, dict[str, int]] = {}
+        with self._connections.reading(deadline_s=timeout_s) as connection:
+            if connection is not None:
+                rows = connection.execute(
+                    _per_device("poll", "outcome, count(*)", group="name, outcome"), within_time(start, end)
+                )
+                for device, outcome, count in rows:
+                    counts.setdefault(device, {})[outcome] = count
+        return counts
+
+    def summaries(self, start: int, end: int) -> dict[str, Summary]:
+        """Device to summary; see `ReadingStore.summaries`."""
+        span = within_time(start, end)
+        with self._connections.reading() as connection:
+            if connection is None:
+                return {}
+            of_polls = connection.execute(
+                _per_device("poll", "count(*), total(duration_ms)", group="name"), span
+            ).fetchall()
+            counts = ", ".join(["count(*)", *(f"count({_quoted(name)})" for name in _series(connection))])
+            of_air = connection.execute(_per_device("air", counts, group="name"), span).fetchall()
+        polls = {device: (count, duration) for device, count, duration in of_polls}
+        values = {device: sum(counts) for device, _, *counts in of_air}
+        return {
+            device: Summary(*polls.get(device, (0, 0.0)), values=values.get(device, 0))
+            for device in sorted({*polls, *values})
+        }
+
+    def first_poll(self, device: str) -> int | None:
+        """The slot of the first poll ever."""
+        row = self._row("SELECT min(observed_at) FROM poll WHERE device = ?", device)
+        return None if row is None or row[0] is None else int(row[0])
+
+    def interval_before(self, device: str, time: int) -> float | None:
+        """The interval, in seconds, that the last poll before a time says."""
+        _, end = within_time(time, time)
+        query = "SELECT interval_s FROM poll WHERE device = ? AND observed_at < ? ORDER BY observed_at DESC LIMIT 1"
+        row = self._row(query, device, end)
+        return None if row is None else float(row[0])
+
+    def flux(self, query: str) -> "pd.DataFrame":  # noqa: ARG002 - the protocol's
+        """SQLite speaks no Flux.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError(
+            f"{self._connections.path} is an SQLite file and speaks no Flux: Flux needs InfluxDB (set INFLUXDB_V2_URL, "
+            "INFLUXDB_V2_TOKEN, INFLUXDB_V2_ORG and INFLUXDB_V2_BUCKET)."
+        )
+
+    def close(self) -> None:
+        """Closes the connections; the next call opens new ones."""
+        self._connections.close()
+
+    def _row(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
+        with self._connections.reading() as connection:
+            if connection is None:
+                return None
+            row: tuple[Any, ...] | None = connection.execute(query, parameters).fetchone()
+            return row
+
+
+def _series(connection: sqlite3.Connection) -> list[str]:
+    names = (name for (name,) in connection.execute("SELECT name FROM pragma_table_info('air')"))
+    return sorted(name for name in names if name not in _KEY)
+
+
+def _add_series(connection: sqlite3.Connection, series: Iterable[str]) -> None:
+    known = {name.lower(): name for name in _series(connection)}  # SQLite's column names ignore case
+    for name in series:
+        if known.setdefault(name.lower(), name) != name:
+            raise PollsRejected(f"The series {name!r} differs from {known[name.lower()]!r} in case only: rename it.")
+    for name in set(series) - set(_series(connection)):
+        connection.execute(f"ALTER TABLE air ADD COLUMN {_quoted(name)} REAL")
+
+
+def _poll_row(poll: Poll) -> tuple[object, ...]:
+    fields: Mapping[str, object] = {
+        "outcome": poll.outcome.value,
+        "duration_ms": number(poll.duration_ms),
+        "http_status": poll.http_status,
+        "interval_s": number(poll.interval_s),
+        "problems": text(poll.problems_json),
+        "body": body_text(poll),
+    }
+    return (poll.device, int(poll.observed_at), *(fields[name] for name in POLL_COLUMNS))
+
+
+def _merge(table: str, columns: Sequence[str]) -> str:
+    """The statement that writes a row over another one field by field: what the new one lacks stays."""
+    names = [_quoted(name) for name in (*_KEY, *columns)]
+    changes = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in names[len(_KEY) :])
+    conflict = f"ON CONFLICT DO UPDATE SET {changes}" if changes else "ON CONFLICT DO NOTHING"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) {conflict}"  # noqa: S608 - quoted
+
+
+def _device_rows(table: str, columns: Iterable[str]) -> str:
+    names = ", ".join(_quoted(name) for name in ("observed_at", *columns))
+    return f"SELECT {names} FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ? ORDER BY observed_at"  # noqa: S608 - quoted
+
+
+def _per_device(table: str, what: str, group: str) -> str:
+    # CROSS JOIN keeps SQLite from reading the table first.
+    return (
+        f"{_DEVICES.format(table=table)} SELECT name, {what} FROM known CROSS JOIN {table} ON device = name "  # noqa: S608 - quoted
+        f"AND observed_at >= ? AND observed_at < ? GROUP BY {group}"
+    )
+
+
+def _last_rows(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str]
+) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Device to the time of its last row and what is not NULL in it."""
+    names = ", ".join(_quoted(name) for name in (*_KEY, *columns))
+    rows = connection.execute(
+        f"{_DEVICES.format(table=table)} SELECT {names} FROM known CROSS JOIN {table} ON device = name "  # noqa: S608 - quoted
+        f"AND observed_at = (SELECT max(observed_at) FROM {table} WHERE device = name)"
+    )
+    return {
+        device: (time, {name: value for name, value in zip(columns, fields, strict=True) if value is not None})
+        for device, time, *fields in rows
+    }
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,46 @@
+"""Times as people give them: dates, local clock times, and so long ago.
+
+Belongs here: from a text to an instant. Does not: how days and hours lie on the UTC clock (`processing.local_time`).
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from air_pipeline.processing.local_time import first_instant
+
+Time = str | date | datetime | timedelta
+"""A time as people give it: `2026-11-21`, `2026-11-21T08:00`, `-7d`, or Python's own; without a zone it is local."""
+
+_RELATIVE = re.compile(r"-(\d+)(m|h|d|w)")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+class TimeError(ValueError):
+    """A time that cannot be understood; the message says how to write one."""
+
+
+def instant(time: Time, zone: ZoneInfo, now: datetime) -> datetime:
+    """The instant that a time means: a date is its first instant in the zone, a timedelta is added to now.
+
+    Raises:
+        TimeError: it is none.
+    """
+    if isinstance(time, str):
+        time = _parse(time)
+    if isinstance(time, timedelta):
+        return now + time
+    if isinstance(time, datetime):
+        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
+    return first_instant(time, zone)
+
+
+def _parse(text: str) -> date | datetime | timedelta:
+    if relative := _RELATIVE.fullmatch(text):
+        return -int(relative[1]) * _UNITS[relative[2]]
+    for parse in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return parse(text)
+        except ValueError:
+            continue
+    raise TimeError(f"{text!r} is not a time; write it as 2026-11-21, 2026-11-21T08:00 or -7d")

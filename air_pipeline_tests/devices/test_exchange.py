@@ -1,0 +1,348 @@
+"""Every row of the table of outcomes, through real HTTP exchanges; deadlines that hold whatever hangs."""
+
+import gzip
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import zlib
+
+import pytest
+from raw_server import answering, http, wait_until
+
+import air_pipeline.devices.client
+from air_pipeline.devices.client import MAX_BODY_BYTES, Answer, Exchange, get
+from air_pipeline.devices.polls import Outcome
+from air_pipeline.devices.simulator import Simulator
+
+DEVICE = "living-room"
+PATIENT_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with Simulator([DEVICE], seed=3) as running:
+        yield running
+
+
+def ask(simulator, fault=None, timeout_s=PATIENT_S, **options):
+    simulator.set_fault(DEVICE, fault, **options)
+    try:
+        return Exchange(simulator.url(DEVICE), timeout_s).run()
+    finally:
+        simulator.set_fault(DEVICE, None)
+
+
+def test_a_healthy_device_gives_its_document(simulator):
+    answer = ask(simulator)
+    assert (answer.outcome, answer.status, answer.reason) == (None, 200, "")
+    assert answer.body.startswith(b'{"nodemcu":{')
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "status", "words"),
+    [
+        ("refuse", Outcome.UNREACHABLE, None, "connection broke"),
+        ("reset", Outcome.UNREACHABLE, None, "connection broke"),
+        ("truncate", Outcome.UNREACHABLE, 200, "announced length"),
+        ("http_500", Outcome.HTTP_ERROR, 500, "status 500"),
+        ("redirect", Outcome.HTTP_ERROR, 302, "status 302"),
+        ("huge", Outcome.TOO_LARGE, 200, "64 KiB"),
+        ("gzip_bomb", Outcome.TOO_LARGE, 200, "64 KiB"),
+        ("login_page", None, 200, ""),
+        ("empty", None, 200, ""),
+        ("text_plain", None, 200, ""),
+        ("slow", None, 200, ""),
+    ],
+)
+def test_what_happens_has_its_outcome(simulator, fault, outcome, status, words):
+    options = {"seconds": 0.05} if fault == "slow" else {}
+    answer = ask(simulator, fault, **options)
+    assert answer.outcome is outcome
+    assert words in answer.reason
+    if fault != "reset":  # the reset may come before the status was read
+        assert answer.status == status
+    assert not answer.body or answer.outcome is None
+
+
+def test_a_redirect_is_not_followed(simulator):
+    before = len(simulator.requests(DEVICE).times_ms)
+    ask(simulator, "redirect")
+    assert len(simulator.requests(DEVICE).times_ms) == before + 1
+
+
+def test_a_closed_port_is_unreachable():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    answer = Exchange(f"http://127.0.0.1:{port}/circumstances", PATIENT_S).run()
+    assert answer.outcome is Outcome.UNREACHABLE
+    assert "refused" in answer.reason
+
+
+@pytest.mark.parametrize("url", ["http://no-such-device.invalid/", "http://", "ftp://127.0.0.1/", "nonsense", "http://a..b/", ""])
+def test_what_cannot_be_asked_is_unreachable(url):
+    answer = Exchange(url, PATIENT_S).run()
+    assert answer.outcome is Outcome.UNREACHABLE
+    assert answer.reason
+
+
+@pytest.mark.parametrize("fault", ["hang", "drip_headers", "drip_body", "slow"])
+def test_abort_ends_an_exchange_that_hangs_and_its_connection(simulator, fault):
+    simulator.set_fault(DEVICE, fault, **({} if fault == "hang" else {"seconds": 0.5}))
+    try:
+        exchange = Exchange(simulator.url(DEVICE), PATIENT_S)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(exchange.run()))
+        thread.start()
+        wait_until(lambda: simulator.requests(DEVICE).open_now == 1)
+        exchange.abort()
+        thread.join(PATIENT_S / 2)
+        assert [answer.outcome for answer in answers] == [Outcome.TIMEOUT]
+        wait_until(lambda: simulator.requests(DEVICE).open_now == 0)
+    finally:
+        simulator.set_fault(DEVICE, None)
+
+
+@pytest.mark.parametrize("fault", ["hang", "drip_headers", "drip_body"])
+def test_get_keeps_its_deadline(simulator, fault):
+    simulator.set_fault(DEVICE, fault)
+    try:
+        begun = time.monotonic()
+        answer = get(simulator.url(DEVICE), 0.5)
+        assert time.monotonic() - begun < PATIENT_S / 2  # dripped, the whole takes more than a minute
+        assert answer.outcome is Outcome.TIMEOUT
+        wait_until(lambda: simulator.requests(DEVICE).open_now == 0)
+    finally:
+        simulator.set_fault(DEVICE, None)
+
+
+def test_get_gives_the_answer_of_a_healthy_device(simulator):
+    assert get(simulator.url(DEVICE), PATIENT_S).outcome is None
+
+
+def test_a_silent_device_ends_an_exchange_without_a_watchdog(simulator):
+    assert ask(simulator, "hang", timeout_s=0.3).outcome is Outcome.TIMEOUT
+
+
+def test_a_tls_handshake_that_hangs_ends_by_abort():
+    with answering(b"", stay=True, read_first=False) as server:
+        answer = get(server.url.replace("http", "https"), 0.5)
+        assert answer.outcome is Outcome.TIMEOUT
+        assert server.hung_up.wait(PATIENT_S)
+
+
+def test_a_tls_handshake_that_hangs_ends_without_a_watchdog():
+    with answering(b"", stay=True, read_first=False) as server:
+        assert Exchange(server.url.replace("http", "https"), 0.3).run().outcome is Outcome.TIMEOUT
+
+
+def test_a_server_that_speaks_no_tls_is_unreachable():
+    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n", read_first=False) as server:
+        assert Exchange(server.url.replace("http", "https"), PATIENT_S).run().outcome is Outcome.UNREACHABLE
+
+
+def test_an_abort_before_the_connection_prevents_it():
+    with answering(http(b"{}")) as server:
+        exchange = Exchange(server.url, PATIENT_S)
+        exchange.abort()
+        assert exchange.run().outcome is Outcome.TIMEOUT
+        assert server.requests == []
+
+
+def test_an_abort_during_the_look_up_of_the_name_ends_the_exchange_with_it(monkeypatch):
+    looking, found = threading.Event(), threading.Event()
+
+    def look_up(*_, **__):
+        looking.set()
+        assert found.wait(PATIENT_S)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    with answering(http(b"{}")) as server:
+        port = server.port
+        monkeypatch.setattr(air_pipeline.devices.client.socket, "getaddrinfo", look_up)
+        exchange = Exchange(f"http://slow-name.test:{port}/", PATIENT_S)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(exchange.run()))
+        thread.start()
+        assert looking.wait(PATIENT_S)
+        exchange.abort()
+        found.set()
+        thread.join(PATIENT_S)
+        assert [answer.outcome for answer in answers] == [Outcome.TIMEOUT]
+        assert server.requests == []
+
+
+def test_get_does_not_wait_for_the_look_up_of_a_name(monkeypatch):
+    found = threading.Event()
+    monkeypatch.setattr(air_pipeline.devices.client.socket, "getaddrinfo", lambda *_, **__: found.wait(PATIENT_S) or [])
+    begun = time.monotonic()
+    assert get("http://slow-name.test/", 0.2).outcome is Outcome.TIMEOUT
+    assert time.monotonic() - begun < PATIENT_S / 2
+    found.set()
+    wait_until(lambda: not any(thread.name.startswith("get http://slow-name") for thread in threading.enumerate()))
+
+
+def test_an_abort_while_connecting_ends_the_exchange():
+    # A listener whose queue is full answers no further handshake.
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        try:
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex(listener.getsockname())
+                waiting.append(filler)
+            answer = get(f"http://127.0.0.1:{listener.getsockname()[1]}/", 0.5)
+            assert answer.outcome is Outcome.TIMEOUT
+            wait_until(lambda: not any(thread.name.startswith("get http://127") for thread in threading.enumerate()))
+        finally:
+            for filler in waiting:
+                filler.close()
+
+
+def test_an_abort_after_the_end_changes_nothing(simulator):
+    exchange = Exchange(simulator.url(DEVICE), PATIENT_S)
+    answer = exchange.run()
+    exchange.abort()
+    assert answer.outcome is None
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome", "words"),
+    [
+        (b"", Outcome.UNREACHABLE, "without an answer"),
+        (b"220 mail.example ESMTP\r\n", Outcome.HTTP_ERROR, "not HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", Outcome.HTTP_ERROR, "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nno colon in here\r\nContent-Length: 2\r\n\r\n{}", Outcome.HTTP_ERROR, "header"),
+        (http(b"{}", *(f"X-{n}: 1" for n in range(200))), Outcome.HTTP_ERROR, "header"),
+        (http(b"{}", "X-Long: " + "x" * 70_000), Outcome.HTTP_ERROR, "header"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", Outcome.HTTP_ERROR, "Content-Length"),
+        (b"HTTP/1.1 abc OK\r\n\r\n", Outcome.HTTP_ERROR, "not HTTP"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", Outcome.HTTP_ERROR, "204"),
+        (b"HTTP/1.1 206 Partial\r\nContent-Length: 2\r\n\r\n{}", Outcome.HTTP_ERROR, "206"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{", Outcome.UNREACHABLE, "announced length"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", Outcome.UNREACHABLE, "announced length"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}", Outcome.UNREACHABLE, "announced length"),
+        (http(b"no gzip", "Content-Encoding: gzip"), Outcome.REJECTED, "not encoded"),
+        (http(b"x" * (MAX_BODY_BYTES + 1)), Outcome.TOO_LARGE, "64 KiB"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000, Outcome.TOO_LARGE, "64 KiB"),
+    ],
+)
+def test_odd_answers_have_an_outcome(data, outcome, words):
+    with answering(data) as server:
+        answer = Exchange(server.url, PATIENT_S).run()
+    assert answer.outcome is outcome
+    assert words in answer.reason
+    assert answer.body == b""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        http(b'{"a":1}'),
+        b'HTTP/1.0 200 OK\r\n\r\n{"a":1}',
+        b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}',
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n{"a":1}\r\n0\r\n\r\n',
+        http(gzip.compress(b'{"a":1}'), "Content-Encoding: gzip"),
+        http(zlib.compress(b'{"a":1}'), "Content-Encoding: deflate"),
+        http(b'{"a":1}', "Content-Type: text/html; charset=iso-8859-1", "Set-Cookie: a=b", "Retry-After: 3600"),
+    ],
+)
+def test_complete_answers_are_read(data):
+    with answering(data) as server:
+        assert Exchange(server.url, PATIENT_S).run() == Answer(None, 200, b'{"a":1}', "")
+
+
+def test_the_longest_document_is_read():
+    with answering(http(b"x" * MAX_BODY_BYTES)) as server:
+        assert len(Exchange(server.url, PATIENT_S).run().body) == MAX_BODY_BYTES
+
+
+def test_an_endless_document_is_not_read_to_its_end():
+    bomb = gzip.compress(gzip.compress(b"0" * 50_000_000))
+    with answering(http(bomb, "Content-Encoding: gzip, gzip")) as server:
+        assert Exchange(server.url, PATIENT_S).run().outcome is Outcome.TOO_LARGE
+
+
+def test_a_server_that_would_keep_the_connection_does_not():
+    with answering(http(b"{}", "Connection: keep-alive"), stay=True) as server:
+        assert Exchange(server.url, PATIENT_S).run().outcome is None
+        assert server.hung_up.wait(PATIENT_S)
+
+
+def test_one_modest_request_is_sent(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with answering(http(b"{}", status="503 Busy")) as server:
+        Exchange(server.url, PATIENT_S).run()
+        assert len(server.requests) == 1
+        lines = server.requests[0].decode().split("\r\n")
+        assert lines[0] == "GET /circumstances HTTP/1.1"
+        headers = dict(line.split(": ", 1) for line in lines[1:] if line)
+        assert headers.pop("User-Agent").startswith("air-pipeline/")
+        assert headers == {
+            "Host": f"127.0.0.1:{server.port}",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
+
+
+def test_a_name_and_a_password_in_the_url_are_sent():
+    with answering(http(b"{}")) as server:
+        url = server.url.replace("http://", "http://anna:secret@")
+        assert Exchange(url, PATIENT_S).run().outcome is None
+        assert b"Authorization: Basic YW5uYTpzZWNyZXQ=" in server.requests[0]
+
+
+def test_a_name_is_looked_up():
+    with answering(http(b"{}")) as server:
+        assert Exchange(server.url.replace("127.0.0.1", "localhost"), PATIENT_S).run().outcome is None
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+@pytest.mark.parametrize("trusted", [True, False])
+def test_certificates_are_verified(tmp_path, trusted, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=device -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    air_pipeline.devices.client._tls_context.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def serve():
+        accepted, _ = listener.accept()
+        with accepted:
+            try:
+                with context.wrap_socket(accepted, server_side=True) as secure:
+                    secure.recv(4096)
+                    secure.sendall(http(b"{}"))
+            except OSError:
+                pass  # the client did not like the certificate
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        answer = Exchange(f"https://127.0.0.1:{listener.getsockname()[1]}/", PATIENT_S).run()
+        thread.join(PATIENT_S)
+    air_pipeline.devices.client._tls_context.cache_clear()
+    if trusted:
+        assert answer == Answer(None, 200, b"{}", "")
+    else:
+        assert answer.outcome is Outcome.UNREACHABLE
+        assert "certificate" in answer.reason
+
+
+def test_the_collectors_side_of_the_room_stays_light():
+    code = (
+        "import sys, air_pipeline.devices.assemble;"
+        "print([name for name in ('numpy', 'pandas', 'pyarrow', 'dagster', 'yaml') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

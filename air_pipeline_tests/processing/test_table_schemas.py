@@ -1,0 +1,169 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
+from air_pipeline.processing.columns import TABLES
+from air_pipeline.processing.local_time import day_window, epoch_ms
+from air_pipeline.processing.observations import observations_table
+from air_pipeline.processing.schemas import arrow_schema, counts_add_up, frame_schema, validate
+from air_pipeline_tests.processing.frames import SMALL, observations
+
+DAY = pd.Timestamp("2026-11-21").date()
+NAN = float("nan")
+
+
+def frames():
+    start = epoch_ms(day_window(DAY, SMALL.zone)[0])
+    at = [start + 900_000 * n for n in range(96)]
+    values = {"first_temperature": [20.0 + n % 7 for n in range(96)], "third_dust": [NAN] * 48 + [1.0] * 48}
+    seen = observations(SMALL, at, values)
+    hourly = hourly_aggregates(SMALL, seen, DAY)
+    return {
+        "observations": observations_table(seen).to_pandas(),
+        "hourly_aggregates": hourly,
+        "daily_aggregates": daily_aggregates(SMALL, seen, hourly, DAY),
+    }
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_the_package_makes_passes_as_made_and_as_read(table):
+    frame = frames()[table]
+    assert validate(table, frame) == []
+    arrow = pa.Table.from_pandas(frame, schema=arrow_schema(table), preserve_index=False)
+    assert validate(table, arrow.to_pandas()) == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_is_described_once_and_the_schemas_carry_it(table):
+    arrow, pandera_schema = arrow_schema(table), frame_schema(table)
+    assert arrow.names == list(pandera_schema.columns) == list(TABLES[table].column_names)
+    for column in TABLES[table].columns:
+        assert column.description
+        assert arrow.field(column.name).metadata[b"description"].decode() == column.description
+        assert arrow.field(column.name).nullable == column.nullable
+        assert pandera_schema.columns[column.name].description == column.description
+        assert pandera_schema.columns[column.name].metadata == {"unit": column.unit}
+    assert set(TABLES[table].key) <= set(arrow.names)
+
+
+def test_arrow_types_are_those_that_other_programs_see():
+    types = {field.name: str(field.type) for field in arrow_schema("observations")}
+    text = "dictionary<values=string, indices=int32, ordered=0>"
+    assert types == {
+        "device": text,
+        "series": text,
+        "observed_at": "timestamp[ms, tz=UTC]",
+        "local_time": "timestamp[ms]",
+        "utc_offset_minutes": "int16",
+        "value": "double",
+        "flag": "int8",
+        "rules": "int32",
+        "poll_outcome": text,
+    }
+
+
+def spoilt(table, column, value, row=0):
+    frame = frames()[table]
+    frame.loc[row, column] = value
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("observations", "flag", 5),
+        ("observations", "flag", 0),
+        ("observations", "rules", -1),
+        ("observations", "utc_offset_minutes", 2000),
+        ("hourly_aggregates", "expected_count", -1),
+        ("hourly_aggregates", "coverage", 1.01),
+        ("hourly_aggregates", "sd", -0.1),
+        ("daily_aggregates", "exceedance_minutes", -1.0),
+        ("daily_aggregates", "hours_in_day", -1.0),
+    ],
+)
+def test_a_value_out_of_bounds_is_named(table, column, value):
+    (failure,) = validate(table, spoilt(table, column, value))
+    assert (failure.column, failure.count) == (column, 1)
+    assert str(value) in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "named"),
+    [
+        ("observations", {"value": NAN}, "value,flag"),
+        ("observations", {"flag": 9}, "value,flag"),
+        ("observations", {"rules": 2}, "rules,flag"),
+        ("observations", {"flag": 4}, "rules,flag"),
+        ("observations", {"utc_offset_minutes": 120}, "local_time,utc_offset_minutes"),
+        ("hourly_aggregates", {"bad_count": 1}, "counts"),
+        ("hourly_aggregates", {"missing_count": 1}, "counts"),
+        ("hourly_aggregates", {"coverage": 0.5}, "coverage"),
+        ("hourly_aggregates", {"coverage": NAN}, "coverage"),
+        ("hourly_aggregates", {"mean": NAN}, "mean"),
+        ("hourly_aggregates", {"min": 99.0}, "min,max"),
+        ("daily_aggregates", {"complete_hours": 25}, "complete_hours,hour_count"),
+    ],
+)
+def test_columns_that_disagree_are_named_with_the_row(table, changes, named):
+    frame = frames()[table]
+    for column, value in changes.items():
+        frame.loc[0, column] = value
+    found = {failure.column: failure for failure in validate(table, frame)}
+    assert named in found
+    assert found[named].count == 1
+    assert "small first_temperature" in found[named].cases[0]
+
+
+def test_a_complete_row_of_which_nothing_was_expected_is_named():
+    frame = frames()["hourly_aggregates"].head(1)
+    counts = ["expected_count", "observed_count", "valid_count", "missing_count"]
+    frame[counts] = np.zeros((1, 4), dtype=np.int32)
+    frame["coverage"] = NAN
+    assert "is_complete" in {failure.column for failure in validate("hourly_aggregates", frame)}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_out_of_order_or_twice_are_named(table):
+    frame = frames()[table]
+    key = ",".join(TABLES[table].key)
+    backwards = frame.iloc[::-1].reset_index(drop=True)
+    assert key in {failure.column for failure in validate(table, backwards)}
+    twice = pd.concat([frame.iloc[:1], frame]).reset_index(drop=True)
+    assert [(failure.column, failure.count) for failure in validate(table, twice)] == [(key, 1)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_an_empty_frame_passes(table):
+    assert validate(table, frames()[table].head(0)) == []
+
+
+def test_other_columns_or_types_are_named():
+    frame = frames()["hourly_aggregates"]
+    assert "hourly_aggregates" in str(validate("hourly_aggregates", frame.drop(columns="mean"))[0].column)
+    assert validate("hourly_aggregates", frame.assign(extra=1))
+    (failure,) = validate("hourly_aggregates", frame.astype({"valid_count": "int64"}))
+    assert failure.column == "valid_count"
+    assert "int32" in failure.check
+
+
+def test_many_failing_rows_are_counted_and_some_are_shown():
+    frame = frames()["hourly_aggregates"]
+    frame["bad_count"] = frame["bad_count"] + np.int32(1)
+    (failure,) = counts_add_up(frame)
+    assert failure.count == len(frame)
+    assert len(failure.cases) == 20
+    assert str(failure).endswith("…")
+
+
+def test_names_and_files_are_known_without_pandas_pyarrow_or_pandera():
+    code = (
+        "import sys, air_pipeline.processing.columns, air_pipeline.processing.local_time, air_pipeline.storage.parquet;"
+        "print([name for name in ('pandas', 'pyarrow', 'pandera', 'numpy') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
