@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
@@ -15,6 +16,9 @@ from air_pipeline.environment import replace_file
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore, StoreError
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 FINGERPRINT_TAG = "air_pipeline/fingerprint"
 RECENT_DAYS = 3
@@ -94,7 +98,7 @@ def days_to_build(
     return chosen, warnings
 
 
-def build_day_job() -> dg.UnresolvedAssetJobDefinition:
+def build_day_job() -> "UnresolvedAssetJobDefinition":
     """The job that builds one day."""
     return dg.define_asset_job(
         "build_day",
@@ -103,7 +107,7 @@ def build_day_job() -> dg.UnresolvedAssetJobDefinition:
     )
 
 
-def build_days_schedule(job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def build_days_schedule(job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
     """The schedule."""
 
     @dg.schedule(

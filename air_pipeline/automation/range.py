@@ -1,4 +1,7 @@
-"""Many days on one machine, without launching runs: worker processes that stay warm, and the same events as runs have."""
+"""Many days on one machine without launching runs.
+
+Worker processes stay warm, and leave the same events as runs do.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,6 +12,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import dagster as dg
+
+# What went wrong is said once, by the command; the events are in Dagster's storage.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def build_range(home: Path, days: Sequence[date], *, force: bool, workers: int = 0) -> Iterator[tuple[date, str]]:
@@ -41,18 +47,17 @@ def build_one(day: date, *, force: bool) -> str:
     definitions, instance = _definitions()
     job = definitions.resolve_job_def("build_day")
     tags = {FORCE_TAG: "true"} if force else {}
-    result = job.execute_in_process(partition_key=day.isoformat(), instance=instance, raise_on_error=False, tags=tags)
+    result = job.execute_in_process(
+        partition_key=day.isoformat(), instance=instance, raise_on_error=False, tags=tags, run_config=_QUIET
+    )
     return "" if result.success else _failure(result)
 
 
 @cache
 def _definitions() -> tuple[dg.Definitions, dg.DagsterInstance]:
-    import logging
-
     from air_pipeline.definitions import build_definitions
     from air_pipeline.deployment import open_deployment
 
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)  # what went wrong is said once, by the command
     return build_definitions(open_deployment()), dg.DagsterInstance.get()
 
 

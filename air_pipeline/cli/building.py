@@ -19,7 +19,7 @@ def build(
         bool,
         typer.Option("--force", help="Build even what is current, or would be built from fewer polls than before."),
     ] = False,
-    workers: Annotated[int, typer.Option(help="Processes.", min=1, show_default="one a core")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes.", min=0, show_default="one a core")] = 0,
     config: ConfigOption = None,
 ) -> None:
     """Build days that are missing or were built from something else, with the same events as runs have.

@@ -1,6 +1,7 @@
 """The command `up`: code server, daemon and webserver on the user's devices, as one thing that starts and stops."""
 
 import contextlib
+import ctypes
 import fcntl
 import importlib.resources
 import json
@@ -30,6 +31,7 @@ STOP_WITHIN_S = 15.0
 COLLECTOR_STOP_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.5
 _RESTART_AFTER_S = 5.0
+_PR_SET_PDEATHSIG = 1
 
 
 class UpError(Exception):
@@ -159,7 +161,14 @@ def _start(part: _Part, variables: dict[str, str], output: IO[bytes]) -> None:
         stdout=output,
         stderr=output,
         start_new_session=True,  # Ctrl-C is ours: they are stopped in order
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 -- nothing else runs in this process yet or takes locks
     )
+
+
+def _end_with_parent() -> None:
+    """In the child: asks the kernel for a SIGTERM when `up` ends without having stopped it (prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _revive(parts: list[_Part], variables: dict[str, str], output: IO[bytes]) -> None:

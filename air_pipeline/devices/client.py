@@ -331,8 +331,9 @@ def _failure(error: BaseException, status: int | None) -> Answer:
 _FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...] = (
     ((socket.gaierror,), Outcome.UNREACHABLE, "the name of the device is not known"),
     ((ssl.SSLCertVerificationError,), Outcome.UNREACHABLE, "the certificate of the device is not valid"),
+    ((ssl.SSLError, urllib3.exceptions.SSLError), Outcome.UNREACHABLE, "no TLS connection came about"),
     (
-        (TimeoutError, BlockingIOError, ssl.SSLWantReadError, urllib3.exceptions.TimeoutError),
+        (TimeoutError, BlockingIOError, urllib3.exceptions.TimeoutError),
         Outcome.TIMEOUT,
         "the device did not answer in time",
     ),

@@ -4,7 +4,8 @@ Belongs here: counts, coverage and statistics of hours and local days. Does not:
 observations as they are in their file; statistics are over valid observations, those flagged 1 or 2.
 
 Complete is what has 75 % (EU directive 2008/50/EC, annex VII); the statistics are OpenAQ's summary: mean, min, max, sd,
-median, 2nd and 98th percentile.
+median, 2nd and 98th percentile. Means come from `groupby`, which adds up each series by itself in the order of its
+slots: the last digits of `DataFrame.mean` depend on what other series stand beside it.
 """
 
 import math
@@ -122,8 +123,8 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
     columns["is_complete"] = enough & (columns["expected_count"] > 0)
 
     in_daytime = np.array([hour.local_start.hour in DAYTIME for hour in hours])[_hour_of_each(observations.at, hours)]
-    columns["mean_06_22"] = valid[in_daytime].mean().to_numpy()
-    columns["mean_22_06"] = valid[~in_daytime].mean().to_numpy()
+    halves = valid.groupby(in_daytime).mean().reindex([True, False])
+    columns["mean_06_22"], columns["mean_22_06"] = halves.to_numpy()
     columns["max_8h_mean"] = _max_8h_mean(hours, of_hours("mean"), complete)
     columns["exceedance_minutes"] = _exceedance_minutes(device, valid, spacing_ms(observations.at, epoch_ms(end)))
     columns |= {"device": device.id, "series": names, "unit": _units(device, observations)}
@@ -213,8 +214,8 @@ def _max_8h_mean(hours: Sequence[LocalHour], means: Grid, complete: Grid) -> npt
     weights = np.where(complete, ends - starts, 0)
     weighted = np.where(complete, means, 0.0) * weights
     greatest = np.full(len(means), np.nan)
-    for start in starts[starts + WINDOW_MS <= ends[-1]]:
-        inside = (starts >= start) & (ends <= start + WINDOW_MS)
+    for first in np.flatnonzero(starts + WINDOW_MS <= ends[-1]):
+        inside = slice(first, np.searchsorted(ends, starts[first] + WINDOW_MS, side="right"))
         covered = weights[:, inside].sum(axis=1)
         value = np.full(len(means), np.nan)
         np.divide(weighted[:, inside].sum(axis=1), covered, out=value, where=covered >= WINDOW_LEAST_MS)

@@ -1,30 +1,25 @@
 """Flux's answers: annotated CSV into one frame.
 
 See https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/. Not with the client's `query_data_frame`:
-it is slower, and gives a frame or a list of frames, as the data falls.
+it is many times slower, and gives a frame or a list of frames, as the data falls.
 """
 
-import csv
 import io
-import json
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from air_pipeline.storage.store import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-# pandas' types for columns in which a value is missing; without a capital, those for columns in which none is.
-_MISSABLE: dict[str, Literal["Int64", "UInt64", "boolean"]] = {
-    "long": "Int64",
-    "unsignedLong": "UInt64",
-    "boolean": "boolean",
-}
-_TIMES = frozenset({"dateTime:RFC3339", "dateTime:RFC3339Nano"})
+# Where a run of tables with the same columns may start; inside a quoted cell the same bytes mean nothing.
+_START = re.compile(rb"(?:\A|(?<=\n))#datatype,")
 
 
-def flux_frame(answer: str) -> "pd.DataFrame":
+def flux_frame(answer: bytes) -> "pd.DataFrame":
     """One frame from an answer with the annotation `datatype`; tables with other columns are put below each other.
 
     Times are UTC in ns, strings are never missing (Flux's CSV has one sign for none and for an empty one).
@@ -35,48 +30,72 @@ def flux_frame(answer: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    frames = [_frame(types, names, rows) for types, names, rows in _tables(answer) if rows]
+    frames = [frame for run in _runs(answer) if len(frame := _frame(run))]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _tables(answer: str) -> Iterator[tuple[list[str], list[str], list[list[str]]]]:
-    """Types, names and rows of each run of tables with the same columns."""
-    # A cell may hold 64 KB and more, which is csv's limit unless told.
-    csv.field_size_limit(max(csv.field_size_limit(), len(answer)))
-    lines = csv.reader(io.StringIO(answer, newline=""))
-    types: list[str] = []
-    names: list[str] = []
-    rows: list[list[str]] = []
-    for line in lines:
-        if not line:
-            continue
-        if line[0] == "#datatype":
-            yield types, names, rows
-            types, names, rows = line[1:], next(lines)[1:], []
-            if names == ["error", "reference"]:
-                reason = next(lines, ["", "no reason given"])[1]
-                raise StoreError(f"InfluxDB could not run this Flux query to its end: {reason}.")
-        else:
-            rows.append(line[1:])
-    yield types, names, rows
+def _runs(answer: bytes) -> Iterator[bytes]:
+    """The parts of an answer that have columns of their own, each from its annotation on."""
+    start: int | None = None
+    counted, quotes = 0, 0
+    for match in _START.finditer(answer):
+        quotes += answer.count(b'"', counted, match.start())
+        counted = match.start()
+        if quotes % 2 == 0:
+            if start is not None:
+                yield answer[start : match.start()]
+            start = match.start()
+    if start is not None:
+        yield answer[start:]
 
 
-def _frame(types: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]) -> "pd.DataFrame":
+def _frame(run: bytes) -> "pd.DataFrame":
     import pandas as pd
+    from pyarrow import csv
 
-    columns = zip(types, names, zip(*rows, strict=True), strict=True)
-    return pd.DataFrame({name: _column(kind, cells) for kind, name, cells in columns})
+    # Names and types are the same for all rows, so the header is read apart.
+    annotation, header, rows = run.split(b"\n", 2)
+    kinds = annotation.decode().rstrip("\r").split(",")[1:]
+    names = next(_cells(header))[1:]
+    if names == ["error", "reference"]:
+        reason = next(_cells(rows))[1]
+        raise StoreError(f"InfluxDB could not run this Flux query to its end: {reason}.")
+    if not rows.strip():
+        return pd.DataFrame()
+    table = csv.read_csv(
+        io.BytesIO(rows),
+        read_options=csv.ReadOptions(column_names=["", *names]),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types={name: _type(kind) for name, kind in zip(names, kinds, strict=True)},
+            include_columns=names,
+            null_values=[""],
+            strings_can_be_null=False,
+        ),
+    )
+    return pd.DataFrame({name: _column(table[name]) for name in names})
 
 
-def _column(kind: str, cells: Sequence[str]) -> "pd.Series":
+def _cells(text: bytes) -> Iterator[list[str]]:
+    import csv
+
+    return csv.reader(io.StringIO(text.decode(), newline=""))
+
+
+def _type(kind: str) -> "pa.DataType":
+    import pyarrow as pa
+
+    if kind.startswith("dateTime"):
+        return pa.timestamp("ns", tz="UTC")
+    return {"double": pa.float64(), "long": pa.int64(), "unsignedLong": pa.uint64(), "boolean": pa.bool_()}.get(
+        kind, pa.string()
+    )
+
+
+def _column(column: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> "pd.Series":
     import pandas as pd
+    import pyarrow as pa
 
-    if kind == "double":
-        return pd.Series([float(cell or "nan") for cell in cells], dtype="float64")
-    if kind in _TIMES:
-        times = pd.Series([cell or None for cell in cells], dtype="str")
-        return pd.to_datetime(times, utc=True, format="ISO8601").dt.as_unit("ns")
-    if kind in _MISSABLE:
-        values = [json.loads(cell) if cell else None for cell in cells]
-        return pd.Series(values, dtype=XX)
-    return pd.Series(cells, dtype="str")
+    # Without these an integer among nothings becomes a float, and loses its last digits.
+    missable = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    return column.to_pandas(types_mapper=missable.get if column.null_count else None)

@@ -5,7 +5,7 @@ when a frame is made, see `store`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +30,9 @@ def readings_frame(times: "npt.NDArray[np.int64]", values: Mapping[str, "npt.NDA
 def polls_frame(
     times: "npt.NDArray[np.int64]",
     numbers: Mapping[str, "npt.NDArray[np.float64]"],
-    texts: Mapping[str, Sequence[str | None]],
+    texts: Mapping[str, Sequence[Any]],
 ) -> "pd.DataFrame":
-    """Slots (ms UTC, rising), numbers and texts as the frame of `ReadingStore.polls`; what is not given is missing."""
+    """Slots (ms UTC, rising), numbers and texts (or None) as the frame of `ReadingStore.polls`."""
     import numpy as np
     import pandas as pd
 

@@ -162,14 +162,17 @@ class InfluxStore:
         client = self._client(self._read_timeout_s)
         dialect = Dialect(header=True, annotations=["datatype"])  # type: ignore[no-untyped-call]
 
-        def ask() -> str:
+        def ask() -> bytes:
             answer: bytes = client.query_api().query_raw(query, dialect=dialect).data
-            return answer.decode()
+            return answer
 
         try:
-            return flux_frame(self._answered(Doing.FLUX, ask))
+            answer = self._answered(Doing.FLUX, ask)
         finally:
             _close(client)
+        if answer.strip() and not answer.startswith(b"#datatype"):
+            raise refusal(self._connection, Doing.FLUX, HTTPStatus.OK)
+        return flux_frame(answer)
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
@@ -183,7 +186,9 @@ class InfluxStore:
 
         client = self._writer = self._writer or self._client(self._timeout_s)
         api = client.write_api(write_options=SYNCHRONOUS)
-        self._answered(Doing.WRITE, lambda: api.write(self._connection.bucket, record=lines, write_precision="ms"))
+        precision: Any = "ms"  # a WritePrecision is none, just a str
+        write = partial(api.write, self._connection.bucket, record=lines, write_precision=precision)
+        self._answered(Doing.WRITE, write)
         # A login page answers 200 to everything: what it took must not leave the outbox.
         status = client.api_client.last_response.status
         if status != HTTPStatus.NO_CONTENT:
@@ -316,4 +321,4 @@ def _numbers(column: "pa.ChunkedArray[pa.DoubleScalar]") -> "npt.NDArray[np.floa
 
 def _close(client: "InfluxDBClient") -> None:
     client.api_client.rest_client.pool_manager.clear()  # which the client's own close leaves open
-    client.close()
+    client.close()  # type: ignore[no-untyped-call]

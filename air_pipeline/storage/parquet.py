@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from air_pipeline.processing.columns import SCHEMA_VERSION, TableName
+from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.processing.schemas import arrow_schema
 
 if TYPE_CHECKING:
@@ -204,11 +204,14 @@ class StagedDay:
         self._partial = partial
         self._descriptor = descriptor
         self._schema = arrow_schema(target.table).with_metadata(metadata.to_texts())
+        times = [column.name for column in TABLES[target.table].columns if column.type in {"instant", "clock"}]
         self._writer: pq.ParquetWriter | None = pq.ParquetWriter(
             partial,
             self._schema,
             compression="zstd",
             version="2.6",
+            use_dictionary=[name for name in self._schema.names if name not in times],
+            column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),  # a fifth of the size at 1 Hz
         )
         self._gathered: list[pa.Table] = []
         self._last_device = ""

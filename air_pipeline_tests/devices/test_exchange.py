@@ -82,7 +82,9 @@ def test_a_closed_port_is_unreachable():
     assert "refused" in answer.reason
 
 
-@pytest.mark.parametrize("url", ["http://no-such-device.invalid/", "http://", "ftp://127.0.0.1/", "nonsense", "http://a..b/", ""])
+@pytest.mark.parametrize(
+    "url", ["http://no-such-device.invalid/", "http://", "ftp://127.0.0.1/", "nonsense", "http://a..b/", ""]
+)
 def test_what_cannot_be_asked_is_unreachable(url):
     answer = Exchange(url, PATIENT_S).run()
     assert answer.outcome is Outcome.UNREACHABLE

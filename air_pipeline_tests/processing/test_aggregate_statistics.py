@@ -35,7 +35,7 @@ def both(device, seen, day):
     return hourly, daily_aggregates(device, seen, hourly, day)
 
 
-def day_of(device, day=DAY, value=lambda n: float(n), step=QUARTER_MS):
+def day_of(device, day=DAY, value=float, step=QUARTER_MS):
     at = grid(device, day, step)
     return both(device, observations(device, at, {ONE: [value(n) for n in range(len(at))]}), day)
 

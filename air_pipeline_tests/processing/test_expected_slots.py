@@ -1,4 +1,5 @@
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -91,8 +92,8 @@ def test_the_grid_is_what_a_walk_from_slot_to_slot_gives(polled, read, start, le
 @settings(max_examples=100, deadline=None)
 def test_slots_of_parts_are_the_slots_of_the_whole(polled, edges):
     whole = slots(edges[0], edges[-1], polled)
-    parts = [slots(start, end, polled) for start, end in zip(edges, edges[1:], strict=False)]  # noqa: RUF007
-    assert whole == (sum((part[0] for part in parts), []), sum((part[1] for part in parts), []))
+    parts = [slots(start, end, polled) for start, end in pairwise(edges)]
+    assert whole == tuple([one for part in parts for one in part[place]] for place in (0, 1))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
+from air_pipeline.processing.aggregates import daily_aggregates, hourly_aggregates
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import observations_table

@@ -156,7 +156,7 @@ def test_reading_the_whole_file_unites_the_devices(tmp_path):
 
 
 def test_aggregates_of_many_devices_share_row_groups_and_are_read_by_device(tmp_path):
-    names = [f"d{n}" for n in range(20)]
+    names = [f"d{n:02}" for n in range(20)]
     parts = [aggregates_table("hourly_aggregates", hourly_aggregates(device(n), seen(n), DAY)) for n in names]
     file = publish(tmp_path, *parts, table="hourly_aggregates")
     assert pq.ParquetFile(file.path).num_row_groups == 1
