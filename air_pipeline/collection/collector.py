@@ -44,6 +44,10 @@ class Asking(Protocol):
         """Makes `run` end soon."""
         ...
 
+    def timed_out(self) -> Answer:
+        """What it amounts to at its deadline."""
+        ...
+
 
 @dataclass(slots=True, eq=False)
 class _InFlight:
@@ -255,7 +259,7 @@ class Collector:
             if not flight.recorded and now >= flight.deadline:
                 flight.recorded = True
                 duration = round((flight.late_s + now - flight.begun) * 1000)
-                self._record(make_poll(flight.device, flight.slot, Answer(Outcome.TIMEOUT, None), duration)[0])
+                self._record(make_poll(flight.device, flight.slot, flight.exchange.timed_out(), duration)[0])
                 flight.exchange.abort()
 
     def _record(self, poll: Poll) -> None:

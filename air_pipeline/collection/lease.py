@@ -20,6 +20,9 @@ LEASE_S = 75.0
 _TRIES = 10
 _TRY_EVERY_S = 0.05
 
+_started: list[subprocess.Popen[bytes]] = []
+"""Collectors that this process started: kept only so that ended ones leave no zombies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -134,6 +137,7 @@ def start_collector(place: Environment) -> int:
 
     It writes to `collector.log` in the state directory. If another one runs, it ends at once by itself.
     """
+    _started[:] = [process for process in _started if process.poll() is None]
     place.state.mkdir(parents=True, exist_ok=True)
     with (place.state / "collector.log").open("ab") as output:
         process = subprocess.Popen(
@@ -144,4 +148,5 @@ def start_collector(place: Environment) -> int:
             stderr=output,
             start_new_session=True,
         )
+    _started.append(process)
     return process.pid

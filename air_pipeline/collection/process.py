@@ -1,6 +1,7 @@
 """The collector process: lock, lease, live configuration, delivery beside polling, and a clean end."""
 
 import logging
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ LOOK_EVERY_S = 1.0
 LAST_DELIVERY_S = 5.0
 """How long the end waits for the store; what it does not take stays in the outbox."""
 _LINGER_S = 0.2
+_FILES = 16_384
 _BEGIN_ANEW_S = 10.0
 
 
@@ -33,6 +35,7 @@ def collect(place: Environment, *, leased: bool = False) -> None:
         CollectorRunning: another collector holds the state directory.
         SettingsError: there are no usable settings, or the state directory belongs to another store.
     """
+    _allow_many_files()
     configuration = Configuration(place)
     remember_store(place)
     with CollectorLock(place.state, leased=leased):
@@ -55,6 +58,14 @@ def collect(place: Environment, *, leased: bool = False) -> None:
             collector.finish()
         outbox.close()
     log.info("the collector has ended")
+
+
+def _allow_many_files() -> None:
+    """A thousand polls at once hold a few thousand descriptors, and most systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def collect_once(place: Environment, settings: Settings) -> None:

@@ -58,7 +58,7 @@ def refusal(
     Args:
         connection: which server; its token is not in the message.
         doing: what was asked.
-        status: the HTTP status; 0 if it is not known.
+        status: the HTTP status.
         headers: of the answer, case-insensitive.
         body: of the answer.
     """
@@ -72,7 +72,7 @@ def refusal(
         )
     if words is None and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # 413 is often a proxy's, and true
         return StoreRefused(
-            f"{connection.url} does not answer as InfluxDB 2 does{f' ({status})' if status else ''}: correct "
+            f"{connection.url} does not answer as InfluxDB 2 does ({status}): correct "
             "INFLUXDB_V2_URL (http or https, host, port), or see what answers there."
         )
     if status in _UNFIT:

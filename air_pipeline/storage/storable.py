@@ -52,6 +52,10 @@ def body_text(poll: Poll) -> str | None:
     return text(poll.body) if poll.body else None
 
 
+def _within(time: int) -> int:
+    return min(max(time, EARLIEST_MS), LATEST_MS + 1)
+
+
 def _mistake(poll: Poll) -> str | None:
     if not _is_name(poll.device):
         return "the name of the device is empty or has characters that cannot be kept"
@@ -76,4 +80,4 @@ def _is_name(name: str) -> bool:
 
 def within_time(start: int, end: int) -> tuple[int, int]:
     """An interval in ms, cut to the times that a store can hold."""
-    return max(start, EARLIEST_MS), min(end, LATEST_MS + 1)
+    return _within(start), _within(end)

@@ -106,6 +106,12 @@ def test_a_dripped_answer_is_complete_in_the_end():
             assert ask(simulator.url("a")).body == document_at(Profile("a"), int(NOW_S * 1000))
 
 
+def test_an_answer_larger_than_the_networks_buffers_arrives_whole():
+    with Simulator(["a"]) as simulator:
+        simulator.set_fault("a", "huge", bytes=20_000_000)
+        assert len(raw(simulator, b"GET /a/circumstances HTTP/1.1\r\n\r\n")) > 20_000_000
+
+
 def test_a_script_runs_by_the_simulators_clock():
     clock = Clock()
     script = read_script(

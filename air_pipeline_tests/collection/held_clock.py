@@ -1,0 +1,67 @@
+"""A clock that a test holds, and a deployment of simulated devices to go with it."""
+
+import time
+from collections.abc import Callable
+from datetime import date
+
+from air_pipeline.collection.collector import Collector
+from air_pipeline.devices.polls import Poll
+from air_pipeline.settings import Device, Settings
+
+SLOT = 1_780_000_000_000
+"""A slot of every interval that divides an hour: 2026-05-28T20:26:40Z is a multiple of 10 s."""
+WITHIN_S = 20.0
+
+
+class HeldClock:
+    """Stands still until the test moves it."""
+
+    def __init__(self, ms: int = SLOT) -> None:
+        self.ms = ms
+        self.running = 0.0
+
+    def time(self) -> float:
+        return self.ms / 1000
+
+    def monotonic(self) -> float:
+        return self.running
+
+    def advance(self, ms: int) -> None:
+        """Time passes."""
+        self.ms += ms
+        self.running += ms / 1000
+
+    def step_wall(self, ms: int) -> None:
+        """Somebody sets the clock."""
+        self.ms += ms
+
+
+def settings_for(*devices: Device) -> Settings:
+    return Settings(timezone="Europe/Warsaw", start=date(2026, 5, 1), devices=devices)
+
+
+def device(name: str, url: str, interval_ms: int = 10_000, timeout_s: float = 5.0, **more: object) -> Device:
+    return Device(name, url, "Europe/Warsaw", interval_ms, timeout_s, **more)  # type: ignore[arg-type]
+
+
+def run_until(collector: Collector, condition: Callable[[], bool]) -> None:
+    """Steps a collector, while its clock stands still, until a condition holds."""
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, "the collector did not get there"
+        collector.step(0.01)
+
+
+def settle(collector: Collector) -> None:
+    """Steps a collector until nothing is in flight, and commits."""
+    collector.step(0.0)
+    run_until(collector, lambda: not collector.in_flight)
+    collector.flush()
+
+
+def by_slot(polls: list[Poll], name: str) -> dict[int, Poll]:
+    """The polls of a device, by slots after `SLOT` in seconds; a slot twice is an error."""
+    mine = [poll for poll in polls if poll.device == name]
+    found = {(poll.observed_at - SLOT) // 1000: poll for poll in mine}
+    assert len(found) == len(mine), "a slot was polled twice"
+    return found

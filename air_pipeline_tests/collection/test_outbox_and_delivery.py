@@ -1,0 +1,205 @@
+"""From the outbox to the store: nothing is lost, whatever the store does."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from air_pipeline.collection.delivery import LONGEST_WAIT_S, Delivery
+from air_pipeline.collection.outbox import Outbox, OutboxError
+from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.storage.influxdb import InfluxStore
+from air_pipeline.storage.sqlite import SqliteStore
+from air_pipeline.storage.store import PollsRejected, StoreRefused, StoreUnavailable
+from air_pipeline_tests.collection.held_clock import SLOT, HeldClock
+from air_pipeline_tests.influxdb_server import InfluxServer
+
+
+def poll(number: int, device: str = "a", **values: float) -> Poll:
+    return Poll(device, SLOT + number * 10_000, Outcome.OK, 40.0, 10.0, 200, values or {"dht22_temperature": 20.5})
+
+
+class FailingStore(SqliteStore):
+    """A real store before which things go wrong, as told."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.failure: Exception | None = None
+        self.poison: set[int] = set()
+        self.requests = 0
+
+    def write(self, polls: Sequence[Poll]) -> None:
+        self.requests += 1
+        if self.failure:
+            raise self.failure
+        if any(poll.observed_at in self.poison for poll in polls):
+            raise PollsRejected("field type conflict")
+        super().write(polls)
+
+    def slots(self, device: str = "a") -> list[int]:
+        """The slots that it has, counted from `SLOT` in tens of seconds."""
+        instants = self.polls(device, 0, 10**15).index
+        return [(int(instant.timestamp() * 1000) - SLOT) // 10_000 for instant in instants]
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    with closing(Outbox(tmp_path / "outbox.sqlite")) as box:
+        yield box
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FailingStore]:
+    with closing(FailingStore(tmp_path / "readings.sqlite")) as one:
+        yield one
+
+
+def test_a_poll_comes_out_of_the_outbox_as_it_went_in(outbox: Outbox) -> None:
+    went_in = poll(0, dht22_temperature=-0.0, mq135_co=1e-308)
+    outbox.add([went_in])
+    [came_out] = outbox.pending(10)
+    assert came_out.poll == went_in
+
+
+def test_what_was_delivered_leaves_the_outbox(outbox: Outbox, store: FailingStore) -> None:
+    outbox.add([poll(number) for number in range(5)])
+    delivery = Delivery(outbox, store, HeldClock())
+    assert delivery.step() == 0.0
+    assert outbox.status().pending == 0
+    assert store.slots() == [0, 1, 2, 3, 4]
+    assert delivery.step() > 0
+
+
+@pytest.mark.parametrize(
+    "failure", [StoreUnavailable("away"), StoreRefused("the token is refused (401)")], ids=["away", "refused"]
+)
+def test_a_store_that_fails_is_asked_again_ever_more_rarely(
+    outbox: Outbox, store: FailingStore, failure: Exception
+) -> None:
+    clock = HeldClock()
+    outbox.add([poll(0)])
+    delivery = Delivery(outbox, store, clock)
+    store.failure = failure
+    waits = []
+    for _ in range(9):
+        wait = delivery.step()
+        waits.append(wait)
+        assert delivery.step() == pytest.approx(wait)  # and not asked before its time
+        clock.advance(round(wait * 1000))
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert store.requests == 9
+    status = outbox.status()
+    assert (status.pending, status.failures, status.error) == (1, 9, str(failure))
+    store.failure = None
+    delivery.step()
+    assert store.slots() == [0]
+    assert outbox.status().failures == 0
+    assert not outbox.status().error
+
+
+def test_backoff_survives_a_restart(outbox: Outbox, store: FailingStore) -> None:
+    clock = HeldClock()
+    outbox.add([poll(0)])
+    store.failure = StoreUnavailable("away")
+    first = Delivery(outbox, store, clock)
+    for _ in range(4):
+        clock.advance(round(first.step() * 1000))
+    clock.advance(-1_000)
+    assert Delivery(outbox, store, clock).step() == pytest.approx(1.0)
+    assert store.requests == 4
+
+
+def test_a_clock_that_was_set_back_does_not_hold_delivery_up(outbox: Outbox, store: FailingStore) -> None:
+    clock = HeldClock()
+    outbox.add([poll(0)])
+    store.failure = StoreUnavailable("away")
+    Delivery(outbox, store, clock).step()
+    clock.step_wall(-3_600_000)
+    assert Delivery(outbox, store, clock).step() <= LONGEST_WAIT_S
+
+
+def test_the_store_is_left_alone_for_as_long_as_it_asks(outbox: Outbox, store: FailingStore) -> None:
+    outbox.add([poll(0)])
+    store.failure = StoreUnavailable("overloaded", retry_after_s=17.0)
+    assert Delivery(outbox, store, HeldClock()).step() == 17.0
+
+
+@given(number=st.integers(1, 40), poison=st.sets(st.integers(0, 39)))
+def test_only_polls_that_the_store_will_never_take_are_set_aside(number: int, poison: set[int]) -> None:
+    with (
+        TemporaryDirectory() as folder,
+        closing(Outbox(Path(folder) / "outbox.sqlite")) as outbox,
+        closing(FailingStore(Path(folder) / "readings.sqlite")) as store,
+    ):
+        store.poison = {SLOT + bad * 10_000 for bad in poison}
+        outbox.add([poll(one) for one in range(number)])
+        Delivery(outbox, store, HeldClock()).step()
+        assert store.slots() == [one for one in range(number) if one not in poison]
+        assert {one.poll.observed_at for one in outbox.quarantined()} == {
+            SLOT + bad * 10_000 for bad in poison if bad < number
+        }
+        assert outbox.status().pending == 0
+
+
+def test_what_was_set_aside_can_be_tried_again(outbox: Outbox, store: FailingStore) -> None:
+    store.poison = {SLOT}
+    outbox.add([poll(0), poll(1)])
+    delivery = Delivery(outbox, store, HeldClock())
+    delivery.step()
+    [quarantined] = outbox.quarantined()
+    assert quarantined.reason == "field type conflict"
+    store.poison = set()
+    assert outbox.release() == 1
+    delivery.step()
+    assert store.slots() == [0, 1]
+    assert outbox.status().quarantined == 0
+
+
+def test_readings_that_come_late_mark_their_days(outbox: Outbox, store: FailingStore) -> None:
+    clock = HeldClock(SLOT + 3 * 86_400_000)
+    outbox.add([poll(0), poll(8640)])
+    Delivery(outbox, store, clock).step()
+    first = datetime.fromtimestamp(SLOT / 1000, UTC).date()
+    assert outbox.late_days() == {first, first.replace(day=first.day + 1)}
+    outbox.forget_late({first})
+    assert outbox.late_days() == {first.replace(day=first.day + 1)}
+
+
+def test_readings_in_time_mark_nothing(outbox: Outbox, store: FailingStore) -> None:
+    outbox.add([poll(0)])
+    Delivery(outbox, store, HeldClock(SLOT + 60_000)).step()
+    assert outbox.late_days() == set()
+
+
+def test_an_outbox_that_cannot_be_used_says_so_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(OutboxError, match=r"outbox\.sqlite cannot be used"):
+        Outbox(path)
+
+
+@pytest.mark.influxdb
+def test_a_real_influxdb_gets_all_but_the_polls_whose_fields_it_refuses(outbox: Outbox, influxdb: InfluxServer) -> None:
+    connection = influxdb.connection()
+    influxdb.api(
+        "POST",
+        "/api/v2/write",
+        params={"org": connection.org, "bucket": connection.bucket, "precision": "ms"},
+        data=f'air,device=b odd="somebody else wrote a text here" {SLOT}',
+    )
+    with closing(InfluxStore(connection)) as store:
+        outbox.add([poll(number) for number in range(7)])
+        outbox.add([poll(7, odd=1.0)])
+        delivery = Delivery(outbox, store)
+        while delivery.step() == 0:
+            pass
+        [quarantined] = outbox.quarantined()
+        assert quarantined.poll.observed_at == SLOT + 70_000
+        assert "odd" in quarantined.reason
+        assert list(store.readings("a", 0, SLOT + 10**7)["dht22_temperature"]) == [20.5] * 7
+        assert outbox.status().pending == 0

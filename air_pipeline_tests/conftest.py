@@ -1,0 +1,34 @@
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from air_pipeline_tests.influxdb_server import InfluxServer, open_server
+
+# As it was before tests were shielded from it.
+_ENVIRONMENT = dict(os.environ)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no INFLUXDB_V2_* and AIR_PIPELINE_* but those that they set."""
+    for name in os.environ:
+        if name.startswith(("INFLUXDB_V2_", "AIR_PIPELINE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def influxdb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    """A real InfluxDB, one for all tests of a worker."""
+    server = open_server(_ENVIRONMENT, tmp_path_factory.mktemp("influxdb"))
+    yield server
+    server.start()
+    server.close()
+
+
+@pytest.fixture
+def influxdb(influxdb_server: InfluxServer) -> Iterator[InfluxServer]:
+    """A real InfluxDB that runs, which a test may stop."""
+    influxdb_server.start()
+    yield influxdb_server
+    influxdb_server.start()
