@@ -18,7 +18,7 @@ up: .venv/.ready
 	exec $(BIN)/air-pipeline up
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report term
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --cov --cov-report term
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -10,8 +10,8 @@
 Belongs here: questions of people to stores and tables. Does not: commands (`cli`), and how anything is stored.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,10 +19,15 @@ import pandas as pd
 
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.processing.columns import TableName
-from air_pipeline.processing.local_time import epoch_ms
+from air_pipeline.processing.local_time import day_window, epoch_ms
+from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
 from air_pipeline.storage.parquet import built_days, day_file
 from air_pipeline.times import Time, TimeError, instant
+
+_FARTHEST_DATE = timedelta(days=3)
+"""More than the local dates of two zones can be apart at one instant: at most 26 hours."""
+_NO_READINGS = pd.DataFrame({"device": []}, index=pd.DatetimeIndex([], dtype="datetime64[ms, UTC]", name="observed_at"))
 
 
 def open_archive(config: str | Path | None = None) -> "Archive":
@@ -58,15 +63,17 @@ class Archive:
         """
         zone = self._deployment.settings.timezone
         known = self._deployment.store.latest()
-        rows = []
+        rows: list[dict[str, object]] = []
         for device in self._chosen(devices):
             last = known.get(device.id)
             row: dict[str, object] = {"device": device.id, "polled_at": None, "outcome": None, "observed_at": None}
             if last:
                 row |= {"polled_at": last.poll.observed_at, "outcome": last.poll.outcome.value}
-                row |= {"observed_at": last.reading_at, **dict(sorted(last.values.items()))}
+                row |= {"observed_at": last.reading_at, **last.values}
             rows.append(row)
-        frame = pd.DataFrame(rows).set_index("device")
+        first = ["device", "polled_at", "outcome", "observed_at"]
+        series = sorted({name for row in rows for name in row} - set(first))
+        frame = pd.DataFrame(rows, columns=[*first, *series]).set_index("device")
         for column in ("polled_at", "observed_at"):
             instants = pd.to_datetime(frame[column].astype("Int64"), unit="ms", utc=True)
             frame[column] = instants.dt.as_unit("ms").dt.tz_convert(zone)
@@ -77,15 +84,14 @@ class Archive:
 
         Returns:
             A row a reading: index `observed_at` (tz-aware, in the deployment's zone), the column `device`, and a column
-            of float64 a series, NaN where there is no value; sorted by device and time.
+            of float64 a series, NaN where there is no value; device after device as asked for, each by time.
         """
         since, until = self._interval(start, end)
         zone = self._deployment.settings.timezone
         frames = []
         for device in self._chosen(devices):
             readings = self._deployment.store.readings(device.id, since, until)
-            readings.insert(0, "device", device.id)
-            frames.append(readings)
+            frames.append(readings.assign(device=device.id))
         return _joined(frames).tz_convert(zone)
 
     def observations(
@@ -103,13 +109,7 @@ class Archive:
         Raises:
             DayNotBuilt: no day of that time has been built.
         """
-        since, until = self._interval(start, end)
-        stamps = [pd.Timestamp(ms, unit="ms", tz="UTC") for ms in (since, until)]
-
-        def inside(frame: pd.DataFrame) -> pd.DataFrame:
-            return frame[(frame["observed_at"] >= stamps[0]) & (frame["observed_at"] < stamps[1])]
-
-        return self._rows("observations", start, end, devices, series, inside)
+        return self._rows("observations", start, end, devices, series)
 
     def hourly(
         self,
@@ -126,13 +126,7 @@ class Archive:
         Raises:
             DayNotBuilt: no day of that time has been built.
         """
-        since, until = self._interval(start, end)
-        stamps = [pd.Timestamp(ms, unit="ms", tz="UTC") for ms in (since, until)]
-
-        def inside(frame: pd.DataFrame) -> pd.DataFrame:
-            return frame[(frame["hour_start"] >= stamps[0]) & (frame["hour_start"] < stamps[1])]
-
-        return self._rows("hourly_aggregates", start, end, devices, series, inside)
+        return self._rows("hourly_aggregates", start, end, devices, series)
 
     def daily(
         self,
@@ -141,7 +135,7 @@ class Archive:
         devices: str | Iterable[str] | None = None,
         series: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
-        """The daily aggregates of the built dates that begin in [start, end).
+        """The daily aggregates of the built dates that [start, end) touches.
 
         Returns:
             The rows of the table `daily_aggregates` with its columns, and `date` as the first.
@@ -149,7 +143,7 @@ class Archive:
         Raises:
             DayNotBuilt: no day of that time has been built.
         """
-        return self._rows("daily_aggregates", start, end, devices, series, None)
+        return self._rows("daily_aggregates", start, end, devices, series)
 
     def flux(self, query: str) -> pd.DataFrame:
         """The rows of a Flux query, as InfluxDB gives them.
@@ -170,31 +164,44 @@ class Archive:
         end: Time | None,
         devices: str | Iterable[str] | None,
         series: str | Iterable[str] | None,
-        inside: Callable[[pd.DataFrame], pd.DataFrame] | None,
     ) -> pd.DataFrame:
         since, until = self._interval(start, end)
-        wanted = {device.id for device in self._chosen(devices)}
-        chosen = [series] if isinstance(series, str) else None if series is None else list(series)
-        # A device in another zone has its own local day: its rows may be in the file of the date before or after.
-        margin = timedelta(days=1) if inside else timedelta()
-        first = datetime.fromtimestamp(since / 1000, self._zone).date() - margin
-        last = datetime.fromtimestamp((until - 1) / 1000, self._zone).date() + margin
-        days = [day for day in built_days(self._deployment.data, table) if first <= day <= last]
-        if not days:
-            day_file(self._deployment.data, table, first + margin).row_count()  # raises, with the remedy
+        wanted = self._chosen(devices)
+        names = {device.id for device in wanted}
         frames = []
-        for day in days:
-            for name, rows in day_file(self._deployment.data, table, day).device_frames():
-                if name not in wanted:
-                    continue
-                kept = rows if chosen is None else rows[rows["series"].isin(chosen)]
-                kept = inside(kept) if inside else kept
-                if table == "daily_aggregates":
-                    kept.insert(0, "date", pd.Timestamp(day))
-                frames.append(kept)
+        for day in self._built(table, since, until, wanted):
+            for name, rows in day_file(self._deployment.data, table, day).device_tables():
+                if name in names:
+                    frames.append(_with_date(_within(rows.to_pandas(), table, since, until), table, day))
         if not frames:
-            return day_file(self._deployment.data, table, days[0]).read().iloc[:0]
-        return _concatenated(frames)
+            frames = [_with_date(arrow_schema(table).empty_table().to_pandas(), table, date.min)]
+        everything = _concatenated(frames)
+        if series is None:
+            return everything
+        chosen = [series] if isinstance(series, str) else list(series)
+        return everything[everything["series"].isin(chosen)].reset_index(drop=True)
+
+    def _built(self, table: TableName, since: int, until: int, devices: Sequence[Device]) -> list[date]:
+        """The built days with rows in [since, until), ms UTC: by each device's own local days, or by date for dailies.
+
+        Raises:
+            DayNotBuilt: there is none.
+        """
+        zones = {self._deployment.settings.timezone: self._zone}
+        if table != "daily_aggregates" and devices:
+            zones = {device.timezone: device.zone for device in devices}
+
+        def touched(day: date) -> bool:
+            windows = (map(epoch_ms, day_window(day, zone)) for zone in zones.values())
+            return any(start < until and end > since for start, end in windows)
+
+        first, last = (datetime.fromtimestamp(ms / 1000, self._zone).date() for ms in (since, until - 1))
+        near = (first - _FARTHEST_DATE, last + _FARTHEST_DATE)
+        days = [day for day in built_days(self._deployment.data, table) if near[0] <= day <= near[1] and touched(day)]
+        if not days:
+            meant = next(day for day in (near[0] + timedelta(days=number) for number in range(9)) if touched(day))
+            day_file(self._deployment.data, table, meant).metadata()  # raises, with the remedy
+        return days
 
     @property
     def _zone(self) -> ZoneInfo:
@@ -204,7 +211,7 @@ class Archive:
         settings = self._deployment.settings
         if devices is None:
             return settings.devices
-        return [settings.device(name) for name in ([devices] if isinstance(devices, str) else devices)]
+        return [settings.device(name) for name in dict.fromkeys([devices] if isinstance(devices, str) else devices)]
 
     def _interval(self, start: Time, end: Time | None) -> tuple[int, int]:
         now = self._deployment.now()
@@ -218,15 +225,33 @@ class Archive:
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Frames one below the other, with all their columns: `device` first, then the series by name."""
-    joined = pd.concat(frames) if len(frames) > 1 else frames[0]
+    """Readings one below the other, with all their columns: `device` first, then the series by name."""
+    joined = pd.concat([frame for frame in frames if len(frame)] or frames[:1] or [_NO_READINGS])
     return joined[["device", *sorted(set(joined.columns) - {"device"})]]
+
+
+def _within(rows: pd.DataFrame, table: TableName, since: int, until: int) -> pd.DataFrame:
+    """The rows with times in [since, until), ms UTC; dailies are chosen by their date already."""
+    if table == "daily_aggregates":
+        return rows
+    times = rows["observed_at" if table == "observations" else "hour_start"]
+    first, end = (pd.Timestamp(ms, unit="ms", tz="UTC") for ms in (since, until))
+    return rows[(times >= first) & (times < end)]
+
+
+def _with_date(rows: pd.DataFrame, table: TableName, day: date) -> pd.DataFrame:
+    """The rows of dailies with the date as first column: in the file it is in the path only."""
+    if table == "daily_aggregates":
+        rows.insert(0, "date", pd.Series([day] * len(rows), rows.index, dtype="datetime64[ms]"))
+    return rows
 
 
 def _concatenated(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Rows one below the other; texts that are categories stay so, over all that occur."""
+    if len(frames) == 1:
+        return frames[0].reset_index(drop=True)
     categories = [name for name in frames[0].columns if isinstance(frames[0][name].dtype, pd.CategoricalDtype)]
     for name in categories:
-        everything = pd.api.types.union_categoricals([frame[name] for frame in frames], sort_categories=True).categories
+        everything = sorted({text for frame in frames for text in frame[name].cat.categories})
         frames = [frame.assign(**{name: frame[name].cat.set_categories(everything)}) for frame in frames]
     return pd.concat(frames, ignore_index=True)

@@ -18,7 +18,7 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
     """The definitions for one deployment: a test's own, or that of the environment."""
     job = build_day_job()
     return dg.Definitions(
-        assets=[devices_asset(deployment), raw_readings_asset(), *day_assets(deployment.settings)],
+        assets=[devices_asset(deployment), raw_readings_asset(deployment), *day_assets(deployment)],
         sensors=[collect_sensor()],
         schedules=[build_days_schedule(job)],
         jobs=[job],

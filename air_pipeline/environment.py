@@ -5,13 +5,16 @@ directory. Does not: what `devices.yaml` may say (`settings_file`).
 """
 
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from air_pipeline.settings import InfluxConnection, Settings, SettingsError
-from air_pipeline.settings_file import read_settings
+from air_pipeline.settings_file import parse_settings, read_settings, settings_text
+from air_pipeline.settings_values import is_address
 
 _INFLUX = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG", "INFLUXDB_V2_BUCKET")
 
@@ -60,18 +63,24 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
     """What the variables (those of the process by default) say; paths are made absolute, nothing is written.
 
     Raises:
-        SettingsError: InfluxDB is named by half, or its URL is none.
+        SettingsError: InfluxDB is named by half, its URL is none, or a path cannot be made absolute.
     """
     given = {name: value for name, value in (os.environ if variables is None else variables).items() if value.strip()}
-    state = Path(given.get("AIR_PIPELINE_STATE", ".air_pipeline")).expanduser().absolute()
+    state = _path(given, "AIR_PIPELINE_STATE", ".air_pipeline")
     return Environment(
-        config=Path(given.get("AIR_PIPELINE_CONFIG", "devices.yaml")).expanduser().absolute(),
+        config=_path(given, "AIR_PIPELINE_CONFIG", "devices.yaml"),
         state=state,
-        data=Path(given["AIR_PIPELINE_DATA"]).expanduser().absolute()
-        if "AIR_PIPELINE_DATA" in given
-        else state / "data",
+        data=_path(given, "AIR_PIPELINE_DATA", str(state / "data")),
         influxdb=_influxdb(given),
     )
+
+
+def _path(given: Mapping[str, str], name: str, default: str) -> Path:
+    text = given.get(name, default)
+    try:
+        return Path(text).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # a home or a working directory that is not there
+        raise SettingsError(f"environment: {name} is {text!r} ({error}); set it to an absolute path") from None
 
 
 def _influxdb(given: Mapping[str, str]) -> InfluxConnection | None:
@@ -85,9 +94,12 @@ def _influxdb(given: Mapping[str, str]) -> InfluxConnection | None:
             " set all four for InfluxDB, or none for the embedded store"
         )
     url, token, org, bucket = (given[name].strip() for name in _INFLUX)
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not is_address(url):
         raise SettingsError(f"environment: INFLUXDB_V2_URL is {url!r}, no address; set it as http://localhost:8086")
+    if urlsplit(url).username is not None:
+        raise SettingsError(
+            "environment: INFLUXDB_V2_URL has a user in it; set it as http://localhost:8086, the token says who you are"
+        )
     return InfluxConnection(url.rstrip("/"), token, org, bucket)
 
 
@@ -101,14 +113,15 @@ def load_settings(place: Environment) -> Loaded:
     """
     copy = place.state / "devices.last-valid.yaml"
     try:
-        settings = read_settings(place.config)
+        text = settings_text(place.config)
+        settings = parse_settings(text, str(place.config))
     except SettingsError as mistake:
-        if not copy.exists():
-            raise
-        return Loaded(read_settings(copy), mistake)
-    text = place.config.read_text(encoding="utf-8")
-    if not copy.exists() or copy.read_text(encoding="utf-8") != text:
-        replace_file(copy, text)
+        with suppress(SettingsError):  # no copy, or one that is no longer valid: then only the mistake is left
+            return Loaded(read_settings(copy), mistake)
+        raise
+    with suppress(OSError):  # without a copy, valid settings are still valid
+        if not copy.exists() or copy.read_bytes() != text.encode():
+            replace_file(copy, text)
     return Loaded(settings)
 
 
@@ -116,13 +129,10 @@ def check_store(place: Environment) -> None:
     """Makes sure that the store is the one from which this state directory's days came.
 
     Raises:
-        SettingsError: it is another one; the message names the remedy.
+        SettingsError: it is another one, or cannot be told; the message names the remedy.
     """
-    try:
-        remembered = (place.state / "store").read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return
-    if remembered != place.store:
+    remembered = _remembered_store(place)
+    if remembered and remembered != place.store:
         if place.influxdb is None:
             remedy = f"set {', '.join(_INFLUX)} again"
         else:
@@ -137,17 +147,43 @@ def remember_store(place: Environment) -> None:
     """Binds the state directory to the store, at the first reading collected or day built.
 
     Raises:
-        SettingsError: it belongs to another one.
+        SettingsError: it belongs to another one, or cannot be written.
     """
     check_store(place)
-    path = place.state / "store"
-    if not path.exists():
-        replace_file(path, place.store + "\n")
+    if not _remembered_store(place):
+        try:
+            replace_file(place.state / "store", place.store + "\n")
+        except OSError as error:
+            raise _unusable_state(place, error) from None
+
+
+def _remembered_store(place: Environment) -> str:
+    """The store from which this state directory's days came; empty if none is known."""
+    try:
+        return (place.state / "store").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable_state(place, error) from None
+
+
+def _unusable_state(place: Environment, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"environment: the state directory {place.state} cannot be used ({error});"
+        " set AIR_PIPELINE_STATE to a directory that this user may read and write"
+    )
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Writes a small file whole or not at all."""
+    """Writes a small file whole or not at all; several processes and threads may do so at once.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    new = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        new.write_bytes(text.encode("utf-8"))
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -9,11 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from air_pipeline.catalogue import STATION, Parameter, shared_parameters
+
+_MOST_NAMED = 20
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -75,13 +78,14 @@ class Device:
 
     @property
     def digest(self) -> str:
-        """A short text that changes with whatever its observations and aggregates depend on."""
+        """A short text that changes with whatever its observations and aggregates depend on.
+
+        Without `since` and `until`: these concern some days only.
+        """
         matters = [
             self.id,
             self.timezone,
-            str(self.since),
-            str(self.until),
-            [[p.series, p.unit, p.sensor_range, p.resolution] for p in self.parameters],
+            sorted([p.series, p.unit, p.sensor_range, p.resolution] for p in self.parameters),
             sorted((series, list(bounds)) for series, bounds in self.expected_range.items()),
             sorted(self.thresholds.items()),
             sorted((series, sorted(rule.items())) for series, rule in self.rules.items()),
@@ -117,13 +121,16 @@ class Settings:
         """The device with this id.
 
         Raises:
-            SettingsError: there is none; the message names those there are.
+            SettingsError: there is none; the message names the nearest one, or those there are.
         """
         for device in self.devices:
             if device.id == name:
                 return device
-        known = ", ".join(device.id for device in self.devices)
-        raise SettingsError(f"there is no device {name!r} in devices.yaml; there are: {known}")
+        known = [device.id for device in self.devices]
+        near = get_close_matches(name, known, n=1)
+        some = ", ".join(known[:_MOST_NAMED]) + (" …" if len(known) > _MOST_NAMED else "")
+        remedy = f"did you mean {near[0]}?" if near else f"there are: {some}"
+        raise SettingsError(f"there is no device {name!r} in devices.yaml; {remedy}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 from urllib.parse import urlsplit
 
 import yaml
@@ -24,6 +24,7 @@ from air_pipeline.settings_values import (
     Grace,
     Interval,
     Number,
+    Positive,
     Range,
     Text,
     Timeout,
@@ -32,12 +33,13 @@ from air_pipeline.settings_values import (
     choice,
     mapping,
     near,
+    shown,
 )
 
 Place = tuple[str | int, ...]
 
-_SENSOR_ID = re.compile(r"[a-z0-9]+")
-_PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SENSOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
+_PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class _Entry(BaseModel):
@@ -50,7 +52,7 @@ class ParameterEntry(_Entry):
     key: Text | None = None
     unit: Text | None = None
     sensor_range: Range | None = None
-    resolution: Number | None = None
+    resolution: Positive | None = None
 
 
 class DeviceEntry(_Entry):
@@ -72,7 +74,7 @@ class DeviceEntry(_Entry):
     ] = {}
     thresholds: Annotated[dict[str, Number], BeforeValidator(mapping("thresholds: {mq135_co2: 1000}"))] = {}
     rules: Annotated[
-        dict[str, Annotated[dict[str, Number], BeforeValidator(mapping("{max_rate: 0.5}"))]],
+        dict[str, Annotated[dict[str, Positive], BeforeValidator(mapping("{max_rate: 0.5}"))]],
         BeforeValidator(mapping("rules: {dht22_temperature: {max_rate: 0.5}}")),
     ] = {}
     warm_up: WarmUp = 48 * 3_600_000
@@ -106,17 +108,30 @@ def read_settings(path: Path) -> Settings:
     Raises:
         SettingsError: the file is not there, cannot be read or says something that cannot be used.
     """
+    return parse_settings(settings_text(path), str(path))
+
+
+def settings_text(path: Path) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        SettingsError: the file is not there or cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise SettingsError(
             f"{path}: there is no such file; copy devices.example.yaml there, or name another in AIR_PIPELINE_CONFIG"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SettingsError(
-            f"{path}: cannot be read ({error}); write it as UTF-8 text that this user may read"
+            f"{path}: cannot be read ({error.strerror}); make it a file that this user may read"
         ) from None
-    return parse_settings(text, str(path))
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from None
 
 
 def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
@@ -125,21 +140,11 @@ def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
     Raises:
         SettingsError: with a line for each mistake.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 -- a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise SettingsError(
-            f"{name}:{line}: is not valid YAML: {error.problem or error.context}; compare with devices.example.yaml"
-        ) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise SettingsError(
-            f"{name}: is not valid YAML: {' '.join(str(error).split())}; compare with devices.example.yaml"
-        ) from None
+    root, document = _read_yaml(text, name)
     if not isinstance(document, dict):
-        raise SettingsError(f"{name}:1: is not a list of settings; begin with a line such as timezone: Europe/Warsaw")
+        raise SettingsError(
+            f"{name}:1: is not a mapping of settings; begin with a line such as timezone: Europe/Warsaw"
+        )
     try:
         schema = FileSchema.model_validate(document)
     except ValidationError as error:
@@ -151,26 +156,100 @@ def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
     return settings
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """A SafeLoader to which the same key twice is an error."""
+_YAML = "tag:yaml.org,2002:"
+_DEEPEST = 50
+"""More levels than any settings have, and fewer than libyaml can take."""
+
+
+class _Plain(yaml.constructor.SafeConstructor):
+    """What `devices.yaml` needs of YAML: texts, numbers, lists and mappings.
+
+    Keys are texts and stand once. Dates are texts until they are read with a place to point at; `no`, `on` and the like
+    are texts, for a sensor may measure `no`.
+    """
+
+    yaml_constructors: ClassVar = {
+        tag: construct
+        for tag, construct in yaml.constructor.SafeConstructor.yaml_constructors.items()
+        if tag in {None, *(_YAML + kind for kind in ("null", "int", "float", "str", "seq", "map"))}
+    }
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:  # noqa: FBT001, FBT002
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, IndexError):  # !!int x, or a number of thousands of digits
+            raise yaml.constructor.ConstructorError(None, None, "found no number", node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} is there twice; keep one", key.start_mark
-                    )
-                seen.add(key.value)
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.tag == _YAML + "merge":
+                continue
+            if key.tag != _YAML + "str" or not isinstance(key, yaml.ScalarNode):
+                what = shown(key.value) if isinstance(key, yaml.ScalarNode) else "something"
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {what} is not a text; put it in quotes", key.start_mark
+                )
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {shown(key.value)} is there twice; keep one", key.start_mark
+                )
+            seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
-# Dates stay texts until they are read with a place to point at.
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+_RESOLVERS = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_YAML + "timestamp", _YAML + "bool"}]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+class _Loader(_Plain, yaml.SafeLoader):
+    yaml_implicit_resolvers = _RESOLVERS
+
+
+class _FastLoader(_Plain, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same upon libyaml, where PyYAML has it: ten times as fast."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+
+def _read_yaml(text: str, name: str) -> tuple[yaml.Node | None, object]:
+    """The document as nodes, which know their lines, and as values.
+
+    Raises:
+        SettingsError: it is no YAML, or YAML that settings have no use for.
+    """
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=_FastLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:  # libyaml would take the process with it
+                break
+        else:
+            return _load(text, _FastLoader)
+    except (yaml.YAMLError, UnicodeError, RecursionError):
+        pass  # said in the same words everywhere:
+    try:
+        return _load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, problem = mark.line + 1 if mark else 1, error.problem or error.context
+    except yaml.reader.ReaderError as error:
+        line, problem = text.count("\n", 0, error.position) + 1, f"it has the character {shown(chr(error.character))}"
+    except RecursionError:
+        line, problem = 1, "it is nested too deeply, or in itself"
+    problem = " ".join(str(problem).split())
+    raise SettingsError(f"{name}:{line}: is not valid YAML: {problem}; compare with devices.example.yaml")
+
+
+def _load(text: str, kind: type[yaml.SafeLoader]) -> tuple[yaml.Node | None, object]:
+    loader = kind(text)
+    try:
+        root = loader.get_single_node()
+        return root, None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
 
 
 def _settings_error(name: str, root: yaml.Node | None, mistakes: Iterable[tuple[Place, str]]) -> SettingsError:
@@ -178,10 +257,14 @@ def _settings_error(name: str, root: yaml.Node | None, mistakes: Iterable[tuple[
     return SettingsError("\n".join(dict.fromkeys(lines)))
 
 
+_KEY = re.compile(r"[\w.-]{1,100}")
+
+
 def _path(place: Place) -> str:
     path = ""
     for part in place:
-        path += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if path else part
+        word = part if isinstance(part, int) or _KEY.fullmatch(part) else shown(part)
+        path += f"[{word + 1}]" if isinstance(word, int) else f".{word}" if path else word
     return f"{path}: " if path else ""
 
 
@@ -193,8 +276,8 @@ def _line(node: yaml.Node | None, place: Place) -> int:
             node = node.value[part]
             line = node.start_mark.line + 1
         elif isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
+            for key, value in reversed(node.value):  # what was merged in stands before what overrides it
+                if key.value == part:
                     line, node = key.start_mark.line + 1, value
                     break
             else:
@@ -223,9 +306,9 @@ def _explain(detail: dict[str, Any]) -> tuple[Place, str]:
         case "model_type" | "model_attributes_type":
             return place, "is not a device; begin it with - id: … and add its url: …"
         case "dict_type":
-            return place, f"{detail['input']!r} is not a mapping of names to values"
+            return place, f"{shown(detail['input'])} is not a mapping of names to values"
         case _:
-            return place, f"{detail['input']!r} cannot be used here: {detail['msg']}"
+            return place, f"{shown(detail['input'])} cannot be used here: {' '.join(detail['msg'].split())}"
 
 
 def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
@@ -300,6 +383,7 @@ def _shared_mistakes(devices: list[Device]) -> Iterator[tuple[Place, str]]:
     ids: dict[str, int] = {}
     urls: dict[str, str] = {}
     units: dict[str, tuple[str, str]] = {}
+    sensors: dict[str, str] = {}
     for number, device in enumerate(devices):
         if device.id in ids:
             yield (
@@ -314,6 +398,10 @@ def _shared_mistakes(devices: list[Device]) -> Iterator[tuple[Place, str]]:
                 f"{device.url} is also the address of {urls[url]!r}; poll each device once",
             )
         urls.setdefault(url, device.id)
+        for sensor in dict.fromkeys(parameter.sensor for parameter in device.parameters):
+            other = sensors.setdefault(sensor.lower(), sensor)
+            if other != sensor:
+                yield ("devices", number, "sensors", sensor), f"is elsewhere written {other}; write it in one way"
         for parameter in device.parameters:
             unit, where = units.setdefault(parameter.name, (parameter.unit, f"{parameter.sensor} of {device.id!r}"))
             if unit != parameter.unit:
@@ -338,7 +426,7 @@ def _parameters(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, ...
         mistakes.append(((), "there is none; name some, or leave sensors out for the five of the NodeMCU station"))
     for sensor, listed in sensors.items():
         if not isinstance(sensor, str) or not _SENSOR_ID.fullmatch(sensor):
-            mistakes.append(((sensor,), f"{sensor!r} is not a sensor id; use a-z and 0-9"))
+            mistakes.append(((sensor,), f"{shown(sensor)} is not a sensor id; use at most 40 letters, digits, - and ."))
             continue
         entries = (
             dict.fromkeys(listed) if isinstance(listed, list) and all(isinstance(n, str) for n in listed) else listed
@@ -351,6 +439,7 @@ def _parameters(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, ...
                 found.append(_parameter(sensor, name, entry))
             except ValueError as mistake:
                 mistakes.append(((sensor, name), str(mistake)))
+    mistakes += _spelled_alike(found)
     series = {parameter.series for parameter in found}
     mistakes += [
         (
@@ -363,6 +452,18 @@ def _parameters(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, ...
     return tuple(found), mistakes
 
 
+def _spelled_alike(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, str]]:
+    """The parameters of one sensor that would all be read from one value."""
+    names: dict[tuple[str, str], str] = {}
+    for parameter in parameters:
+        other = names.setdefault((parameter.sensor, parameter.key), parameter.name)
+        if other != parameter.name:
+            yield (
+                (parameter.sensor, parameter.name),
+                f"its key {parameter.key} is also that of {other}; give each its own key, or leave one out",
+            )
+
+
 def _parameter(sensor: str, name: object, entry: object) -> Parameter:
     """One parameter from its line in the settings and what the catalogue knows.
 
@@ -370,7 +471,9 @@ def _parameter(sensor: str, name: object, entry: object) -> Parameter:
         ValueError: what is wrong with the line.
     """
     if not isinstance(name, str) or not _PARAMETER_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a parameter name; use a-z, 0-9 and _, and begin with a letter")
+        raise ValueError(
+            f"{shown(name)} is not a parameter name; use at most 40 of a-z, 0-9 and _, and begin with a letter"
+        )
     known = KNOWN.get(sensor, {})
     try:
         given = ParameterEntry.model_validate({} if entry is None else entry)
@@ -391,7 +494,7 @@ def _parameter(sensor: str, name: object, entry: object) -> Parameter:
 def _explain_parameter(detail: dict[str, Any]) -> str:
     if detail["type"] == "extra_forbidden":
         key, known = str(detail["loc"][-1]), ParameterEntry.model_fields
-        return f"unknown key {key!r}{near(key, known, otherwise='; known are: ' + ', '.join(known))}"
+        return f"unknown key {shown(key)}{near(key, known, otherwise='; known are: ' + ', '.join(known))}"
     if detail["type"] == "value_error":
         return f"{'.'.join(map(str, detail['loc']))}: {detail['ctx']['error']}"
     return "is not a mapping; write it as {key: PM2.5, unit: µg/m³, sensor_range: [0, 999.9]}"

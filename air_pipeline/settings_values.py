@@ -4,10 +4,12 @@ Belongs here: one value at a time. Does not: how values relate to each other (`s
 """
 
 import difflib
+import ipaddress
 import math
 import re
+import reprlib
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -15,9 +17,22 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BeforeValidator
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIRST_DATE, _LAST_DATE = date(1970, 1, 1), date(2199, 12, 31)  # stores end in 2262
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_HOST_LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?")
+_LONGEST_HOST = 253  # RFC 1035, 2.3.4
+_NOT_FOR_DATES = ("posix/", "right/", "localtime", "Factory")  # this machine's, or with leap seconds, or no place
+
+_shortened = reprlib.Repr()
+_shortened.maxstring = _shortened.maxother = _shortened.maxlong = 80
+
+
+def shown(value: object) -> str:
+    """A value in a message: on one line, shortened, whatever it is."""
+    return _shortened.repr(value)
 
 
 def _duration(shortest: str, longest: str) -> Callable[[object], int]:
@@ -25,72 +40,101 @@ def _duration(shortest: str, longest: str) -> Callable[[object], int]:
 
     def parse(value: object) -> int:
         if not isinstance(value, str) or not _DURATION.fullmatch(value):
-            raise ValueError(f"{value!r} is not a duration; write a number and a unit, such as 10s, 15m or 48h")
+            raise ValueError(f"{shown(value)} is not a duration; write a number and a unit, such as 10s, 15m or 48h")
         duration = _duration_ms(value)
         if not low <= duration <= high:
-            raise ValueError(f"{value} is out of bounds; write something from {shortest} to {longest}")
-        return duration
+            raise ValueError(f"{shown(value)} is out of bounds; write something from {shortest} to {longest}")
+        return round(duration)
 
     return parse
 
 
-def _duration_ms(text: str) -> int:
-    return round(sum(float(number) * _UNIT_MS[unit] for number, unit in _DURATION_PART.findall(text)))
+def _duration_ms(text: str) -> float:
+    return sum(float(number) * _UNIT_MS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
 def _zone(value: object) -> str:
     try:
         ZoneInfo(cast("str", value))
+        usable = not cast("str", value).startswith(_NOT_FOR_DATES)
     except (KeyError, ValueError, TypeError, OSError):
-        hint = near(str(value), available_timezones(), otherwise="; write one such as Europe/Warsaw")
-        raise ValueError(f"{value!r} is not an IANA time zone{hint}") from None
+        usable = False
+    if not usable:
+        known = {name for name in available_timezones() if not name.startswith(_NOT_FOR_DATES)}
+        hint = near(str(value), known, otherwise="; write one such as Europe/Warsaw")
+        raise ValueError(f"{shown(value)} is not an IANA time zone{hint}")
     return str(value)
 
 
 def _date(value: object) -> date:
-    if isinstance(value, str):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise ValueError(f"{value!s} is not a date; write it as 2026-11-01")
-    return value
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise ValueError(f"{shown(value)} is not a date; write it as 2026-11-01")
+    if not _FIRST_DATE <= day <= _LAST_DATE:
+        raise ValueError(f"{day} is out of bounds; write a date from {_FIRST_DATE} to {_LAST_DATE}")
+    return day
 
 
 def _device_id(value: object) -> str:
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a text for YAML; put it in quotes")
+        raise ValueError(f"{shown(value)} is not a text for YAML; put it in quotes")
     if value is None or not _DEVICE_ID.fullmatch(value):
         raise ValueError(
-            f"{value!r} is not a device id; use at most 63 of a-z, 0-9, _ and -, and begin with a letter or digit"
+            f"{shown(value)} is not a device id; use at most 63 of a-z, 0-9, _ and -, and begin with a letter or digit"
         )
     return value
 
 
 def _url(value: object) -> str:
-    example = "write it as http://192.168.1.32/circumstances"
+    if not isinstance(value, str) or not value.isprintable() or not is_address(value):
+        raise ValueError(f"{shown(value)} is not an address; write it as http://192.168.1.32/circumstances")
+    return value
+
+
+def is_address(url: str) -> bool:
+    """Whether something can be fetched from there by HTTP."""
     try:
-        parts = urlsplit(cast("str", value))
-        usable = (
-            isinstance(value, str) and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        )
-    except (ValueError, TypeError, AttributeError):
-        usable = False
-    if not usable or re.search(r"\s", str(value)):
-        raise ValueError(f"{value!r} is not an address; {example}")
-    return str(value)
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.port != 0 and not re.search(r"[\s\\]", url)
+    except ValueError:
+        return False
+    return usable and _is_host(parts.hostname or "")
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            return False
+        return True
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= _LONGEST_HOST and all(_HOST_LABEL.fullmatch(label) for label in labels)
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a number")
-    return float(value)
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{shown(value)} is not a number; write it as 1000 or 0.5")
+    return number
+
+
+def _positive(value: object) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError(f"{shown(value)} is not more than 0; write it as 0.1")
+    return number
 
 
 def _range(value: object) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 -- low and high
-        raise ValueError(f"{value!r} is not a range; write it as [5, 40]")
+        raise ValueError(f"{shown(value)} is not a range; write it as [5, 40]")
     low, high = _number(value[0]), _number(value[1])
     if low >= high:
         raise ValueError(f"[{low:g}, {high:g}] is empty; write the lower bound first")
@@ -98,8 +142,8 @@ def _range(value: object) -> tuple[float, float]:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{value!r} is not a text; put it in quotes")
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError(f"{shown(value)} is not a text; write one on one line, in quotes")
     return value
 
 
@@ -107,8 +151,8 @@ def choice(*choices: str) -> Callable[[object], object]:
     """A check that a value is one of the choices."""
 
     def check(value: object) -> object:
-        if value not in choices:
-            raise ValueError(f"{value!r} is none of {', '.join(choices)}{near(str(value), choices)}")
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"{shown(value)} is none of {', '.join(choices)}{near(str(value), choices)}")
         return value
 
     return check
@@ -128,6 +172,7 @@ def mapping(what: str) -> Callable[[object], object]:
 Zone = Annotated[str, BeforeValidator(_zone)]
 Day = Annotated[date, BeforeValidator(_date)]
 Number = Annotated[float, BeforeValidator(_number)]
+Positive = Annotated[float, BeforeValidator(_positive)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 Text = Annotated[str, BeforeValidator(_text)]
 DeviceId = Annotated[str, BeforeValidator(_device_id)]
@@ -138,8 +183,12 @@ Grace = Annotated[int, BeforeValidator(_duration("0s", "7d"))]
 WarmUp = Annotated[int, BeforeValidator(_duration("0s", "30d"))]
 
 
+_LONGEST_WORD = 100  # what is longer is like nothing, and slow to compare
+
+
 def near(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     """The nearest of the known words as a question, for the end of a message."""
     by_lower = {candidate.lower(): candidate for candidate in known}
+    word = word[:_LONGEST_WORD]
     found = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
     return f"; did you mean {by_lower[found[0]]}?" if found else otherwise

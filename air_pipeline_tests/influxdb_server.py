@@ -1,4 +1,4 @@
-"""A real InfluxDB 2 for tests: one that the developer names, or an `influxd` started on loopback in a temporary folder."""
+"""A real InfluxDB 2 for tests: one that the developer names, or an `influxd` started on loopback."""
 
 import contextlib
 import os
@@ -43,9 +43,13 @@ class InfluxServer:
         return InfluxConnection(self.url, token or self.token, self.org, bucket or self.make_bucket())
 
     def bucket(self, name: str) -> dict[str, Any] | None:
-        """What the server says of a bucket."""
-        found = self.api("GET", "/api/v2/buckets", params={"name": name, "org": self.org})["buckets"]
-        return found[0] if found else None
+        """What the server says of a bucket; None if there is none."""
+        try:
+            return self.api("GET", "/api/v2/buckets", params={"name": name, "org": self.org})["buckets"][0]
+        except requests.HTTPError as error:
+            if error.response.status_code == requests.codes.not_found:
+                return None
+            raise
 
     def make_token(self, bucket: str, *actions: str) -> str:
         """A token that may do the actions (`read`, `write`) in one bucket and nothing else."""
@@ -150,12 +154,13 @@ def wait_until(condition: Any, what: str, patience_s: float = _PATIENCE_S) -> No
 
 
 def open_server(variables: Mapping[str, str], folder: Path) -> InfluxServer:
-    """The server that the environment names, or one of the tests' own; without either the test is skipped (in CI: fails)."""
+    """The server that the environment names, or one of the tests' own; without, the test is skipped (in CI: fails)."""
     if url := variables.get("INFLUXDB_V2_URL"):
         return InfluxServer(url.rstrip("/"), variables["INFLUXDB_V2_TOKEN"], variables["INFLUXDB_V2_ORG"])
     binary = variables.get("AIR_PIPELINE_INFLUXD") or shutil.which("influxd")
     if binary is None or not os.access(binary, os.X_OK):
-        reason = f"no InfluxDB ({binary or 'influxd'} is not there): set AIR_PIPELINE_INFLUXD=$(.ci/build-influxd) or INFLUXDB_V2_URL"
+        missing = binary or "influxd"
+        reason = f"{missing} is not there: set AIR_PIPELINE_INFLUXD=$(.ci/build-influxd) or INFLUXDB_V2_URL"
         if variables.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

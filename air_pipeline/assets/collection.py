@@ -2,96 +2,166 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from air_pipeline.catalogue import STATION
 from air_pipeline.collection.lease import CollectorRunning
-from air_pipeline.collection.process import collect_once
+from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import CHECKS, MOST_DEVICES, Report, Verdict, look, verdicts
 from air_pipeline.deployment import Deployment
+from air_pipeline.devices.polls import Outcome
+from air_pipeline.environment import Environment, Loaded, load_settings
+from air_pipeline.settings import SettingsError
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.store import StoreError
 
 RAW_READINGS = dg.AssetKey("raw_readings")
 GROUP = "collecting"
+OWNER = "team:air"
+MOST_SHOWN = 200
+"""Devices in the table of all devices."""
 FIRST_REPORT = timedelta(minutes=5)
 """How far back a report looks when there is none before it."""
+LONGEST_BY_HAND = timedelta(days=1)
+"""How far back a report by hand counts at most, so that the store can count it in time."""
+DATA_VERSION = dg.DataVersion("INITIAL")
+"""Always the same, and that of an asset without materializations: otherwise the UI would call every day out of date
+whenever readings come in. Which days are is known to `build_days`."""
 
 
 def devices_asset(deployment: Deployment) -> dg.AssetSpec:
     """The devices themselves: outside of Dagster, shown as the source of everything."""
     settings = deployment.settings
+    shown = settings.devices[:MOST_SHOWN]
     rows = [
         dg.TableRecord(
             {
                 "device": device.id,
                 "url": device.url,
-                "interval": f"{device.interval_ms / 1000:g} s",
+                "interval_s": device.interval_ms / 1000,
                 "timezone": device.timezone,
                 "series": ", ".join(device.units),
             }
         )
-        for device in settings.devices[: 10 * MOST_DEVICES]
+        for device in shown
     ]
+    units = {"interval_s": "every so many seconds it is due [s]", "series": "what it measures, and means over sensors"}
+    schema = dg.TableSchema(
+        [dg.TableColumn(name, "float" if name == "interval_s" else "string", units.get(name)) for name in rows[0].data],
+        constraints=dg.TableConstraints([f"{len(shown)} of {len(settings.devices)} devices"]),
+    )
     return dg.AssetSpec(
         "devices",
-        description="The devices of `devices.yaml`, polled over HTTP at every slot. They remember nothing.",
+        description=(
+            "The devices of `devices.yaml`: each answers an HTTP GET with its present readings and remembers nothing,"
+            " so it is polled at every slot. Dagster does not make them; it shows where everything comes from."
+        ),
         group_name=GROUP,
         kinds={"http"},
-        owners=["team:air"],
-        metadata={"devices": len(settings.devices), "settings": dg.MetadataValue.table(rows)},
+        owners=[OWNER],
+        metadata={
+            "device_count": len(settings.devices),
+            "configuration": dg.MetadataValue.path(str(deployment.place.config)),
+            "devices": dg.MetadataValue.table(rows, schema),
+        },
     )
 
 
-def raw_readings_asset() -> dg.AssetsDefinition:
+def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
     """The readings in the store; materialized by the sensor `collect`, and by hand."""
 
     @dg.asset(
         key=RAW_READINGS,
         deps=["devices"],
         group_name=GROUP,
-        kinds={"influxdb"},
-        owners=["team:air"],
+        kinds={_store_kind(deployment)},
+        owners=[OWNER],
         description=(
             "Every poll of every device at its slot, and what the device said in it, unjudged: in InfluxDB, or in the"
             " embedded store if none is configured. A collector process writes them at every slot, and the sensor"
-            " `collect` reports what came in.\n\nMaterialized by hand, it reports what came in since the last report; if"
-            " no collector runs, it polls every device once."
+            " `collect` reports what came in.\n\nMaterialized by hand, it reports what came in since the last report;"
+            " if no collector runs, it polls every device once."
         ),
-        metadata={"dagster/column_schema": _columns()},
+        metadata={
+            "dagster/column_schema": _columns(deployment),
+            "dagster/storage_kind": _store_kind(deployment),
+            "store": deployment.place.store,
+        },
         check_specs=check_specs(),
     )
     def raw_readings(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg] -- Dagster looks at the class itself
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        current = present(deployment)
         last = context.instance.get_latest_materialization_event(RAW_READINGS)
         try:
-            collect_once(deployment.place, deployment.settings)
-            context.log.info("no collector runs: every device was polled once")
-        except CollectorRunning as running:
-            context.log.info("reporting what the running collector brought in (%s)", running.holder)
-        now = deployment.now()
-        with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
-            try:
-                # By hand, the slot that was polled just now counts.
-                longest = max(device.interval_ms + device.timeout_s * 1000 for device in deployment.settings.devices)
-                report = look(deployment, store, _since(last, now.timestamp()), now + timedelta(milliseconds=longest))
-            except StoreError as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
-        found = verdicts(deployment, report, now)
-        return dg.MaterializeResult(metadata=report_metadata(report), check_results=list(check_results(found)))
+            report = _by_hand(context, current, last)
+        except (SettingsError, OutboxError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        if report.store_error:
+            raise dg.Failure(report.store_error, allow_retries=False)
+        yield dg.MaterializeResult(
+            metadata=report_metadata(report),
+            data_version=DATA_VERSION,
+            check_results=list(check_results(verdicts(current, report, current.now()))),
+        )
 
     return raw_readings
 
 
-def _since(last: dg.EventLogEntry | None, now: float) -> int:
-    """Where the last report ended, ms UTC."""
+def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg.EventLogEntry | None) -> Report:
+    from air_pipeline.collection.process import collect_once
+
+    polled = True
+    try:
+        collect_once(deployment.place, deployment.settings)
+        context.log.info("no collector runs: every device was polled once")
+    except CollectorRunning as running:
+        polled = False
+        context.log.info("reporting what the running collector brought in (%s)", running.holder)
+    now = deployment.now()
+    with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
+        return look(deployment, store, _since(last, now), now, all_done=polled)
+
+
+def _since(last: dg.EventLogEntry | None, now: datetime) -> int:
+    """Where the last report ended, ms UTC, within bounds."""
     until = last.asset_materialization.metadata.get("until") if last and last.asset_materialization else None
     if isinstance(until, dg.TimestampMetadataValue):
-        return round(until.value * 1000)
-    return round((now - FIRST_REPORT.total_seconds()) * 1000)
+        return round(max(until.value, (now - LONGEST_BY_HAND).timestamp()) * 1000)
+    return round((now - FIRST_REPORT).timestamp() * 1000)
+
+
+def present(deployment: Deployment) -> Deployment:
+    """The deployment with what `devices.yaml` says now, rather than when the definitions were loaded.
+
+    Of an invalid file the last valid one is in force, and the mistake is there.
+    """
+    try:
+        loaded = _loaded(deployment.place, _stamp(deployment.place.config))
+    except SettingsError as mistake:  # and there is no last valid one
+        return replace(deployment, mistake=mistake)
+    return replace(deployment, settings=loaded.settings, mistake=loaded.mistake)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever a file does; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@lru_cache(maxsize=1)
+def _loaded(place: Environment, stamp: tuple[int, int, int] | None) -> Loaded:
+    """The settings at this stamp: reading a thousand devices takes a second, and a tick should not."""
+    del stamp
+    return load_settings(place)
 
 
 def check_specs() -> list[dg.AssetCheckSpec]:
@@ -124,6 +194,16 @@ def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if verdict.grave else dg.AssetCheckSeverity.WARN
 
 
+def materialization(report: Report) -> dg.AssetMaterialization:
+    """A report as an event of a sensor."""
+    return dg.AssetMaterialization(
+        RAW_READINGS,
+        description=f"{report.readings} readings in {report.polls} polls of {len(report.counts)} devices",
+        metadata=report_metadata(report),
+        tags={DATA_VERSION_TAG: DATA_VERSION.value},
+    )
+
+
 def report_metadata(report: Report) -> dict[str, dg.MetadataValue]:
     """A report as metadata; the numbers have the same keys every time, so that the UI plots them."""
     metadata: dict[str, dg.MetadataValue] = {
@@ -145,12 +225,26 @@ def report_metadata(report: Report) -> dict[str, dg.MetadataValue]:
     return metadata
 
 
-def _columns() -> dg.TableSchema:
+def _store_kind(deployment: Deployment) -> str:
+    return "sqlite" if deployment.place.influxdb is None else "influxdb"
+
+
+def _columns(deployment: Deployment) -> dg.TableSchema:
+    """The fields of a poll and of the readings that the devices of the settings give."""
+    parameters = {p.series: p for device in deployment.settings.devices for p in device.parameters}
+    outcomes = ", ".join(outcome.value for outcome in Outcome)
     columns = [
-        dg.TableColumn("observed_at", "timestamp[ms, UTC]", "the slot: the instant at which the device was due"),
+        dg.TableColumn("observed_at", "timestamp[ms, UTC]", "the slot: the instant at which the device was due [UTC]"),
         dg.TableColumn("device", "string", "id of the device, as in devices.yaml"),
-        dg.TableColumn("outcome", "string", "what became of the poll: ok, partial, rejected, http_error, timeout …"),
-        dg.TableColumn("duration_ms", "float", "from the slot to the end of the answer, in ms"),
-        *(dg.TableColumn(p.series, "float", f"{p.description}, in {p.unit}") for p in STATION),
+        dg.TableColumn("outcome", "string", f"what became of the poll: {outcomes}"),
+        dg.TableColumn("duration_ms", "float64", "from the slot to the end of the answer [ms]"),
+        dg.TableColumn("http_status", "float64", "of the answer; null if there was none"),
+        dg.TableColumn("interval_s", "float64", "the interval in force [s]"),
+        dg.TableColumn("problems", "string", "every value asked for and not stored, as JSON; empty if there is none"),
+        dg.TableColumn("body", "string", "begin of a rejected document, where it differs from the last rejected one"),
+        *(
+            dg.TableColumn(series, "float64", f"{p.description or f'{p.name} by {p.sensor}'} [{p.unit}]")
+            for series, p in parameters.items()
+        ),
     ]
     return dg.TableSchema(columns)

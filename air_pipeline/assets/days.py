@@ -1,17 +1,17 @@
 """The assets of a local day: observations, hourly and daily aggregates, a partition a date."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from air_pipeline.assets.collection import RAW_READINGS
-from air_pipeline.assets.tables import built_metadata, check_specs, check_staged, column_schema, table_or_note
+from air_pipeline.assets.collection import OWNER, RAW_READINGS
+from air_pipeline.assets.tables import built_metadata, check_specs, check_staged, column_schema, data_version, table_or_note
 from air_pipeline.days.calendar import DayError
 from air_pipeline.deployment import Deployment
-from air_pipeline.processing.columns import TABLES, TableName
+from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.storage.parquet import DayFile, StagedDay, TableError
 from air_pipeline.storage.store import StoreError, StoreUnavailable
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 GROUP = "days"
 FORCE_TAG = "air_pipeline/force"
 """A run with this tag builds even days for which the store holds fewer polls than before."""
-_RETRIES = 3
-_RETRY_AFTER_S = 10
+AGAIN_TAG = "air_pipeline/again"
+"""A run gets this tag when it failed for a reason that passes: `build_days` builds its day again."""
+RETRIES = 3
+RETRY_AFTER_S = 10
+_COUNTS = ("expected", "valid", "suspect", "bad", "missing")
+_Event = dg.MaterializeResult[StagedDay] | dg.AssetCheckResult
 
 
 def day_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -31,129 +35,152 @@ def day_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=settings.start.isoformat(), timezone=settings.timezone)
 
 
-def day_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
     """The three tables, each from the one before."""
-    partitions = day_partitions(settings)
+    partitions = day_partitions(deployment.settings)
 
-    def common(table: TableName, text: str) -> dict[str, Any]:
-        return {
-            "name": table,
-            "partitions_def": partitions,
-            "io_manager_key": "tables",
-            "group_name": GROUP,
-            "kinds": {"parquet", "pandas"},
-            "owners": ["team:air"],
-            "description": f"{TABLES[table].description}\n\n{text}",
-            "metadata": {"dagster/column_schema": column_schema(table), "dagster/table_name": table},
-            "check_specs": check_specs(table),
-        }
+    def table(name: TableName, text: str, *deps: dg.AssetKey) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+        return dg.asset(
+            name=name,
+            deps=deps,
+            partitions_def=partitions,
+            io_manager_key="tables",
+            group_name=GROUP,
+            kinds={"parquet", "pandas"},
+            owners=[OWNER],
+            code_version=SCHEMA_VERSION,
+            description=f"{TABLES[name].description}\n\n{text}",
+            metadata={
+                "dagster/column_schema": column_schema(name),
+                "dagster/table_name": name,
+                "dagster/storage_kind": "parquet",
+                "dagster/uri": (deployment.data / name).as_uri(),
+            },
+            check_specs=check_specs(name),
+        )
 
-    @dg.asset(
-        **common(
-            "observations",
-            "The readings of one local date, in local time, each with a QARTOD flag: 1 good, 2 not evaluated, 3 suspect,"
-            " 4 bad, 9 missing. Missed slots are rows flagged 9. A device in another zone has its own local day of the"
-            " date. The day can be built once it is over for every device.",
-        ),
-        deps=[RAW_READINGS],
+    @table(
+        "observations",
+        "The readings of one local date, in local time, each with a QARTOD flag: 1 good, 2 not evaluated, 3 suspect,"
+        " 4 bad, 9 missing. Missed slots are rows flagged 9. A device in another zone has its own local day of the"
+        " date. The day can be built once it is over for every device.",
+        RAW_READINGS,
     )
-    def observations(
-        context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
-    ) -> Iterator[dg.MaterializeResult[StagedDay]]:
+    def observations(context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]) -> Iterator[_Event]:
         from air_pipeline.days.building import built_observations
 
         force = context.run.tags.get(FORCE_TAG) == "true"
         with (
-            _explained(),
+            _explained(context),
             built_observations(deployment, date.fromisoformat(context.partition_key), force=force) as built,
         ):
-            yield _result("observations", built, _observation_metadata(built))
+            yield from _checked("observations", built, _observation_metadata)
 
-    @dg.asset(
-        **common(
-            "hourly_aggregates",
-            "An hour is a run of equal local date, hour and offset: the two 02:xx of an autumn night are two rows. An"
-            " hour is complete at a coverage of 75 %. Incomplete ones are published, marked.",
-        )
+    @table(
+        "hourly_aggregates",
+        "An hour is a run of equal local date, hour and offset: the two 02:xx of an autumn night are two rows. An"
+        " hour is complete at a coverage of 75 %. Incomplete ones are published, marked.",
     )
     def hourly_aggregates(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment], observations: DayFile
-    ) -> Iterator[dg.MaterializeResult[StagedDay]]:
+    ) -> Iterator[_Event]:
         from air_pipeline.days.building import built_hourly
 
-        with _explained(), built_hourly(deployment, date.fromisoformat(context.partition_key), observations) as built:
-            yield _result("hourly_aggregates", built, {})
+        day = date.fromisoformat(context.partition_key)
+        with _explained(context), built_hourly(deployment, day, observations) as built:
+            yield from _checked("hourly_aggregates", built, _aggregate_metadata)
 
-    @dg.asset(
-        **common(
-            "daily_aggregates",
-            "The mean of a day is the mean of its observations. A day is complete when at least 75 % of its hours are.",
-        )
+    @table(
+        "daily_aggregates",
+        "The mean of a day is the mean of its observations, not of its hourly means. A day is complete when at least"
+        " 75 % of its hours are. Incomplete ones are published, marked.",
     )
     def daily_aggregates(
         context: dg.AssetExecutionContext,
         deployment: dg.ResourceParam[Deployment],
         observations: DayFile,
         hourly_aggregates: DayFile,
-    ) -> Iterator[dg.MaterializeResult[StagedDay]]:
+    ) -> Iterator[_Event]:
         from air_pipeline.days.building import built_daily
 
         day = date.fromisoformat(context.partition_key)
-        with _explained(), built_daily(deployment, day, observations, hourly_aggregates) as built:
-            yield _result("daily_aggregates", built, _daily_metadata(built))
+        with _explained(context), built_daily(deployment, day, observations, hourly_aggregates) as built:
+            yield from _checked("daily_aggregates", built, _daily_metadata)
 
     return [observations, hourly_aggregates, daily_aggregates]
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turns what can go wrong into a sentence; what may go better soon is tried again."""
     try:
         yield
     except StoreUnavailable as error:
-        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_RETRY_AFTER_S) from error
+        if context.retry_number < RETRIES:
+            context.log.warning("%s Next attempt in %d s.", error, RETRY_AFTER_S)
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
+        context.instance.add_run_tags(context.run_id, {AGAIN_TAG: "true"})
+        raise dg.Failure(str(error), allow_retries=False) from error
     except (DayError, StoreError, TableError, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
-def _result(table: TableName, built: "Built", metadata: dict[str, Any]) -> dg.MaterializeResult[StagedDay]:
+def _checked(table: TableName, built: "Built", describe: Callable[["Built"], dict[str, Any]]) -> Iterator[_Event]:
+    """A staged table as the step's result; one that fails its checks is not published, and what was there stays."""
     checks = check_staged(table, built)
-    return dg.MaterializeResult(
-        value=built.staged, metadata={**built_metadata(built), **metadata}, check_results=checks
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        yield from checks
+        found = "; ".join(f"{check.check_name}: {check.description}" for check in failed)
+        raise dg.Failure(
+            f"{table} was not published, as it is not what it should be ({found}); what was there before is kept",
+            allow_retries=False,
+        )
+    yield dg.MaterializeResult(
+        value=built.staged,
+        metadata={**built_metadata(built), **describe(built)},
+        data_version=data_version(built),
+        check_results=checks,
     )
 
 
 def _observation_metadata(built: "Built") -> dict[str, Any]:
-    expected, valid = (sum(getattr(one, name) for one in built.counts) for name in ("expected", "valid"))
+    totals = {name: sum(getattr(one, name) for one in built.counts) for name in _COUNTS}
     rows = [
         {
             "device": one.device,
             "coverage": None if one.coverage is None else f"{one.coverage:.1%}",
-            "expected": one.expected,
-            "valid": one.valid,
-            "suspect": one.suspect,
-            "bad": one.bad,
-            "missing": one.missing,
+            **{name: getattr(one, name) for name in _COUNTS},
         }
         for one in sorted(built.counts, key=lambda one: one.coverage or 0)
     ]
-    schema = dg.TableSchema(
-        [dg.TableColumn("device"), dg.TableColumn("coverage", description="valid ÷ expected, over all series")]
-        + [dg.TableColumn(name, "int", "observations") for name in ("expected", "valid", "suspect", "bad", "missing")]
-    )
+    columns = [
+        dg.TableColumn("device"),
+        dg.TableColumn("coverage", description="valid ÷ expected, over all series"),
+        *(dg.TableColumn(name, "int", "observations [1]") for name in _COUNTS),
+    ]
     metadata = {
         "device_count": len(built.counts),
-        "expected_count": expected,
-        "valid_count": valid,
-        **{f"{name}_count": sum(getattr(one, name) for one in built.counts) for name in ("suspect", "bad", "missing")},
-        "devices": table_or_note(rows, schema),
+        **{f"{name}_count": total for name, total in totals.items()},
+        "devices": table_or_note(rows, columns, "the least coverage first"),
     }
-    return metadata | ({"coverage": valid / expected} if expected else {})
+    return metadata | ({"coverage": totals["valid"] / totals["expected"]} if totals["expected"] else {})
+
+
+def _aggregate_metadata(built: "Built") -> dict[str, Any]:
+    """How much of the hours is complete."""
+    table = built.staged.staged.read_table()
+    complete = table.column("is_complete").to_pylist().count(True)
+    return {
+        "device_count": len(table.column("device").unique()),
+        "complete_hours": complete,
+        "incomplete_hours": table.num_rows - complete,
+    }
 
 
 def _daily_metadata(built: "Built") -> dict[str, Any]:
     frame = built.staged.staged.read()
-    means = frame.loc[frame["complete_hours"] >= 0].sort_values(["coverage", "device", "series"])
+    worst_first = frame.sort_values(["coverage", "device", "series"], na_position="last")
     rows = [
         {
             "device": row.device,
@@ -164,14 +191,12 @@ def _daily_metadata(built: "Built") -> dict[str, Any]:
             "coverage": None if row.expected_count == 0 else f"{row.coverage:.1%}",
             "complete": "yes" if row.is_complete else "no",
         }
-        for row in means.itertuples()
+        for row in worst_first.itertuples()
     ]
-    schema = dg.TableSchema(
-        [dg.TableColumn(name) for name in ("device", "series", "mean", "min", "max", "coverage", "complete")]
-    )
+    columns = [dg.TableColumn(name) for name in ("device", "series", "mean", "min", "max", "coverage", "complete")]
     return {
         "device_count": int(frame["device"].nunique()),
         "complete_series": int(frame["is_complete"].sum()),
         "series_count": len(frame),
-        "series": table_or_note(rows, schema),
+        "series": table_or_note(rows, columns, "the least coverage first"),
     }

@@ -1,21 +1,26 @@
 """How the tables of a day look in Dagster: the IO manager, column schemas, metadata and checks of a staged table."""
 
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
 from air_pipeline.deployment import Deployment
-from air_pipeline.processing.columns import TABLES, TableName
+from air_pipeline.processing.columns import TABLES, Column, TableName
 from air_pipeline.storage.parquet import DayFile, StagedDay, TableError, day_file
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from air_pipeline.days.building import Built
     from air_pipeline.processing.schemas import Failure
 
 MOST_FAILURES = 20
-MOST_DEVICES = 50
+"""Failures that a check spells out; it counts all."""
+MOST_ROWS = 50
+"""Rows of a table in metadata; every run of every day keeps one."""
+_TYPES = {"dictionary": "string", "instant": "timestamp[ms, UTC]", "clock": "timestamp[ms]"}
 
 
 class TablesIOManager(dg.IOManager):
@@ -34,18 +39,12 @@ class TablesIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> DayFile:
         """The table of the same day."""
         table = cast("TableName", context.asset_key.to_user_string())
-        file = day_file(self._deployment.data, table, _day(context.partition_key))
+        file = day_file(self._deployment.data, table, date.fromisoformat(context.partition_key))
         try:
             file.metadata()  # a day that was built before is a claim about a file: it must be there and be ours
         except TableError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         return file
-
-
-def _day(key: str) -> "date":
-    from datetime import date
-
-    return date.fromisoformat(key)
 
 
 def column_schema(table: TableName) -> dg.TableSchema:
@@ -54,19 +53,28 @@ def column_schema(table: TableName) -> dg.TableSchema:
         [
             dg.TableColumn(
                 column.name,
-                column.type,
+                _TYPES.get(column.type, column.type),
                 f"{column.description} [{column.unit}]" if column.unit else column.description,
-                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                constraints=_constraints(column),
             )
             for column in TABLES[table].columns
-        ]
+        ],
+        constraints=dg.TableConstraints([f"sorted by {', '.join(TABLES[table].key)}, each once a day"]),
     )
+
+
+def _constraints(column: Column) -> dg.TableColumnConstraints:
+    """What may be in a column, as the UI shows it."""
+    other = [] if column.one_of is None else [f"one of {', '.join(map(str, column.one_of))}"]
+    other += [] if column.at_least is None else [f"≥ {column.at_least:g}"]
+    other += [] if column.at_most is None else [f"≤ {column.at_most:g}"]
+    return dg.TableColumnConstraints(nullable=column.nullable, other=other)
 
 
 def check_specs(table: TableName) -> list[dg.AssetCheckSpec]:
     """The checks of a table: blocking, so that nothing is built upon a table that is not what it should be."""
     specs = {
-        "schema": "Types, ranges and the order of rows are those of the table's one schema; nothing contradicts itself.",
+        "schema": "Types, ranges and order of rows are those of the table's one schema; no column contradicts another.",
         "row_count": "There are exactly as many rows as the settings and the slots of the day say.",
     }
     if table != "observations":
@@ -75,7 +83,11 @@ def check_specs(table: TableName) -> list[dg.AssetCheckSpec]:
 
 
 def check_staged(table: TableName, built: "Built") -> list[dg.AssetCheckResult]:
-    """Checks what was written, by reading it back from the disk."""
+    """Checks what was written, by reading it back from the disk.
+
+    Raises:
+        TableError: it cannot be read back.
+    """
     from air_pipeline.processing.schemas import counts_add_up, validate
 
     staged = built.staged.staged
@@ -114,14 +126,25 @@ def built_metadata(built: "Built") -> dict[str, Any]:
     """What is said of every table: rows, inputs, rules."""
     return {
         "dagster/partition_row_count": built.staged.staged.row_count(),
+        "input_polls": json.loads(built.metadata.input_fingerprint)["polls"],
         "input_fingerprint": built.metadata.input_fingerprint,
         "rule_set_version": built.metadata.rule_set_version,
         "settings_digest": built.metadata.settings_digest,
     }
 
 
-def table_or_note(rows: list[dict[str, Any]], schema: dg.TableSchema) -> dg.MetadataValue:
-    """Rows as a table, the first so many of them; a sentence where there are none."""
+def data_version(built: "Built") -> dg.DataVersion:
+    """The same for the same inputs, settings and rules: what is built from them repeats byte for byte."""
+    texts = json.dumps(built.metadata.to_texts(), sort_keys=True)
+    return dg.DataVersion(hashlib.sha256(texts.encode()).hexdigest()[:16])
+
+
+def table_or_note(rows: list[dict[str, Any]], columns: Sequence[dg.TableColumn], order: str) -> dg.MetadataValue:
+    """Rows as a table, the first so many of them, which says how they are sorted; a sentence where there are none."""
     if not rows:
         return dg.MetadataValue.text("nothing was expected of any device on this day")
-    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:MOST_DEVICES]], schema)
+    shown = rows[:MOST_ROWS]
+    constraints = dg.TableConstraints([f"{len(shown)} of {len(rows)} rows, {order}"])
+    return dg.MetadataValue.table(
+        [dg.TableRecord(row) for row in shown], dg.TableSchema(list(columns), constraints=constraints)
+    )

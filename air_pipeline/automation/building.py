@@ -1,20 +1,25 @@
 """The schedule `build_days`: every 15 minutes it asks a pure function which days to build, and runs them."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.days.calendar import finished_days
+from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.collection.outbox import Outbox, OutboxError
+from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.deployment import Deployment
 from air_pipeline.environment import replace_file
-from air_pipeline.processing.columns import TABLES
+from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.parquet import built_days
 from air_pipeline.storage.store import ReadingStore, StoreError
 
 if TYPE_CHECKING:
@@ -26,9 +31,9 @@ RECENT_DAYS = 3
 MONTH_DAYS = 30
 """Compared once a day."""
 MOST_RUNS = 24
-"""Started by one tick: about what two cores build until the next one, with room for others."""
-MOST_LOOKED_AT = 200
-"""Compared with the store by one tick, so that it ends in time."""
+"""Started by one tick, those that are under way included: about what two cores build until the next one."""
+LONGEST_LOOK_S = 30.0
+"""How long a tick compares days; what is left is for the next one. Dagster gives up a tick after 60 seconds."""
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -37,6 +42,7 @@ _UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,50 @@ class Candidate:
     warning: str = ""
 
 
+@dataclass(slots=True)
+class Decision:
+    """What a tick makes of the days.
+
+    Attributes:
+        chosen: the days to build now, newest first.
+        under_way: days that are queued or running.
+        failed: days that failed on what they would be built from again.
+        settled: days that were compared and of which nothing more is wanted now.
+        warnings: what to say of days that are left alone though something changed.
+    """
+
+    chosen: list[Candidate] = field(default_factory=list)
+    under_way: list[date] = field(default_factory=list)
+    failed: list[date] = field(default_factory=list)
+    settled: list[date] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def seen(self) -> set[date]:
+        """Every day that was come to."""
+        return {*self.under_way, *self.settled, *(candidate.day for candidate in self.chosen)}
+
+    def __str__(self) -> str:
+        """In words."""
+        current = len(self.settled) - len(self.failed) - len(self.warnings)
+        text = f"{current} days were compared and are built from what there is now"
+        if self.under_way:
+            text += f"; queued or running: {_named(self.under_way)}"
+        if self.failed:
+            text += f"; left alone until something changes, as they failed: {_named(self.failed)}"
+        return "; ".join([text, *self.warnings])
+
+
+def _named(days: Sequence[date]) -> str:
+    first = ", ".join(day.isoformat() for day in days[:_MOST_NAMED])
+    return first if len(days) <= _MOST_NAMED else f"{first} and {len(days) - _MOST_NAMED} more"
+
+
+_MOST_NAMED = 5
+
+
 def days_to_compare(
-    finished: Iterable[date], built: Collection[date], late: Collection[date], *, whole_month: bool
+    finished: Iterable[date], built: Collection[date], late: Collection[date], month: Collection[date]
 ) -> Iterator[date]:
     """The days to compare with the store, newest first.
 
@@ -65,11 +113,10 @@ def days_to_compare(
         finished: all days that can be built, newest first.
         built: those that have a file.
         late: those for which readings were delivered late.
-        whole_month: whether to look beyond the most recent ones.
+        month: those of the last month that were not compared yet today.
     """
-    recent = MONTH_DAYS if whole_month else RECENT_DAYS
     for number, day in enumerate(finished):
-        if number < recent or day not in built or day in late:
+        if number < RECENT_DAYS or day not in built or day in late or day in month:
             yield day
 
 
@@ -78,24 +125,48 @@ def days_to_build(
     compare: Callable[[date], Candidate],
     under_way: Collection[date],
     has_failed: Callable[[Candidate], bool],
-) -> tuple[list[Candidate], list[str]]:
-    """The days to build now, and what to say of days that are left alone.
+) -> Decision:
+    """The days to build now.
 
-    Newest first, bounded, none that is queued or running, none that failed on what it would be built from again.
+    In the order given, bounded, none that is queued or running, none that failed on what it would be built from again.
     """
-    chosen: list[Candidate] = []
-    warnings: list[str] = []
-    for number, day in enumerate(days):
-        if len(chosen) == MOST_RUNS or number == MOST_LOOKED_AT:
+    decision = Decision()
+    most = max(MOST_RUNS - len(under_way), 1)
+    for day in days:
+        if len(decision.chosen) == most:
             break
         if day in under_way:
+            decision.under_way.append(day)
             continue
         candidate = compare(day)
         if candidate.warning:
-            warnings.append(candidate.warning)
+            decision.warnings.append(candidate.warning)
         if candidate.wanted and not has_failed(candidate):
-            chosen.append(candidate)
-    return chosen, warnings
+            decision.chosen.append(candidate)
+        else:
+            decision.settled.append(day)
+            if candidate.wanted:
+                decision.failed.append(day)
+    return decision
+
+
+def touched_days(mark: date, reach: tuple[timedelta, timedelta]) -> list[date]:
+    """The local dates that readings of a UTC date can change, in any zone, as far as rules reach."""
+    before, after = reach
+    first, last = mark - _DAY - _whole_days(after), mark + _DAY + _whole_days(before)
+    return [first + number * _DAY for number in range((last - first).days + 1)]
+
+
+def _whole_days(span: timedelta) -> timedelta:
+    return -(-span // _DAY) * _DAY
+
+
+def unsettled_marks(
+    marks: Collection[date], reach: tuple[timedelta, timedelta], finished: Collection[date], decision: Decision
+) -> set[date]:
+    """The marks of late readings that are kept: a day that they touch is not known to be built with them."""
+    open_days = set(finished).difference(decision.settled)
+    return {mark for mark in marks if open_days.intersection(touched_days(mark, reach))}
 
 
 def build_day_job() -> "UnresolvedAssetJobDefinition":
@@ -103,7 +174,11 @@ def build_day_job() -> "UnresolvedAssetJobDefinition":
     return dg.define_asset_job(
         "build_day",
         selection=list(TABLES),
-        description="Builds one local day: observations, hourly and daily aggregates.",
+        description=(
+            "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
+            " and daily aggregates. Its files are replaced whole; building a day again does no harm. With the tag"
+            f" {FORCE_TAG}: true it builds even a day for which the store now holds fewer polls than before."
+        ),
     )
 
 
@@ -124,54 +199,88 @@ def build_days_schedule(job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefin
     def build_days(
         context: dg.ScheduleEvaluationContext, deployment: dg.ResourceParam[Deployment]
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        from air_pipeline.collection.outbox import Outbox
-        from air_pipeline.storage.parquet import built_days
-
         now = deployment.now()
         finished = list(finished_days(deployment.settings, now))
-        built = set(built_days(deployment.data, "daily_aggregates"))
-        with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
-            marked = box.late_days()
-            whole_month = _first_of_its_day(deployment, now)
-            late = {day for mark in marked for day in (mark - _DAY, mark, mark + _DAY)}
-            days = days_to_compare(finished, built, late, whole_month=whole_month)
-            try:
-                with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
-                    chosen, warnings = days_to_build(
-                        days, _comparison(deployment, store), _under_way(context), _failures(context)
-                    )
-            except StoreError as error:
-                yield dg.SkipReason(f"the store was not asked: {error}")
-                return
-            if not late.intersection(candidate.day for candidate in chosen):
-                box.forget_late(marked)
-        if whole_month:
-            replace_file(deployment.place.state / "compared", f"{now.astimezone(UTC):%Y-%m-%d}\n")
-        for warning in warnings:
+        if not finished:
+            yield dg.SkipReason(_first_day(deployment, now))
+            return
+        try:
+            decision = _decide(context, deployment, finished, now)
+        except (StoreError, OutboxError) as error:
+            yield dg.SkipReason(f"days were not compared: {error}")
+            return
+        for warning in decision.warnings:
             context.log.warning(warning)
-        for candidate in chosen:
+        for candidate in decision.chosen:
             key = candidate.day.isoformat()
             yield dg.RunRequest(
-                run_key=f"{key}-{candidate.fingerprint}-{now:%Y%m%dT%H%M}",
+                run_key=f"{key}-{candidate.fingerprint}",
                 partition_key=key,
                 tags={FINGERPRINT_TAG: candidate.fingerprint},
             )
-        if not chosen:
-            yield dg.SkipReason(" ".join(["every finished day is built from what there is now", *warnings]))
+        if not decision.chosen:
+            yield dg.SkipReason(str(decision))
 
     return build_days
+
+
+def _first_day(deployment: Deployment, now: datetime) -> str:
+    try:
+        check_over(deployment.settings, deployment.settings.start, now)
+    except DayNotOver as error:
+        return str(error)
+    return "there is no day to build"
+
+
+def _decide(
+    context: dg.ScheduleEvaluationContext, deployment: Deployment, finished: list[date], now: datetime
+) -> Decision:
+    """Compares days with the store, as far as time allows, and keeps what is left for the next tick.
+
+    Raises:
+        StoreError: the store cannot say what it holds.
+        OutboxError: the outbox cannot be read.
+    """
+    from air_pipeline.processing.rules import reach
+
+    built = set(built_days(deployment.data, "daily_aggregates"))
+    today = now.astimezone(UTC).date()
+    month = _month_left(deployment, finished[:MONTH_DAYS], today)
+    end = time.monotonic() + LONGEST_LOOK_S
+    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+        kept = marks = box.late_days()
+        box.forget_late(marks)  # first: a delivery that comes from now on marks its days anew
+        try:
+            late = {day for mark in marks for day in touched_days(mark, reach())}
+            days = days_to_compare(finished, built, late, month)
+            with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
+                decision = days_to_build(
+                    takewhile(lambda _: time.monotonic() < end, days),
+                    _comparison(deployment, store),
+                    _under_way(context),
+                    _failures(context),
+                )
+            kept = unsettled_marks(marks, reach(), finished, decision)
+        finally:
+            box.mark_late(kept)
+    seen = list(takewhile(decision.seen.__contains__, month))
+    if seen:
+        replace_file(deployment.place.state / "compared", f"{today} {seen[-1]}\n")
+    return decision
 
 
 _DAY = timedelta(days=1)
 
 
-def _first_of_its_day(deployment: Deployment, now: datetime) -> bool:
-    """Whether the last days have not been compared yet on this UTC date."""
+def _month_left(deployment: Deployment, month: list[date], today: date) -> list[date]:
+    """The days of the last month that were not compared yet on this UTC date, newest first."""
     try:
-        done = (deployment.place.state / "compared").read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return True
-    return done != f"{now.astimezone(UTC):%Y-%m-%d}"
+        done, down_to = (deployment.place.state / "compared").read_text(encoding="utf-8").split()
+        if done == today.isoformat():
+            return [day for day in month if day < date.fromisoformat(down_to)]
+    except (FileNotFoundError, ValueError):
+        pass
+    return month
 
 
 def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date], Candidate]:
@@ -180,7 +289,7 @@ def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date],
     def compare(day: date) -> Candidate:
         inputs = day_inputs(store, deployment.settings, day)
         built = built_metadata(deployment.data, day)
-        what = (inputs.settings_digest, inputs.fingerprint, inputs.rule_set_version)
+        what = (inputs.settings_digest, inputs.fingerprint, inputs.rule_set_version, SCHEMA_VERSION)
         fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         warning = ""
         try:
@@ -194,14 +303,23 @@ def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date],
 
 def _under_way(context: dg.ScheduleEvaluationContext) -> set[date]:
     """The days with a run that is queued or runs."""
-    runs = context.instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
-    return {date.fromisoformat(run.tags[PARTITION_NAME_TAG]) for run in runs if PARTITION_NAME_TAG in run.tags}
+    found = set()
+    for run in context.instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+        with suppress(ValueError):  # a run of something else
+            found.add(date.fromisoformat(run.tags.get(PARTITION_NAME_TAG, "")))
+    return found
 
 
 def _failures(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate], bool]:
     def has_failed(candidate: Candidate) -> bool:
-        tags = {PARTITION_NAME_TAG: candidate.day.isoformat(), FINGERPRINT_TAG: candidate.fingerprint}
-        failed = dg.RunsFilter(tags=tags, statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
-        return bool(context.instance.get_run_records(failed, limit=1))
+        """Whether the last run of the day ended badly, on this fingerprint, for a reason that does not pass."""
+        of_day = dg.RunsFilter(
+            tags={PARTITION_NAME_TAG: candidate.day.isoformat()}, statuses=[*_FAILED, dg.DagsterRunStatus.SUCCESS]
+        )
+        for record in context.instance.get_run_records(of_day, limit=1):
+            run = record.dagster_run
+            same = run.tags.get(FINGERPRINT_TAG) == candidate.fingerprint
+            return run.status in _FAILED and same and AGAIN_TAG not in run.tags
+        return False
 
     return has_failed

@@ -5,27 +5,28 @@ takes milliseconds and never waits for a device.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from datetime import datetime, timedelta
 
 import dagster as dg
 
-from air_pipeline.assets.collection import FIRST_REPORT, RAW_READINGS, check_evaluations, report_metadata
+from air_pipeline.assets.collection import FIRST_REPORT, check_evaluations, materialization, present
 from air_pipeline.collection.lease import extend_lease, holder, start_collector
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Report, Verdict, look, verdicts
 from air_pipeline.deployment import Deployment
-from air_pipeline.environment import load_settings
-from air_pipeline.settings import SettingsError
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.store import StoreError
 
 TICK_S = 15
 REPORT_EVERY_S = 5 * 60
 CHECKS_EVERY_S = 60 * 60
 STORE_WITHIN_S = 2.0
+LONGEST_REPORT = timedelta(hours=1)
+"""A report counts no further back: after a month without Dagster, counting would take longer than a tick may."""
+STARTS_WITHIN_S = 60.0
+"""A collector that has to be started again within this time does not stay up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,27 @@ class Cursor:
         reported: when the last report was made, seconds UTC.
         passed: what each check found last.
         checked: when all checks were last reported, seconds UTC.
+        started: when a collector was last started, seconds UTC.
     """
 
     until: int | None = None
     reported: float = 0.0
     passed: Mapping[str, bool] = field(default_factory=dict)
     checked: float = 0.0
+    started: float = 0.0
 
     @classmethod
     def from_text(cls, text: str | None) -> "Cursor":
         """The cursor as Dagster keeps it; a fresh one for whatever cannot be read."""
         try:
-            return cls(**json.loads(text)) if text else cls()
-        except (ValueError, TypeError):
+            read = json.loads(text or "{}")
+            until = read.get("until")
+            return cls(
+                until=None if until is None else int(until),
+                **{name: float(read.get(name, 0.0)) for name in ("reported", "checked", "started")},
+                passed={str(check): bool(passed) for check, passed in read.get("passed", {}).items()},
+            )
+        except (ValueError, TypeError, AttributeError, OverflowError):
             return cls()
 
     def to_text(self) -> str:
@@ -57,16 +66,33 @@ class Cursor:
         return json.dumps(asdict(self))
 
 
+def since(cursor: Cursor, now: datetime) -> int:
+    """Where the next report begins, ms UTC: where the last one ended, within bounds."""
+    earliest = now - (FIRST_REPORT if cursor.until is None else LONGEST_REPORT)
+    return max(cursor.until or 0, round(earliest.timestamp() * 1000))
+
+
 def report_is_due(cursor: Cursor, report: Report, now: float) -> bool:
     """As soon as the first readings are in, then every five minutes if anything came in."""
     return report.polls > 0 and (cursor.until is None or now - cursor.reported >= REPORT_EVERY_S)
 
 
-def due_verdicts(cursor: Cursor, found: list[Verdict], now: float) -> list[Verdict]:
+def due_verdicts(cursor: Cursor, found: Sequence[Verdict], now: float) -> list[Verdict]:
     """The checks to report: those that changed, and all of them once an hour."""
     if now - cursor.checked >= CHECKS_EVERY_S:
-        return found
+        return list(found)
     return [verdict for verdict in found if cursor.passed.get(verdict.check) != verdict.passed]
+
+
+def advance(cursor: Cursor, report: Report, found: Sequence[Verdict], now: float) -> tuple[Cursor, bool, list[Verdict]]:
+    """What one look at collecting leads to: the cursor after it, whether to report, which checks to report."""
+    reports, due = report_is_due(cursor, report, now), due_verdicts(cursor, found, now)
+    if reports:
+        cursor = replace(cursor, until=report.until, reported=now)
+    if found and len(due) == len(found):
+        cursor = replace(cursor, checked=now)
+    passed = {**cursor.passed, **{verdict.check: verdict.passed for verdict in found}}
+    return replace(cursor, passed=passed), reports, due
 
 
 def collect_sensor() -> dg.SensorDefinition:
@@ -77,60 +103,59 @@ def collect_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=TICK_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Keeps the collector: on, it collects; off, collecting ends within 90 seconds. Reports what came in as"
-            " materializations of `raw_readings`, every five minutes, and its checks whenever they change. With"
-            " `collector: external` in devices.yaml it only reports."
+            "Keeps the collector: while this is on, devices are polled; once it is off, collecting ends within 90"
+            " seconds. Reports what came in as materializations of `raw_readings`, every five minutes, and its checks"
+            " whenever they change. Ticks start no runs, so they are all called skipped. With `collector: external` in"
+            " devices.yaml it only reports."
         ),
     )
     def collect(
         context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]
     ) -> dg.SensorResult | dg.SkipReason:
-        started = _keep_collector(context, deployment)
-        cursor = Cursor.from_text(context.cursor)
+        current = present(deployment)
         now = deployment.now()
-        since = cursor.until
-        if since is None:
-            since = round((now - FIRST_REPORT).timestamp() * 1000)
-        current = _with_present_mistake(deployment)
+        cursor = Cursor.from_text(context.cursor)
+        pid = _keep_collector(current)
         try:
-            with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
-                report = look(current, store, since, now, STORE_WITHIN_S)
-        except (StoreError, OutboxError) as error:
-            return dg.SkipReason(f"{started}the store was not asked: {error}")
+            with closing(open_store(current.place.influxdb, current.place.state)) as store:
+                report = look(current, store, since(cursor, now), now, STORE_WITHIN_S)
+        except OutboxError as error:
+            return dg.SkipReason(f"nothing is reported: {error}")
         found = verdicts(current, report, now)
-        events: list[Any] = []
-        if report_is_due(cursor, report, now.timestamp()):
-            events.append(dg.AssetMaterialization(RAW_READINGS, metadata=report_metadata(report)))
-            cursor = Cursor(report.until, now.timestamp(), cursor.passed, cursor.checked)
-        due = due_verdicts(cursor, found, now.timestamp())
-        events += check_evaluations(due)
-        passed = {verdict.check: verdict.passed for verdict in found}
-        checked = now.timestamp() if len(due) == len(found) else cursor.checked
-        cursor = Cursor(cursor.until, cursor.reported, passed, checked)
-        if not events:
-            context.update_cursor(cursor.to_text())
-            return dg.SkipReason(f"{started}{report.polls} polls since the last report")
-        return dg.SensorResult(asset_events=events, cursor=cursor.to_text())
+        if pid is not None:
+            context.log.info("no collector ran: process %d was started", pid)
+            if now.timestamp() - cursor.started > STARTS_WITHIN_S:  # it is not up yet, and that is not its fault
+                found = [verdict for verdict in found if verdict.check != "collector_running"]
+            cursor = replace(cursor, started=now.timestamp())
+        cursor, reports, due = advance(cursor, report, found, now.timestamp())
+        events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
+        if reports:
+            events.append(materialization(report))
+        events.extend(check_evaluations(due))
+        return dg.SensorResult(
+            asset_events=events, cursor=cursor.to_text(), skip_reason=_said(report, due, pid, reported=reports)
+        )
 
     return collect
 
 
-def _keep_collector(context: dg.SensorEvaluationContext, deployment: Deployment) -> str:
-    """Extends the lease and starts a collector if none runs; says so."""
+def _keep_collector(deployment: Deployment) -> int | None:
+    """Extends the lease and starts a collector if none runs; its process id if so."""
     if deployment.settings.collector == "external":
-        return ""
+        return None
     extend_lease(deployment.place.state)
     if holder(deployment.place.state) is not None:
-        return ""
-    pid = start_collector(deployment.place)
-    context.log.info("no collector ran: process %d was started", pid)
-    return f"started a collector (process {pid}); "
+        return None
+    return start_collector(deployment.place)
 
 
-def _with_present_mistake(deployment: Deployment) -> Deployment:
-    """The deployment with what is wrong with `devices.yaml` now, rather than when the definitions were loaded."""
-    try:
-        mistake = load_settings(deployment.place).mistake
-    except SettingsError as error:
-        mistake = error
-    return replace(deployment, mistake=mistake)
+def _said(report: Report, due: Sequence[Verdict], pid: int | None, *, reported: bool) -> str:
+    """What a tick did, in the words that the UI shows beside it."""
+    said = [] if pid is None else [f"started a collector (process {pid})"]
+    if report.store_error:
+        said.append(f"the store did not answer: {report.store_error}")
+    else:
+        said.append(f"{'reported' if reported else 'since the last report:'} {report.polls} polls")
+    if due:
+        said.append("checks: " + ", ".join(f"{v.check} {'passed' if v.passed else 'failed'}" for v in due))
+    return "; ".join(said)

@@ -5,9 +5,9 @@ Worker processes stay warm, and leave the same events as runs do.
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from datetime import date
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,6 +15,35 @@ import dagster as dg
 
 # What went wrong is said once, by the command; the events are in Dagster's storage.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class DayBuilder:
+    """Builds days in this process, with the deployment of the environment and the instance of DAGSTER_HOME."""
+
+    def __init__(self) -> None:
+        """Opens both.
+
+        Raises:
+            SettingsError: the environment or the settings cannot be used.
+        """
+        from air_pipeline.definitions import build_definitions
+        from air_pipeline.deployment import open_deployment
+
+        self._job = build_definitions(open_deployment()).resolve_job_def("build_day")
+        self._instance = dg.DagsterInstance.get()
+
+    def build(self, day: date, *, force: bool) -> str:
+        """Builds one day; what went wrong, empty if nothing did."""
+        from air_pipeline.assets.days import FORCE_TAG
+
+        result = self._job.execute_in_process(
+            partition_key=day.isoformat(),
+            instance=self._instance,
+            raise_on_error=False,
+            tags={FORCE_TAG: "true"} if force else {},
+            run_config=_QUIET,
+        )
+        return "" if result.success else _failure(result)
 
 
 def build_range(home: Path, days: Sequence[date], *, force: bool, workers: int = 0) -> Iterator[tuple[date, str]]:
@@ -32,33 +61,34 @@ def build_range(home: Path, days: Sequence[date], *, force: bool, workers: int =
     if not days:
         return
     os.environ["DAGSTER_HOME"] = str(home)
-    _definitions()  # a mistake in the settings is reported once, here, and storage is made before all want it
+    DayBuilder()  # a mistake in the settings is reported once, here, and storage is made before all want it
     processes = min(workers or os.cpu_count() or 1, len(days))
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(build_one, day, force=force): day for day in sorted(days, reverse=True)}
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_open)
+    try:
+        futures = {pool.submit(_build, day, force=force): day for day in sorted(days, reverse=True)}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield futures[future], _outcome(future)
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever stops listening wants no more days
 
 
-def build_one(day: date, *, force: bool) -> str:
-    """Builds one day in this process; what went wrong, empty if nothing did."""
-    from air_pipeline.assets.days import FORCE_TAG
-
-    definitions, instance = _definitions()
-    job = definitions.resolve_job_def("build_day")
-    tags = {FORCE_TAG: "true"} if force else {}
-    result = job.execute_in_process(
-        partition_key=day.isoformat(), instance=instance, raise_on_error=False, tags=tags, run_config=_QUIET
-    )
-    return "" if result.success else _failure(result)
+_builder: list[DayBuilder] = []
+"""In a worker process: its builder."""
 
 
-@cache
-def _definitions() -> tuple[dg.Definitions, dg.DagsterInstance]:
-    from air_pipeline.definitions import build_definitions
-    from air_pipeline.deployment import open_deployment
+def _open() -> None:
+    _builder.append(DayBuilder())
 
-    return build_definitions(open_deployment()), dg.DagsterInstance.get()
+
+def _build(day: date, *, force: bool) -> str:
+    return _builder[0].build(day, force=force)
+
+
+def _outcome(future: Future[str]) -> str:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return "not built, as a worker process was ended from outside; if memory is short, try fewer --workers"
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:

@@ -3,6 +3,7 @@
 Belongs here: looking, and judging what was seen. Does not: how Dagster is told (`assets`, `automation`).
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,13 +15,15 @@ from air_pipeline.collection.schedule import polled_between
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import Device
-from air_pipeline.storage.store import ReadingStore
+from air_pipeline.storage.store import ReadingStore, StoreError
 
 MOST_DEVICES = 20
 """Devices named in a report; what is reported every five minutes must stay small."""
 SHORTEST_WINDOW = timedelta(minutes=5)
 SLOTS_IN_WINDOW = 3
 """A device is well if it gave a reading within five minutes, or within three of its slots if those take longer."""
+SHORTEST_WAIT_S = 0.1
+"""What the store is given for a question even where the time for all of them is over."""
 LONGEST_WAIT = timedelta(minutes=2)
 """An outbox drains if nothing has waited in it for longer than two attempts at a store that is there."""
 
@@ -58,6 +61,7 @@ class Report:
         outbox: how delivery stands.
         collector: the collector that runs, if one does.
         notes: device to what it sends that the settings do not know.
+        store_error: why the store did not answer; then `counts` and `unwell` are empty and say nothing.
     """
 
     since: int
@@ -68,6 +72,7 @@ class Report:
     outbox: OutboxStatus
     collector: Holder | None
     notes: Mapping[str, str]
+    store_error: str = ""
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -104,13 +109,28 @@ class Verdict:
     grave: bool = False
 
 
-def look(deployment: Deployment, store: ReadingStore, since: int, now: datetime, timeout_s: float = 30.0) -> Report:
+def look(
+    deployment: Deployment,
+    store: ReadingStore,
+    since: int,
+    now: datetime,
+    timeout_s: float = 30.0,
+    *,
+    all_done: bool = False,
+) -> Report:
     """Looks at the store, the outbox and the lock.
 
     What still waits in the outbox is left for the next report: `until` is the first slot that may be incomplete.
 
+    Args:
+        deployment: whose.
+        store: its store; where it does not answer, the report says so.
+        since: begin of what is counted, ms UTC.
+        now: the time.
+        timeout_s: how long the store has, for all that it is asked.
+        all_done: whether every poll that was begun has ended, so that there is nothing to wait for.
+
     Raises:
-        StoreError: the store does not answer in time.
         OutboxError: the outbox cannot be read.
     """
     box = Outbox(deployment.place.state / "outbox.sqlite")
@@ -118,20 +138,30 @@ def look(deployment: Deployment, store: ReadingStore, since: int, now: datetime,
     box.close()
     now_ms = round(now.timestamp() * 1000)
     devices = [device for device in deployment.settings.devices if _is_polled(device, now_ms)]
-    slowest = max((device.timeout_s for device in devices), default=0.0)
-    until = now_ms - round(slowest * 1000)
+    until = now_ms + 1
+    if not all_done:
+        until -= round(max((device.timeout_s for device in devices), default=0.0) * 1000)
     if status.oldest is not None:
         until = min(until, status.oldest)
-    counts = store.outcome_counts(since, until, timeout_s) if since < until else {}
+    counts: Counts = {}
+    unwell: list[DeviceState] = []
+    store_error = ""
+    end = time.monotonic() + timeout_s
+    try:
+        counts = store.outcome_counts(since, until, timeout_s) if since < until else {}
+        unwell = _unwell(store, devices, until, end)
+    except StoreError as error:
+        counts, store_error = {}, str(error)
     return Report(
         since=since,
         until=max(since, until),
         counts=counts,
-        unwell=tuple(_unwell(store, devices, now_ms, timeout_s)),
+        unwell=tuple(unwell),
         expected=len(devices),
         outbox=status,
         collector=holder(deployment.place.state),
         notes={name: text for name, text in notes.items() if any(device.id == name for device in devices)},
+        store_error=store_error,
     )
 
 
@@ -144,10 +174,12 @@ def _window(device: Device) -> timedelta:
     return max(SHORTEST_WINDOW, SLOTS_IN_WINDOW * timedelta(milliseconds=device.interval_ms))
 
 
-def _unwell(store: ReadingStore, devices: list[Device], now_ms: int, timeout_s: float) -> list[DeviceState]:
+def _unwell(store: ReadingStore, devices: list[Device], until: int, end: float) -> list[DeviceState]:
+    """The devices without a reading in their window before `until`; `end` (monotonic) bounds the wait for the store."""
     states = []
     for window, group in groupby(sorted(devices, key=_window), _window):
-        counts = store.outcome_counts(now_ms - round(window.total_seconds() * 1000), now_ms, timeout_s)
+        left_s = max(end - time.monotonic(), SHORTEST_WAIT_S)
+        counts = store.outcome_counts(until - round(window.total_seconds() * 1000), until, left_s)
         for device in group:
             by_outcome = counts.get(device.id, {})
             readings = sum(number for outcome, number in by_outcome.items() if Outcome(outcome).has_reading)
@@ -158,10 +190,10 @@ def _unwell(store: ReadingStore, devices: list[Device], now_ms: int, timeout_s: 
 
 
 def verdicts(deployment: Deployment, report: Report, now: datetime) -> list[Verdict]:
-    """What the checks of `raw_readings` find in a report."""
+    """What the checks of `raw_readings` find in a report; what only the store could say is left out if it is away."""
     return [
         _collector_running(deployment, report),
-        _devices_reporting(report, now),
+        *([] if report.store_error else [_devices_reporting(report, now)]),
         _outbox_draining(report, now),
         _quarantine_empty(report),
         _configuration_valid(deployment),
@@ -171,9 +203,9 @@ def verdicts(deployment: Deployment, report: Report, now: datetime) -> list[Verd
 
 CHECKS: Mapping[str, str] = {
     "collector_running": "A collector runs. Without one no slot is polled.",
-    "devices_reporting": "Every device gave a reading within five minutes (or three slots, if those take longer).",
-    "outbox_draining": "What is polled reaches the store. While it does not, readings wait in the outbox; none is lost.",
-    "quarantine_empty": "There is no poll that the store will not take.",
+    "devices_reporting": "Every device gave a reading in the last five minutes (three slots, if those take longer).",
+    "outbox_draining": "What is polled reaches the store. While it does not, polls wait in the outbox; none is lost.",
+    "quarantine_empty": "There is no poll that the store will not take, so none was set aside.",
     "configuration_valid": "devices.yaml is valid. While it is not, the last valid one is in force.",
     "documents_known": "Devices send nothing that devices.yaml and the catalogue do not know.",
 }
@@ -193,20 +225,20 @@ def _collector_running(deployment: Deployment, report: Report) -> Verdict:
 
 
 def _devices_reporting(report: Report, now: datetime) -> Verdict:
-    name = "devices_reporting"
-    if not report.unwell:
-        return Verdict(name, passed=True, text=f"all {report.expected} devices gave readings")
+    name, unwell = "devices_reporting", report.unwell
     collector = report.collector
     if collector and now.timestamp() - collector.since < SHORTEST_WINDOW.total_seconds():
-        states = [state for state in report.unwell if state.polls]
-        if not states:
+        unwell = tuple(state for state in unwell if state.polls)
+        if not unwell and report.unwell:
             return Verdict(name, passed=True, text="the collector has just started")
-    named = ", ".join(f"{s.device} ({s.outcome or 'not polled'})" for s in report.unwell[:MOST_DEVICES])
-    more = f" and {len(report.unwell) - MOST_DEVICES} more" if len(report.unwell) > MOST_DEVICES else ""
+    if not unwell:
+        return Verdict(name, passed=True, text=f"{report.expected} of {report.expected} devices gave readings")
+    named = ", ".join(f"{s.device} ({s.outcome or 'not polled'})" for s in unwell[:MOST_DEVICES])
+    more = f" and {len(unwell) - MOST_DEVICES} more" if len(unwell) > MOST_DEVICES else ""
     text = (
-        f"{len(report.unwell)} of {report.expected} gave no reading lately: {named}{more}; ask one: air-pipeline poll"
+        f"{len(unwell)} of {report.expected} devices gave no reading lately: {named}{more}; ask one: air-pipeline poll"
     )
-    return Verdict(name, passed=False, text=text, grave=len(report.unwell) == report.expected)
+    return Verdict(name, passed=False, text=text, grave=len(unwell) == report.expected)
 
 
 def _outbox_draining(report: Report, now: datetime) -> Verdict:
@@ -230,7 +262,7 @@ def _quarantine_empty(report: Report) -> Verdict:
 def _configuration_valid(deployment: Deployment) -> Verdict:
     if deployment.mistake is None:
         return Verdict("configuration_valid", passed=True, text="devices.yaml is valid")
-    text = f"the last valid configuration is in force, as {deployment.mistake}"
+    text = f"the last valid configuration is in force until this is put right:\n{deployment.mistake}"
     return Verdict("configuration_valid", passed=False, text=text)
 
 

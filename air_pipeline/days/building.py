@@ -79,7 +79,7 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
     metadata = _metadata(inputs)
     with stage(deployment.data, "observations", day, metadata) as staged:
         built = Built(staged, metadata)
-        for one in sorted(inputs.devices, key=lambda one: one.device.id):
+        for one in inputs.devices:
             observations = device_observations(deployment.store, one)
             if not len(observations.at):
                 continue

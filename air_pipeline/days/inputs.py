@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from air_pipeline.days.calendar import DayError, DeviceDay, device_days
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.slots import expected_limits
-from air_pipeline.settings import Settings
+from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.parquet import DayMetadata, DayUnreadable, day_file
 from air_pipeline.storage.store import ReadingStore, Summary
 
@@ -29,16 +30,19 @@ class DayShrunk(DayError):
     """The store now holds fewer polls than the day was built from: building it again would lose something."""
 
 
+_NOTHING = Summary(polls=0, duration_ms=0.0, values=0)
+
+
 @dataclass(frozen=True, slots=True)
 class DayInputs:
     """What a day would be built from now.
 
     Attributes:
-        settings_digest: changes with the settings of the devices that were expected.
+        settings_digest: changes with the settings of the devices that were expected, and with when they were.
         fingerprint: JSON with `polls` and `sha256`: changes with what the store holds of them.
         polls: how many polls the store holds of them.
         rule_set_version: of the rules that would flag it.
-        devices: the devices that were expected at any time of the day.
+        devices: the devices that were expected at any time of the day, by id.
     """
 
     settings_digest: str
@@ -48,32 +52,45 @@ class DayInputs:
     devices: tuple[DeviceDay, ...]
 
 
-def day_inputs(store: ReadingStore, settings: Settings, day: date) -> DayInputs:
+def day_inputs(
+    store: ReadingStore, settings: Settings, day: date, first_poll: Callable[[str], int | None] | None = None
+) -> DayInputs:
     """What a day would be built from now, by what the store holds in each device's day and in the reach of the rules.
+
+    Args:
+        store: the readings.
+        settings: of now.
+        day: the local date.
+        first_poll: tells the slot of a device's first poll, if not the store: who asks for many days remembers it.
 
     Raises:
         StoreError: the store cannot say.
     """
     from air_pipeline.processing.rules import RULE_SET_VERSION
 
-    days = device_days(settings, day)
-    summaries = _summaries(store, days)
-    present = tuple(one for one in days if _expected(store, one, summaries.get(one.device.id)))
-    digests = []
-    held = []
-    for one in sorted(present, key=lambda one: one.device.id):
-        summary = summaries.get(one.device.id)
-        # Without a poll, the configured interval may be what counts are made with.
-        digests.append([one.device.digest, None if summary and summary.polls else one.device.interval_ms])
-        if summary:
-            held.append([one.device.id, summary.polls, summary.duration_ms, summary.values])
-    polls = sum(summary.polls for name, summary in summaries.items() if any(one.device.id == name for one in present))
+    first_poll = first_poll or store.first_poll
+    present: list[DeviceDay] = []
+    digests: list[list[Any]] = []
+    held: list[list[Any]] = []
+    for (start, end), days in _windows(device_days(settings, day)).items():
+        summaries = store.summaries(start, end)
+        for one in days:
+            device, summary = one.device, summaries.get(one.device.id, _NOTHING)
+            first = first_poll(device.id)
+            since, until = expected_limits(device, first)
+            if since is None or since >= one.end or (until is not None and until <= one.start):
+                continue
+            limits = [max(since, start), end if until is None else min(until, end)]
+            present.append(one)
+            digests.append([device.id, device.digest, *limits, _unsaid_interval(store, device, start, summary, first)])
+            held.append([device.id, summary.polls, summary.duration_ms, summary.values])
+    polls = sum(count for _, count, *_ in held)
     return DayInputs(
-        settings_digest=_digest(digests),
-        fingerprint=json.dumps({"polls": polls, "sha256": _digest(held)}, separators=(",", ":")),
+        settings_digest=_digest(sorted(digests)),
+        fingerprint=json.dumps({"polls": polls, "sha256": _digest(sorted(held))}, separators=(",", ":")),
         polls=polls,
         rule_set_version=RULE_SET_VERSION,
-        devices=present,
+        devices=tuple(sorted(present, key=lambda one: one.device.id)),
     )
 
 
@@ -93,8 +110,11 @@ def judge(built: DayMetadata | None, inputs: DayInputs) -> Verdict:
 
 
 def polls_of(built: DayMetadata) -> int:
-    """From how many polls a day was built."""
-    return int(json.loads(built.input_fingerprint)["polls"])
+    """From how many polls a day was built; 0 if its file does not say."""
+    try:
+        return int(json.loads(built.input_fingerprint)["polls"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def built_metadata(data: Path, day: date) -> DayMetadata | None:
@@ -136,25 +156,27 @@ def check_not_shrunk(built: DayMetadata | None, inputs: DayInputs, day: date) ->
         )
 
 
-def _summaries(store: ReadingStore, days: Iterable[DeviceDay]) -> dict[str, Summary]:
-    """The store's summary of each device, over its day and the reach of the rules; one question a window."""
+def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]]:
+    """The device days by what their flags depend on: the day and the reach of the rules, in ms UTC."""
     from air_pipeline.processing.rules import reach
 
     before, after = (round(span.total_seconds() * 1000) for span in reach())
-    windows: dict[tuple[int, int], set[str]] = {}
+    windows: dict[tuple[int, int], list[DeviceDay]] = {}
     for one in days:
-        windows.setdefault((one.start - before, one.end + after), set()).add(one.device.id)
-    found: dict[str, Summary] = {}
-    for (start, end), names in windows.items():
-        found.update({name: summary for name, summary in store.summaries(start, end).items() if name in names})
-    return found
+        windows.setdefault((one.start - before, one.end + after), []).append(one)
+    return windows
 
 
-def _expected(store: ReadingStore, one: DeviceDay, summary: Summary | None) -> bool:
-    """Whether a device was expected at any time of its day."""
-    first = one.start if summary or one.device.since else store.first_poll(one.device.id)
-    since, until = expected_limits(one.device, first)
-    return since is not None and since < one.end and (until is None or until > one.start)
+def _unsaid_interval(
+    store: ReadingStore, device: Device, start: int, summary: Summary, first_poll: int | None
+) -> int | None:
+    """The interval that counts are made with where no poll of the window says it, in ms; None where they all do."""
+    if first_poll is None or first_poll >= start:
+        return device.interval_ms if device.since else None
+    if summary.polls:
+        return None
+    said = store.interval_before(device.id, start)
+    return device.interval_ms if said is None else round(said * 1000)
 
 
 def _digest(value: object) -> str:

@@ -1,6 +1,7 @@
 """Which days of a range need building."""
 
 from datetime import date, datetime, timedelta
+from functools import cache
 
 from air_pipeline.days.calendar import check_over, finished_days
 from air_pipeline.days.inputs import Verdict, built_metadata, check_not_shrunk, day_inputs, judge
@@ -22,15 +23,13 @@ def dates_of_range(deployment: Deployment, start: str | None, end: str | None) -
         DayOutOfRange: its first day is before the first to build.
     """
     settings, now = deployment.settings, deployment.now()
-    newest = next(finished_days(settings, now), None)
     first = settings.start if start is None else _date(start, deployment, now)
-    last = _date(end, deployment, now) if end is not None else newest
-    if last is None:
-        check_over(settings, settings.start, now)
-        return []
-    if first > last:
+    last = next(finished_days(settings, now), None) if end is None else _date(end, deployment, now)
+    if end is not None and last is not None and first > last:
         raise TimeError(f"the range from {first} to {last} is empty; put the earlier date first")
     check_over(settings, first, now)
+    if last is None:
+        return []
     check_over(settings, last, now)
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
@@ -49,9 +48,10 @@ def dates_to_build(
         return days, []
     wanted: list[date] = []
     current: list[date] = []
+    first_poll = cache(deployment.store.first_poll)
     for day in days:
         built = built_metadata(deployment.data, day)
-        inputs = day_inputs(deployment.store, deployment.settings, day)
+        inputs = day_inputs(deployment.store, deployment.settings, day, first_poll)
         check_not_shrunk(built, inputs, day)
         (current if judge(built, inputs) is Verdict.CURRENT else wanted).append(day)
     return wanted, current

@@ -87,9 +87,13 @@ def _type(kind: str) -> "pa.DataType":
 
     if kind.startswith("dateTime"):
         return pa.timestamp("ns", tz="UTC")
-    return {"double": pa.float64(), "long": pa.int64(), "unsignedLong": pa.uint64(), "boolean": pa.bool_()}.get(
-        kind, pa.string()
-    )
+    types: dict[str, pa.DataType] = {
+        "double": pa.float64(),
+        "long": pa.int64(),
+        "unsignedLong": pa.uint64(),
+        "boolean": pa.bool_(),
+    }
+    return types.get(kind, pa.string())
 
 
 def _column(column: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> "pd.Series":

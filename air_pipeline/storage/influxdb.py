@@ -100,8 +100,8 @@ class InfluxStore:
         polls, readings = map(
             _of_devices,
             self._ask(
-                "SELECT *::field FROM poll GROUP BY device ORDER BY time DESC LIMIT 1;"
-                "SELECT *::field FROM air GROUP BY device ORDER BY time DESC LIMIT 1"
+                "SELECT *::field FROM poll GROUP BY device ORDER BY time DESC LIMIT 1",
+                "SELECT *::field FROM air GROUP BY device ORDER BY time DESC LIMIT 1",
             ),
         )
         found = {}
@@ -113,14 +113,14 @@ class InfluxStore:
 
     def outcome_counts(self, start: int, end: int, timeout_s: float = 30.0) -> dict[str, dict[str, int]]:
         """Device to outcome to number of polls; see `ReadingStore.outcome_counts`."""
-        # An outcome is a field, which InfluxQL does not group by: a statement each, in one request.
-        query = ";".join(
+        # An outcome is a field, which InfluxQL does not group by: a query each, in one request.
+        queries = [
             f"SELECT count(outcome) AS polls FROM poll WHERE outcome = '{outcome.value}' AND {_during(start, end)} "  # noqa: S608
             "GROUP BY device"
             for outcome in Outcome
-        )
+        ]
         counts: dict[str, dict[str, int]] = {}
-        for outcome, result in zip(Outcome, self._ask(query, timeout_s=timeout_s), strict=True):
+        for outcome, result in zip(Outcome, self._ask(*queries, timeout_s=timeout_s), strict=True):
             for device, point in _of_devices(result).items():
                 counts.setdefault(device, {})[outcome.value] = point["polls"]
         return counts
@@ -131,8 +131,8 @@ class InfluxStore:
             _of_devices,
             self._ask(
                 "SELECT count(outcome) AS polls, sum(duration_ms) AS duration_ms FROM poll "  # noqa: S608
-                f"WHERE {_during(start, end)} GROUP BY device;"
-                f"SELECT count(*::field) FROM air WHERE {_during(start, end)} GROUP BY device"
+                f"WHERE {_during(start, end)} GROUP BY device",
+                f"SELECT count(*::field) FROM air WHERE {_during(start, end)} GROUP BY device",  # noqa: S608
             ),
         )
         return {
@@ -184,7 +184,7 @@ class InfluxStore:
 
         self._writer = self._writer or self._client(self._timeout_s)
         post = partial(
-            WriteService(self._writer.api_client).post_write,
+            WriteService(self._writer.api_client).post_write,  # type: ignore[no-untyped-call]
             self._connection.org,
             self._connection.bucket,
             lines,
@@ -204,13 +204,14 @@ class InfluxStore:
 
         try:
             answer = request()
-            return answer.status, answer.data
+            body = answer.data
         except ApiException as error:
             if not error.status:  # a certificate that is not trusted comes so
                 raise unreachable(self._connection, error) from error
             raise refusal(self._connection, doing, error.status, error.headers, error.body) from error
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(self._connection, error) from error
+        return answer.status, body
 
     def _client(self, timeout_s: float) -> "InfluxDBClient":
         from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -219,13 +220,13 @@ class InfluxStore:
         return InfluxDBClient(self._connection.url, self._connection.token, org=self._connection.org, timeout=wait)
 
     def _ask(
-        self, query: str, parameters: Mapping[str, object] | None = None, timeout_s: float | None = None
+        self, *queries: str, parameters: Mapping[str, object] | None = None, timeout_s: float | None = None
     ) -> list[list[Series]]:
-        return self._in_bucket(lambda: self._queries.statements(query, parameters or {}, timeout_s))
+        return self._in_bucket(lambda: self._queries.statements(queries, parameters or {}, timeout_s))
 
     def _point(self, query: str, device: str) -> Mapping[str, Any] | None:
         """The only point of a query about one device."""
-        (result,) = self._ask(query, {"device": device})
+        (result,) = self._ask(query, parameters={"device": device})
         return result[0].points[0] if result else None
 
     def _points(
@@ -259,7 +260,7 @@ class InfluxStore:
         (result,) = self._ask(
             f"SELECT count(*::field) FROM {measurement} WHERE device = $device AND {_during(start, end)} "  # noqa: S608
             "GROUP BY time(1d) fill(none)",
-            parameters,
+            parameters=parameters,
         )
         for point in result[0].points if result else ():
             first = max(start, point["time"])

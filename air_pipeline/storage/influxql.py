@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import requests
 
 
+# Of several queries the one that fails says only this, and those after it nothing; asked alone, it says why.
+_NOT_EXECUTED = "not executed"
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One series of a result: a point is a mapping from column to value, without what is null; `time` in ms."""
@@ -46,21 +50,26 @@ class InfluxQL:
         self._session: requests.Session | None = None
 
     def statements(
-        self, query: str, parameters: Mapping[str, object], timeout_s: float | None = None
+        self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None = None
     ) -> list[list[Series]]:
-        """The series of each of the query's statements, as JSON.
+        """The series of each query, by one request, as JSON.
 
         Raises:
             StoreError: as in the table of `influxdb_failures`; `BucketMissing` where there is no such bucket.
         """
-        answer = self._ask(query, parameters, "application/json", timeout_s)
+        answer = self._ask(";".join(queries), parameters, "application/json", timeout_s)
         try:
             results = json.loads(answer)["results"]
-            for result in results:
-                self._require_complete(result)
-            return [[_series(series) for series in result.get("series", [])] for result in results]
+            found = [[_series(series) for series in result.get("series", [])] for result in results]
         except (KeyError, TypeError, ValueError) as error:
             raise refusal(self._connection, Doing.READ, HTTPStatus.OK) from error
+        for query, result in zip(queries, results, strict=False):
+            if result.get("error") == _NOT_EXECUTED and len(queries) > 1:
+                self.statements([query], parameters, timeout_s)
+            self._require_complete(result)
+        if len(found) != len(queries):
+            raise StoreError(f"InfluxDB at {self._connection.url} answers {len(found)} of {len(queries)} queries.")
+        return found
 
     def table(
         self,

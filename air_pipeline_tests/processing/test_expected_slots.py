@@ -46,7 +46,8 @@ def test_a_poll_states_the_interval_until_the_next_poll():
 
 
 def test_a_poll_that_does_not_state_its_interval_leaves_it():
-    assert slots(0, 30_000, polls([0, 10_000], [5, np.nan]))[0] == [0, 5_000, 10_000, 15_000, 20_000, 25_000]
+    for unsaid in (np.nan, 0.0, -1.0):
+        assert slots(0, 30_000, polls([0, 10_000], [5, unsaid]))[0] == [0, 5_000, 10_000, 15_000, 20_000, 25_000]
 
 
 def test_polls_and_readings_off_the_grid_are_kept():

@@ -221,7 +221,7 @@ def test_a_day_flagged_alone_equals_that_day_flagged_inside_a_month(seed, order)
     zone = STATION_DEVICE.zone
     start, end = epoch_ms(day_window(days[0], zone)[0]), epoch_ms(day_window(days[-1], zone)[1])
     at = sorted(random.sample(range(start, end, 600_000), 400))
-    values = {p.series: [random.choice([NAN, -200.0, 20.0, 21.0, 50.0]) for _ in at] for p in STATION}
+    values = {p.series: [random.choice([NAN, -200.0, 50.0, random.uniform(0, 40)]) for _ in at] for p in STATION}
     problem = problems_to_json((Problem("dht22_humidity", "inf", Flag.BAD, "not finite"),))
     read = readings(at, **values)
     intervals = [random.choice([600.0, 600.0, 600.0, 450.0]) for _ in at]

@@ -13,6 +13,7 @@ from air_pipeline.storage.store import Summary
 START = 1_780_000_000_000
 SLOTS = [START + 10_000 * n for n in range(6)] + [START + 86_400_000, START + 200 * 86_400_000]
 END = START + 300 * 86_400_000
+VALUES = {"dht22_temperature": 27.9, "dht22_humidity": 47.3}
 
 
 class ModelStore:
@@ -34,8 +35,9 @@ class ModelStore:
             }
             known = {name: value for name, value in fields.items() if value is not None}
             self.poll.setdefault(poll.device, {}).setdefault(poll.observed_at, {}).update(known)
-            if poll.outcome.has_reading and poll.values:
-                self.air.setdefault(poll.device, {}).setdefault(poll.observed_at, {}).update(poll.values)
+            values = poll.values  # noqa: PD011 - not of pandas
+            if poll.outcome.has_reading and values:
+                self.air.setdefault(poll.device, {}).setdefault(poll.observed_at, {}).update(values)
 
     def summaries(self) -> dict[str, Summary]:
         return {
@@ -69,7 +71,7 @@ def poll(device: str = "living-room", slot: int = START, outcome: Outcome = Outc
     """A poll as most are."""
     given = {"duration_ms": 41.0, "interval_s": 10.0, "http_status": 200} | fields
     if outcome.has_reading:
-        given.setdefault("values", {"dht22_temperature": 27.9, "dht22_humidity": 47.3})
+        given.setdefault("values", VALUES)
     return Poll(device, slot, outcome, **given)
 
 

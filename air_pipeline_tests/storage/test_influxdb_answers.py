@@ -32,7 +32,8 @@ def answering(answer: Callable[[str, str], Answer]) -> Iterator[InfluxStore]:
             self.wfile.write(body)
             self.close_connection = True
 
-        do_GET = do_POST
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: Any) -> None: ...
 
@@ -115,9 +116,9 @@ def counted(count: int) -> Answer:
 
 @pytest.mark.parametrize("gives", [b"", b"name,tags,time,mq135_co\nair,,%d,1.5\nair,,%d,\n" % (START, START + 1)])
 def test_fewer_values_than_the_server_counted_are_not_a_reading(gives: bytes) -> None:
-    with answering(lambda _path, accept: (200, {}, gives) if "csv" in accept else counted(2)) as store:
-        with pytest.raises(StoreUnavailable, match="counts 2 values of mq135_co of device 'garage' and gives"):
-            store.readings("garage", START, END)
+    refused = pytest.raises(StoreUnavailable, match="counts 2 values of mq135_co of device 'garage' and gives")
+    with answering(lambda _path, accept: (200, {}, gives) if "csv" in accept else counted(2)) as store, refused:
+        store.readings("garage", START, END)
 
 
 def test_values_that_came_in_after_the_count_are_welcome() -> None:
@@ -131,9 +132,10 @@ def test_values_that_came_in_after_the_count_are_welcome() -> None:
     [[{"partial": True}], [{"series": [{"columns": [], "values": [], "partial": True}]}], [{"error": "boom"}]],
 )
 def test_results_that_are_cut_short_or_failed_are_errors(results: list[dict[str, Any]]) -> None:
-    with answering(lambda _path, _accept: (200, {}, json.dumps({"results": results}).encode())) as store:
-        with pytest.raises(StoreError, match="max-row-limit|failed: boom"):
-            store.latest()
+    answer = (200, {}, json.dumps({"results": results}).encode())
+    refused = pytest.raises(StoreError, match=r"max-row-limit|failed: boom")
+    with answering(lambda _path, _accept: answer) as store, refused:
+        store.latest()
 
 
 def test_a_netrc_file_does_not_replace_the_token(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +143,6 @@ def test_a_netrc_file_does_not_replace_the_token(tmp_path, monkeypatch: pytest.M
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     seen = []
-
-    class Seen(Exception): ...
 
     with answering(lambda _path, _accept: (200, {}, b'{"results": [{}, {}]}')) as store:
         send = store._queries.request

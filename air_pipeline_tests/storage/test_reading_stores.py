@@ -192,7 +192,7 @@ def test_the_last_reading_may_be_older_than_the_last_poll(store: ReadingStore) -
     store.write([poll(values={"mq135_co": 2.0}), poll(slot=START + DAY, outcome=Outcome.UNREACHABLE, http_status=None)])
     known = store.latest()["living-room"]
     assert known.poll == poll(slot=START + DAY, outcome=Outcome.UNREACHABLE, http_status=None)
-    assert (known.reading_at, known.values) == (START, {"mq135_co": 2.0})
+    assert known == Latest(known.poll, START, {"mq135_co": 2.0})
 
 
 def test_the_interval_in_force_is_the_last_one_before_a_time(store: ReadingStore) -> None:
@@ -233,7 +233,7 @@ def test_the_name_of_a_series_is_data_too(store: ReadingStore) -> None:
     names = ['a"b', "a'b", "a b", "a,b=c", "select", "count_x", "last", "µ"]
     store.write([poll(values={name: float(n) for n, name in enumerate(names)})])
     assert rows(store.readings("living-room", START, END)) == {START: {name: n for n, name in enumerate(names)}}
-    assert store.summaries(START, END)["living-room"].values == len(names)
+    assert store.summaries(START, END) == {"living-room": Summary(1, 41.0, len(names))}
 
 
 @pytest.mark.parametrize(

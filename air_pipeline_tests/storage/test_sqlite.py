@@ -131,7 +131,7 @@ def test_a_lock_that_does_not_go_away_is_unavailable(tmp_path: Path) -> None:
     store.write([poll()])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match=f"{path} was locked by another program for 0.1 s"):
+        with pytest.raises(StoreUnavailable, match=rf"{path} was locked by another program for 0.1 s"):
             store.write([poll("garage")])
         assert sorted(store.latest()) == ["living-room"]  # readers do not wait for writers
     store.write([poll("garage")])
@@ -151,7 +151,7 @@ def test_a_writer_waits_for_another_one(sqlite_store: SqliteStore, tmp_path: Pat
 
 def test_counting_ends_at_its_deadline(sqlite_store: SqliteStore) -> None:
     sqlite_store.write([poll(slot=START + n) for n in range(20_000)])
-    with pytest.raises(StoreUnavailable, match="did not answer within 0.0 s"):
+    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.0 s"):
         sqlite_store.outcome_counts(START, END, timeout_s=0.0)
     assert sqlite_store.outcome_counts(START, END) == {"living-room": {"ok": 20_000}}
 
@@ -162,7 +162,7 @@ def test_a_file_that_is_damaged_is_an_error_that_names_it(tmp_path: Path, conten
     path.write_bytes(content)
     store = SqliteStore(path)
     for request in (store.latest, lambda: store.write([poll()])):
-        with pytest.raises(StoreError, match=f"{path} .*(damaged|cannot)"):
+        with pytest.raises(StoreError, match=rf"{path} .*(damaged|cannot)"):
             request()
     assert path.read_bytes() == content
     store.close()
@@ -235,8 +235,8 @@ def test_a_full_disk_is_unavailable_and_loses_nothing_written(tmp_path: Path) ->
 def test_a_file_that_is_put_aside_takes_no_more_writes(sqlite_store: SqliteStore, tmp_path: Path) -> None:
     path = tmp_path / "readings.sqlite"
     sqlite_store.write([poll()])
-    for name in os.listdir(tmp_path):
-        (tmp_path / name).rename(tmp_path / f"aside-{name}")
+    for file in list(tmp_path.iterdir()):
+        file.rename(tmp_path / f"aside-{file.name}")
     assert sqlite_store.latest() == {}
     sqlite_store.write([poll("garage")])
     assert path.exists()

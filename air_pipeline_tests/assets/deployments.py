@@ -1,0 +1,96 @@
+"""Deployments in a directory of their own, with simulated devices and a past, for tests of what Dagster shows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from air_pipeline.days.calendar import device_days
+from air_pipeline.definitions import build_definitions
+from air_pipeline.deployment import Deployment
+from air_pipeline.devices.polls import Poll
+from air_pipeline.devices.simulator import Profile
+from air_pipeline.devices.simulator.history import polls_between
+from air_pipeline.environment import Environment, environment
+from air_pipeline.settings_file import read_settings
+
+START = "2026-03-01"
+NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+"""The present, unless a test says another."""
+DAY = date(2026, 3, 10)
+SMALL = {"dht22": ["temperature", "humidity"]}
+"""Two series, so that a day is soon built."""
+
+
+def small_device(name: str, url: str = "", **more: object) -> dict[str, object]:
+    return {"id": name, "url": url or f"http://127.0.0.1:9/{name}", "sensors": SMALL, **more}
+
+
+def write_settings(path: Path, devices: Iterable[Mapping[str, object]], **more: object) -> None:
+    document = {"timezone": "Europe/Warsaw", "start": START, "interval": "1h", **more, "devices": list(devices)}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+class Present:
+    """A clock that a test moves."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def place_in(directory: Path) -> Environment:
+    return environment(
+        {"AIR_PIPELINE_CONFIG": str(directory / "devices.yaml"), "AIR_PIPELINE_STATE": str(directory / "state")}
+    )
+
+
+def deployment_in(
+    directory: Path, *devices: Mapping[str, object], present: Present | None = None, **more: object
+) -> Deployment:
+    """A deployment of small devices (`hall` if none are given) that are due every hour, with an empty store."""
+    write_settings(directory / "devices.yaml", devices or [small_device("hall")], **more)
+    place = place_in(directory)
+    return Deployment(place, read_settings(place.config), now=present or Present())
+
+
+def past_polls(deployment: Deployment, day: date, *only: str) -> Iterator[Poll]:
+    """The polls of a day that devices would have given."""
+    for one in device_days(deployment.settings, day):
+        if not only or one.device.id in only:
+            yield from polls_between(one.device, Profile(one.device.id, 1), one.start, one.end)
+
+
+def seed(deployment: Deployment, *days: date, only: Iterable[str] = ()) -> None:
+    """Fills the store with the readings of days."""
+    for day in days:
+        deployment.store.write(list(past_polls(deployment, day, *only)))
+
+
+def build(
+    deployment: Deployment,
+    instance: dg.DagsterInstance,
+    day: date = DAY,
+    tags: Mapping[str, str] | None = None,
+    **more: object,
+) -> dg.ExecuteInProcessResult:
+    """Runs the job `build_day` for a day."""
+    job = build_definitions(deployment).resolve_job_def("build_day")
+    return job.execute_in_process(
+        partition_key=day.isoformat(), instance=instance, raise_on_error=False, tags=dict(tags or {}), **more
+    )
+
+
+def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """Step to what the UI says of its failure."""
+    texts = {}
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            said = data.user_failure_data.description if data.user_failure_data else None
+            texts[event.step_key] = said or data.error.message
+    return texts

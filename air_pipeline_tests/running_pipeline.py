@@ -1,0 +1,317 @@
+"""`air-pipeline up` as its user starts it, and what can be seen of it: the UI's GraphQL, processes, the store, files."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.devices.simulator import Profile, Simulator
+from air_pipeline.devices.simulator.history import polls_between
+from air_pipeline.environment import Environment, environment
+from air_pipeline.processing.local_time import day_window, epoch_ms
+from air_pipeline.settings_file import read_settings
+from air_pipeline.storage.opening import open_store
+
+WITHIN_S = 60.0
+"""For whatever is to happen, on a machine that does other things too."""
+DAY_TABLES = ("observations", "hourly_aggregates", "daily_aggregates")
+_LOOK_EVERY_S = 0.1
+
+
+def wait_for(condition: Callable[[], Any], what: str, within_s: float = WITHIN_S) -> Any:
+    """Waits until a condition holds and gives what it gave."""
+    deadline = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not seen within {within_s:g} s: {what}"
+        time.sleep(_LOOK_EVERY_S)
+    return found
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def write_devices(path: Path, simulator: Simulator, devices: Mapping[str, str], start: date) -> None:
+    """Writes a `devices.yaml`; `devices` are ids with their intervals."""
+    lines = ["timezone: Europe/Warsaw", f"start: {start}", "devices:"]
+    for name, interval in devices.items():
+        lines += [f"  - id: {name}", f"    url: {simulator.url(name)}", f"    interval: {interval}"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+class Installation:
+    """A folder with a `devices.yaml` and a state directory, and the environment that commands are given there."""
+
+    def __init__(self, folder: Path, influxdb: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.config = folder / "devices.yaml"
+        self.influxdb = dict(influxdb or {})
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a user who has set nothing but the store and where everything is."""
+        ours = ("AIR_PIPELINE_", "INFLUXDB_V2_", "DAGSTER_")
+        mine = {"AIR_PIPELINE_CONFIG": str(self.config), "AIR_PIPELINE_STATE": str(self.folder / "state")}
+        return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | mine | self.influxdb
+
+    @property
+    def place(self) -> Environment:
+        """What the program makes of that environment."""
+        return environment(self.variables)
+
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "air_pipeline", *arguments],
+            env=self.variables,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+            **options,
+        )
+
+    def stored(self, devices: Iterable[str], since: int) -> Counter[tuple[str, int]]:
+        """How often each slot (ms) of each device is in the store."""
+        found: Counter[tuple[str, int]] = Counter()
+        with closing(open_store(self.place.influxdb, self.place.state)) as store:
+            for device in devices:
+                index = store.polls(device, since, 10**14).index
+                found.update((device, round(at.timestamp() * 1000)) for at in index)
+        return found
+
+    def waiting(self) -> set[tuple[str, int]]:
+        """The device and slot (ms) of every poll in the outbox."""
+        with closing(Outbox(self.place.state / "outbox.sqlite")) as box:
+            return {(one.poll.device, one.poll.observed_at) for one in box.pending(1_000_000)}
+
+    def seed(self, simulator_seed: int, days: Iterable[date], interval_ms: int) -> None:
+        """Writes what a collector would have stored on these local days, for every device, into the store."""
+        settings = read_settings(self.config)
+        with closing(open_store(self.place.influxdb, self.place.state)) as store:
+            for day in days:
+                start, end = (epoch_ms(edge) for edge in day_window(day, settings.zone))
+                for device in settings.devices:
+                    past = replace(device, interval_ms=interval_ms)
+                    store.write(list(polls_between(past, Profile(device.id, simulator_seed), start, end)))
+
+    def file(self, table: str, day: date) -> Path:
+        """The file of one table and local day."""
+        return self.place.data / table / f"date={day}" / f"{table}.parquet"
+
+    def built(self, day: date) -> bool:
+        """Whether all files of a day are there."""
+        return all(self.file(table, day).exists() for table in DAY_TABLES)
+
+    def processes(self, words: str = "") -> list[psutil.Process]:
+        """The processes that were started for this state directory, whoever started them, with `words` in their command."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                mine = process.environ().get("AIR_PIPELINE_STATE") == str(self.place.state)
+                if mine and words in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:  # it has just ended, or is not ours
+                continue
+        return found
+
+
+class Pipeline:
+    """A running `up`."""
+
+    def __init__(self, installation: Installation, port: int, process: subprocess.Popen[str], log: Path) -> None:
+        self.installation = installation
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = log
+
+    @property
+    def said(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text(encoding="utf-8")
+
+    def wait_until_ready(self) -> None:
+        """Waits for the line that names the UI."""
+
+        def ready() -> bool:
+            assert self.process.poll() is None, f"up has ended:\n{self.said}"
+            return f"The Dagster UI is at {self.url}" in self.said
+
+        wait_for(ready, "the UI", 2 * WITHIN_S)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Stops it by a signal; its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(WITHIN_S)
+
+    def part(self, words: str) -> psutil.Process:
+        """One of its processes: the outermost with these words in its command."""
+        found = self.installation.processes(words)
+        assert found, f"no process of {words}"
+        return min(found, key=lambda process: (process.create_time(), process.pid))
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The data of a GraphQL query."""
+        answer = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30)
+        answer.raise_for_status()
+        body = answer.json()
+        assert not body.get("errors"), body["errors"]
+        return dict(body["data"])
+
+    def materializations(self, asset: str, limit: int = 10) -> list[dict[str, Any]]:
+        """The newest materializations of an asset, each with its partition and numbers."""
+        nodes = self.ask(_MATERIALIZATIONS, key={"path": [asset]}, limit=limit)["assetNodes"]
+        return [
+            {
+                "partition": event["partition"],
+                **{entry["label"]: entry.get("intValue") for entry in event["metadataEntries"]},
+            }
+            for event in nodes[0]["assetMaterializations"]
+        ]
+
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """Each check of `raw_readings` that was ever evaluated, with `success` and `description` of its last evaluation."""
+        [node] = self.ask(_CHECKS, key={"path": ["raw_readings"]})["assetNodes"]
+        found = {}
+        for check in node["assetChecksOrError"]["checks"]:
+            last = check["executionForLatestMaterialization"]
+            if last and last["evaluation"]:
+                found[check["name"]] = last["evaluation"]
+        return found
+
+    def backfill(self, days: Iterable[date]) -> str:
+        """Launches a backfill of all tables as the UI does; its id."""
+        parameters = {
+            "assetSelection": [{"path": [table]} for table in DAY_TABLES],
+            "partitionNames": [day.isoformat() for day in days],
+        }
+        result = self.ask(_BACKFILL, parameters=parameters)["launchPartitionBackfill"]
+        assert "backfillId" in result, result
+        return str(result["backfillId"])
+
+    def backfill_status(self, backfill: str) -> str:
+        """How a backfill stands, such as `COMPLETED_SUCCESS`."""
+        found = self.ask(_BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
+        assert "status" in found, found
+        return str(found["status"])
+
+    def materialized_partitions(self, asset: str) -> int:
+        """How many partitions of an asset are materialized."""
+        [node] = self.ask(_PARTITIONS, key={"path": [asset]})["assetNodes"]
+        return int(node["partitionStats"]["numMaterialized"])
+
+    def sensor(self) -> dict[str, Any]:
+        """The state of the sensor `collect`."""
+        selector = {**_LOCATION, "sensorName": "collect"}
+        return dict(self.ask(_SENSOR, selector=selector)["sensorOrError"])
+
+    def switch_collecting(self, *, on: bool) -> None:
+        """Turns the switch of the sensor `collect`."""
+        if on:
+            result = self.ask(_START_SENSOR, selector={**_LOCATION, "sensorName": "collect"})["startSensor"]
+        else:
+            result = self.ask(_STOP_SENSOR, id=self.sensor()["sensorState"]["id"])["stopSensor"]
+        assert "Error" not in result["__typename"], result
+
+
+@contextmanager
+def running_pipeline(installation: Installation) -> Iterator[Pipeline]:
+    """`up`, ready; whatever is left of it at the end is killed."""
+    port = free_port()
+    log = installation.folder / f"up-{port}.log"
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "air_pipeline", "up", "--port", str(port)],
+            env=installation.variables,
+            cwd=installation.folder,
+            stdout=output,
+            stderr=output,
+            text=True,
+            start_new_session=True,
+        )
+    pipeline = Pipeline(installation, port, process, log)
+    try:
+        pipeline.wait_until_ready()
+        yield pipeline
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for left in installation.processes():
+            left.kill()
+
+
+def due_slots(interval_ms: int, first: int, last: int) -> set[int]:
+    """The slots from `first` to `last`, both included, ms."""
+    return set(range(-(-first // interval_ms) * interval_ms, last + 1, interval_ms))
+
+
+def has_colour(text: str) -> bool:
+    """Whether a text has escape codes of a terminal."""
+    return re.search("\x1b\\[", text) is not None
+
+
+_LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "air_pipeline"}
+
+_MATERIALIZATIONS = """
+query($key: AssetKeyInput!, $limit: Int!) {
+  assetNodes(assetKeys: [$key]) {
+    assetMaterializations(limit: $limit) { partition metadataEntries { label ...on IntMetadataEntry { intValue } } }
+  }
+}
+"""
+_CHECKS = """
+query($key: AssetKeyInput!) {
+  assetNodes(assetKeys: [$key]) {
+    assetChecksOrError { ...on AssetChecks { checks {
+      name executionForLatestMaterialization { status evaluation { success description } }
+    } } }
+  }
+}
+"""
+_BACKFILL = """
+mutation($parameters: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $parameters) {
+    __typename ...on LaunchBackfillSuccess { backfillId } ...on PythonError { message }
+  }
+}
+"""
+_BACKFILL_STATUS = """
+query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename ...on PartitionBackfill { status } } }
+"""
+_PARTITIONS = """
+query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { partitionStats { numMaterialized } } }
+"""
+_SENSOR = """
+query($selector: SensorSelector!) {
+  sensorOrError(sensorSelector: $selector) { ...on Sensor { sensorState { id status } } }
+}
+"""
+_START_SENSOR = """
+mutation($selector: SensorSelector!) {
+  startSensor(sensorSelector: $selector) { __typename ...on PythonError { message } }
+}
+"""
+_STOP_SENSOR = """
+mutation($id: String!) { stopSensor(id: $id) { __typename ...on PythonError { message } } }
+"""

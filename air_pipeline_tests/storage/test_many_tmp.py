@@ -1,0 +1,294 @@
+"""What every reading store promises: each test runs against each store."""
+
+import itertools
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from air_pipeline.devices.polls import Flag, Outcome, Poll, Problem, problems_from_json
+from air_pipeline.storage.influxdb import InfluxStore
+from air_pipeline.storage.sqlite import SqliteStore
+from air_pipeline.storage.store import Latest, PollsRejected, ReadingStore, Summary
+from air_pipeline_tests.storage.model import END, START, ModelStore, poll, polls, rows
+
+DAY = 86_400_000
+
+# The store outlives the examples; each of them has devices of its own.
+tried = settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+examples = itertools.count()
+
+
+def test_a_store_gives_back_what_was_written(store: ReadingStore) -> None:
+    problem = Problem("dht22_humidity", "inf", Flag.BAD, "not finite")
+    written = poll(outcome=Outcome.PARTIAL, values={"mq135_co2": 402.08, "bmp180_altitude": -0.25}, problems=(problem,))
+    store.write([written, poll(slot=START + 10_000, outcome=Outcome.REJECTED, body='<html>"hello"\n')])
+
+    readings = store.readings("living-room", START, START + 20_000)
+    assert rows(readings) == {START: {"bmp180_altitude": -0.25, "mq135_co2": 402.08}}
+    assert list(readings.columns) == ["bmp180_altitude", "mq135_co2"]
+    read = store.polls("living-room", START, START + 20_000)
+    assert list(read["outcome"]) == ["partial", "rejected"]
+    assert problems_from_json(read["problems"].iloc[0]) == (problem,)
+    assert list(read["problems"])[1] == ""
+    assert pd.isna(read["body"].iloc[0])
+    assert read["body"].iloc[1] == '<html>"hello"\n'
+
+
+@given(data=st.data())
+@tried
+def test_a_store_holds_what_was_written_merged_field_by_field(store: ReadingStore, data: st.DataObject) -> None:
+    example = next(examples)
+    devices = [f"device-{example}-{n}" for n in range(2)]
+    model = ModelStore()
+    for _ in range(data.draw(st.integers(1, 3), label="writes")):
+        batch = data.draw(st.lists(polls(st.sampled_from(devices)), max_size=8), label="polls")
+        store.write(batch)
+        model.write(batch)
+
+    for device in devices:
+        assert rows(store.readings(device, START, END)) == model.air.get(device, {})
+        assert rows(store.polls(device, START, END)) == model.poll.get(device, {})
+        assert store.first_poll(device) == min(model.poll.get(device, {}), default=None)
+    latest = {device: of_device for device, of_device in store.latest().items() if device in devices}
+    assert latest.keys() == model.poll.keys()
+    for device, known in latest.items():
+        assert known == latest_in(model, device)
+    summaries = store.summaries(START, END)
+    assert {device: summaries[device] for device in devices if device in summaries} == model.summaries()
+    counts = store.outcome_counts(START, END)
+    assert {device: counts[device] for device in devices if device in counts} == model.outcome_counts()
+
+
+def latest_in(model: ModelStore, device: str) -> Latest:
+    slot = max(model.poll[device])
+    fields = dict(model.poll[device][slot])
+    problems = problems_from_json(fields.pop("problems"))
+    outcome = Outcome(fields.pop("outcome"))
+    readings = model.air.get(device, {})
+    values = readings.get(slot, {}) if outcome.has_reading else {}
+    reading_at = max(readings, default=None)
+    last = Poll(device, slot, outcome, problems=problems, values=values, **fields)
+    return Latest(last, reading_at, {} if reading_at is None else readings[reading_at])
+
+
+@given(
+    values=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False)
+        | st.sampled_from(
+            [5e-324, -2.2250738585072009e-308, 1e308, 1.7976931348623157e308, 0.1, 1e16, 1e22, 2.0**53 + 2]
+        ),
+        min_size=1,
+        max_size=200,
+    )
+)
+@tried
+def test_floats_come_back_identical(store: ReadingStore, values: list[float]) -> None:
+    device = f"device-{next(examples)}"
+    store.write([poll(device, START + n, values={"mq135_co": value}) for n, value in enumerate(values)])
+    read = store.readings(device, START, START + len(values))["mq135_co"].to_numpy()
+    assert read.tobytes() == (np.array(values) + 0.0).tobytes()  # −0.0 is stored as 0.0
+
+
+def test_minus_zero_is_stored_as_zero(store: ReadingStore) -> None:
+    store.write([poll(values={"ds18b20_temperature": -0.0})])
+    assert math.copysign(1.0, store.readings("living-room", START, END)["ds18b20_temperature"].iloc[0]) == 1.0
+
+
+def test_numbers_of_numpy_are_numbers(store: ReadingStore) -> None:
+    store.write([poll(values={"mq135_co": np.float64(0.1)}, duration_ms=np.float64(5))])
+    assert store.readings("living-room", START, END)["mq135_co"].iloc[0] == 0.1
+
+
+def test_a_lone_surrogate_from_a_device_is_kept_readable(store: ReadingStore) -> None:
+    problem = Problem("dht22_humidity", "\ud800", Flag.BAD, "not a number")
+    store.write([poll(outcome=Outcome.PARTIAL, problems=(problem,)), poll(slot=START + 1, body="a\udfffb")])
+    read = store.polls("living-room", START, START + 2)
+    assert problems_from_json(read["problems"].iloc[0]) == (problem,)
+    assert read["body"].iloc[1] == "a\\udfffb"
+
+
+def test_intervals_are_half_open(store: ReadingStore) -> None:
+    store.write([poll(slot=START + n) for n in range(4)])
+    assert list(rows(store.readings("living-room", START + 1, START + 3))) == [START + 1, START + 2]
+    assert list(rows(store.polls("living-room", START + 1, START + 3))) == [START + 1, START + 2]
+    assert store.summaries(START + 1, START + 3) == {"living-room": Summary(2, 82.0, 4)}
+    assert store.outcome_counts(START + 1, START + 3) == {"living-room": {"ok": 2}}
+    assert store.readings("living-room", START + 1, START + 1).empty
+
+
+def test_an_interval_may_be_all_of_time(store: ReadingStore) -> None:
+    store.write([poll(slot=slot) for slot in (-DAY - 1, 0, START, START + 400 * DAY)])
+    for start, end in ((-(2**63), 2**63), (-DAY - 1, START + 400 * DAY + 1)):
+        assert len(store.readings("living-room", start, end)) == 4
+        assert len(store.polls("living-room", start, end)) == 4
+        assert store.summaries(start, end)["living-room"].polls == 4
+        assert store.outcome_counts(start, end) == {"living-room": {"ok": 4}}
+
+
+def test_an_interval_that_cuts_days_gives_what_lies_in_it(store: ReadingStore) -> None:
+    slots = [START + n * 3_600_000 for n in range(100)]
+    store.write([poll(slot=slot) for slot in slots])
+    assert list(rows(store.readings("living-room", slots[3] + 1, slots[90]))) == slots[4:90]
+
+
+def test_frames_of_nothing_have_the_dtypes_of_frames_of_something(store: ReadingStore) -> None:
+    for write in (False, True):
+        if write:
+            store.write([poll("garage")])
+        readings = store.readings("living-room", START, END)
+        assert isinstance(readings.index, pd.DatetimeIndex)
+        assert (str(readings.index.dtype), readings.index.name) == ("datetime64[ms, UTC]", "observed_at")
+        assert readings.shape == (0, 0)
+        assert readings.columns.dtype == "str"
+        read = store.polls("living-room", START, END)
+        assert (str(read.index.dtype), read.index.name) == ("datetime64[ms, UTC]", "observed_at")
+        assert {name: str(dtype) for name, dtype in read.dtypes.items()} == {
+            "outcome": "str",
+            "duration_ms": "float64",
+            "http_status": "float64",
+            "interval_s": "float64",
+            "problems": "str",
+            "body": "str",
+        }
+
+
+def test_an_empty_store_knows_nothing(store: ReadingStore) -> None:
+    assert store.latest() == {}
+    assert store.outcome_counts(START, END) == {}
+    assert store.summaries(START, END) == {}
+    assert store.first_poll("living-room") is None
+    assert store.interval_before("living-room", END) is None
+    store.write([])
+    assert store.latest() == {}
+
+
+def test_series_that_only_other_devices_have_are_not_columns(store: ReadingStore) -> None:
+    store.write([poll(values={"dht22_temperature": 1.0}), poll("garage", values={"mq135_co": 1.0})])
+    assert list(store.readings("garage", START, END).columns) == ["mq135_co"]
+
+
+def test_outcomes_without_a_reading_store_no_values(store: ReadingStore) -> None:
+    store.write([poll(outcome=Outcome.TIMEOUT, values={"mq135_co": 1.0}, http_status=None), poll("garage", values={})])
+    assert store.readings("living-room", START, END).empty
+    assert store.summaries(START, END) == {"living-room": Summary(1, 41.0, 0), "garage": Summary(1, 41.0, 0)}
+
+
+def test_what_a_later_write_does_not_know_stays(store: ReadingStore) -> None:
+    store.write([poll(outcome=Outcome.REJECTED, http_status=200, body="<html>")])
+    store.write([poll(outcome=Outcome.TIMEOUT, http_status=None)])
+    known = store.latest()["living-room"].poll
+    assert (known.outcome, known.http_status, known.body) == (Outcome.TIMEOUT, 200, "<html>")
+
+
+def test_the_last_reading_may_be_older_than_the_last_poll(store: ReadingStore) -> None:
+    store.write([poll(values={"mq135_co": 2.0}), poll(slot=START + DAY, outcome=Outcome.UNREACHABLE, http_status=None)])
+    known = store.latest()["living-room"]
+    assert known.poll == poll(slot=START + DAY, outcome=Outcome.UNREACHABLE, http_status=None)
+    assert known == Latest(known.poll, START, {"mq135_co": 2.0})
+
+
+def test_the_interval_in_force_is_the_last_one_before_a_time(store: ReadingStore) -> None:
+    store.write([poll(slot=START, interval_s=10.0), poll(slot=START + DAY, interval_s=1.5)])
+    asked = [START, START + 1, START + DAY, START + DAY + 1, 2**63, -(2**63)]
+    assert [store.interval_before("living-room", time) for time in asked] == [None, 10.0, 10.0, 1.5, 1.5, None]
+    assert store.first_poll("living-room") == START
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "' OR 1=1 --",
+        '" OR "x"="x',
+        "'; DROP TABLE poll; --",
+        "$device",
+        "a,b=c d",
+        "poll,device=x y=1 2",
+        "Küche 🜁",
+        "*",
+        "%",
+    ],
+)
+def test_the_name_of_a_device_is_data_in_every_query(store: ReadingStore, device: str) -> None:
+    store.write([poll(), poll("garage")])
+    assert store.readings(device, START, END).empty
+    assert store.polls(device, START, END).empty
+    assert store.first_poll(device) is None
+    store.write([poll(device, START + 1, interval_s=7.0)])
+    assert list(rows(store.readings(device, START, END))) == [START + 1]
+    assert store.first_poll(device) == START + 1
+    assert store.interval_before(device, END) == 7.0
+    assert store.latest()[device].poll.observed_at == START + 1
+    assert store.outcome_counts(START, END) == {"living-room": {"ok": 1}, "garage": {"ok": 1}, device: {"ok": 1}}
+
+
+def test_the_name_of_a_series_is_data_too(store: ReadingStore) -> None:
+    names = ['a"b', "a'b", "a b", "a,b=c", "select", "count_x", "last", "µ"]
+    store.write([poll(values={name: float(n) for n, name in enumerate(names)})])
+    assert rows(store.readings("living-room", START, END)) == {START: {name: n for n, name in enumerate(names)}}
+    assert store.summaries(START, END) == {"living-room": Summary(1, 41.0, len(names))}
+
+
+@pytest.mark.parametrize(
+    ("unfit", "reason"),
+    [
+        (poll(values={"mq135_co": math.nan}), "mq135_co is nan"),
+        (poll(values={"mq135_co": math.inf}), "mq135_co is inf"),
+        (poll(duration_ms=math.inf), "duration_ms is inf"),
+        (poll(device=""), "name of the device"),
+        (poll(device="a\nb"), "name of the device"),
+        (poll(values={"time": 1.0}), "'time' cannot be the name of a series"),
+        (poll(values={"a\\": 1.0}), "cannot be the name of a series"),
+        (poll(slot=2**62), "1677 to 2262"),
+    ],
+)
+def test_polls_that_cannot_be_stored_are_rejected_with_the_reason(
+    store: ReadingStore, unfit: Poll, reason: str
+) -> None:
+    with pytest.raises(PollsRejected, match=reason):
+        store.write([poll("garage"), unfit])
+
+
+def test_a_thousand_devices_are_written_and_known(store: ReadingStore) -> None:
+    store.write([poll(f"device-{n}", slot) for slot in (START, START + 10_000, START + 20_000) for n in range(1_000)])
+    assert len(store.latest()) == 1_000
+    assert set(store.summaries(START, END).values()) == {Summary(3, 123.0, 6)}
+
+
+def test_closing_twice_and_going_on_is_fine(store: ReadingStore) -> None:
+    store.write([poll()])
+    store.close()
+    store.close()
+    assert len(store.readings("living-room", START, END)) == 1
+
+
+@pytest.mark.influxdb
+@given(data=st.data())
+@tried
+def test_two_stores_with_the_same_polls_give_the_same_bits(
+    sqlite_store: SqliteStore, influx_store: InfluxStore, data: st.DataObject
+) -> None:
+    device = f"device-{next(examples)}"
+    batch = data.draw(st.lists(polls(st.just(device)), min_size=1, max_size=10))
+    for store in (sqlite_store, influx_store):
+        store.write(batch)
+    for read in ("readings", "polls"):
+        one, other = (getattr(store, read)(device, START, END) for store in (sqlite_store, influx_store))
+        pd.testing.assert_frame_equal(one, other, check_exact=True, check_freq=True, check_column_type=True)
+        assert one.index.unit == other.index.unit == "ms"
+
+
+def test_the_stores_are_light_until_they_read() -> None:
+    program = (
+        "import sys\n"
+        "import air_pipeline.storage.opening\n"
+        "print(sorted({'pandas', 'pyarrow', 'numpy', 'influxdb_client', 'requests'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,326 @@
+"""`up`, as its user starts it and as the world treats it, seen through the UI, the store and the files."""
+
+import json
+import signal
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+import requests
+
+from air_pipeline.collection.lease import holder
+from air_pipeline.devices.polls import Outcome, Poll, problems_from_json
+from air_pipeline.devices.simulator import Simulator
+from air_pipeline.environment import Environment
+from air_pipeline.settings_file import read_settings
+from air_pipeline.storage.opening import open_store
+from air_pipeline_tests.influxdb_server import InfluxServer
+from air_pipeline_tests.running_pipeline import (
+    DAY_TABLES,
+    WITHIN_S,
+    Installation,
+    Pipeline,
+    due_slots,
+    free_port,
+    has_colour,
+    running_pipeline,
+    wait_for,
+    write_devices,
+)
+
+INTERVALS = {"attic": 2_000, "cellar": 4_000}
+COLLECTOR_BACK_WITHIN_S = 30.0
+SEED_INTERVAL_MS = 60_000
+
+
+def today() -> date:
+    return pd.Timestamp.now(tz="Europe/Warsaw").date()
+
+
+@pytest.fixture
+def simulator() -> Any:
+    with Simulator(INTERVALS) as running:
+        yield running
+
+
+def install(folder: Path, simulator: Simulator, past_days: list[date], influxdb: dict[str, str] | None = None) -> Installation:
+    folder.mkdir(exist_ok=True)
+    installation = Installation(folder, influxdb)
+    intervals = {name: f"{ms // 1000}s" for name, ms in INTERVALS.items()}
+    write_devices(installation.config, simulator, intervals, min(past_days))
+    installation.seed(0, past_days, SEED_INTERVAL_MS)
+    return installation
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def collecting_since(place: Environment) -> int:
+    running = wait_for(lambda: holder(place.state), "a collector")
+    return int(running.since * 1000)
+
+
+def missing(installation: Installation, since: int, until: int) -> set[tuple[str, int]]:
+    """Due slots of [since, until] that are in neither store nor outbox; a slot that is there twice fails."""
+    waiting = installation.waiting()
+    stored = installation.stored(INTERVALS, since)
+    assert set(stored.values()) <= {1}
+    due = {(name, slot) for name, ms in INTERVALS.items() for slot in due_slots(ms, since, until)}
+    return due - set(stored) - waiting
+
+
+def asked_once_a_slot(simulator: Simulator) -> bool:
+    for name, interval in INTERVALS.items():
+        traffic = simulator.requests(name)
+        slots = [ms // interval for ms in traffic.times_ms]
+        if len(slots) != len(set(slots)) or traffic.most_at_once != 1:
+            return False
+    return True
+
+
+@pytest.mark.timeout(400)
+def test_everything_that_up_promises_on_the_embedded_store(tmp_path: Path, simulator: Simulator) -> None:
+    past = [today() - timedelta(days=number) for number in (3, 2)]
+    installation = install(tmp_path / "home", simulator, past)
+    with running_pipeline(installation) as pipeline:
+        begun = collecting_since(installation.place)
+        assert "<html" in requests.get(pipeline.url, timeout=10).text
+        backfill = pipeline.backfill(past)
+        the_commands_work_beside_it(installation)
+        a_second_one_refuses(installation)
+        what_came_in_is_reported(pipeline)
+        a_typing_error_and_a_killed_collector_cost_little(pipeline, begun)
+        begun = collecting_since(installation.place)
+        killed_dagster_processes_cost_no_slot(pipeline, begun)
+        the_days_are_built(pipeline, backfill, past)
+        a_killed_up_leaves_no_dagster_behind(pipeline)
+    with running_pipeline(installation) as pipeline:
+        # The collector went on all the while.
+        assert collecting_since(installation.place) == begun
+        assert pipeline.materialized_partitions("daily_aggregates") >= len(past)
+        assert not missing(installation, begun + 2_000, now_ms() - 5_000)
+        assert pipeline.stop(signal.SIGINT) == 0
+        ended = now_ms()
+        assert installation.processes() == []
+        assert holder(installation.place.state) is None
+        assert "Traceback" not in pipeline.said
+    assert installation.waiting() == set()
+    assert not missing(installation, begun + 2_000, ended - 25_000)
+    assert asked_once_a_slot(simulator)
+
+
+def the_commands_work_beside_it(installation: Installation) -> None:
+    latest = installation.run("latest", "--json")
+    assert (latest.returncode, latest.stderr) == (0, "")
+    rows = {row["device"]: row for row in json.loads(latest.stdout)}
+    assert set(rows) == set(INTERVALS)
+    for name, row in rows.items():
+        assert row["outcome"] == "ok"
+        assert datetime.fromisoformat(row["polled_at"]).timestamp() * 1000 % INTERVALS[name] == 0
+        assert row["values"]["dht22_temperature"] is not None
+
+    history = installation.run("history", "attic", "--from", "-1m")
+    assert (history.returncode, history.stderr) == (0, "")
+    header, *lines = history.stdout.splitlines()
+    assert header.startswith("observed_at,device,")
+    assert lines
+    assert all(",attic," in line for line in lines)
+
+    polled = installation.run("poll", "cellar")
+    assert (polled.returncode, polled.stderr) == (0, "")
+    assert "last poll of the running collector" in polled.stdout
+
+    outbox = installation.run("outbox")
+    assert (outbox.returncode, outbox.stderr) == (0, "")
+    assert "0 polls are in quarantine" in outbox.stdout
+    assert not any(has_colour(command.stdout) for command in (latest, history, polled, outbox))
+
+
+def a_second_one_refuses(installation: Installation) -> None:
+    second = installation.run("up", "--port", str(free_port()))
+    assert second.returncode == 1
+    assert "already runs on" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def what_came_in_is_reported(pipeline: Pipeline) -> None:
+    [*_, first] = wait_for(lambda: pipeline.materializations("raw_readings"), "a report of what came in")
+    assert first["devices"] == len(INTERVALS)
+    assert first["polls"] == sum(first[f"polls_{outcome.value}"] for outcome in Outcome) > 0
+    assert first["readings"] > 0
+    assert wait_for(
+        lambda: pipeline.checks().get("collector_running", {}).get("success"), "the check of the collector"
+    )
+    assert pipeline.checks()["configuration_valid"]["success"]
+    assert pipeline.sensor()["sensorState"]["status"] == "RUNNING"
+
+
+def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun: int) -> None:
+    installation = pipeline.installation
+    state = installation.place.state
+    valid = installation.config.read_text(encoding="utf-8")
+    installation.config.write_text(valid + "    intervall: 2s\n", encoding="utf-8")
+    collector = wait_for(lambda: holder(state), "the collector")
+    accepted = set(installation.stored(INTERVALS, begun)) | installation.waiting()
+    assert not missing(installation, begun + 2_000, now_ms() - 5_000)
+    killed = now_ms()
+    psutil.Process(collector.pid).kill()
+    back = wait_for(
+        lambda: (now := holder(state)) and now.pid != collector.pid and now, "another collector", COLLECTOR_BACK_WITHIN_S
+    )
+    # What it goes on with is the last valid configuration.
+    asked = len(installation.stored(INTERVALS, killed))
+    wait_for(lambda: len(installation.stored(INTERVALS, killed)) >= asked + 3, "polls under the last valid configuration")
+    assert holder(state) == back
+    assert accepted <= set(installation.stored(INTERVALS, begun)) | installation.waiting()
+    assert not missing(installation, begun + 2_000, killed - 5_000)
+    found = wait_for(
+        lambda: (check := pipeline.checks()["configuration_valid"]) and not check["success"] and check, "the mistake"
+    )
+    line = len(valid.splitlines()) + 1
+    assert f"devices.yaml:{line}" in found["description"]
+    assert "intervall" in found["description"]
+    installation.config.write_text(valid, encoding="utf-8")
+
+
+def killed_dagster_processes_cost_no_slot(pipeline: Pipeline, begun: int) -> None:
+    installation = pipeline.installation
+    killed = [pipeline.part(words) for words in ("dagster._daemon run", "code-server start")]
+    for process in killed:
+        process.kill()
+    for words, old in zip(("dagster._daemon run", "code-server start"), killed, strict=True):
+        wait_for(
+            lambda words=words, old=old: [p for p in installation.processes(words) if p.pid != old.pid],  # type: ignore[misc]
+            f"another {words}",
+        )
+    assert "the daemon has ended and is started again" in pipeline.said
+    assert "the code server has ended and is started again" in pipeline.said
+    # The sensor ticks again: it alone can say that the configuration was put right.
+    wait_for(lambda: pipeline.checks()["configuration_valid"]["success"], "a tick after the restart", 2 * WITHIN_S)
+    assert collecting_since(installation.place) == begun
+    assert not missing(installation, begun + 2_000, now_ms() - 5_000)
+
+
+def the_days_are_built(pipeline: Pipeline, backfill: str, days: list[date]) -> None:
+    def done() -> bool:
+        status = pipeline.backfill_status(backfill)
+        assert "FAIL" not in status, status
+        return status == "COMPLETED_SUCCESS"
+
+    wait_for(done, "the end of the backfill", 2 * WITHIN_S)
+    for day in days:
+        assert pipeline.installation.built(day)
+        daily = pd.read_parquet(pipeline.installation.file("daily_aggregates", day))
+        assert set(daily["device"]) == set(INTERVALS)
+        assert (daily["coverage"] > 0.9).all()
+    assert set(days) <= {date.fromisoformat(m["partition"]) for m in pipeline.materializations("observations")}
+
+
+def a_killed_up_leaves_no_dagster_behind(pipeline: Pipeline) -> None:
+    installation = pipeline.installation
+    pipeline.process.kill()
+    pipeline.process.wait()
+    wait_for(lambda: not installation.processes("dagster"), "the end of the Dagster processes")
+    [collector] = installation.processes()
+    assert "collect --leased" in " ".join(collector.cmdline())
+
+
+@pytest.mark.influxdb
+@pytest.mark.timeout(400)
+def test_on_influxdb_points_are_as_described_and_days_are_as_from_the_embedded_store(
+    tmp_path: Path, simulator: Simulator, influxdb: InfluxServer
+) -> None:
+    bucket = influxdb.make_bucket()
+    variables = {
+        "INFLUXDB_V2_URL": influxdb.url,
+        "INFLUXDB_V2_TOKEN": influxdb.token,
+        "INFLUXDB_V2_ORG": influxdb.org,
+        "INFLUXDB_V2_BUCKET": bucket,
+    }
+    day = today() - timedelta(days=2)
+    installation = install(tmp_path / "influxdb", simulator, [day], variables)
+    with running_pipeline(installation) as pipeline:
+        begun = collecting_since(installation.place)
+        backfill = pipeline.backfill([day])
+        what_came_in_is_reported(pipeline)
+        the_days_are_built(pipeline, backfill, [day])
+        assert pipeline.stop(signal.SIGTERM) == 0
+        ended = now_ms()
+    assert installation.waiting() == set()
+    assert not missing(installation, begun + 2_000, ended - 25_000)
+    points_are_as_described(influxdb, bucket, begun)
+
+    copy = Installation(tmp_path / "embedded")
+    copy.folder.mkdir()
+    copy.config.write_text(installation.config.read_text(encoding="utf-8"), encoding="utf-8")
+    copy_polls(installation, copy)
+    built = copy.run("build", "--from", str(day), "--to", str(day))
+    assert built.returncode == 0, built.stderr
+    for table in DAY_TABLES:
+        assert copy.file(table, day).read_bytes() == installation.file(table, day).read_bytes(), table
+
+
+def points_are_as_described(influxdb: InfluxServer, bucket: str, begun: int) -> None:
+    def ask(query: str) -> list[dict[str, Any]]:
+        answer = influxdb.api("GET", "/query", params={"db": bucket, "q": query, "epoch": "ms"})
+        [result] = answer["results"]
+        return list(result.get("series", []))
+
+    [measurements] = ask("SHOW MEASUREMENTS")
+    assert measurements["values"] == [["air"], ["poll"]]
+    assert {(s["name"], *key) for s in ask("SHOW TAG KEYS") for key in s["values"]} == {("air", "device"), ("poll", "device")}
+    types = {s["name"]: dict(s["values"]) for s in ask("SHOW FIELD KEYS")}
+    assert types["poll"] == {
+        "outcome": "string",
+        "problems": "string",
+        "duration_ms": "float",
+        "http_status": "float",
+        "interval_s": "float",
+    }
+    assert set(types["air"].values()) == {"float"}
+    assert {"dht22_temperature", "bmp180_sea_level_pressure", "mq135_acetone", "mq135_toluene"} <= set(types["air"])
+    polls = {s["tags"]["device"]: s for s in ask(f"SELECT * FROM poll WHERE time >= {begun}ms GROUP BY device")}
+    readings = {s["tags"]["device"]: s for s in ask(f"SELECT * FROM air WHERE time >= {begun}ms GROUP BY device")}
+    assert set(polls) == set(readings) == set(INTERVALS)
+    for name, interval in INTERVALS.items():
+        rows = [dict(zip(polls[name]["columns"], row, strict=True)) for row in polls[name]["values"]]
+        times = [row["time"] for row in rows]
+        assert times == sorted(due_slots(interval, times[0], times[-1]))
+        assert all(row["interval_s"] == interval / 1000 for row in rows)
+        good = [row for row in rows if row["outcome"] in {"ok", "partial"}]
+        assert good
+        assert all(row["http_status"] == requests.codes.ok and row["duration_ms"] >= 0 for row in good)
+        assert all(row["problems"] == "" for row in good if row["outcome"] == "ok")
+        assert [row[0] for row in readings[name]["values"]] == [row["time"] for row in good]
+
+
+def copy_polls(source: Installation, target: Installation) -> None:
+    """Copies every poll of all devices from one store to the other."""
+    target_store = open_store(None, target.place.state)
+    with closing(open_store(source.place.influxdb, source.place.state)) as store, closing(target_store):
+        for device in read_settings(source.config).devices:
+            polls = store.polls(device.id, 0, 10**14)
+            readings = store.readings(device.id, 0, 10**14)
+            values = {at: {k: v for k, v in row.items() if pd.notna(v)} for at, row in readings.to_dict("index").items()}
+            target_store.write([_poll(device.id, at, row, values.get(at, {})) for at, row in polls.to_dict("index").items()])
+
+
+def _poll(device: str, at: pd.Timestamp, row: dict[str, Any], values: dict[str, float]) -> Poll:
+    poll = Poll(
+        device=device,
+        observed_at=round(at.timestamp() * 1000),
+        outcome=Outcome(row["outcome"]),
+        duration_ms=row["duration_ms"],
+        interval_s=row["interval_s"],
+        values=values,
+        problems=problems_from_json(row["problems"]),
+        body=row["body"] if isinstance(row["body"], str) else None,
+    )
+    return replace(poll, http_status=int(row["http_status"])) if pd.notna(row["http_status"]) else poll

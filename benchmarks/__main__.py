@@ -1,0 +1,12 @@
+"""Runs the benchmarks named on the command line, or all of them."""
+
+import sys
+
+from benchmarks import building, collecting
+
+BENCHMARKS = {"collecting": collecting.main, "building": building.main}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"== {name}")
+        BENCHMARKS[name]()
