@@ -43,7 +43,10 @@ def open_archive(config: str | Path | None = None) -> "Archive":
 
 
 class Archive:
-    """Everything that was collected and built, to be asked. Times are in the deployment's zone unless a column says else."""
+    """Everything that was collected and built, to be asked.
+
+    Times are given as `times.Time`; without a zone they are in the deployment's.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -57,9 +60,9 @@ class Archive:
         """The last that is known of each device, however long ago.
 
         Returns:
-            A row a device (index `device`): `polled_at` and `outcome` of its last poll, `observed_at` of its last reading
-            (both tz-aware, in the deployment's zone; missing if there is none), and that reading's values, a column a
-            series (units: `units`).
+            A row a device (index `device`): `polled_at` and `outcome` of its last poll, `observed_at` of its last
+            reading (both tz-aware, in the deployment's zone; missing if there is none), and that reading's values, a
+            column a series (units: `units`).
         """
         zone = self._deployment.settings.timezone
         known = self._deployment.store.latest()
@@ -69,7 +72,7 @@ class Archive:
             row: dict[str, object] = {"device": device.id, "polled_at": None, "outcome": None, "observed_at": None}
             if last:
                 row |= {"polled_at": last.poll.observed_at, "outcome": last.poll.outcome.value}
-                row |= {"observed_at": last.reading_at, **last.values}
+                row |= {"observed_at": last.reading_at, **last.values}  # noqa: PD011 - not a frame
             rows.append(row)
         first = ["device", "polled_at", "outcome", "observed_at"]
         series = sorted({name for row in rows for name in row} - set(first))
@@ -168,18 +171,15 @@ class Archive:
         since, until = self._interval(start, end)
         wanted = self._chosen(devices)
         names = {device.id for device in wanted}
+        chosen = [series] if isinstance(series, str) or series is None else list(series)
         frames = []
         for day in self._built(table, since, until, wanted):
             for name, rows in day_file(self._deployment.data, table, day).device_tables():
                 if name in names:
-                    frames.append(_with_date(_within(rows.to_pandas(), table, since, until), table, day))
-        if not frames:
-            frames = [_with_date(arrow_schema(table).empty_table().to_pandas(), table, date.min)]
-        everything = _concatenated(frames)
-        if series is None:
-            return everything
-        chosen = [series] if isinstance(series, str) else list(series)
-        return everything[everything["series"].isin(chosen)].reset_index(drop=True)
+                    frame = _within(rows.to_pandas(), table, since, until)
+                    kept = frame if series is None else frame[frame["series"].isin(chosen)]
+                    frames.append(_with_date(kept, table, day))
+        return _concatenated(frames or [_with_date(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
 
     def _built(self, table: TableName, since: int, until: int, devices: Sequence[Device]) -> list[date]:
         """The built days with rows in [since, until), ms UTC: by each device's own local days, or by date for dailies.

@@ -158,7 +158,7 @@ def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
 
 _YAML = "tag:yaml.org,2002:"
 _DEEPEST = 50
-"""More levels than any settings have, and fewer than libyaml can take."""
+"""More levels than any settings have, and fewer than any loader can take."""
 
 
 class _Plain(yaml.constructor.SafeConstructor):
@@ -221,14 +221,8 @@ def _read_yaml(text: str, name: str) -> tuple[yaml.Node | None, object]:
         SettingsError: it is no YAML, or YAML that settings have no use for.
     """
     try:
-        depth = 0
-        for event in yaml.parse(text, Loader=_FastLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST:  # libyaml would take the process with it
-                break
-        else:
-            return _load(text, _FastLoader)
-    except (yaml.YAMLError, UnicodeError, RecursionError):
+        return _load(text, _FastLoader)
+    except (yaml.YAMLError, UnicodeError):
         pass  # said in the same words everywhere:
     try:
         return _load(text, _Loader)
@@ -237,13 +231,17 @@ def _read_yaml(text: str, name: str) -> tuple[yaml.Node | None, object]:
         line, problem = mark.line + 1 if mark else 1, error.problem or error.context
     except yaml.reader.ReaderError as error:
         line, problem = text.count("\n", 0, error.position) + 1, f"it has the character {shown(chr(error.character))}"
-    except RecursionError:
-        line, problem = 1, "it is nested too deeply, or in itself"
     problem = " ".join(str(problem).split())
     raise SettingsError(f"{name}:{line}: is not valid YAML: {problem}; compare with devices.example.yaml")
 
 
 def _load(text: str, kind: type[yaml.SafeLoader]) -> tuple[yaml.Node | None, object]:
+    depth = 0
+    for event in yaml.parse(text, Loader=kind):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:  # libyaml's stack would take the process with it
+            mark = cast("yaml.Mark | None", event.start_mark)
+            raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=mark)
     loader = kind(text)
     try:
         root = loader.get_single_node()

@@ -190,14 +190,21 @@ class Pipeline:
         ]
 
     def checks(self) -> dict[str, dict[str, Any]]:
-        """Each check of `raw_readings` that was ever evaluated, with `success` and `description` of its last evaluation."""
-        [node] = self.ask(_CHECKS, key={"path": ["raw_readings"]})["assetNodes"]
+        """Each check of `raw_readings` that was ever evaluated, with `success` and `description` of its last evaluation.
+
+        Nothing while the UI has no definitions, as the code server has just been started again.
+        """
+        nodes = self.ask(_CHECKS, key={"path": ["raw_readings"]})["assetNodes"]
         found = {}
-        for check in node["assetChecksOrError"]["checks"]:
+        for check in nodes[0]["assetChecksOrError"]["checks"] if nodes else []:
             last = check["executionForLatestMaterialization"]
             if last and last["evaluation"]:
                 found[check["name"]] = last["evaluation"]
         return found
+
+    def check(self, name: str) -> dict[str, Any]:
+        """The last evaluation of one check of `raw_readings`; empty if there is none."""
+        return self.checks().get(name, {})
 
     def backfill(self, days: Iterable[date]) -> str:
         """Launches a backfill of all tables as the UI does; its id."""

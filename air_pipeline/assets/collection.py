@@ -13,6 +13,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from air_pipeline.collection.lease import CollectorRunning
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import CHECKS, MOST_DEVICES, Report, Verdict, look, verdicts
+from air_pipeline.collection.schedule import slot_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.environment import Environment, Loaded, load_settings
@@ -116,7 +117,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
 def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg.EventLogEntry | None) -> Report:
     from air_pipeline.collection.process import collect_once
 
-    polled = True
+    begun, polled = deployment.now(), True
     try:
         collect_once(deployment.place, deployment.settings)
         context.log.info("no collector runs: every device was polled once")
@@ -124,8 +125,12 @@ def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg
         polled = False
         context.log.info("reporting what the running collector brought in (%s)", running.holder)
     now = deployment.now()
+    since = _since(last, now)
+    if polled:  # the slots that were polled may have begun before the last report
+        begun_ms = round(begun.timestamp() * 1000)
+        since = min(since, *(slot_at(begun_ms, device.interval_ms) for device in deployment.settings.devices))
     with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
-        return look(deployment, store, _since(last, now), now, all_done=polled)
+        return look(deployment, store, since, now, all_done=polled)
 
 
 def _since(last: dg.EventLogEntry | None, now: datetime) -> int:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from air_pipeline.assets.collection import OWNER, RAW_READINGS
-from air_pipeline.assets.tables import built_metadata, check_specs, check_staged, column_schema, data_version, table_or_note
+from air_pipeline.assets.tables import (
+    built_metadata,
+    check_specs,
+    check_staged,
+    column_schema,
+    data_version,
+    table_or_note,
+)
 from air_pipeline.days.calendar import DayError
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
@@ -113,15 +120,17 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
 @contextmanager
 def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turns what can go wrong into a sentence; what may go better soon is tried again."""
+    from air_pipeline.processing.observations import ProcessingError
+
     try:
         yield
     except StoreUnavailable as error:
         if context.retry_number < RETRIES:
             context.log.warning("%s Next attempt in %d s.", error, RETRY_AFTER_S)
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
-        context.instance.add_run_tags(context.run_id, {AGAIN_TAG: "true"})
+        context.instance.add_run_tags(context.run.run_id, {AGAIN_TAG: "true"})
         raise dg.Failure(str(error), allow_retries=False) from error
-    except (DayError, StoreError, TableError, SettingsError) as error:
+    except (DayError, ProcessingError, StoreError, TableError, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 

@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -32,6 +32,8 @@ COLLECTOR_STOP_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.5
 _RESTART_AFTER_S = 5.0
 _PR_SET_PDEATHSIG = 1
+_BACKFILLS_WAIT = ("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "1")
+"""A backfill waits for a code server that is being started again, instead of failing."""
 
 
 class UpError(Exception):
@@ -86,6 +88,7 @@ class _Part:
     arguments: list[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    left_behind: list[int] = field(default_factory=list)  # groups of former processes, such as a run they began
 
 
 def _run(place: Environment, host: str, port: int) -> None:
@@ -111,11 +114,13 @@ def _run(place: Environment, host: str, port: int) -> None:
         _Part("daemon", ["dagster._daemon", "run", "--workspace", str(workspace), "--log-level", "warning"]),
     ]  # fmt: skip
     variables = {**os.environ, **place.variables(), "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    variables.setdefault(*_BACKFILLS_WAIT)
     with (place.state / "dagster.log").open("ab") as output:
         try:
             for part in parts:
                 _start(part, variables, output)
                 if part.name == "code server":
+                    _give_up_lost_runs(variables, output)
                     _wait_for_socket(sockets / "code", part, stop, place)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             _wait_for_ui(url, parts, stop, place)
@@ -152,6 +157,18 @@ def _free(host: str, port: int) -> bool:
     return True
 
 
+def _give_up_lost_runs(variables: dict[str, str], output: IO[bytes]) -> None:
+    """Marks runs as failed whose process ended with an earlier `up`; if that fails, Dagster does it two hours later."""
+    subprocess.run(
+        [sys.executable, "-m", "air_pipeline.automation.lost_runs"],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        check=False,
+    )
+
+
 def _start(part: _Part, variables: dict[str, str], output: IO[bytes]) -> None:
     part.started = time.monotonic()
     part.process = subprocess.Popen(  # noqa: S603 -- this interpreter, Dagster's modules
@@ -174,10 +191,22 @@ def _end_with_parent() -> None:
 def _revive(parts: list[_Part], variables: dict[str, str], output: IO[bytes]) -> None:
     """Starts again whatever has ended by itself."""
     for part in parts:
-        ended = part.process is not None and part.process.poll() is not None
-        if ended and time.monotonic() - part.started > _RESTART_AFTER_S:
+        part.left_behind = [group for group in part.left_behind if _signal_group(group, 0)]
+        if part.process is None or part.process.poll() is None:
+            continue
+        if time.monotonic() - part.started > _RESTART_AFTER_S:
             typer.echo(f"the {part.name} has ended and is started again", err=True)
+            part.left_behind.append(part.process.pid)  # a run goes on to its end
             _start(part, variables, output)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Sends a signal to a process group; whether there is such a group of ours."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _wait_for_socket(path: Path, part: _Part, stop: threading.Event, place: Environment) -> None:
@@ -216,20 +245,23 @@ def _wait_until(ready: Callable[[], bool], parts: list[_Part], stop: threading.E
 
 
 def _stop(parts: list[_Part]) -> None:
-    """Ends all parts with everything they started, the code server last."""
-    for part in reversed(parts):
-        if part.process is not None and part.process.poll() is None:
-            part.process.send_signal(signal.SIGINT)
+    """Ends all parts with everything they started: the daemon before the others, so that it asks them for nothing."""
     deadline = time.monotonic() + STOP_WITHIN_S
-    for part in reversed(parts):
-        if part.process is None:
-            continue
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            part.process.wait(max(deadline - time.monotonic(), 0.1))
-        # The group holds what the part left behind, such as a run in the middle of a step.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(part.process.pid, signal.SIGKILL)
-        part.process.wait()
+    last_first = list(reversed(parts))
+    for together in (last_first[:1], last_first[1:]):
+        for part in together:
+            if part.process is not None and part.process.poll() is None:
+                part.process.send_signal(signal.SIGINT)
+        for part in together:
+            if part.process is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    part.process.wait(max(deadline - time.monotonic(), 0.1))
+    for part in parts:
+        if part.process is not None:
+            # The group holds what the part left behind, such as a run in the middle of a step.
+            for group in (part.process.pid, *part.left_behind):
+                _signal_group(group, signal.SIGKILL)
+            part.process.wait()
 
 
 def _stop_collector(state: Path) -> None:

@@ -24,6 +24,8 @@ SLOTS_IN_WINDOW = 3
 """A device is well if it gave a reading within five minutes, or within three of its slots if those take longer."""
 SHORTEST_WAIT_S = 0.1
 """What the store is given for a question even where the time for all of them is over."""
+COMMITTED_WITHIN_S = 1.0
+"""From the deadline of a poll to the moment from which it is in the outbox at the latest, with a margin."""
 LONGEST_WAIT = timedelta(minutes=2)
 """An outbox drains if nothing has waited in it for longer than two attempts at a store that is there."""
 
@@ -138,9 +140,8 @@ def look(
     box.close()
     now_ms = round(now.timestamp() * 1000)
     devices = [device for device in deployment.settings.devices if _is_polled(device, now_ms)]
-    until = now_ms + 1
-    if not all_done:
-        until -= round(max((device.timeout_s for device in devices), default=0.0) * 1000)
+    slowest_s = max((device.timeout_s for device in devices), default=0.0)
+    until = now_ms + 1 if all_done else now_ms - round((slowest_s + COMMITTED_WITHIN_S) * 1000)
     if status.oldest is not None:
         until = min(until, status.oldest)
     counts: Counts = {}

@@ -82,7 +82,8 @@ def day_inputs(
                 continue
             limits = [max(since, start), end if until is None else min(until, end)]
             present.append(one)
-            digests.append([device.id, device.digest, *limits, _unsaid_interval(store, device, start, summary, first)])
+            interval = _unsaid_interval(store, device, limits[0], summary, first)
+            digests.append([device.id, device.digest, *limits, interval])
             held.append([device.id, summary.polls, summary.duration_ms, summary.values])
     polls = sum(count for _, count, *_ in held)
     return DayInputs(
@@ -168,14 +169,17 @@ def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]
 
 
 def _unsaid_interval(
-    store: ReadingStore, device: Device, start: int, summary: Summary, first_poll: int | None
+    store: ReadingStore, device: Device, expected_from: int, summary: Summary, first_poll: int | None
 ) -> int | None:
-    """The interval that counts are made with where no poll of the window says it, in ms; None where they all do."""
-    if first_poll is None or first_poll >= start:
-        return device.interval_ms if device.since else None
+    """The interval that the slots before the first poll of the window are counted with, in ms; None if there are none.
+
+    Of a device that was polled before, the last of those polls says it: that matters only where the window has no poll.
+    """
+    if first_poll is None or expected_from < first_poll:
+        return device.interval_ms
     if summary.polls:
         return None
-    said = store.interval_before(device.id, start)
+    said = store.interval_before(device.id, expected_from)
     return device.interval_ms if said is None else round(said * 1000)
 
 

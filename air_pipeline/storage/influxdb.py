@@ -5,6 +5,7 @@ Belongs here: which points and queries stand for the store's promises. Does not:
 (`influxdb_failures`).
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -35,6 +36,9 @@ _LINES_A_REQUEST = 5_000
 
 # What is read at once: 86,400 slots of 13 series are 8 MB of CSV.
 _DAY_MS = 86_400_000
+
+# Asking for the last point of a device takes some 10 ms a year, of all devices at once as much as this many.
+_DEVICES_BY_NAME = 500
 
 _Result = TypeVar("_Result")
 
@@ -96,14 +100,20 @@ class InfluxStore:
         )
 
     def latest(self) -> dict[str, Latest]:
-        """The last poll and the last reading of every device, in one request; see `ReadingStore.latest`."""
-        polls, readings = map(
-            _of_devices,
-            self._ask(
-                "SELECT *::field FROM poll GROUP BY device ORDER BY time DESC LIMIT 1",
-                "SELECT *::field FROM air GROUP BY device ORDER BY time DESC LIMIT 1",
-            ),
+        """The last poll and the last reading of every device; see `ReadingStore.latest`.
+
+        One request looks at the last day; devices that were silent in it are asked for by name.
+        """
+        recently = f"time >= {time.time_ns() // 1_000_000 - _DAY_MS}ms GROUP BY device ORDER BY time DESC LIMIT 1"
+        *recent, names = self._ask(
+            f"SELECT *::field FROM poll WHERE {recently}",  # noqa: S608
+            f"SELECT *::field FROM air WHERE {recently}",  # noqa: S608
+            'SHOW TAG VALUES FROM poll WITH KEY = "device"',
         )
+        devices = [point["value"] for series in names for point in series.points]
+        polls, readings = map(_of_devices, recent)
+        polls |= self._last("poll", [device for device in devices if device not in polls])
+        readings |= self._last("air", [device for device in devices if device not in readings])
         found = {}
         for device, fields in polls.items():
             values = readings.get(device, {})
@@ -228,6 +238,16 @@ class InfluxStore:
         """The only point of a query about one device."""
         (result,) = self._ask(query, parameters={"device": device})
         return result[0].points[0] if result else None
+
+    def _last(self, measurement: str, devices: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Device to its last point, however long ago; what has none is left out."""
+        query = f"SELECT *::field FROM {measurement}{{}} ORDER BY time DESC LIMIT 1"  # noqa: S608
+        if len(devices) > _DEVICES_BY_NAME:
+            (result,) = self._ask(query.format(" GROUP BY device"))
+            return _of_devices(result)
+        named = {f"device{n}": device for n, device in enumerate(devices)}
+        results = self._ask(*(query.format(f" WHERE device = ${name}") for name in named), parameters=named)
+        return {device: result[0].points[0] for device, result in zip(devices, results, strict=True) if result}
 
     def _points(
         self,

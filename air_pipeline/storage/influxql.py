@@ -57,6 +57,8 @@ class InfluxQL:
         Raises:
             StoreError: as in the table of `influxdb_failures`; `BucketMissing` where there is no such bucket.
         """
+        if not queries:
+            return []
         answer = self._ask(";".join(queries), parameters, "application/json", timeout_s)
         try:
             results = json.loads(answer)["results"]

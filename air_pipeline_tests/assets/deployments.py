@@ -1,8 +1,10 @@
 """Deployments in a directory of their own, with simulated devices and a past, for tests of what Dagster shows."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
@@ -14,6 +16,7 @@ from air_pipeline.devices.polls import Poll
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import Environment, environment
+from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings_file import read_settings
 
 START = "2026-03-01"
@@ -71,18 +74,65 @@ def seed(deployment: Deployment, *days: date, only: Iterable[str] = ()) -> None:
         deployment.store.write(list(past_polls(deployment, day, *only)))
 
 
+@contextmanager
+def real_instance(directory: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance with storage of its own on disk."""
+    home = directory / "dagster"
+    home.mkdir()
+    overrides = {"telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
+        yield instance
+
+
 def build(
     deployment: Deployment,
     instance: dg.DagsterInstance,
     day: date = DAY,
     tags: Mapping[str, str] | None = None,
-    **more: object,
+    only: Iterable[str] = TABLES,
 ) -> dg.ExecuteInProcessResult:
-    """Runs the job `build_day` for a day."""
+    """Runs the job `build_day` for a day, or some of its assets."""
     job = build_definitions(deployment).resolve_job_def("build_day")
     return job.execute_in_process(
-        partition_key=day.isoformat(), instance=instance, raise_on_error=False, tags=dict(tags or {}), **more
+        partition_key=day.isoformat(),
+        instance=instance,
+        raise_on_error=False,
+        tags=dict(tags or {}),
+        asset_selection=[dg.AssetKey(table) for table in only],
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
+
+
+def run_job(
+    deployment: Deployment, instance: dg.DagsterInstance, asset: str = "raw_readings"
+) -> dg.ExecuteInProcessResult:
+    """Materializes an unpartitioned asset by hand."""
+    job = build_definitions(deployment).resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        asset_selection=[dg.AssetKey(asset)],
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+
+
+def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata values as Python's own."""
+    return {name: value.value for name, value in metadata.items()}
+
+
+def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """Asset to the metadata of its materialization in a run."""
+    return {
+        event.asset_key.to_user_string(): plain(event.materialization.metadata)
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    """`asset.check` to whether it passed in a run."""
+    found = result.get_asset_check_evaluations()
+    return {f"{one.asset_key.to_user_string()}.{one.check_name}": one.passed for one in found}
 
 
 def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:

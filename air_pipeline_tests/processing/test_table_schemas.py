@@ -138,6 +138,15 @@ def test_rows_out_of_order_or_twice_are_named(table):
     assert [(failure.column, failure.count) for failure in validate(table, twice)] == [(key, 1)]
 
 
+def test_rows_whose_series_fall_while_their_slots_rise_are_named():
+    frame = frames()["observations"]
+    falling = frame.iloc[[96, 1]].reset_index(drop=True)
+    assert falling["series"].astype(str).is_monotonic_decreasing
+    assert falling["observed_at"].is_monotonic_increasing
+    (failure,) = validate("observations", falling)
+    assert (failure.column, failure.count) == ("device,series,observed_at", 1)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_an_empty_frame_passes(table):
     assert validate(table, frames()[table].head(0)) == []

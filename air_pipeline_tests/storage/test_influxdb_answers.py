@@ -144,7 +144,7 @@ def test_a_netrc_file_does_not_replace_the_token(tmp_path, monkeypatch: pytest.M
     monkeypatch.setenv("NETRC", str(netrc))
     seen = []
 
-    with answering(lambda _path, _accept: (200, {}, b'{"results": [{}, {}]}')) as store:
+    with answering(lambda _path, _accept: (200, {}, b'{"results": [{}, {}, {}]}')) as store:
         send = store._queries.request
 
         def request(method: str, path: str, **arguments: Any) -> Any:

@@ -4,6 +4,7 @@ import itertools
 import math
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from air_pipeline.devices.polls import Flag, Outcome, Poll, Problem, problems_fr
 from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import Latest, PollsRejected, ReadingStore, Summary
-from air_pipeline_tests.storage.model import END, START, ModelStore, poll, polls, rows
+from air_pipeline_tests.storage.model import END, START, VALUES, ModelStore, poll, polls, rows
 
 DAY = 86_400_000
 
@@ -193,6 +194,20 @@ def test_the_last_reading_may_be_older_than_the_last_poll(store: ReadingStore) -
     known = store.latest()["living-room"]
     assert known.poll == poll(slot=START + DAY, outcome=Outcome.UNREACHABLE, http_status=None)
     assert known == Latest(known.poll, START, {"mq135_co": 2.0})
+
+
+def test_the_last_of_each_device_is_found_however_long_ago(store: ReadingStore) -> None:
+    now = time.time_ns() // 1_000_000 // 10_000 * 10_000
+    failed = {"outcome": Outcome.TIMEOUT, "http_status": None}
+    store.write([poll(device, START, values={"mq135_co": 1.0}) for device in ("active", "failing", "gone")])
+    store.write([poll("active", now - 10_000, values={"mq135_co": 2.0}), poll("failing", now, **failed)])
+    store.write([poll("active", now, values={"mq135_co": 3.0}), poll("ahead", now + 400 * DAY)])
+    assert store.latest() == {
+        "active": Latest(poll("active", now, values={"mq135_co": 3.0}), now, {"mq135_co": 3.0}),
+        "failing": Latest(poll("failing", now, **failed), START, {"mq135_co": 1.0}),
+        "gone": Latest(poll("gone", START, values={"mq135_co": 1.0}), START, {"mq135_co": 1.0}),
+        "ahead": Latest(poll("ahead", now + 400 * DAY), now + 400 * DAY, VALUES),
+    }
 
 
 def test_the_interval_in_force_is_the_last_one_before_a_time(store: ReadingStore) -> None:

@@ -1,0 +1,99 @@
+"""`raw_readings` by hand, on real devices, a real store and a real instance."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from air_pipeline.collection.lease import CollectorLock
+from air_pipeline.devices.simulator import Simulator
+from air_pipeline_tests.assets.deployments import (
+    checks_of,
+    deployment_in,
+    failures,
+    metadata_of,
+    real_instance,
+    run_job,
+    small_device,
+    write_settings,
+)
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with Simulator(["hall", "attic"]) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with real_instance(tmp_path) as instance:
+        yield instance
+
+
+@pytest.fixture
+def deployment(tmp_path, simulator):
+    devices = [small_device(name, simulator.url(name)) for name in ("hall", "attic")]
+    return deployment_in(tmp_path, *devices, present=lambda: datetime.now(UTC))
+
+
+def test_without_a_collector_every_device_is_polled_once_and_reported(deployment, instance, simulator):
+    before = len(simulator.requests("hall").times_ms)
+    result = run_job(deployment, instance)
+    assert failures(result) == {}
+    assert len(simulator.requests("hall").times_ms) == before + 1
+    said = metadata_of(result)["raw_readings"]
+    assert (said["polls"], said["readings"], said["devices"], said["polls_partial"]) == (2, 2, 2, 0)
+    assert said["outbox_pending"] == said["quarantined"] == 0
+    assert "not_well" not in said
+    checks = checks_of(result)
+    assert checks.pop("raw_readings.collector_running") is False  # it polls once and goes
+    assert checks.keys() == {
+        f"raw_readings.{name}"
+        for name in (
+            "devices_reporting",
+            "outbox_draining",
+            "quarantine_empty",
+            "configuration_valid",
+            "documents_known",
+        )
+    }
+    assert checks.pop("raw_readings.documents_known") is False  # the other series of the simulated station
+    assert all(checks.values())
+
+
+def test_with_a_collector_no_device_is_asked_and_the_file_of_now_counts(deployment, instance, simulator, tmp_path):
+    before = len(simulator.requests("hall").times_ms)
+    (tmp_path / "devices.yaml").write_text("timezone: Europe/Warsow\n", encoding="utf-8")
+    with CollectorLock(deployment.place.state):
+        result = run_job(deployment, instance)
+    assert len(simulator.requests("hall").times_ms) == before
+    assert metadata_of(result)["raw_readings"]["polls"] == 0
+    checks = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert checks["collector_running"].passed
+    assert not checks["configuration_valid"].passed
+    assert f"{tmp_path / 'devices.yaml'}:1: " in checks["configuration_valid"].description
+
+
+def test_a_device_that_is_silent_is_named(deployment, instance, simulator, tmp_path):
+    silent = small_device("cellar", "http://127.0.0.1:9/circumstances", timeout="200ms")
+    write_settings(tmp_path / "devices.yaml", [small_device("hall", simulator.url("hall")), silent])
+    result = run_job(deployment, instance)
+    said = metadata_of(result)["raw_readings"]
+    assert (said["polls"], said["readings"], said["polls_unreachable"]) == (2, 1, 1)
+    event = instance.get_latest_materialization_event(dg.AssetKey("raw_readings"))
+    [row] = event.asset_materialization.metadata["not_well"].records
+    assert row.data == {"device": "cellar", "polls": 1, "mostly": "unreachable"}
+    [check] = [one for one in result.get_asset_check_evaluations() if one.check_name == "devices_reporting"]
+    assert check.description == (
+        "1 of 2 devices gave no reading lately: cellar (unreachable); ask one: air-pipeline poll"
+    )
+    assert check.severity is dg.AssetCheckSeverity.WARN
+
+
+def test_a_store_that_does_not_answer_is_a_failure_in_words(deployment, instance):
+    deployment.place.state.mkdir()
+    (deployment.place.state / "readings.sqlite").write_bytes(b"no database " * 1000)
+    with CollectorLock(deployment.place.state):
+        [said] = failures(run_job(deployment, instance)).values()
+    assert "is damaged or no SQLite file" in said

@@ -1,0 +1,269 @@
+"""The schedule `build_days`, evaluated on a real instance and a real store with days in all states."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import dagster as dg
+import pytest
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.automation.building import FINGERPRINT_TAG, MOST_RUNS
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.days.building import built_daily, built_hourly, built_observations
+from air_pipeline.definitions import build_definitions
+from air_pipeline.storage.parquet import day_file
+from air_pipeline_tests.assets.deployments import Present, build, deployment_in, failures, real_instance, seed
+
+NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
+FINISHED = [date(2026, 3, number) for number in (5, 4, 3, 2, 1)]
+"""The days that are over at that noon, newest first."""
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with real_instance(tmp_path) as instance:
+        yield instance
+
+
+@pytest.fixture
+def present():
+    return Present(NOON)
+
+
+@pytest.fixture
+def deployment(tmp_path, present):
+    deployment = deployment_in(tmp_path, present=present)
+    seed(deployment, *FINISHED)
+    return deployment
+
+
+@pytest.fixture
+def tick(instance, deployment):
+    def tick(deployment=deployment):
+        definitions = build_definitions(deployment)
+        schedule = definitions.resolve_schedule_def("build_days")
+        with dg.build_schedule_context(
+            instance, scheduled_execution_time=deployment.now(), resources={"deployment": deployment}
+        ) as context:
+            return schedule.evaluate_tick(context)
+
+    return tick
+
+
+def built(deployment, *days):
+    """Builds days without Dagster, which takes a tenth of the time."""
+    for day in days:
+        with built_observations(deployment, day) as table:
+            table.staged.publish()
+        observed = day_file(deployment.data, "observations", day)
+        with built_hourly(deployment, day, observed) as table:
+            table.staged.publish()
+        with built_daily(deployment, day, observed, day_file(deployment.data, "hourly_aggregates", day)) as table:
+            table.staged.publish()
+
+
+def wanted(answer):
+    return [date.fromisoformat(request.partition_key) for request in answer.run_requests]
+
+
+def run(instance, deployment, status, day, fingerprint="", **tags):
+    """A run of a day as the daemon leaves it."""
+    job = build_definitions(deployment).resolve_job_def("build_day")
+    known = {PARTITION_NAME_TAG: day.isoformat(), **tags}
+    if fingerprint:
+        known[FINGERPRINT_TAG] = fingerprint
+    return instance.create_run_for_job(job, status=status, tags=known)
+
+
+def rewrite(deployment, statement):
+    with closing(sqlite3.connect(deployment.place.state / "readings.sqlite")) as store, store:
+        store.execute(statement)
+
+
+def marks(deployment):
+    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+        return box.late_days()
+
+
+def mark(deployment, *days):
+    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+        box.mark_late(days)
+
+
+def test_missing_days_are_asked_for_newest_first(tick, deployment):
+    answer = tick()
+    assert wanted(answer) == FINISHED
+    for request in answer.run_requests:
+        assert request.run_key == f"{request.partition_key}-{request.tags[FINGERPRINT_TAG]}"
+    assert len({request.tags[FINGERPRINT_TAG] for request in answer.run_requests}) == len(FINISHED)
+
+
+def test_what_it_asks_for_can_be_run(tick, deployment, instance):
+    [request, *_] = tick().run_requests
+    result = build(deployment, instance, date.fromisoformat(request.partition_key), request.tags)
+    assert failures(result) == {}
+    assert wanted(tick()) == FINISHED[1:]
+
+
+def test_at_most_so_many_days_at_once(tick, tmp_path, present):
+    present.now = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    deployment = deployment_in(tmp_path, present=present)
+    days = wanted(tick(deployment))
+    assert len(days) == MOST_RUNS
+    assert days[0] == date(2026, 5, 31)
+    assert all(newer - older == timedelta(days=1) for newer, older in pairwise(days))
+
+
+def test_built_days_are_left_alone_and_the_tick_says_so(tick, deployment):
+    built(deployment, *FINISHED)
+    answer = tick()
+    assert answer.run_requests == []
+    assert answer.skip_message == "5 days were compared and are built from what there is now"
+
+
+def test_a_changed_day_is_built_again_and_a_shrunk_one_is_told(tick, deployment):
+    built(deployment, *FINISHED)
+    newest, second = FINISHED[:2]
+    rewrite(deployment, f"DELETE FROM poll WHERE observed_at >= {int(datetime(2026, 3, 5, tzinfo=UTC).timestamp())}000")
+    rewrite(
+        deployment,
+        "UPDATE poll SET duration_ms = 99 WHERE observed_at BETWEEN"
+        f" {int(datetime(2026, 3, 4, tzinfo=UTC).timestamp())}000 AND"
+        f" {int(datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp())}000",
+    )
+    assert wanted(tick()) == [second]
+    built(deployment, second)
+    said = tick().skip_message
+    assert said.startswith(
+        "2 days were compared and are built from what there is now; 2026-03-05 was built from 24 polls"
+    )
+    assert f"air-pipeline build --from {newest} --to {newest} --force" in said
+
+
+def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path, present):
+    built(deployment, *FINISHED)
+    assert wanted(tick()) == []
+    (deployment.place.state / "compared").unlink()
+    changed = deployment_in(tmp_path, present=present)
+    device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "sensors": {"dht22": ["temperature"]}}
+    changed = deployment_in(tmp_path, device, present=present)
+    assert wanted(tick(changed)) == FINISHED
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_a_day_that_is_under_way_is_not_doubled(tick, deployment, instance, status):
+    run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[0])
+    run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[2], **{PARTITION_NAME_TAG: "not a day"})
+    assert wanted(tick()) == FINISHED[1:]
+
+
+def test_a_failed_day_waits_for_other_inputs(tick, deployment, instance):
+    built(deployment, *FINISHED[1:])
+    [request] = tick().run_requests
+    fingerprint = request.tags[FINGERPRINT_TAG]
+    run(instance, deployment, dg.DagsterRunStatus.FAILURE, FINISHED[0], fingerprint)
+    assert tick().skip_message.endswith("left alone until something changes, as they failed: 2026-03-05")
+    rewrite(deployment, "UPDATE poll SET duration_ms = 99 WHERE observed_at = (SELECT max(observed_at) FROM poll)")
+    [again] = tick().run_requests
+    assert again.tags[FINGERPRINT_TAG] != fingerprint
+
+
+@pytest.mark.parametrize(
+    ("status", "tags", "tried"),
+    [
+        ("FAILURE", {}, False),
+        ("CANCELED", {}, False),
+        ("FAILURE", {AGAIN_TAG: "true"}, True),
+        ("SUCCESS", {}, True),  # it was built, and its file is gone
+    ],
+)
+def test_a_day_is_tried_again_unless_its_last_run_failed_for_good(tick, deployment, instance, status, tags, tried):
+    built(deployment, *FINISHED[1:])
+    [request] = tick().run_requests
+    fingerprint = request.tags[FINGERPRINT_TAG]
+    run(instance, deployment, dg.DagsterRunStatus.FAILURE, FINISHED[0], fingerprint)
+    run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[0], fingerprint, **tags)
+    assert wanted(tick()) == ([FINISHED[0]] if tried else [])
+
+
+def test_the_whole_month_is_compared_once_a_utc_day(tick, deployment, present):
+    built(deployment, *FINISHED)
+    oldest = FINISHED[-1]
+    assert tick().skip_message.startswith("5 days were compared")
+    assert tick().skip_message.startswith("3 days were compared")
+    change = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
+    rewrite(deployment, f"UPDATE poll SET duration_ms = 99 WHERE observed_at = {change}000")
+    present.now += timedelta(hours=11, minutes=59)
+    assert wanted(tick()) == []
+    present.now += timedelta(minutes=1)
+    assert wanted(tick()) == [oldest]
+
+
+def test_a_month_that_takes_too_long_is_gone_on_with_at_the_next_tick(tick, deployment, monkeypatch):
+    built(deployment, *FINISHED)
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr("air_pipeline.automation.building.time.monotonic", lambda: next(clock))
+    assert tick().skip_message.startswith("2 days were compared")
+    monkeypatch.undo()
+    assert tick().skip_message.startswith("5 days were compared")  # the three recent ones and two of the month
+    assert tick().skip_message.startswith("3 days were compared")
+
+
+def test_late_deliveries_build_old_days_and_are_then_forgotten(tick, deployment):
+    oldest = FINISHED[-1]
+    built(deployment, *FINISHED)
+    tick()
+    change = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
+    rewrite(deployment, f"UPDATE poll SET duration_ms = 99 WHERE observed_at = {change}000")
+    assert wanted(tick()) == []
+    mark(deployment, oldest)
+    assert wanted(tick()) == [oldest]
+    assert marks(deployment) == {oldest}
+    assert wanted(tick()) == [oldest]
+    built(deployment, oldest)
+    assert wanted(tick()) == []
+    assert marks(deployment) == set()
+
+
+def test_a_mark_is_kept_while_its_day_is_being_built(tick, deployment, instance):
+    oldest = FINISHED[-1]
+    built(deployment, *FINISHED)
+    mark(deployment, oldest)
+    run(instance, deployment, dg.DagsterRunStatus.STARTED, oldest)
+    assert wanted(tick()) == []
+    assert marks(deployment) == {oldest}
+
+
+def test_a_store_that_is_away_is_told_and_no_mark_is_lost(tick, tmp_path, present):
+    deployment = deployment_in(tmp_path, present=present)
+    mark(deployment, FINISHED[-1])
+    (deployment.place.state / "readings.sqlite").write_bytes(b"no database " * 1000)
+    answer = tick(deployment)
+    assert answer.run_requests == []
+    assert answer.skip_message.startswith("days were not compared: ")
+    assert "is damaged or no SQLite file" in answer.skip_message
+    assert marks(deployment) == {FINISHED[-1]}
+    assert not (deployment.place.state / "compared").exists()
+
+
+def test_before_the_first_day_is_over_the_tick_says_when(tick, deployment, present):
+    present.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert tick().skip_message == (
+        "2026-03-01 is not over yet: it can be built from 2026-03-02 00:15+01:00 (Europe/Warsaw)"
+    )
+
+
+def test_days_end_with_the_last_device(tick, tmp_path, present):
+    west = {"id": "west", "url": "http://127.0.0.1:9/west", "timezone": "America/Los_Angeles"}
+    deployment = deployment_in(tmp_path, west, present=present)
+    present.now = datetime(2026, 3, 6, 8, 14, tzinfo=UTC)
+    assert wanted(tick(deployment))[0] == date(2026, 3, 4)
+    present.now = datetime(2026, 3, 6, 8, 15, tzinfo=UTC)
+    assert wanted(tick(deployment))[0] == date(2026, 3, 5)
+
+
+def test_the_force_tag_is_nothing_the_schedule_uses(tick):
+    assert all(FORCE_TAG not in request.tags for request in tick().run_requests)

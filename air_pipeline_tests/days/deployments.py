@@ -1,0 +1,76 @@
+"""Deployments with a real store and real tables, for the tests of days."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from air_pipeline.catalogue import Parameter
+from air_pipeline.days.building import built_daily, built_hourly, built_observations
+from air_pipeline.deployment import Deployment
+from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.environment import Environment
+from air_pipeline.processing.local_time import day_window, epoch_ms
+from air_pipeline.settings import Device, Settings
+from air_pipeline.storage.parquet import day_file
+
+MINUTE, HOUR = 60_000, 3_600_000
+DAY = date(2026, 11, 21)
+BEFORE, AFTER = date(2026, 11, 20), date(2026, 11, 22)
+LATER = datetime(2027, 6, 1, tzinfo=UTC)
+ONE = (Parameter("first", "temperature", "°C", "temperature", (-40.0, 80.0), 0.1),)
+
+
+def device(name="hall", timezone="Europe/Warsaw", interval_ms=10 * MINUTE, **changes):
+    return Device(name, f"http://{name}/", timezone, interval_ms=interval_ms, parameters=ONE, **changes)
+
+
+def deployment(path, *devices, start=date(2026, 1, 1), now=LATER, timezone="Europe/Warsaw"):
+    place = Environment(path / "devices.yaml", path / "state", path / "data")
+    return Deployment(place, Settings(timezone, start, devices or (device(),)), now=lambda: now)
+
+
+def with_devices(deployed, *devices):
+    return Deployment(deployed.place, replace(deployed.settings, devices=devices), now=deployed.now)
+
+
+def window(day=DAY, one=None):
+    """The local day of a device, in ms UTC."""
+    return tuple(map(epoch_ms, day_window(day, (one or device()).zone)))
+
+
+def poll(at, name="hall", value=20.0, *, interval_ms=10 * MINUTE, outcome=Outcome.OK, duration_ms=40.0):
+    values = {"first_temperature": value} if outcome.has_reading else {}
+    return Poll(name, at, outcome, duration_ms, interval_ms / 1000, http_status=200, values=values)
+
+
+def polls(start, end, name="hall", interval_ms=10 * MINUTE):
+    first = -(-start // interval_ms) * interval_ms
+    return [
+        poll(at, name, 20.0 + at // interval_ms % 7, interval_ms=interval_ms) for at in range(first, end, interval_ms)
+    ]
+
+
+def seed(deployed, days=(DAY,)):
+    """Polls of every device in all slots of its local days."""
+    for one in deployed.settings.devices:
+        for day in days:
+            deployed.store.write(polls(*window(day, one), one.id, one.interval_ms))
+
+
+def build(deployed, day=DAY, *, force=False):
+    """All tables of a day, published; gives the observations and the hourly and daily aggregates as frames."""
+    with built_observations(deployed, day, force=force) as built:
+        assert built.staged.staged.row_count() == built.rows
+        observed = built.staged.publish()
+    with built_hourly(deployed, day, observed) as built:
+        assert built.staged.staged.row_count() == built.rows
+        hourly = built.staged.publish()
+    with built_daily(deployed, day, observed, hourly) as built:
+        assert built.staged.staged.row_count() == built.rows
+        daily = built.staged.publish()
+    return observed.read(), hourly.read(), daily.read()
+
+
+def contents(deployed, day=DAY):
+    """The bytes of a day's files."""
+    tables = ("observations", "hourly_aggregates", "daily_aggregates")
+    return [day_file(deployed.data, table, day).path.read_bytes() for table in tables]

@@ -1,0 +1,299 @@
+import sqlite3
+from dataclasses import replace
+from datetime import date, timedelta
+from shutil import copytree
+
+import pytest
+
+from air_pipeline.catalogue import STATION
+from air_pipeline.days.inputs import (
+    DayShrunk,
+    Verdict,
+    built_metadata,
+    check_not_shrunk,
+    day_inputs,
+    judge,
+    observed_metadata,
+    polls_of,
+)
+from air_pipeline.storage.parquet import day_file
+from air_pipeline_tests.days.deployments import (
+    AFTER,
+    BEFORE,
+    DAY,
+    HOUR,
+    MINUTE,
+    build,
+    contents,
+    deployment,
+    device,
+    poll,
+    polls,
+    seed,
+    window,
+    with_devices,
+)
+
+START, END = window()
+DEVICES = (device("hall"), device("attic"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Where two devices have all polls of the day, and the day is built."""
+    path = tmp_path_factory.mktemp("built")
+    deployed = deployment(path, *DEVICES)
+    seed(deployed)
+    build(deployed)
+    deployed.store.close()
+    return path
+
+
+@pytest.fixture
+def deployed(built, tmp_path):
+    """A copy of it for each test."""
+    copytree(built, tmp_path, dirs_exist_ok=True)
+    deployed = deployment(tmp_path, *DEVICES)
+    yield deployed
+    deployed.store.close()
+
+
+def verdict(deployed, day=DAY):
+    return judge(built_metadata(deployed.data, day), inputs(deployed, day))
+
+
+def inputs(deployed, day=DAY):
+    return day_inputs(deployed.store, deployed.settings, day)
+
+
+def delete(deployed, name, start, end):
+    with sqlite3.connect(deployed.place.state / "readings.sqlite") as connection:
+        for table in ("air", "poll"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ?",  # noqa: S608
+                (name, start, end),
+            )
+    connection.close()
+
+
+def test_a_built_day_is_current(deployed):
+    assert verdict(deployed) is Verdict.CURRENT
+    assert polls_of(built_metadata(deployed.data, DAY)) == inputs(deployed).polls == 2 * 144
+
+
+def test_a_day_that_was_not_built_is_missing(deployed):
+    assert verdict(deployed, BEFORE) is Verdict.MISSING
+
+
+@pytest.mark.parametrize("table", ["observations", "hourly_aggregates", "daily_aggregates"])
+def test_a_day_without_one_of_its_tables_is_missing(deployed, table):
+    day_file(deployed.data, table, DAY).path.unlink()
+    assert verdict(deployed) is Verdict.MISSING
+
+
+@pytest.mark.parametrize("table", ["observations", "hourly_aggregates", "daily_aggregates"])
+def test_a_day_with_an_unreadable_table_is_missing(deployed, table):
+    day_file(deployed.data, table, DAY).path.write_bytes(b"PAR1, or so it seems")
+    assert verdict(deployed) is Verdict.MISSING
+
+
+def test_an_unreadable_table_of_observations_protects_nothing(deployed):
+    day_file(deployed.data, "observations", DAY).path.write_bytes(b"")
+    assert observed_metadata(deployed.data, DAY) is None
+    assert observed_metadata(deployed.data, BEFORE) is None
+
+
+def test_tables_of_two_makings_are_no_built_day(deployed):
+    daily = day_file(deployed.data, "daily_aggregates", DAY).path
+    old = daily.read_bytes()
+    deployed.store.write([poll(START + 5 * MINUTE)])
+    build(deployed)
+    assert verdict(deployed) is Verdict.CURRENT
+    daily.write_bytes(old)
+    assert verdict(deployed) is Verdict.MISSING
+
+
+def test_a_new_poll_changes_its_day(deployed):
+    deployed.store.write([poll(START + 5 * MINUTE)])
+    assert verdict(deployed) is Verdict.CHANGED
+
+
+def test_the_same_polls_once_more_change_nothing(deployed):
+    seed(deployed)
+    assert verdict(deployed) is Verdict.CURRENT
+
+
+def test_polls_of_other_days_change_nothing(deployed):
+    seed(deployed, [BEFORE, date(2026, 11, 23)])
+    deployed.store.write(polls(END + 10 * HOUR, END + 12 * HOUR))
+    assert verdict(deployed) is Verdict.CURRENT
+
+
+def test_a_poll_that_took_another_time_changes_its_day(deployed):
+    deployed.store.write([poll(START, duration_ms=41.0)])
+    assert verdict(deployed) is Verdict.CHANGED
+
+
+def test_deleted_polls_are_noticed_and_the_day_is_kept(deployed):
+    delete(deployed, "hall", START, START + 10 * MINUTE)
+    assert verdict(deployed) is Verdict.SHRUNK
+    with pytest.raises(DayShrunk) as raised:
+        check_not_shrunk(observed_metadata(deployed.data, DAY), inputs(deployed), DAY)
+    assert str(raised.value) == (
+        "2026-11-21 was built from 288 polls and the store now holds 287 for the devices of devices.yaml, so it is left"
+        " as it is; to build it all the same: air-pipeline build --from 2026-11-21 --to 2026-11-21 --force"
+    )
+
+
+def test_a_day_that_is_only_changed_is_not_shrunk(deployed):
+    deployed.store.write([poll(START + 5 * MINUTE)])
+    check_not_shrunk(observed_metadata(deployed.data, DAY), inputs(deployed), DAY)
+    check_not_shrunk(None, inputs(deployed), DAY)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timezone": "Europe/London"},
+        {"expected_range": {"first_temperature": (5.0, 40.0)}},
+        {"thresholds": {"first_temperature": 21.0}},
+        {"rules": {"first_temperature": {"max_rate": 0.5}}},
+        {"warm_up": timedelta(hours=1)},
+        {"parameters": ()},
+        {"until": DAY + timedelta(days=-1)},
+    ],
+    ids=str,
+)
+def test_a_changed_setting_of_an_expected_device_changes_the_day(deployed, changes):
+    hall, attic = deployed.settings.devices
+    assert verdict(with_devices(deployed, replace(hall, **changes), attic)) in {Verdict.CHANGED, Verdict.SHRUNK}
+    assert verdict(deployed) is Verdict.CURRENT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "http://elsewhere/"},
+        {"interval_ms": 1000},
+        {"timeout_s": 1.0},
+        {"payload_key": "other"},
+        {"until": date(2027, 3, 1)},
+        {"since": BEFORE},
+        {"since": DAY},
+    ],
+    ids=str,
+)
+def test_a_setting_on_which_the_day_does_not_depend_changes_nothing(deployed, changes):
+    hall, attic = deployed.settings.devices
+    assert verdict(with_devices(deployed, replace(hall, **changes), attic)) is Verdict.CURRENT
+    build(with_devices(deployed, replace(hall, **changes), attic), force=True)
+    assert verdict(deployed) is Verdict.CURRENT
+
+
+def test_the_order_of_devices_and_sensors_changes_nothing(deployed):
+    hall, attic = deployed.settings.devices
+    assert verdict(with_devices(deployed, attic, hall)) is Verdict.CURRENT
+    assert replace(hall, parameters=STATION).digest == replace(hall, parameters=STATION[::-1]).digest
+
+
+def test_a_device_that_was_not_expected_that_day_changes_nothing(deployed):
+    hall, attic = deployed.settings.devices
+    for new in (device("new"), device("new", since=AFTER), device("new", since=BEFORE, until=DAY)):
+        assert verdict(with_devices(deployed, hall, attic, new)) is Verdict.CURRENT
+
+
+def test_a_device_that_was_first_polled_later_changes_nothing(deployed):
+    deployed.store.write(polls(*window(AFTER), "new"))
+    assert verdict(with_devices(deployed, *deployed.settings.devices, device("new"))) is Verdict.CURRENT
+
+
+def test_a_device_that_turns_out_to_have_been_expected_changes_the_day(deployed):
+    hall, attic = deployed.settings.devices
+    assert verdict(with_devices(deployed, hall, attic, device("new", since=DAY))) is Verdict.CHANGED
+    deployed.store.write([poll(window(BEFORE)[0], "new")])
+    assert verdict(with_devices(deployed, hall, attic, device("new"))) is Verdict.CHANGED
+
+
+def test_a_removed_device_would_lose_its_polls(deployed):
+    assert verdict(with_devices(deployed, deployed.settings.devices[0])) is Verdict.SHRUNK
+
+
+def test_other_rules_or_columns_change_the_day(deployed):
+    built = built_metadata(deployed.data, DAY)
+    for other in (replace(built, rule_set_version="0"), replace(built, schema_version="0")):
+        assert judge(other, inputs(deployed)) is Verdict.CHANGED
+
+
+def test_other_rules_do_not_make_a_shrunk_day_safe_to_build(deployed):
+    built = built_metadata(deployed.data, DAY)
+    delete(deployed, "hall", START, END)
+    assert judge(replace(built, rule_set_version="0"), inputs(deployed)) is Verdict.SHRUNK
+
+
+def test_a_fingerprint_that_others_wrote_protects_nothing(deployed):
+    built = built_metadata(deployed.data, DAY)
+    for text in ("", "{}", "[]", "null", '{"polls": null}'):
+        assert polls_of(replace(built, input_fingerprint=text)) == 0
+
+
+def test_history_that_is_imported_later_makes_the_first_day_whole(tmp_path):
+    deployed = deployment(tmp_path)
+    deployed.store.write(polls(START + 12 * HOUR, END))
+    observed, *_ = build(deployed)
+    assert len(observed) == 72
+    deployed.store.write([poll(START - 400 * HOUR)])
+    assert verdict(deployed) is Verdict.CHANGED
+    observed, *_ = build(deployed)
+    assert len(observed) == 144
+    deployed.store.close()
+
+
+def test_a_day_without_polls_depends_on_the_last_interval_before_it(tmp_path):
+    deployed = deployment(tmp_path)
+    deployed.store.write(polls(*window(BEFORE)))
+    observed, *_ = build(deployed)
+    assert len(observed) == 144
+    (hall,) = deployed.settings.devices
+    assert verdict(with_devices(deployed, replace(hall, interval_ms=MINUTE))) is Verdict.CURRENT
+    deployed.store.write([poll(START - MINUTE, interval_ms=HOUR // 2)])
+    assert verdict(deployed) is Verdict.CHANGED
+    observed, *_ = build(deployed)
+    assert len(observed) == 48
+    deployed.store.close()
+
+
+def test_a_day_without_any_poll_depends_on_the_configured_interval(tmp_path):
+    deployed = deployment(tmp_path, device(since=BEFORE))
+    observed, *_ = build(deployed)
+    assert len(observed) == 144
+    assert verdict(deployed) is Verdict.CURRENT
+    changed = with_devices(deployed, device(since=BEFORE, interval_ms=MINUTE))
+    assert verdict(changed) is Verdict.CHANGED
+    deployed.store.close()
+
+
+def test_who_asks_for_many_days_may_remember_first_polls(deployed):
+    asked = []
+
+    def remembered(name):
+        asked.append(name)
+        return deployed.store.first_poll(name)
+
+    assert day_inputs(deployed.store, deployed.settings, DAY, remembered) == inputs(deployed)
+    assert sorted(asked) == ["attic", "hall"]
+
+
+def test_a_store_that_was_filled_in_another_order_gives_the_same_inputs(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    both = [deployment(tmp_path / name, device("hall"), device("attic")) for name in ("one", "two")]
+    everything = [*polls(START, END), *polls(START, END, "attic")]
+    both[0].store.write(everything)
+    for some in range(7):
+        both[1].store.write(everything[::-1][some::7])
+    assert inputs(both[0]) == inputs(both[1])
+    for deployed in both:
+        build(deployed)
+    assert contents(both[0]) == contents(both[1])
+    for deployed in both:
+        deployed.store.close()

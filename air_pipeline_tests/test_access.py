@@ -1,0 +1,292 @@
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from air_pipeline.access import Archive, open_archive
+from air_pipeline.devices.polls import Outcome
+from air_pipeline.processing.columns import TABLES
+from air_pipeline.settings import SettingsError
+from air_pipeline.storage.parquet import DayNotBuilt
+from air_pipeline.storage.store import StoreError
+from air_pipeline.times import TimeError
+from air_pipeline_tests.days.deployments import (
+    AFTER,
+    BEFORE,
+    DAY,
+    HOUR,
+    build,
+    deployment,
+    device,
+    poll,
+    seed,
+    window,
+)
+
+START, END = window()
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DEVICES = (device("hall"), device("attic"), device("tokyo", "Asia/Tokyo"))
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
+    """Three devices, one in Tokyo; the 20th and 22nd are built, the 21st is not."""
+    deployed = deployment(tmp_path_factory.mktemp("built"), *DEVICES, now=NOW)
+    seed(deployed, [BEFORE, DAY, AFTER])
+    build(deployed, BEFORE)
+    build(deployed, AFTER)
+    yield deployed
+    deployed.store.close()
+
+
+@pytest.fixture
+def archive(deployed):
+    return Archive(deployed)
+
+
+@pytest.fixture
+def empty(tmp_path):
+    deployed = deployment(tmp_path, *DEVICES, now=NOW)
+    yield Archive(deployed)
+    deployed.store.close()
+
+
+def local(*parts):
+    return pd.Timestamp(*parts, tz="Europe/Warsaw")
+
+
+def test_an_archive_is_opened_by_the_environment_or_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="there is no such file"):
+        open_archive()
+    text = "timezone: Europe/Warsaw\nstart: 2026-11-01\ndevices:\n  - id: hall\n    url: http://10.0.0.1/\n"
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    assert open_archive("mine.yaml").devices == ["hall"]
+    assert open_archive(tmp_path / "mine.yaml").units()["dht22_temperature"] == "°C"
+
+
+def test_an_archive_knows_its_devices_and_units(archive):
+    assert archive.devices == ["hall", "attic", "tokyo"]
+    assert archive.units() == {"first_temperature": "°C"}
+
+
+def test_latest_has_a_row_for_each_device(archive):
+    latest = archive.latest()
+    assert latest.index.tolist() == archive.devices
+    assert latest.index.name == "device"
+    assert latest.columns.tolist() == ["polled_at", "outcome", "observed_at", "first_temperature"]
+    assert latest.loc["hall", "observed_at"] == local(2026, 11, 22, 23, 50)
+    assert latest.loc["tokyo", "polled_at"] == local(2026, 11, 22, 15, 50)
+    assert str(latest["observed_at"].dtype) == "datetime64[ms, Europe/Warsaw]"
+    assert latest["first_temperature"].notna().all()
+
+
+def test_latest_says_when_a_device_last_gave_a_reading(empty):
+    store = empty._deployment.store
+    store.write([poll(START), poll(START + HOUR, outcome=Outcome.TIMEOUT)])
+    latest = empty.latest()
+    assert latest.loc["hall", "outcome"] == "timeout"
+    assert latest.loc["hall", "polled_at"] == local(2026, 11, 21, 1)
+    assert latest.loc["hall", "observed_at"] == local(2026, 11, 21)
+    assert latest.loc["attic", ["polled_at", "outcome", "observed_at", "first_temperature"]].isna().all()
+
+
+def test_the_series_of_latest_are_in_order(empty):
+    store = empty._deployment.store
+    store.write([replace(poll(START, "hall"), values={"b_x": 1.0, "z_x": 2.0})])
+    store.write([replace(poll(START, "attic"), values={"a_x": 1.0, "c_x": 2.0})])
+    assert empty.latest().columns.tolist()[3:] == ["a_x", "b_x", "c_x", "z_x"]
+
+
+def test_latest_of_nothing_is_nothing(empty):
+    latest = empty.latest()
+    assert latest.index.tolist() == ["hall", "attic", "tokyo"]
+    assert latest.isna().all(axis=None)
+    assert str(latest["polled_at"].dtype) == "datetime64[ms, Europe/Warsaw]"
+    assert empty.latest([]).empty
+
+
+def test_latest_and_history_are_of_the_devices_asked_for(archive):
+    assert archive.latest("attic").index.tolist() == ["attic"]
+    assert archive.latest(["tokyo", "hall"]).index.tolist() == ["tokyo", "hall"]
+    assert archive.history("-4d", devices="attic")["device"].unique().tolist() == ["attic"]
+    assert archive.history("-4d", devices=["tokyo", "hall", "tokyo"])["device"].unique().tolist() == ["tokyo", "hall"]
+
+
+def test_history_is_in_local_time_and_half_open(archive):
+    history = archive.history("2026-11-21", "2026-11-22", devices="hall")
+    assert history.index[0] == local(2026, 11, 21)
+    assert history.index[-1] == local(2026, 11, 21, 23, 50)
+    assert len(history) == 144
+    assert history.index.name == "observed_at"
+    assert str(history.index.dtype) == "datetime64[ms, Europe/Warsaw]"
+    assert history.columns.tolist() == ["device", "first_temperature"]
+    assert str(history["first_temperature"].dtype) == "float64"
+
+
+def test_history_of_several_devices_is_one_after_the_other(archive):
+    history = archive.history("2026-11-21", "2026-11-22")
+    assert history.groupby("device", sort=False).size().to_dict() == {"hall": 144, "attic": 144, "tokyo": 144}
+    assert all(rows.index.is_monotonic_increasing for _, rows in history.groupby("device"))
+
+
+@pytest.mark.parametrize(
+    "start", ["-2d", timedelta(days=-2), "2026-11-22T13:00", datetime(2026, 11, 22, 12, tzinfo=UTC)]
+)
+def test_times_may_be_relative_local_or_of_any_zone(archive, start):
+    history = archive.history(start, devices="hall")
+    assert history.index[0] == local(2026, 11, 22, 13)
+    assert history.index[-1] == local(2026, 11, 22, 23, 50)
+
+
+def test_history_has_the_series_of_all_devices(empty):
+    store = empty._deployment.store
+    store.write([replace(poll(START, "hall"), values={"b_x": 1.0}), replace(poll(START, "attic"), values={"a_x": 2.0})])
+    history = empty.history(DAY, AFTER)
+    assert history.columns.tolist() == ["device", "a_x", "b_x"]
+    assert history["a_x"].isna().tolist() == [True, False]
+
+
+def test_history_of_nothing_is_a_frame_of_nothing(empty):
+    for history in (empty.history("-1d"), empty.history("-1d", devices=[]), empty.history("-1d", devices="hall")):
+        assert history.empty
+        assert history.columns.tolist() == ["device"]
+        assert str(history.index.dtype) == "datetime64[ms, Europe/Warsaw]"
+
+
+@pytest.mark.parametrize("method", ["history", "observations", "hourly", "daily"])
+def test_an_empty_time_and_an_unknown_device_are_told(archive, method):
+    ask = getattr(archive, method)
+    with pytest.raises(TimeError, match="is empty; put the earlier one first"):
+        ask("2026-11-22", "2026-11-21")
+    with pytest.raises(TimeError, match="is not a time"):
+        ask("yesterday")
+    with pytest.raises(SettingsError, match=r"there is no device 'hal' in devices\.yaml; did you mean hall\?"):
+        ask("2026-11-21", devices=["attic", "hal"])
+    with pytest.raises(
+        SettingsError, match=r"there is no device 'zzz' in devices\.yaml; there are: hall, attic, tokyo"
+    ):
+        ask("2026-11-21", devices="zzz")
+
+
+def test_observations_have_the_columns_of_their_table(archive):
+    observations = archive.observations("2026-11-20", "2026-11-21")
+    assert observations.columns.tolist() == list(TABLES["observations"].column_names)
+    assert str(observations["observed_at"].dtype) == "datetime64[ms, UTC]"
+    assert str(observations["device"].dtype) == "category"
+    assert observations.index.tolist() == list(range(len(observations)))
+
+
+def test_observations_are_those_of_the_slots_in_the_time(archive):
+    found = archive.observations("2026-11-20T10:00", "2026-11-20T12:00", devices=["hall", "attic"])
+    assert found.groupby("device", observed=True).size().to_dict() == {"attic": 12, "hall": 12}
+    assert found["observed_at"].min() == local(2026, 11, 20, 10)
+    assert found["observed_at"].max() == local(2026, 11, 20, 11, 50)
+
+
+def test_a_device_in_another_zone_is_found_in_the_files_of_its_own_days(archive):
+    found = archive.observations("2026-11-21T16:00", "2026-11-22", devices="tokyo")
+    assert len(found) == 48
+    assert found["local_time"].min() == pd.Timestamp(2026, 11, 22)
+    assert found["observed_at"].min() == local(2026, 11, 21, 16)
+    hours = archive.hourly("2026-11-21T16:00", "2026-11-22", devices="tokyo")
+    assert hours["hour_start_local"].tolist() == [pd.Timestamp(2026, 11, 22, hour) for hour in range(8)]
+
+
+def test_days_that_are_not_built_are_simply_absent(archive):
+    observations = archive.observations("2026-11-20", "2026-11-23", devices="hall")
+    assert sorted(set(observations["local_time"].dt.date)) == [BEFORE, AFTER]
+    daily = archive.daily("2026-11-20", "2026-11-23", devices="hall")
+    assert daily["date"].dt.date.tolist() == [BEFORE, AFTER]
+    assert len(archive.hourly("2026-11-20", "2026-11-23", devices="hall")) == 48
+
+
+@pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
+def test_a_time_of_which_nothing_is_built_is_an_error_with_the_remedy(archive, method):
+    with pytest.raises(DayNotBuilt, match="build it with: air-pipeline build --from 2026-11-21 --to 2026-11-21"):
+        getattr(archive, method)("2026-11-21", "2026-11-22", devices="hall")
+
+
+@pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
+def test_so_is_a_deployment_of_which_nothing_is_built(empty, method):
+    with pytest.raises(DayNotBuilt, match="build it with: air-pipeline build --from 2026-11-20 --to 2026-11-20"):
+        getattr(empty, method)("2026-11-20T05:00", "2026-11-24", devices="hall")
+
+
+def test_hours_are_those_that_begin_in_the_time(archive):
+    hours = archive.hourly("2026-11-20T10:30", "2026-11-20T12:30", devices="hall")
+    assert hours["hour_start"].tolist() == [local(2026, 11, 20, 11), local(2026, 11, 20, 12)]
+    assert hours.columns.tolist() == list(TABLES["hourly_aggregates"].column_names)
+
+
+def test_dailies_have_their_date_first(archive):
+    daily = archive.daily("2026-11-20", "2026-11-21")
+    assert daily.columns.tolist() == ["date", *TABLES["daily_aggregates"].column_names]
+    assert daily["device"].tolist() == ["attic", "hall", "tokyo"]
+    assert daily["date"].dt.date.tolist() == [BEFORE] * 3
+    assert daily["expected_count"].tolist() == [144] * 3
+
+
+def test_dailies_are_of_the_dates_that_the_time_touches(archive):
+    assert archive.daily("2026-11-20T23:00", "2026-11-22T00:10", devices="hall")["date"].dt.date.tolist() == [
+        BEFORE,
+        AFTER,
+    ]
+    assert archive.daily("-3d", devices="hall")["date"].dt.date.tolist() == [AFTER]
+    assert archive.daily(date(2026, 11, 22), devices="hall")["date"].dt.date.tolist() == [AFTER]
+
+
+@pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
+def test_series_can_be_chosen(archive, method):
+    ask = getattr(archive, method)
+    everything = ask("2026-11-20", "2026-11-21")
+    assert len(ask("2026-11-20", "2026-11-21", series="first_temperature")) == len(everything)
+    assert len(ask("2026-11-20", "2026-11-21", series=["first_temperature", "other"])) == len(everything)
+    none = ask("2026-11-20", "2026-11-21", series="other")
+    assert none.empty
+    assert none.columns.tolist() == everything.columns.tolist()
+
+
+@pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
+def test_built_days_without_rows_give_a_frame_with_the_same_types(archive, method, tmp_path):
+    never = deployment(tmp_path, now=NOW)
+    build(never, BEFORE)
+    none = getattr(Archive(never), method)("2026-11-20", "2026-11-21")
+    some = getattr(archive, method)("2026-11-20", "2026-11-21")
+    assert none.empty
+    kinds = [{name: str(dtype) for name, dtype in frame.dtypes.items()} for frame in (none, some)]
+    assert kinds[0] == kinds[1]
+    assert getattr(archive, method)("2026-11-20", "2026-11-21", devices=[]).dtypes.astype(str).to_dict() == kinds[1]
+
+
+def test_a_device_without_any_poll_stands_beside_the_others(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), device("never", since=BEFORE), now=NOW)
+    seed(deployment(tmp_path, device("hall"), now=NOW))
+    build(deployed, DAY)
+    found = Archive(deployed).observations(DAY, AFTER)
+    assert found.groupby("device", observed=True).size().to_dict() == {"hall": 144, "never": 144}
+    assert found["poll_outcome"].isna().sum() == 144
+    assert found["poll_outcome"].dropna().unique().tolist() == ["ok"]
+    assert len(Archive(deployed).observations(START_OF_DAY, START_OF_DAY + timedelta(minutes=20), devices="hall")) == 2
+
+
+START_OF_DAY = datetime.fromtimestamp(START / 1000, UTC)
+
+
+def test_flux_is_a_matter_of_influxdb(archive):
+    with pytest.raises(StoreError, match="speaks no Flux: Flux needs InfluxDB"):
+        archive.flux('from(bucket: "air")')
+
+
+def test_local_days_farther_apart_than_a_day_are_found(tmp_path):
+    west, east = "Etc/GMT+12", "Pacific/Kiritimati"
+    deployed = deployment(tmp_path, device("far", east), timezone=west, now=NOW)
+    seed(deployed)
+    build(deployed)
+    begin, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in window(DAY, device(timezone=east)))
+    found = Archive(deployed).observations(begin, begin + timedelta(hours=1))
+    assert len(found) == 6
+    assert set(found["local_time"].dt.date) == {DAY}
+    with pytest.raises(DayNotBuilt, match="--from 2026-11-22 --to 2026-11-22"):
+        Archive(deployed).observations(end, end + timedelta(hours=1))

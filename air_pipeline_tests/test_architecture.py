@@ -1,0 +1,168 @@
+import ast
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import air_pipeline
+
+PACKAGE = Path(air_pipeline.__file__).parent
+
+# The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
+FLOORS = (
+    ("catalogue",),
+    ("settings",),
+    ("settings_values", "processing.local_time"),
+    ("settings_file", "times"),
+    ("environment",),
+    ("devices",),
+    ("processing",),
+    ("storage",),
+    ("deployment",),
+    ("collection",),
+    ("days", "access"),
+    ("assets",),
+    ("automation",),
+    ("definitions",),
+    ("automation.range",),
+    ("cli",),
+    ("__main__",),
+)
+
+# Beyond the floors: what a room may import of ours and nothing else.
+ONLY = {
+    "catalogue": set(),
+    "settings": {"catalogue"},
+    "settings_values": set(),
+    "times": {"processing.local_time"},
+    "settings_file": {"catalogue", "settings", "settings_values"},
+    "environment": {"settings", "settings_file", "settings_values"},
+    "devices": {"catalogue", "settings"},
+    "processing": {"catalogue", "settings", "devices", "processing.local_time"},
+    "storage": {"settings", "devices", "processing"},
+    "deployment": {"settings", "settings_file", "environment", "storage"},
+    "collection": {"settings", "environment", "deployment", "devices", "processing.local_time", "storage"},
+    "days": {"settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
+    "access": {"settings", "deployment", "processing", "processing.local_time", "storage", "times"},
+}
+
+MAY_IMPORT_DAGSTER = {"assets", "automation", "automation.range", "definitions", "cli"}
+
+# Modules that stand on another floor than the room they are in: what needs only the time zone's rules can be used by
+# everybody; worker processes make the definitions anew.
+ROOMS_OF_THEIR_OWN = {"processing.local_time", "automation.range"}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = dict(modules())
+
+
+def room(module):
+    """The room of a module of ours, named without the package."""
+    return module if module in ROOMS_OF_THEIR_OWN else module.split(".")[0]
+
+
+def imports(path):
+    """Everything that a module imports, wherever in it, types included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            if node.module == "air_pipeline":
+                yield from (f"air_pipeline.{name.name}" for name in node.names)
+            else:
+                yield node.module
+
+
+def ours(path):
+    return {name.removeprefix("air_pipeline.") for name in imports(path) if name.startswith("air_pipeline.")}
+
+
+def floor(name):
+    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def test_every_room_has_its_place():
+    rooms = {room(module) for module in MODULES if module}
+    assert rooms == {name for names in FLOORS for name in names}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module])
+def test_imports_go_one_way(module):
+    own = room(module)
+    for imported in ours(MODULES[module]):
+        other = room(imported)
+        if other != own:
+            assert floor(other) < floor(own), f"{module} imports {imported}"
+            assert other in ONLY.get(own, {other}), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) not in MAY_IMPORT_DAGSTER])
+def test_only_the_edges_import_dagster(module):
+    assert not [name for name in imports(MODULES[module]) if name.split(".")[0].startswith("dagster")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_is(module):
+    docstring = ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    assert docstring
+    assert docstring.splitlines()[0].endswith((".", ":"))
+
+
+def test_the_package_itself_is_light():
+    assert ours(MODULES[""]) == set()
+
+
+def loaded_by(module, *suspects):
+    """Which of the suspects a fresh interpreter has loaded after an import, with the chain of modules that did it."""
+    program = f"""
+import sys, json
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name in {suspects!r} and name not in first:
+            frame, chain = sys._getframe(1), []
+            while frame:
+                by = frame.f_globals.get('__name__', '')
+                if by.startswith('air_pipeline') and by not in chain: chain.append(by)
+                frame = frame.f_back
+            first[name] = chain
+first = {{}}
+sys.meta_path.insert(0, Watch())
+import {module}
+print(json.dumps(first))
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("air_pipeline.collection.process", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich")),
+        ("air_pipeline.cli", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "influxdb_client")),
+        (
+            "air_pipeline.environment",
+            ("dagster", "pandas", "pyarrow", "numpy", "pandera", "requests", "influxdb_client"),
+        ),
+        ("air_pipeline.definitions", ("pandas", "pyarrow", "pandera", "influxdb_client")),
+    ],
+)
+def test_an_import_loads_nothing_heavy(module, heavy):
+    assert loaded_by(module, *heavy) == "{}"
+
+
+def test_the_watch_sees_what_is_loaded():
+    assert loaded_by("air_pipeline.access", "pandas") == '{"pandas": ["air_pipeline.access"]}'
+
+
+def test_floors_name_each_room_once():
+    names = sorted(name for names in FLOORS for name in names)
+    assert all(one != other for one, other in pairwise(names))
