@@ -22,7 +22,7 @@ _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DATE, _LAST_DATE = date(1970, 1, 1), date(2199, 12, 31)  # stores end in 2262
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_HOST_LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?")
+_HOST_LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?", re.ASCII)
 _LONGEST_HOST = 253  # RFC 1035, 2.3.4
 _NOT_FOR_DATES = ("posix/", "right/", "localtime", "Factory")  # this machine's, or with leap seconds, or no place
 
@@ -98,7 +98,12 @@ def is_address(url: str) -> bool:
     """Whether something can be fetched from there by HTTP."""
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.port != 0 and not re.search(r"[\s\\]", url)
+        usable = (
+            parts.scheme in {"http", "https"}
+            and parts.port != 0
+            and parts.netloc.isascii()
+            and not re.search(r"[\s\\]", url)
+        )
     except ValueError:
         return False
     return usable and _is_host(parts.hostname or "")

@@ -1,4 +1,4 @@
-"""`air-pipeline up` as its user starts it, and what can be seen of it: the UI's GraphQL, processes, the store, files."""
+"""`air-pipeline up` as its user starts it, and what can be seen of it: GraphQL, processes, the store, files."""
 
 import os
 import re
@@ -122,7 +122,7 @@ class Installation:
         return all(self.file(table, day).exists() for table in DAY_TABLES)
 
     def processes(self, words: str = "") -> list[psutil.Process]:
-        """The processes that were started for this state directory, whoever started them, with `words` in their command."""
+        """The processes of this state directory, whoever started them, that have `words` in their command."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -190,7 +190,7 @@ class Pipeline:
         ]
 
     def checks(self) -> dict[str, dict[str, Any]]:
-        """Each check of `raw_readings` that was ever evaluated, with `success` and `description` of its last evaluation.
+        """The last evaluation of each check of `raw_readings` that has one: `success` and `description`.
 
         Nothing while the UI has no definitions, as the code server has just been started again.
         """

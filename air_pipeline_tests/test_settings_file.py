@@ -236,6 +236,7 @@ MISTAKES = [
     (ONE.replace("10.0.0.1", "a..b"), 5, "is not an address"),
     (ONE.replace("10.0.0.1", "[::1"), 5, "is not an address"),
     (ONE.replace("10.0.0.1", "a b"), 5, "is not an address"),
+    (ONE.replace("10.0.0.1", "²"), 5, "is not an address"),
     (
         TWO.replace("10.0.0.2", "10.0.0.1"),
         7,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli import building, collecting, reading, running
+from air_pipeline.cli import building, collecting, options, reading, running
 
 app = typer.Typer(
     name="air-pipeline",
@@ -42,7 +42,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's callback
 
 
 @app.callback()
-def options(
+def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -52,6 +52,18 @@ def options(
 
 def main() -> None:
     """Runs the command; exit status 0 done, 1 something failed, 2 wrong use or configuration."""
+    try:
+        app()
+    except Exception as error:
+        status = _status_of(error)
+        if status is None:  # a mistake of ours: its traceback says where
+            raise
+        typer.echo(str(error), err=True)
+        sys.exit(status)
+
+
+def _status_of(error: Exception) -> int | None:
+    """The exit status for an error that is for the user; None for any other. Its families are imported only then."""
     from air_pipeline.collection.lease import CollectorRunning
     from air_pipeline.collection.outbox import OutboxError
     from air_pipeline.days.calendar import DayError
@@ -60,11 +72,8 @@ def main() -> None:
     from air_pipeline.storage.store import StoreError
     from air_pipeline.times import TimeError
 
-    try:
-        app()
-    except (SettingsError, TimeError) as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-    except (CollectorRunning, DayError, OutboxError, StoreError, TableError, running.UpError) as error:
-        typer.echo(str(error), err=True)
-        sys.exit(1)
+    if isinstance(error, SettingsError | TimeError):
+        return 2
+    ours = options.OutputError | collecting.PortError | running.UpError
+    others = CollectorRunning | DayError | OutboxError | StoreError | TableError
+    return 1 if isinstance(error, ours | others) else None

@@ -1,8 +1,10 @@
 """Commands about collecting: collect, poll, outbox, simulate."""
 
+import errno
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from air_pipeline.collection.asking import Asked
 
 _MOST_SHOWN = 10
+
+
+class PortError(Exception):
+    """The simulator cannot listen where it should; the message says why and what to do."""
 
 
 def collect(
@@ -134,7 +140,7 @@ def outbox(
 def simulate(
     devices: Annotated[list[str] | None, typer.Argument(help="Ids of the devices.", show_default="station")] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65_535)] = 8080,
     count: Annotated[int | None, typer.Option(help="So many devices, called device-0001 and so on.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed is other weather.")] = 0,
     fault: Annotated[list[str] | None, typer.Option(help="DEVICE=FAULT, such as garage=hang; may be repeated.")] = None,
@@ -149,19 +155,35 @@ def simulate(
     names = [f"device-{number:04}" for number in range(1, count + 1)] if count else devices or ["station"]
     try:
         faults = read_script(script.read_text(encoding="utf-8")) if script else None
-        simulator = Simulator(names, seed=seed, host=host, port=port, script=faults)
-        for one in fault or []:
-            name, _, kind = one.partition("=")
-            if name not in names:
-                raise typer.BadParameter(f"{one!r} names no device; write it as {names[0]}=hang", param_hint="--fault")
-            simulator.set_fault(name, kind)
     except (ValueError, OSError) as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="--script") from error
+    lasting = [_fault_of(one, names) for one in fault or []]
+    try:
+        simulator = Simulator(names, seed=seed, host=host, port=port, script=faults)
+    except OSError as error:
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+        raise PortError(f"port {port} of {host} {reason}; choose another with --port") from error
+    for name, kind in lasting:
+        simulator.set_fault(name, kind)
     for name in names[:_MOST_SHOWN]:
         typer.echo(simulator.url(name))
     if len(names) > _MOST_SHOWN:
         typer.echo(f"… and {len(names) - _MOST_SHOWN} more")
     serve_forever(simulator)
+
+
+def _fault_of(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """Device and fault of `DEVICE=FAULT`."""
+    from air_pipeline.devices.simulator import Fault
+
+    name, _, kind = text.partition("=")
+    if name not in names:
+        raise typer.BadParameter(f"{text!r} names no device; write it as {names[0]}=hang", param_hint="--fault")
+    try:
+        Fault(kind)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--fault") from error
+    return name, kind
 
 
 def _utc(slot: int) -> str:

@@ -18,8 +18,27 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class OutputError(Exception):
+    """A file cannot be written; the message names it and says why."""
+
+
+def _csv_or_parquet(output: Path | None) -> Path | None:
+    if output is not None and output.suffix not in {".csv", ".parquet"}:
+        raise typer.BadParameter(f"{output} ends in neither .csv nor .parquet")
+    return output
+
+
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write the rows to a .csv or .parquet file.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write the rows to a .csv or .parquet file.",
+        show_default=False,
+        callback=_csv_or_parquet,
+    ),
 ]
 DevicesArgument = Annotated[list[str] | None, typer.Argument(help="Ids of devices; all without.", show_default=False)]
 
@@ -52,18 +71,19 @@ def show_rows(frame: "pd.DataFrame", output: Path | None, *, as_json: bool) -> N
     """Writes rows to a file (.csv, .parquet), or prints them as CSV or JSON lines.
 
     Raises:
-        typer.BadParameter: the file's ending says neither.
+        OutputError: the file cannot be written.
     """
     if output is not None:
-        if output.suffix == ".csv":
-            frame.to_csv(output)
-        elif output.suffix == ".parquet":
-            frame.to_parquet(output)
-        else:
-            raise typer.BadParameter(f"{output} ends in neither .csv nor .parquet", param_hint="--output")
+        write = frame.to_csv if output.suffix == ".csv" else frame.to_parquet
+        try:
+            write(output)
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
         typer.echo(f"{len(frame)} rows written to {output}", err=True)
     elif as_json:
-        typer.echo(frame.reset_index().to_json(orient="records", lines=True, date_format="iso"), nl=False)
+        rows = frame.reset_index()
+        if len(rows):
+            typer.echo(rows.to_json(orient="records", lines=True, date_format="iso", double_precision=15), nl=False)
     else:
         typer.echo(frame.to_csv(), nl=False)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import importlib.resources
 import json
@@ -19,12 +20,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
-from air_pipeline.environment import Environment
+
+if TYPE_CHECKING:
+    from air_pipeline.environment import Environment
 
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
@@ -43,7 +46,7 @@ class UpError(Exception):
 def up(
     config: ConfigOption = None,
     host: Annotated[str, typer.Option(help="Address of the UI; keep it local, as the UI has no login.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    port: Annotated[int, typer.Option(help="Port of the UI.", min=1, max=65_535)] = 3000,
 ) -> None:
     """Run everything on your devices: collecting, daily builds and the Dagster UI. Ctrl-C stops all of it.
 
@@ -91,9 +94,8 @@ class _Part:
     left_behind: list[int] = field(default_factory=list)  # groups of former processes, such as a run they began
 
 
-def _run(place: Environment, host: str, port: int) -> None:
-    if not _free(host, port):
-        raise UpError(f"port {port} of {host} is taken; choose another with --port")
+def _run(place: "Environment", host: str, port: int) -> None:
+    _check_free(host, port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -135,7 +137,7 @@ def _run(place: Environment, host: str, port: int) -> None:
             shutil.rmtree(sockets, ignore_errors=True)
 
 
-def dagster_home(place: Environment) -> Path:
+def dagster_home(place: "Environment") -> Path:
     """Where Dagster keeps its storage: DAGSTER_HOME if it is set, else in the state directory, with our settings."""
     if os.environ.get("DAGSTER_HOME"):
         return Path(os.environ["DAGSTER_HOME"]).expanduser().absolute()
@@ -146,15 +148,16 @@ def dagster_home(place: Environment) -> Path:
     return home
 
 
-def _free(host: str, port: int) -> bool:
+def _check_free(host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UpError(f"port {port} of {host} is taken; choose another with --port") from None
+            raise UpError(f"the UI cannot listen at port {port} of {host}: {error.strerror}") from error
 
 
 def _give_up_lost_runs(variables: dict[str, str], output: IO[bytes]) -> None:
@@ -209,11 +212,11 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _wait_for_socket(path: Path, part: _Part, stop: threading.Event, place: Environment) -> None:
+def _wait_for_socket(path: Path, part: _Part, stop: threading.Event, place: "Environment") -> None:
     _wait_until(path.exists, [part], stop, place)
 
 
-def _wait_for_ui(url: str, parts: list[_Part], stop: threading.Event, place: Environment) -> None:
+def _wait_for_ui(url: str, parts: list[_Part], stop: threading.Event, place: "Environment") -> None:
     """Waits until the UI answers and has loaded the definitions."""
     query = json.dumps({"query": "{workspaceOrError{...on Workspace{locationEntries{loadStatus locationOrLoadError{"
                                  "__typename ...on PythonError{message}}}}}}"}).encode()  # fmt: skip
@@ -233,7 +236,7 @@ def _wait_for_ui(url: str, parts: list[_Part], stop: threading.Event, place: Env
     _wait_until(ready, parts, stop, place)
 
 
-def _wait_until(ready: Callable[[], bool], parts: list[_Part], stop: threading.Event, place: Environment) -> None:
+def _wait_until(ready: Callable[[], bool], parts: list[_Part], stop: threading.Event, place: "Environment") -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while not stop.is_set() and not ready():
         for part in parts:

@@ -30,7 +30,7 @@ def poll_lines(poll: Poll) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    return '"' + value.replace('"', '\\"') + '"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @lru_cache(maxsize=8192)

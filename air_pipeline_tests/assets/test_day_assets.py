@@ -16,7 +16,7 @@ from air_pipeline.definitions import build_definitions
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.parquet import built_days, day_file, stage
 from air_pipeline.storage.sqlite import SqliteStore
-from air_pipeline_tests.assets.deployments import (
+from air_pipeline_tests.assets.small_deployments import (
     DAY,
     NOON,
     build,

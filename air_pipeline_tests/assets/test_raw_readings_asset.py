@@ -7,7 +7,7 @@ import pytest
 
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline_tests.assets.deployments import (
+from air_pipeline_tests.assets.small_deployments import (
     checks_of,
     deployment_in,
     failures,

@@ -7,25 +7,34 @@ from itertools import pairwise
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.assets.days import AGAIN_TAG
 from air_pipeline.automation.building import FINGERPRINT_TAG, MOST_RUNS
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.building import built_daily, built_hourly, built_observations
 from air_pipeline.definitions import build_definitions
 from air_pipeline.storage.parquet import day_file
-from air_pipeline_tests.assets.deployments import Present, build, deployment_in, failures, real_instance, seed
+from air_pipeline_tests.assets.small_deployments import Present, build, deployment_in, failures, real_instance, seed
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 FINISHED = [date(2026, 3, number) for number in (5, 4, 3, 2, 1)]
 """The days that are over at that noon, newest first."""
 
 
-@pytest.fixture
-def instance(tmp_path):
-    with real_instance(tmp_path) as instance:
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
         yield instance
+
+
+@pytest.fixture
+def instance(storage):
+    """A real instance without runs."""
+    for run in storage.get_runs():
+        storage.delete_run(run.run_id)
+    return storage
 
 
 @pytest.fixture
@@ -43,12 +52,14 @@ def deployment(tmp_path, present):
 @pytest.fixture
 def tick(instance, deployment):
     def tick(deployment=deployment):
-        definitions = build_definitions(deployment)
-        schedule = definitions.resolve_schedule_def("build_days")
+        repository = build_definitions(deployment).get_repository_def()
         with dg.build_schedule_context(
-            instance, scheduled_execution_time=deployment.now(), resources={"deployment": deployment}
+            instance,
+            scheduled_execution_time=deployment.now(),
+            resources={"deployment": deployment},
+            repository_def=repository,
         ) as context:
-            return schedule.evaluate_tick(context)
+            return repository.get_schedule_def("build_days").evaluate_tick(context)
 
     return tick
 
@@ -78,9 +89,18 @@ def run(instance, deployment, status, day, fingerprint="", **tags):
     return instance.create_run_for_job(job, status=status, tags=known)
 
 
-def rewrite(deployment, statement):
+def at(*when):
+    return round(datetime(2026, 3, *when, tzinfo=UTC).timestamp() * 1000)
+
+
+def rewrite(deployment, statement, *parameters):
     with closing(sqlite3.connect(deployment.place.state / "readings.sqlite")) as store, store:
-        store.execute(statement)
+        assert store.execute(statement, parameters).rowcount > 0
+
+
+def change(deployment, *when):
+    """Makes the store hold something else of one slot."""
+    rewrite(deployment, "UPDATE poll SET duration_ms = 99 WHERE observed_at = ?", at(*when))
 
 
 def marks(deployment):
@@ -127,19 +147,12 @@ def test_built_days_are_left_alone_and_the_tick_says_so(tick, deployment):
 def test_a_changed_day_is_built_again_and_a_shrunk_one_is_told(tick, deployment):
     built(deployment, *FINISHED)
     newest, second = FINISHED[:2]
-    rewrite(deployment, f"DELETE FROM poll WHERE observed_at >= {int(datetime(2026, 3, 5, tzinfo=UTC).timestamp())}000")
-    rewrite(
-        deployment,
-        "UPDATE poll SET duration_ms = 99 WHERE observed_at BETWEEN"
-        f" {int(datetime(2026, 3, 4, tzinfo=UTC).timestamp())}000 AND"
-        f" {int(datetime(2026, 3, 4, 12, tzinfo=UTC).timestamp())}000",
-    )
+    rewrite(deployment, "DELETE FROM poll WHERE observed_at >= ?", at(5, 12))
+    change(deployment, 4, 12)
     assert wanted(tick()) == [second]
     built(deployment, second)
     said = tick().skip_message
-    assert said.startswith(
-        "2 days were compared and are built from what there is now; 2026-03-05 was built from 24 polls"
-    )
+    assert said.startswith("2 days were compared and are built from what there is now; 2026-03-05 was built from 24 ")
     assert f"air-pipeline build --from {newest} --to {newest} --force" in said
 
 
@@ -147,17 +160,24 @@ def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path
     built(deployment, *FINISHED)
     assert wanted(tick()) == []
     (deployment.place.state / "compared").unlink()
-    changed = deployment_in(tmp_path, present=present)
     device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "sensors": {"dht22": ["temperature"]}}
     changed = deployment_in(tmp_path, device, present=present)
     assert wanted(tick(changed)) == FINISHED
 
 
-@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
-def test_a_day_that_is_under_way_is_not_doubled(tick, deployment, instance, status):
-    run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[0])
-    run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[2], **{PARTITION_NAME_TAG: "not a day"})
-    assert wanted(tick()) == FINISHED[1:]
+def test_a_day_that_is_under_way_is_not_doubled(tick, deployment, instance):
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("air_pipeline"), "__repository__")
+    queued = dg.DagsterRun(
+        "build_day",
+        status=dg.DagsterRunStatus.QUEUED,
+        tags={PARTITION_NAME_TAG: FINISHED[0].isoformat()},
+        remote_job_origin=RemoteJobOrigin(repository, "build_day"),
+    )
+    instance.run_storage.add_run(queued)
+    for status, day in zip(("STARTING", "STARTED", "CANCELING"), FINISHED[1:], strict=False):
+        run(instance, deployment, dg.DagsterRunStatus[status], day)
+    run(instance, deployment, dg.DagsterRunStatus.STARTED, FINISHED[-1], **{PARTITION_NAME_TAG: "not a day"})
+    assert wanted(tick()) == FINISHED[-1:]
 
 
 def test_a_failed_day_waits_for_other_inputs(tick, deployment, instance):
@@ -166,27 +186,24 @@ def test_a_failed_day_waits_for_other_inputs(tick, deployment, instance):
     fingerprint = request.tags[FINGERPRINT_TAG]
     run(instance, deployment, dg.DagsterRunStatus.FAILURE, FINISHED[0], fingerprint)
     assert tick().skip_message.endswith("left alone until something changes, as they failed: 2026-03-05")
-    rewrite(deployment, "UPDATE poll SET duration_ms = 99 WHERE observed_at = (SELECT max(observed_at) FROM poll)")
+    change(deployment, 5, 12)
     [again] = tick().run_requests
     assert again.tags[FINGERPRINT_TAG] != fingerprint
 
 
-@pytest.mark.parametrize(
-    ("status", "tags", "tried"),
-    [
-        ("FAILURE", {}, False),
-        ("CANCELED", {}, False),
-        ("FAILURE", {AGAIN_TAG: "true"}, True),
-        ("SUCCESS", {}, True),  # it was built, and its file is gone
-    ],
-)
-def test_a_day_is_tried_again_unless_its_last_run_failed_for_good(tick, deployment, instance, status, tags, tried):
+def test_a_day_is_tried_again_unless_its_last_run_failed_for_good(tick, deployment, instance):
     built(deployment, *FINISHED[1:])
     [request] = tick().run_requests
-    fingerprint = request.tags[FINGERPRINT_TAG]
-    run(instance, deployment, dg.DagsterRunStatus.FAILURE, FINISHED[0], fingerprint)
-    run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[0], fingerprint, **tags)
-    assert wanted(tick()) == ([FINISHED[0]] if tried else [])
+
+    def ended(status, **tags):
+        run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[0], request.tags[FINGERPRINT_TAG], **tags)
+        return bool(wanted(tick()))
+
+    assert not ended("FAILURE")
+    assert not ended("CANCELED")
+    assert ended("FAILURE", **{AGAIN_TAG: "true"})
+    assert not ended("FAILURE")
+    assert ended("SUCCESS")  # it was built, and its files are gone
 
 
 def test_the_whole_month_is_compared_once_a_utc_day(tick, deployment, present):
@@ -194,30 +211,33 @@ def test_the_whole_month_is_compared_once_a_utc_day(tick, deployment, present):
     oldest = FINISHED[-1]
     assert tick().skip_message.startswith("5 days were compared")
     assert tick().skip_message.startswith("3 days were compared")
-    change = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
-    rewrite(deployment, f"UPDATE poll SET duration_ms = 99 WHERE observed_at = {change}000")
-    present.now += timedelta(hours=11, minutes=59)
+    change(deployment, 1, 12)
+    present.now += timedelta(hours=11)
     assert wanted(tick()) == []
-    present.now += timedelta(minutes=1)
-    assert wanted(tick()) == [oldest]
+    present.now += timedelta(hours=1)
+    assert wanted(tick()) == [date(2026, 3, 6), oldest]
 
 
 def test_a_month_that_takes_too_long_is_gone_on_with_at_the_next_tick(tick, deployment, monkeypatch):
     built(deployment, *FINISHED)
-    clock = iter(range(0, 10_000, 10))
-    monkeypatch.setattr("air_pipeline.automation.building.time.monotonic", lambda: next(clock))
-    assert tick().skip_message.startswith("2 days were compared")
-    monkeypatch.undo()
-    assert tick().skip_message.startswith("5 days were compared")  # the three recent ones and two of the month
+    compared = deployment.place.state / "compared"
+    with monkeypatch.context() as patch:
+        patch.setattr("air_pipeline.automation.building.LONGEST_LOOK_S", -1.0)
+        assert tick().skip_message.startswith("0 days were compared")
+        assert not compared.exists()
+    compared.write_text("2026-03-06 2026-03-02\n")
+    assert tick().skip_message.startswith("4 days were compared")  # the three recent ones and what is left
+    assert compared.read_text() == "2026-03-06 2026-03-01\n"
     assert tick().skip_message.startswith("3 days were compared")
+    compared.write_text("nonsense")
+    assert tick().skip_message.startswith("5 days were compared")
 
 
 def test_late_deliveries_build_old_days_and_are_then_forgotten(tick, deployment):
     oldest = FINISHED[-1]
     built(deployment, *FINISHED)
     tick()
-    change = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
-    rewrite(deployment, f"UPDATE poll SET duration_ms = 99 WHERE observed_at = {change}000")
+    change(deployment, 1, 12)
     assert wanted(tick()) == []
     mark(deployment, oldest)
     assert wanted(tick()) == [oldest]
@@ -238,7 +258,8 @@ def test_a_mark_is_kept_while_its_day_is_being_built(tick, deployment, instance)
 
 
 def test_a_store_that_is_away_is_told_and_no_mark_is_lost(tick, tmp_path, present):
-    deployment = deployment_in(tmp_path, present=present)
+    (tmp_path / "damaged").mkdir()
+    deployment = deployment_in(tmp_path / "damaged", present=present)
     mark(deployment, FINISHED[-1])
     (deployment.place.state / "readings.sqlite").write_bytes(b"no database " * 1000)
     answer = tick(deployment)
@@ -263,7 +284,3 @@ def test_days_end_with_the_last_device(tick, tmp_path, present):
     assert wanted(tick(deployment))[0] == date(2026, 3, 4)
     present.now = datetime(2026, 3, 6, 8, 15, tzinfo=UTC)
     assert wanted(tick(deployment))[0] == date(2026, 3, 5)
-
-
-def test_the_force_tag_is_nothing_the_schedule_uses(tick):
-    assert all(FORCE_TAG not in request.tags for request in tick().run_requests)

@@ -15,7 +15,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline_tests.assets.deployments import Present, deployment_in, plain, real_instance, seed, small_device
+from air_pipeline_tests.assets.small_deployments import Present, deployment_in, plain, real_instance, seed, small_device
 
 DEADLINE_S = 60.0
 EXTERNAL = {"collector": "external"}

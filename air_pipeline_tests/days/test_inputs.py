@@ -190,6 +190,16 @@ def test_a_setting_on_which_the_day_does_not_depend_changes_nothing(deployed, ch
     assert verdict(deployed) is Verdict.CURRENT
 
 
+def test_when_a_device_was_expected_matters_as_far_as_the_rules_look_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("air_pipeline.processing.rules.reach", lambda: (timedelta(hours=48), timedelta(0)))
+    deployed = deployment(tmp_path)
+    seed(deployed, [BEFORE, DAY])
+    build(deployed)
+    for since, seen in ((DAY, Verdict.CHANGED), (BEFORE, Verdict.CURRENT)):
+        assert verdict(with_devices(deployed, device(since=since))) is seen
+    deployed.store.close()
+
+
 def test_the_order_of_devices_and_sensors_changes_nothing(deployed):
     hall, attic = deployed.settings.devices
     assert verdict(with_devices(deployed, attic, hall)) is Verdict.CURRENT

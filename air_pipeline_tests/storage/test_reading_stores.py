@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from air_pipeline.devices.polls import Flag, Outcome, Poll, Problem, problems_from_json
@@ -20,9 +20,12 @@ from air_pipeline_tests.storage.model import END, START, VALUES, ModelStore, pol
 
 DAY = 86_400_000
 
-# The store outlives the examples; each of them has devices of its own.
+# The store outlives the examples; each of them has devices of its own. Shrinking would outlast the tests' timeout.
 tried = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 examples = itertools.count()
 
