@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psutil
 import requests
 
+from air_pipeline.collection.lease import holder
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
@@ -29,6 +31,7 @@ from air_pipeline.storage.opening import open_store
 WITHIN_S = 60.0
 """For whatever is to happen, on a machine that does other things too."""
 DAY_TABLES = ("observations", "hourly_aggregates", "daily_aggregates")
+ZONE = "Europe/Warsaw"
 _LOOK_EVERY_S = 0.1
 
 
@@ -41,6 +44,16 @@ def wait_for(condition: Callable[[], Any], what: str, within_s: float = WITHIN_S
     return found
 
 
+def now_ms() -> int:
+    """The time, ms UTC."""
+    return int(time.time() * 1000)
+
+
+def today() -> date:
+    """The date in the zone of `write_devices`."""
+    return datetime.now(ZoneInfo(ZONE)).date()
+
+
 def free_port() -> int:
     """A port of loopback that nobody listens at."""
     with socket.socket() as free:
@@ -50,7 +63,7 @@ def free_port() -> int:
 
 def write_devices(path: Path, simulator: Simulator, devices: Mapping[str, str], start: date) -> None:
     """Writes a `devices.yaml`; `devices` are ids with their intervals."""
-    lines = ["timezone: Europe/Warsaw", f"start: {start}", "devices:"]
+    lines = [f"timezone: {ZONE}", f"start: {start}", "devices:"]
     for name, interval in devices.items():
         lines += [f"  - id: {name}", f"    url: {simulator.url(name)}", f"    interval: {interval}"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -112,6 +125,25 @@ class Installation:
                 for device in settings.devices:
                     past = replace(device, interval_ms=interval_ms)
                     store.write(list(polls_between(past, Profile(device.id, simulator_seed), start, end)))
+
+    def collecting_since(self) -> int:
+        """When the collector that runs was started, ms; waits for one."""
+        running = wait_for(lambda: holder(self.place.state), "a collector")
+        return int(running.since * 1000)
+
+    def missing(self, intervals: Mapping[str, int], since: int, until: int) -> set[tuple[str, int]]:
+        """The due slots of [since, until] that are in neither store nor outbox; one that is stored twice fails.
+
+        Args:
+            intervals: of each device, ms.
+            since: ms.
+            until: ms.
+        """
+        waiting = self.waiting()  # before the store: what leaves the outbox in between is there
+        stored = self.stored(intervals, since)
+        assert set(stored.values()) <= {1}
+        due = {(name, slot) for name, ms in intervals.items() for slot in due_slots(ms, since, until)}
+        return due - set(stored) - waiting
 
     def file(self, table: str, day: date) -> Path:
         """The file of one table and local day."""
@@ -227,6 +259,10 @@ class Pipeline:
         [node] = self.ask(_PARTITIONS, key={"path": [asset]})["assetNodes"]
         return int(node["partitionStats"]["numMaterialized"])
 
+    def runs(self, status: str) -> list[str]:
+        """The ids of the runs with a status."""
+        return [run["runId"] for run in self.ask(_RUNS, filter={"statuses": [status]})["runsOrError"]["results"]]
+
     def sensor(self) -> dict[str, Any]:
         """The state of the sensor `collect`."""
         selector = {**_LOCATION, "sensorName": "collect"}
@@ -309,16 +345,25 @@ query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename ...
 _PARTITIONS = """
 query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { partitionStats { numMaterialized } } }
 """
+_RUNS = """
+query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }
+"""
 _SENSOR = """
 query($selector: SensorSelector!) {
   sensorOrError(sensorSelector: $selector) { ...on Sensor { sensorState { id status } } }
 }
 """
-_START_SENSOR = """
+_START_RUNS = """
+query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }
+"""
+_SENSOR = """
 mutation($selector: SensorSelector!) {
   startSensor(sensorSelector: $selector) { __typename ...on PythonError { message } }
 }
 """
-_STOP_SENSOR = """
+_STOP_RUNS = """
+query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }
+"""
+_SENSOR = """
 mutation($id: String!) { stopSensor(id: $id) { __typename ...on PythonError { message } } }
 """

@@ -17,7 +17,6 @@ import requests
 from air_pipeline.collection.lease import holder
 from air_pipeline.devices.polls import Outcome, Poll, problems_from_json
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.environment import Environment
 from air_pipeline.settings_file import read_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.influxdb_server import InfluxServer
@@ -27,6 +26,8 @@ from air_pipeline_tests.running_pipeline import (
     Installation,
     Pipeline,
     due_slots,
+    now_ms,
+    today,
     free_port,
     has_colour,
     running_pipeline,
@@ -38,10 +39,6 @@ INTERVALS = {"attic": 2_000, "cellar": 4_000}
 COLLECTOR_BACK_WITHIN_S = 30.0
 LONGEST_END_MS = 25_000  # from the signal to the last process; the collector ends somewhere in between
 SEED_INTERVAL_MS = 60_000
-
-
-def today() -> date:
-    return pd.Timestamp.now(tz="Europe/Warsaw").date()
 
 
 @pytest.fixture
@@ -61,24 +58,6 @@ def install(
     return installation
 
 
-def now_ms() -> int:
-    return int(time.time() * 1000)
-
-
-def collecting_since(place: Environment) -> int:
-    running = wait_for(lambda: holder(place.state), "a collector")
-    return int(running.since * 1000)
-
-
-def missing(installation: Installation, since: int, until: int) -> set[tuple[str, int]]:
-    """Due slots of [since, until] that are in neither store nor outbox; a slot that is there twice fails."""
-    waiting = installation.waiting()
-    stored = installation.stored(INTERVALS, since)
-    assert set(stored.values()) <= {1}
-    due = {(name, slot) for name, ms in INTERVALS.items() for slot in due_slots(ms, since, until)}
-    return due - set(stored) - waiting
-
-
 def asked_once_a_slot(simulator: Simulator) -> bool:
     for name, interval in INTERVALS.items():
         traffic = simulator.requests(name)
@@ -93,14 +72,14 @@ def test_everything_that_up_promises_on_the_embedded_store(tmp_path: Path, simul
     past = [today() - timedelta(days=number) for number in (3, 2)]
     installation = install(tmp_path / "home", simulator, past)
     with running_pipeline(installation) as pipeline:
-        begun = collecting_since(installation.place)
+        begun = installation.collecting_since()
         assert "<html" in requests.get(pipeline.url, timeout=10).text
         backfill = pipeline.backfill(past)
         the_commands_work_beside_it(installation)
         a_second_one_refuses(installation)
         what_came_in_is_reported(pipeline)
         a_typing_error_and_a_killed_collector_cost_little(pipeline, begun)
-        begun = collecting_since(installation.place)
+        begun = installation.collecting_since()
         killed_dagster_processes_cost_no_slot(pipeline, begun)
         the_days_are_built(pipeline, backfill, past)
         a_killed_up_leaves_no_dagster_behind(pipeline)
@@ -159,7 +138,7 @@ def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun:
     installation.config.write_text(valid + "    intervall: 2s\n", encoding="utf-8")
     collector = wait_for(lambda: holder(state), "the collector")
     accepted = set(installation.stored(INTERVALS, begun)) | installation.waiting()
-    assert not missing(installation, begun + 2_000, now_ms() - 5_000)
+    assert not installation.missing(INTERVALS, begun + 2_000, now_ms() - 5_000)
     killed = now_ms()
     psutil.Process(collector.pid).kill()
     back = wait_for(
@@ -174,7 +153,7 @@ def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun:
     )
     assert holder(state) == back
     assert accepted <= set(installation.stored(INTERVALS, begun)) | installation.waiting()
-    assert not missing(installation, begun + 2_000, killed - 5_000)
+    assert not installation.missing(INTERVALS, begun + 2_000, killed - 5_000)
     found = wait_for(
         lambda: (check := pipeline.check("configuration_valid")) and not check["success"] and check, "the mistake"
     )
@@ -198,8 +177,8 @@ def killed_dagster_processes_cost_no_slot(pipeline: Pipeline, begun: int) -> Non
     assert "the code server has ended and is started again" in pipeline.said
     # The sensor ticks again: it alone can say that the configuration was put right.
     wait_for(lambda: pipeline.check("configuration_valid").get("success"), "a tick after the restart", 2 * WITHIN_S)
-    assert collecting_since(installation.place) == begun
-    assert not missing(installation, begun + 2_000, now_ms() - 5_000)
+    assert installation.collecting_since() == begun
+    assert not installation.missing(INTERVALS, begun + 2_000, now_ms() - 5_000)
 
 
 def the_days_are_built(pipeline: Pipeline, backfill: str, days: list[date]) -> None:
@@ -227,15 +206,15 @@ def a_killed_up_leaves_no_dagster_behind(pipeline: Pipeline) -> None:
 
 def a_new_one_goes_on_and_ends_cleanly(installation: Installation, begun: int) -> None:
     with running_pipeline(installation) as pipeline:
-        assert collecting_since(installation.place) == begun, "the collector did not go on all the while"
-        assert not missing(installation, begun + 2_000, now_ms() - 5_000)
+        assert installation.collecting_since() == begun, "the collector did not go on all the while"
+        assert not installation.missing(INTERVALS, begun + 2_000, now_ms() - 5_000)
         assert pipeline.stop(signal.SIGINT) == 0
         ended = now_ms()
         assert installation.processes() == []
         assert holder(installation.place.state) is None
         assert "Traceback" not in pipeline.said
     assert installation.waiting() == set()
-    assert not missing(installation, begun + 2_000, ended - LONGEST_END_MS)
+    assert not installation.missing(INTERVALS, begun + 2_000, ended - LONGEST_END_MS)
 
 
 @pytest.mark.influxdb
@@ -253,14 +232,14 @@ def test_on_influxdb_points_are_as_described_and_days_are_as_from_the_embedded_s
     day = today() - timedelta(days=2)
     installation = install(tmp_path / "influxdb", simulator, [day], variables)
     with running_pipeline(installation) as pipeline:
-        begun = collecting_since(installation.place)
+        begun = installation.collecting_since()
         pipeline.backfill([day])
         what_came_in_is_reported(pipeline)
         wait_for(lambda: pipeline.materialized_partitions("daily_aggregates"), "the day", 2 * WITHIN_S)
         assert pipeline.stop(signal.SIGTERM) == 0
         ended = now_ms()
     assert installation.waiting() == set()
-    assert not missing(installation, begun + 2_000, ended - LONGEST_END_MS)
+    assert not installation.missing(INTERVALS, begun + 2_000, ended - LONGEST_END_MS)
     points_are_as_described(influxdb, bucket, begun)
 
     copy = Installation(tmp_path / "embedded")

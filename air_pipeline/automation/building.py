@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -286,8 +287,10 @@ def _month_left(deployment: Deployment, month: list[date], today: date) -> list[
 def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date], Candidate]:
     from air_pipeline.days.inputs import DayShrunk, Verdict, built_metadata, check_not_shrunk, day_inputs, judge
 
+    first_poll = cache(store.first_poll)
+
     def compare(day: date) -> Candidate:
-        inputs = day_inputs(store, deployment.settings, day)
+        inputs = day_inputs(store, deployment.settings, day, first_poll)
         built = built_metadata(deployment.data, day)
         what = (inputs.settings_digest, inputs.fingerprint, inputs.rule_set_version, SCHEMA_VERSION)
         fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()[:16]

@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -86,8 +86,3 @@ def show_rows(frame: "pd.DataFrame", output: Path | None, *, as_json: bool) -> N
             typer.echo(rows.to_json(orient="records", lines=True, date_format="iso", double_precision=15), nl=False)
     else:
         typer.echo(frame.to_csv(), nl=False)
-
-
-def compact(values: Mapping[str, Any]) -> str:
-    """Values in one line, such as `dht22_temperature 27.9, …`."""
-    return ", ".join(f"{name} {value:g}" for name, value in values.items())

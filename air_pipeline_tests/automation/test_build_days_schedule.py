@@ -80,13 +80,20 @@ def wanted(answer):
     return [date.fromisoformat(request.partition_key) for request in answer.run_requests]
 
 
-def run(instance, deployment, status, day, fingerprint="", **tags):
+def run(instance, status, day, fingerprint="", **tags):
     """A run of a day as the daemon leaves it."""
-    job = build_definitions(deployment).resolve_job_def("build_day")
-    known = {PARTITION_NAME_TAG: day.isoformat(), **tags}
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("air_pipeline"), "__repository__")
+    known = {PARTITION_NAME_TAG: str(day), **tags}
     if fingerprint:
         known[FINGERPRINT_TAG] = fingerprint
-    return instance.create_run_for_job(job, status=status, tags=known)
+    instance.run_storage.add_run(
+        dg.DagsterRun(
+            "build_day",
+            status=dg.DagsterRunStatus[status],
+            tags=known,
+            remote_job_origin=RemoteJobOrigin(repository, "build_day"),
+        )
+    )
 
 
 def at(*when):
@@ -166,17 +173,9 @@ def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path
 
 
 def test_a_day_that_is_under_way_is_not_doubled(tick, deployment, instance):
-    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("air_pipeline"), "__repository__")
-    queued = dg.DagsterRun(
-        "build_day",
-        status=dg.DagsterRunStatus.QUEUED,
-        tags={PARTITION_NAME_TAG: FINISHED[0].isoformat()},
-        remote_job_origin=RemoteJobOrigin(repository, "build_day"),
-    )
-    instance.run_storage.add_run(queued)
-    for status, day in zip(("STARTING", "STARTED", "CANCELING"), FINISHED[1:], strict=False):
-        run(instance, deployment, dg.DagsterRunStatus[status], day)
-    run(instance, deployment, dg.DagsterRunStatus.STARTED, FINISHED[-1], **{PARTITION_NAME_TAG: "not a day"})
+    for status, day in zip(("QUEUED", "STARTING", "STARTED", "CANCELING"), FINISHED, strict=False):
+        run(instance, status, day)
+    run(instance, "QUEUED", "not a day")
     assert wanted(tick()) == FINISHED[-1:]
 
 
@@ -184,7 +183,7 @@ def test_a_failed_day_waits_for_other_inputs(tick, deployment, instance):
     built(deployment, *FINISHED[1:])
     [request] = tick().run_requests
     fingerprint = request.tags[FINGERPRINT_TAG]
-    run(instance, deployment, dg.DagsterRunStatus.FAILURE, FINISHED[0], fingerprint)
+    run(instance, "FAILURE", FINISHED[0], fingerprint)
     assert tick().skip_message.endswith("left alone until something changes, as they failed: 2026-03-05")
     change(deployment, 5, 12)
     [again] = tick().run_requests
@@ -196,7 +195,7 @@ def test_a_day_is_tried_again_unless_its_last_run_failed_for_good(tick, deployme
     [request] = tick().run_requests
 
     def ended(status, **tags):
-        run(instance, deployment, dg.DagsterRunStatus[status], FINISHED[0], request.tags[FINGERPRINT_TAG], **tags)
+        run(instance, status, FINISHED[0], request.tags[FINGERPRINT_TAG], **tags)
         return bool(wanted(tick()))
 
     assert not ended("FAILURE")
@@ -252,7 +251,7 @@ def test_a_mark_is_kept_while_its_day_is_being_built(tick, deployment, instance)
     oldest = FINISHED[-1]
     built(deployment, *FINISHED)
     mark(deployment, oldest)
-    run(instance, deployment, dg.DagsterRunStatus.STARTED, oldest)
+    run(instance, "STARTED", oldest)
     assert wanted(tick()) == []
     assert marks(deployment) == {oldest}
 

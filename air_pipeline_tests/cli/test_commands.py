@@ -18,7 +18,15 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.environment import remember_store
-from air_pipeline_tests.running_pipeline import WITHIN_S, Installation, free_port, has_colour, wait_for, write_devices
+from air_pipeline_tests.running_pipeline import (
+    WITHIN_S,
+    Installation,
+    free_port,
+    has_colour,
+    today,
+    wait_for,
+    write_devices,
+)
 
 EVERY_COMMAND = ("up", "collect", "poll", "latest", "history", "build", "outbox", "simulate")
 HEAVY = ("dagster", "pandas", "numpy", "pyarrow", "pandera", "influxdb_client", "requests", "yaml", "rich")
@@ -92,8 +100,7 @@ def home(shell: Shell, simulator: Simulator) -> Shell:
 
 
 def seeded(home: Shell) -> Shell:
-    yesterday = pd.Timestamp.now(tz="Europe/Warsaw").date() - timedelta(days=1)
-    home.seed(0, [yesterday], 600_000)
+    home.seed(0, [today() - timedelta(days=1)], 600_000)
     return home
 
 

@@ -1,0 +1,132 @@
+"""`up` through what takes minutes: an outage of InfluxDB, a wrong token, a month of days, a power cut."""
+
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from air_pipeline.collection.lease import holder
+from air_pipeline.devices.simulator import Simulator
+from air_pipeline_tests.influxdb_server import InfluxServer
+from air_pipeline_tests.running_pipeline import (
+    DAY_TABLES,
+    Installation,
+    now_ms,
+    running_pipeline,
+    today,
+    wait_for,
+    write_devices,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+INTERVALS = {"attic": 2_000, "cellar": 4_000}
+OUTAGE_S = 180.0
+COLLECTING_ENDS_WITHIN_S = 90.0
+DELIVERED_WITHIN_S = 90.0
+"""A store that is back gets its readings within a minute, and a busy machine half a minute more."""
+MONTH_WITHIN_S = 600.0
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(["attic", "cellar", "kitchen"]) as running:
+        yield running
+
+
+@pytest.mark.influxdb
+def test_neither_a_wrong_token_nor_an_outage_of_influxdb_costs_a_slot(
+    tmp_path: Path, simulator: Simulator, influxdb: InfluxServer
+) -> None:
+    variables = {
+        "INFLUXDB_V2_URL": influxdb.url,
+        "INFLUXDB_V2_TOKEN": "wrong",
+        "INFLUXDB_V2_ORG": influxdb.org,
+        "INFLUXDB_V2_BUCKET": influxdb.make_bucket(),
+    }
+    installation = Installation(tmp_path, variables)
+    intervals = {name: f"{ms // 1000}s" for name, ms in INTERVALS.items()}
+    write_devices(installation.config, simulator, intervals, today())
+    with running_pipeline(installation) as pipeline:
+        begun = installation.collecting_since()
+        wait_for(lambda: len(installation.waiting()) >= 10, "polls in the outbox")
+        assert "INFLUXDB_V2_TOKEN" in installation.run("outbox").stdout
+        assert pipeline.stop() == 0
+        refused = installation.waiting()
+    installation.influxdb["INFLUXDB_V2_TOKEN"] = influxdb.token
+    first, last = min(slot for _, slot in refused), max(slot for _, slot in refused)
+    with running_pipeline(installation) as pipeline:
+        wait_for(lambda: refused <= set(installation.stored(INTERVALS, 0)), "what had been refused", DELIVERED_WITHIN_S)
+        assert first < begun + 10_000
+        assert not installation.missing(INTERVALS, first, last - 4_000)
+        begun = installation.collecting_since()
+        influxdb.stop()
+        away_since = now_ms()
+        wait_for(lambda: now_ms() > away_since + OUTAGE_S * 1000, "the end of the outage", 2 * OUTAGE_S)
+        waiting = installation.waiting()
+        assert len(waiting) >= 0.9 * OUTAGE_S * 1000 * sum(1 / ms for ms in INTERVALS.values())
+        wait_for(lambda: not pipeline.check("outbox_draining")["success"], "the check that fails")
+        influxdb.start()
+        wait_for(lambda: not waiting & installation.waiting(), "the outbox drained", DELIVERED_WITHIN_S)
+        wait_for(lambda: pipeline.check("outbox_draining")["success"], "the check that passes again")
+        assert pipeline.stop() == 0
+    assert installation.waiting() == set()
+    last = max(slot for _, slot in installation.stored(INTERVALS, begun))
+    assert not installation.missing(INTERVALS, begun + 2_000, last - 4_000)
+
+
+def test_a_month_is_built_while_collecting_is_switched_off_and_on(tmp_path: Path, simulator: Simulator) -> None:
+    days = [today() - timedelta(days=number) for number in range(31, 1, -1)]
+    installation = Installation(tmp_path)
+    write_devices(installation.config, simulator, dict.fromkeys(("attic", "cellar", "kitchen"), "10s"), days[0])
+    installation.seed(0, days, 10_000)
+    state = installation.place.state
+    with running_pipeline(installation) as pipeline:
+        begun = installation.collecting_since()
+        backfill = pipeline.backfill(days)
+        wait_for(lambda: pipeline.sensor()["sensorState"]["status"] == "RUNNING", "the sensor")
+        pipeline.switch_collecting(on=False)
+        wait_for(lambda: holder(state) is None, "the end of collecting", COLLECTING_ENDS_WITHIN_S)
+        wait_for(lambda: not installation.waiting(), "the outbox drained")
+        stored = installation.stored(["attic"], begun)
+        pipeline.switch_collecting(on=True)
+        wait_for(
+            lambda: len(installation.stored(["attic"], begun)) > len(stored), "new readings", COLLECTING_ENDS_WITHIN_S
+        )
+
+        def ended() -> bool:
+            status = pipeline.backfill_status(backfill)
+            assert "FAIL" not in status, status
+            return status == "COMPLETED_SUCCESS"
+
+        wait_for(ended, "the end of the backfill", MONTH_WITHIN_S)
+        for table in DAY_TABLES:
+            # The schedule may have built yesterday as well.
+            assert pipeline.materialized_partitions(table) >= len(days)
+        assert all(installation.built(day) for day in days)
+        assert pipeline.stop() == 0
+
+
+def test_after_a_power_cut_the_days_that_were_being_built_are_built(tmp_path: Path, simulator: Simulator) -> None:
+    days = [today() - timedelta(days=number) for number in (3, 2)]
+    installation = Installation(tmp_path)
+    write_devices(installation.config, simulator, dict.fromkeys(("attic", "cellar", "kitchen"), "10s"), days[0])
+    installation.seed(0, days, 1_000)
+    with running_pipeline(installation) as pipeline:
+        backfill = pipeline.backfill(days)
+        wait_for(lambda: len(pipeline.runs("STARTED")) == len(days), "both days under way")
+        # All at once, as far as signals can: what is left is ended before it can tell anybody.
+        processes = installation.processes()
+        for process in processes:
+            process.suspend()
+        for process in processes:
+            process.kill()
+        wait_for(lambda: not installation.processes(), "the end of all processes")
+        assert pipeline.process.wait(10) == -signal.SIGKILL
+    assert not all(installation.built(day) for day in days)
+    with running_pipeline(installation) as pipeline:
+        wait_for(lambda: all(installation.built(day) for day in days), "the days", MONTH_WITHIN_S)
+        wait_for(lambda: pipeline.backfill_status(backfill) == "COMPLETED_SUCCESS", "the end of the backfill")
+        assert not pipeline.runs("STARTED")
