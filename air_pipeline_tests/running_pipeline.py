@@ -353,17 +353,11 @@ query($selector: SensorSelector!) {
   sensorOrError(sensorSelector: $selector) { ...on Sensor { sensorState { id status } } }
 }
 """
-_START_RUNS = """
-query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }
-"""
-_SENSOR = """
+_START_SENSOR = """
 mutation($selector: SensorSelector!) {
   startSensor(sensorSelector: $selector) { __typename ...on PythonError { message } }
 }
 """
-_STOP_RUNS = """
-query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }
-"""
-_SENSOR = """
+_STOP_SENSOR = """
 mutation($id: String!) { stopSensor(id: $id) { __typename ...on PythonError { message } } }
 """

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -26,11 +25,11 @@ from air_pipeline_tests.running_pipeline import (
     Installation,
     Pipeline,
     due_slots,
-    now_ms,
-    today,
     free_port,
     has_colour,
+    now_ms,
     running_pipeline,
+    today,
     wait_for,
     write_devices,
 )

@@ -6,7 +6,7 @@ One collector a state directory: the lock. One that Dagster keeps goes on only w
 import fcntl
 import json
 import os
-import subprocess
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -20,8 +20,8 @@ LEASE_S = 75.0
 _TRIES = 10
 _TRY_EVERY_S = 0.05
 
-_started: list[subprocess.Popen[bytes]] = []
-"""Collectors that this process started: kept only so that ended ones leave no zombies."""
+_started: set[int] = set()
+"""Process ids of the collectors that this process started and that may not have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +137,35 @@ def start_collector(place: Environment) -> int:
 
     It writes to `collector.log` in the state directory. If another one runs, it ends at once by itself.
     """
-    _started[:] = [process for process in _started if process.poll() is None]
+    _reap()
     place.state.mkdir(parents=True, exist_ok=True)
-    with (place.state / "collector.log").open("ab") as output:
-        process = subprocess.Popen(
+    log = os.open(place.state / "collector.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        pid = os.posix_spawn(
+            sys.executable,
             [sys.executable, "-m", "air_pipeline", "collect", "--leased"],
-            env={**os.environ, **place.variables()},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+            {**os.environ, **place.variables()},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGINT, signal.SIGTERM),
         )
-    _started.append(process)
-    return process.pid
+    finally:
+        os.close(log)
+    _started.add(pid)
+    return pid
+
+
+def _reap() -> None:
+    """Takes note of collectors of this process that have ended, so that they leave no zombies."""
+    for pid in list(_started):
+        try:
+            ended, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # somebody else took note of it
+            ended = pid
+        if ended:
+            _started.discard(pid)
