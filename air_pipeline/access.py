@@ -174,11 +174,10 @@ class Archive:
         chosen = [series] if isinstance(series, str) or series is None else list(series)
         frames = []
         for day in self._built(table, since, until, wanted):
-            for name, rows in day_file(self._deployment.data, table, day).device_tables():
-                if name in names:
-                    frame = _within(rows.to_pandas(), table, since, until)
-                    kept = frame if series is None else frame[frame["series"].isin(chosen)]
-                    frames.append(_with_date(kept, table, day))
+            for _, rows in day_file(self._deployment.data, table, day).device_tables(names):
+                frame = _within(rows.to_pandas(), table, since, until)
+                kept = frame if series is None else frame[frame["series"].isin(chosen)]
+                frames.append(_with_date(kept, table, day))
         return _concatenated(frames or [_with_date(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
 
     def _built(self, table: TableName, since: int, until: int, devices: Sequence[Device]) -> list[date]:

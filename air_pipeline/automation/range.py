@@ -36,13 +36,16 @@ class DayBuilder:
         """Builds one day; what went wrong, empty if nothing did."""
         from air_pipeline.assets.days import FORCE_TAG
 
-        result = self._job.execute_in_process(
-            partition_key=day.isoformat(),
-            instance=self._instance,
-            raise_on_error=False,
-            tags={FORCE_TAG: "true"} if force else {},
-            run_config=_QUIET,
-        )
+        try:
+            result = self._job.execute_in_process(
+                partition_key=day.isoformat(),
+                instance=self._instance,
+                raise_on_error=False,
+                tags={FORCE_TAG: "true"} if force else {},
+                run_config=_QUIET,
+            )
+        except dg.DagsterError as error:  # no run came about, such as for a date that is no partition
+            return str(error).strip()
         return "" if result.success else _failure(result)
 
 

@@ -244,7 +244,8 @@ def _unknown_note(sensor: str, keys: list[str]) -> str:
 def _name(key: str) -> str:
     """A parameter's name for a device's spelling: `PM2.5` → `pm25`, `dewPoint` → `dew_point`."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
-    return re.sub(r"[^a-z0-9_]", "", re.sub(r"[\s-]", "_", snake))[:40] or "name"
+    name = re.sub(r"[^a-z0-9_]", "", re.sub(r"[\s-]", "_", snake)).lstrip("_") or "name"
+    return (name if name[0].isalpha() else f"p{name}")[:40]
 
 
 def _sensor_id(sensor: str) -> str:

@@ -1,7 +1,7 @@
 """The words of polling as types: outcome, problem, poll.
 
-Belongs here: what a poll is and how it travels between the rooms. Does not: how it is made (`client`, `document`) or kept
-(`collection`, `storage`).
+Belongs here: what a poll is and how it travels between the rooms. Does not: how it is made (`client`, `document`) or
+kept (`collection`, `storage`).
 """
 
 import json

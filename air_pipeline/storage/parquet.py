@@ -11,7 +11,7 @@ day can tell what a killed one left and remove it.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -133,16 +133,23 @@ class DayFile:
             column = file.read(columns=["device"]).column("device")
         return sorted({str(name) for name in column.unique().to_pylist()})
 
-    def device_tables(self) -> Iterator[tuple[str, "pa.Table"]]:
-        """Each device with its rows as an Arrow table, in the order of the file, one row group in memory at a time."""
+    def device_tables(self, devices: Collection[str] | None = None) -> Iterator[tuple[str, "pa.Table"]]:
+        """Each device with its rows as an Arrow table, in the order of the file, one row group in memory at a time.
+
+        Args:
+            devices: the ids of those that are wanted; all without. What holds none of them is not read.
+        """
         import pyarrow.compute as pc
 
         with self._open() as file:
             for group in range(file.num_row_groups):
+                if devices is not None and not _may_hold(file.metadata.row_group(group), devices):
+                    continue
                 rows = file.read_row_group(group)
                 names = [str(name) for name in rows.column("device").unique().to_pylist()]
                 for name in names:
-                    yield name, rows if len(names) == 1 else rows.filter(pc.field("device") == name)
+                    if devices is None or name in devices:
+                        yield name, rows if len(names) == 1 else rows.filter(pc.field("device") == name)
 
     def device_frames(self) -> Iterator[tuple[str, "pd.DataFrame"]]:
         """Each device with its rows as a long frame (see `processing.schemas`), in the order of the file."""
@@ -178,6 +185,14 @@ class DayFile:
 
     def _remedy(self) -> str:
         return f"build it with: air-pipeline build --from {self.day} --to {self.day}"
+
+
+def _may_hold(group: "pq.RowGroupMetaData", devices: Collection[str]) -> bool:
+    """Whether a row group may have rows of any of these devices, by the least and greatest id that it notes."""
+    noted = group.column(0).statistics
+    if noted is None or not noted.has_min_max:
+        return True
+    return any(str(noted.min) <= name <= str(noted.max) for name in devices)
 
 
 def day_file(data: Path, table: TableName, day: date) -> DayFile:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class StoreError(Exception):
-    """A store could not do what was asked. The message is for a person: what happened, at which store, what to do."""
+    """A store could not do what was asked.
+
+    The message is for a person: what happened, at which store, what to do.
+    """
 
 
 class StoreUnavailable(StoreError):
@@ -31,7 +34,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreRefused(StoreError):
-    """The store refuses this caller (token, rights, organization, bucket): the points are fine and the set-up is not."""
+    """The store refuses this caller (token, rights, organization, bucket): the points are fine, the set-up is not."""
 
 
 class PollsRejected(StoreError):
@@ -77,7 +80,7 @@ class ReadingStore(Protocol):
 
     @property
     def identity(self) -> str:
-        """Which store this is, without secrets: the same text for the same data, such as `influxdb http://… org bucket`."""
+        """Which store this is, without secrets: the same text for the same data."""
         ...
 
     def write(self, polls: Sequence[Poll]) -> None:
@@ -96,7 +99,7 @@ class ReadingStore(Protocol):
         ...
 
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
-        """The polls of one device: `outcome` (str), `duration_ms`, `http_status`, `interval_s` (float64), `problems` (str).
+        """The polls of one device: `outcome`, `problems` (str), `duration_ms`, `http_status`, `interval_s` (float64).
 
         And `body` (str or missing). The index is as for readings.
         """

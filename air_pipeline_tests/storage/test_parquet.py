@@ -165,6 +165,24 @@ def test_aggregates_of_many_devices_share_row_groups_and_are_read_by_device(tmp_
     assert all(read[name].equals(part) for name, part in zip(names, parts, strict=True))
 
 
+def test_only_the_devices_that_are_wanted_are_read(tmp_path):
+    file = publish(tmp_path, rows("a"), rows("b", first=7.0), rows("c"))
+    damage_row_group(file.path, 0)
+    assert [name for name, _ in file.device_tables({"b", "c"})] == ["b", "c"]
+    assert list(file.device_tables({"d"})) == []
+    with pytest.raises(DayUnreadable):
+        list(file.device_tables({"a", "c"}))
+
+
+def damage_row_group(path, number):
+    """Overwrites the pages of a row group, so that whoever reads it fails."""
+    group = pq.ParquetFile(path).metadata.row_group(number)
+    first = min(group.column(n).dictionary_page_offset or group.column(n).data_page_offset for n in range(9))
+    with path.open("r+b") as file:
+        file.seek(first)
+        file.write(b"\xff" * 200)
+
+
 def test_a_staged_file_can_be_read_before_it_is_published(tmp_path):
     old = publish(tmp_path, rows("a"))
     with stage(tmp_path, "observations", DAY, METADATA) as staged:

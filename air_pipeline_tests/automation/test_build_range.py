@@ -1,0 +1,133 @@
+"""A range of days by worker processes, and the command `build` around it."""
+
+import os
+import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from air_pipeline.automation.range import _outcome, build_range
+from air_pipeline.cli import main
+from air_pipeline.processing.columns import TABLES
+from air_pipeline.storage.parquet import built_days
+from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
+
+DAYS = [date(2026, 3, number) for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def deployment(tmp_path, monkeypatch):
+    """A deployment that the environment names."""
+    deployment = deployment_in(tmp_path, small_device("hall"))
+    monkeypatch.chdir(tmp_path)
+    for name, value in deployment.place.variables().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    return deployment
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `air-pipeline build` in this process: exit status and what it said."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["air-pipeline", "build", *arguments])
+        capsys.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code
+        return status, capsys.readouterr().err
+
+    return run
+
+
+def spoil(deployment, day):
+    """Makes it impossible to write a day."""
+    path = deployment.data / "observations" / f"date={day}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("in the way")
+
+
+def test_a_day_that_fails_among_good_ones_fails_alone(deployment, tmp_path):
+    seed(deployment, *DAYS)
+    spoil(deployment, DAYS[1])
+    home = tmp_path / "home"
+    home.mkdir()
+    not_over = datetime.now(UTC).date() + timedelta(days=2)
+    outcomes = dict(build_range(home, [*DAYS, not_over], force=False, workers=2))
+    assert (outcomes[DAYS[0]], outcomes[DAYS[2]]) == ("", "")
+    assert outcomes[DAYS[1]].startswith("observations of 2026-03-02 cannot be written (")
+    assert not_over.isoformat() in outcomes[not_over]
+    assert built_days(deployment.data, "daily_aggregates") == [DAYS[0], DAYS[2]]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        for table in TABLES:
+            assert instance.get_materialized_partitions(dg.AssetKey(table)) == {"2026-03-01", "2026-03-03"}
+        statuses = {run.tags["dagster/partition"]: run.status.value for run in instance.get_runs()}
+    assert statuses == {"2026-03-01": "SUCCESS", "2026-03-02": "FAILURE", "2026-03-03": "SUCCESS"}
+
+
+def test_no_days_are_built_at_once(tmp_path):
+    assert list(build_range(tmp_path / "nowhere", [], force=False)) == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_worker_that_was_killed_is_told_in_words():
+    future = Future()
+    future.set_exception(BrokenProcessPool())
+    assert _outcome(future).startswith("not built, as a worker process was ended from outside")
+
+
+def test_the_command_builds_what_is_missing_and_says_what_was_done(deployment, command):
+    seed(deployment, *DAYS)
+    assert command("--to", "2026-03-02", "--workers", "1") == (0, "2 of 2 days built\n")
+    assert command("--to", "2026-03-02") == (0, "2 days are current\n0 of 0 days built\n")
+    spoil(deployment, DAYS[2])
+    status, said = command("--to", "2026-03-03", "--workers", "1")
+    assert status == 1
+    first, second, last = said.splitlines()
+    assert first == "2 days are current"
+    assert second.startswith("2026-03-03: observations of 2026-03-03 cannot be written (")
+    assert last == "0 of 1 days built"
+    assert command("--to", "2026-03-01", "--force", "--workers", "1") == (0, "1 of 1 days built\n")
+    home = deployment.place.state / "dagster"
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert instance.get_materialized_partitions(dg.AssetKey("daily_aggregates")) == {"2026-03-01", "2026-03-02"}
+
+
+def test_the_command_refuses_a_day_that_is_not_over_with_its_time(deployment, command):
+    today = datetime.now(UTC).astimezone(deployment.settings.zone).date()
+    status, said = command("--from", today.isoformat(), "--to", today.isoformat())
+    assert status == 1
+    assert said.startswith(f"{today} is not over yet: it can be built from {today + timedelta(days=1)} 00:15+")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--from", "soon"), ("--from", "2026-03-03", "--to", "2026-03-01"), ("--days", "3")]
+)
+def test_wrong_use_of_the_command_is_status_2(deployment, command, arguments):
+    assert command(*arguments)[0] == 2
+
+
+def test_a_mistake_in_the_settings_is_status_2_and_its_place(deployment, command):
+    deployment.place.config.write_text("timezone: Europe/Warsaw\nstrat: 2026-03-01\n")
+    status, said = command()
+    assert status == 2
+    assert f"{deployment.place.config}:2: " in said
+    assert "Traceback" not in said
+
+
+def test_where_there_is_no_terminal_there_is_no_progress(deployment, command):
+    seed(deployment, DAYS[0])
+    _, said = command("--to", "2026-03-01", "--workers", "1")
+    assert "building days" not in said
+    assert "\x1b" not in said
+
+
+def test_the_environment_is_left_as_workers_need_it(deployment, command):
+    command("--to", "2026-03-01", "--workers", "1")
+    assert os.environ["DAGSTER_HOME"] == str(deployment.place.state / "dagster")

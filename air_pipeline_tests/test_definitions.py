@@ -1,0 +1,173 @@
+"""What Dagster loads, and from where."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from air_pipeline.definitions import build_definitions, defs
+from air_pipeline.environment import load_settings
+from air_pipeline.processing.columns import TABLES
+from air_pipeline.settings import InfluxConnection, SettingsError
+from air_pipeline.storage.parquet import built_days
+from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed
+
+ROOT = Path(__file__).parents[1]
+ASSETS = ["devices", "raw_readings", *TABLES]
+
+
+@pytest.fixture
+def deployment(tmp_path, monkeypatch):
+    """A deployment that the environment names."""
+    deployment = deployment_in(tmp_path)
+    for name, value in deployment.place.variables().items():
+        monkeypatch.setenv(name, value)
+    return deployment
+
+
+def run(*arguments, **variables):
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(
+        command, env={**environment, **variables}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def specs(definitions):
+    return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+
+
+def test_they_are_loadable_and_complete(deployment):
+    definitions = defs()
+    dg.Definitions.validate_loadable(definitions)
+    assert sorted(specs(definitions)) == sorted(ASSETS)
+    assert {sensor.name for sensor in definitions.sensors} == {"collect"}
+    assert {schedule.name for schedule in definitions.schedules} == {"build_days"}
+
+
+def test_every_asset_says_what_it_is_whose_and_where_it_belongs(deployment):
+    for name, spec in specs(build_definitions(deployment)).items():
+        assert len(spec.description) > 60, name
+        assert spec.kinds, name
+        assert spec.owners, name
+        assert spec.group_name == ("days" if name in TABLES else "collecting"), name
+
+
+def test_every_table_has_its_columns_with_units(deployment):
+    for name, spec in specs(build_definitions(deployment)).items():
+        if name == "devices":
+            continue
+        schema = spec.metadata["dagster/column_schema"]
+        assert all(column.description for column in schema.columns), name
+        assert any("[UTC]" in column.description for column in schema.columns), name
+        if name in TABLES:
+            assert [column.name for column in schema.columns] == list(TABLES[name].column_names)
+            assert spec.metadata["dagster/uri"] == (deployment.data / name).as_uri()
+    schema = specs(build_definitions(deployment))["raw_readings"].metadata["dagster/column_schema"]
+    raw = {column.name: column for column in schema.columns}
+    assert raw["dht22_temperature"].description.endswith("[°C]")
+    assert "bmp180_pressure" not in raw  # the device has no such sensor
+
+
+def test_every_check_says_what_it_means_and_those_of_tables_block(deployment):
+    checks = [
+        spec
+        for asset in build_definitions(deployment).assets
+        if isinstance(asset, dg.AssetsDefinition)
+        for spec in asset.check_specs
+    ]
+    assert len(checks) == 6 + 2 + 3 + 3
+    for spec in checks:
+        assert spec.description.endswith("."), spec.name
+        assert spec.blocking is (spec.asset_key.to_user_string() in TABLES)
+
+
+def test_collecting_and_building_run_by_default(deployment):
+    definitions = build_definitions(deployment)
+    assert definitions.resolve_sensor_def("collect").default_status is dg.DefaultSensorStatus.RUNNING
+    assert definitions.resolve_schedule_def("build_days").default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_kind_of_raw_readings_is_that_of_the_store(deployment):
+    place = replace(deployment.place, influxdb=InfluxConnection("http://localhost:8086", "secret", "home", "air"))
+    on_influxdb = build_definitions(replace(deployment, place=place))
+    assert specs(build_definitions(deployment))["raw_readings"].kinds == {"sqlite"}
+    spec = specs(on_influxdb)["raw_readings"]
+    assert spec.kinds == {"influxdb"}
+    assert spec.metadata["store"] == "InfluxDB at http://localhost:8086, org home, bucket air"
+    assert "secret" not in str(spec.metadata)
+
+
+def test_partitions_are_the_local_dates_from_start_on(deployment):
+    spec = specs(build_definitions(deployment))["observations"]
+    assert spec.partitions_def.get_first_partition_key() == "2026-03-01"
+    assert spec.partitions_def.timezone == "Europe/Warsaw"
+
+
+def test_an_invalid_configuration_leaves_the_last_valid_one_in_force(deployment):
+    load_settings(deployment.place)
+    deployment.place.config.write_text("timezone: Europe/Warsaw\nstrat: 2026-03-01\n")
+    assert sorted(specs(defs())) == sorted(ASSETS)
+
+
+def test_without_any_valid_configuration_there_is_one_sentence(deployment):
+    deployment.place.config.unlink()
+    with pytest.raises(SettingsError) as raised:
+        defs()
+    assert str(raised.value) == (
+        f"{deployment.place.config}: there is no such file; copy devices.example.yaml there, or name another in"
+        " AIR_PIPELINE_CONFIG"
+    )
+
+
+def test_loading_imports_nothing_that_is_slow(deployment):
+    code = (
+        "import sys; from air_pipeline.definitions import defs; defs();"
+        "slow = {'numpy', 'pandas', 'pyarrow', 'pandera', 'influxdb_client', 'requests'}; print(slow & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_the_instance_of_the_root_is_that_of_the_package_and_opens(tmp_path):
+    root = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
+    assert root == files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
+    (tmp_path / "dagster.yaml").write_text(root, encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert not instance.telemetry_enabled
+        assert instance.run_retries_enabled
+        assert not instance.run_retries_max_retries > 2
+        assert instance.run_monitoring_enabled
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 2
+
+
+def test_the_workspace_of_the_root_names_the_definitions(deployment):
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    [(name, origin)] = location_origins_from_yaml_paths([str(ROOT / "workspace.yaml")]).items()
+    assert name == "air_pipeline"
+    assert origin.loadable_target_origin.module_name == "air_pipeline.definitions"
+
+
+@pytest.mark.parametrize("home", [False, True], ids=["without a home", "with a home"])
+def test_dagster_s_own_command_builds_a_past_day(deployment, tmp_path, home):
+    seed(deployment, DAY)
+    variables = {}
+    if home:
+        (tmp_path / "home").mkdir()
+        variables["DAGSTER_HOME"] = str(tmp_path / "home")
+    result = run(
+        *("dagster", "asset", "materialize", "-m", "air_pipeline.definitions"),
+        *("--select", ",".join(TABLES), "--partition", DAY.isoformat()),
+        **variables,
+    )
+    assert result.returncode == 0, result.stderr
+    for table in TABLES:
+        assert built_days(deployment.data, table) == [DAY]
+    if home:
+        with dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance:
+            assert instance.get_materialized_partitions(dg.AssetKey("daily_aggregates")) == {DAY.isoformat()}
