@@ -128,7 +128,8 @@ def test_without_any_valid_configuration_there_is_one_sentence(deployment):
 def test_loading_imports_nothing_that_is_slow(deployment):
     code = (
         "import sys; from air_pipeline.definitions import defs; defs();"
-        "slow = {'numpy', 'pandas', 'pyarrow', 'pandera', 'influxdb_client', 'requests'}; print(slow & set(sys.modules))"
+        "slow = {'numpy', 'pandas', 'pyarrow', 'pandera', 'influxdb_client', 'requests'};"
+        "print(slow & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
@@ -148,8 +149,8 @@ def test_the_instance_of_the_root_is_that_of_the_package_and_opens(tmp_path):
 def test_the_workspace_of_the_root_names_the_definitions(deployment):
     from dagster._core.workspace.load import location_origins_from_yaml_paths
 
-    [(name, origin)] = location_origins_from_yaml_paths([str(ROOT / "workspace.yaml")]).items()
-    assert name == "air_pipeline"
+    [origin] = location_origins_from_yaml_paths([str(ROOT / "workspace.yaml")])
+    assert origin.location_name == "air_pipeline"
     assert origin.loadable_target_origin.module_name == "air_pipeline.definitions"
 
 

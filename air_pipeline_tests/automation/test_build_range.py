@@ -1,9 +1,11 @@
 """A range of days by worker processes, and the command `build` around it."""
 
 import os
+import sqlite3
 import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -84,7 +86,7 @@ def test_a_worker_that_was_killed_is_told_in_words():
 
 def test_the_command_builds_what_is_missing_and_says_what_was_done(deployment, command):
     seed(deployment, *DAYS)
-    assert command("--to", "2026-03-02", "--workers", "1") == (0, "2 of 2 days built\n")
+    assert command("--to", "2026-03-02", "--workers", "1") == (0, "2 of 2 days built\n")  # no terminal, no progress
     assert command("--to", "2026-03-02") == (0, "2 days are current\n0 of 0 days built\n")
     spoil(deployment, DAYS[2])
     status, said = command("--to", "2026-03-03", "--workers", "1")
@@ -93,8 +95,14 @@ def test_the_command_builds_what_is_missing_and_says_what_was_done(deployment, c
     assert first == "2 days are current"
     assert second.startswith("2026-03-03: observations of 2026-03-03 cannot be written (")
     assert last == "0 of 1 days built"
+    with closing(sqlite3.connect(deployment.place.state / "readings.sqlite")) as store, store:
+        store.execute("DELETE FROM poll WHERE observed_at = (SELECT min(observed_at) FROM poll)")
+    status, said = command("--to", "2026-03-01")
+    assert status == 1
+    assert said.startswith("2026-03-01 was built from 24 polls and the store now holds 23 ")
     assert command("--to", "2026-03-01", "--force", "--workers", "1") == (0, "1 of 1 days built\n")
     home = deployment.place.state / "dagster"
+    assert os.environ["DAGSTER_HOME"] == str(home)  # workers find it there
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert instance.get_materialized_partitions(dg.AssetKey("daily_aggregates")) == {"2026-03-01", "2026-03-02"}
 
@@ -119,15 +127,3 @@ def test_a_mistake_in_the_settings_is_status_2_and_its_place(deployment, command
     assert status == 2
     assert f"{deployment.place.config}:2: " in said
     assert "Traceback" not in said
-
-
-def test_where_there_is_no_terminal_there_is_no_progress(deployment, command):
-    seed(deployment, DAYS[0])
-    _, said = command("--to", "2026-03-01", "--workers", "1")
-    assert "building days" not in said
-    assert "\x1b" not in said
-
-
-def test_the_environment_is_left_as_workers_need_it(deployment, command):
-    command("--to", "2026-03-01", "--workers", "1")
-    assert os.environ["DAGSTER_HOME"] == str(deployment.place.state / "dagster")

@@ -289,7 +289,7 @@ def test_a_damaged_cursor_begins_anew(instance, tmp_path, garbage):
     assert json.loads(tick.cursor)["until"] is None
 
 
-def test_a_tick_of_a_thousand_devices_reads_the_configuration_once(instance, tmp_path):
+def test_the_configuration_is_read_again_only_when_it_changed(instance, tmp_path):
     from air_pipeline.assets.collection import _loaded
 
     devices = [small_device(f"d{number}", interval="10s") for number in range(50)]
