@@ -31,17 +31,16 @@ def build(
 
     from air_pipeline.automation.range import build_range
     from air_pipeline.cli.running import dagster_home
-    from air_pipeline.days.range import dates_to_build
+    from air_pipeline.days.range import plan_range
     from air_pipeline.deployment import open_deployment
-    from air_pipeline.environment import remember_store
 
     use_config(config)
     deployment = open_deployment()
-    remember_store(deployment.place)
-    days, current = dates_to_build(deployment, start, end, force=force)
+    plan = plan_range(deployment, start, end, force=force)
+    days = plan.wanted
     home = dagster_home(deployment.place)
-    if current:
-        typer.echo(f"{len(current)} days are current", err=True)
+    if plan.current:
+        typer.echo(f"{len(plan.current)} days are current", err=True)
     failed: dict[date, str] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -53,6 +52,8 @@ def build(
                 failed[day] = error
     for day, error in sorted(failed.items()):
         typer.echo(f"{day}: {error}", err=True)
+    for reason in plan.shrunk.values():
+        typer.echo(reason, err=True)
     typer.echo(f"{len(days) - len(failed)} of {len(days)} days built", err=True)
-    if failed:
+    if failed or plan.shrunk:
         raise typer.Exit(1)

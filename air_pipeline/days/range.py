@@ -1,10 +1,11 @@
 """Which days of a range need building."""
 
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
 
 from air_pipeline.days.calendar import check_over, finished_days
-from air_pipeline.days.inputs import Verdict, built_metadata, check_not_shrunk, day_inputs, judge
+from air_pipeline.days.inputs import DayShrunk, Verdict, built_metadata, check_not_shrunk, day_inputs, judge
 from air_pipeline.deployment import Deployment
 from air_pipeline.times import TimeError, instant
 
@@ -34,27 +35,43 @@ def dates_of_range(deployment: Deployment, start: str | None, end: str | None) -
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def dates_to_build(
-    deployment: Deployment, start: str | None, end: str | None, *, force: bool
-) -> tuple[list[date], list[date]]:
-    """The dates of a range that need building, and those that are built from what there is now.
+@dataclass(slots=True)
+class Plan:
+    """What to do with the days of a range.
+
+    Attributes:
+        wanted: the days that need building.
+        current: those that are built from what there is now.
+        shrunk: those that would lose something and are left alone, each with why.
+    """
+
+    wanted: list[date] = field(default_factory=list)
+    current: list[date] = field(default_factory=list)
+    shrunk: dict[date, str] = field(default_factory=dict)
+
+
+def plan_range(deployment: Deployment, start: str | None, end: str | None, *, force: bool) -> Plan:
+    """What to do with the days of a range; forced, all of them need building.
 
     Raises:
-        DayError: as `dates_of_range`; and `DayShrunk` for a day that would lose something, unless forced.
+        DayError, TimeError: as `dates_of_range`.
         StoreError: the store cannot say what it holds.
     """
     days = dates_of_range(deployment, start, end)
     if force:
-        return days, []
-    wanted: list[date] = []
-    current: list[date] = []
+        return Plan(wanted=days)
+    plan = Plan()
     first_poll = cache(deployment.store.first_poll)
     for day in days:
         built = built_metadata(deployment.data, day)
         inputs = day_inputs(deployment.store, deployment.settings, day, first_poll)
-        check_not_shrunk(built, inputs, day)
-        (current if judge(built, inputs) is Verdict.CURRENT else wanted).append(day)
-    return wanted, current
+        try:
+            check_not_shrunk(built, inputs, day)
+        except DayShrunk as shrunk:
+            plan.shrunk[day] = str(shrunk)
+            continue
+        (plan.current if judge(built, inputs) is Verdict.CURRENT else plan.wanted).append(day)
+    return plan
 
 
 def _date(text: str, deployment: Deployment, now: datetime) -> date:

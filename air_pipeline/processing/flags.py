@@ -45,7 +45,7 @@ def flag_device(
         slots: see `slots.expected_slots`; readings and polls in no expected slot are left out.
 
     Raises:
-        ProcessingError: a poll's `problems` cannot be read.
+        ProcessingError: a poll's `problems` cannot be read, or its outcome is not known.
     """
     places, kept = _places(index_ms(readings), slots.at)
     values: dict[str, Values] = {}
@@ -60,7 +60,7 @@ def flag_device(
     judged.update(judge_means(device, slots, judged))
 
     outcome = np.full(len(slots), -1, dtype=np.int8)
-    outcome[poll_places] = pd.Categorical(polls["outcome"][poll_kept], dtype=OUTCOMES).codes
+    outcome[poll_places] = _outcome_codes(device, polls["outcome"][poll_kept])
     index = local_index(slots.at, device.zone)
     names = sorted(judged)
 
@@ -74,6 +74,17 @@ def flag_device(
         wide(2),
         pd.Series(pd.Categorical.from_codes(outcome, dtype=OUTCOMES), index=index, name="poll_outcome"),
     )
+
+
+def _outcome_codes(device: Device, outcomes: "pd.Series[str]") -> npt.NDArray[np.int8]:
+    unknown = set(outcomes.unique()) - set(OUTCOMES.categories)
+    if unknown:
+        named = ", ".join(sorted(map(str, unknown)))
+        raise ProcessingError(
+            f"the store has polls of {device.id} with outcomes that this version does not know ({named});"
+            " install the version that wrote them, or a later one"
+        )
+    return pd.Categorical(outcomes, dtype=OUTCOMES).codes
 
 
 def judge(evidence: Evidence, rules: tuple[Rule, ...] = RULES) -> dict[str, Judged]:

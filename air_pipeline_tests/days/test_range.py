@@ -4,8 +4,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from air_pipeline.days.calendar import DayNotOver, DayOutOfRange
-from air_pipeline.days.inputs import DayShrunk
-from air_pipeline.days.range import dates_of_range, dates_to_build
+from air_pipeline.days.range import Plan, dates_of_range, plan_range
 from air_pipeline.times import TimeError
 from air_pipeline_tests.days.deployments import MINUTE, build, deployment, poll, seed, window
 
@@ -70,26 +69,27 @@ def test_what_is_no_date_is_told(deployed, text):
 
 def test_days_are_wanted_until_they_are_built_from_what_there_is(deployed):
     seed(deployed, DAYS)
-    assert dates_to_build(deployed, None, None, force=False) == (DAYS, [])
+    assert plan_range(deployed, None, None, force=False) == Plan(DAYS, [])
     build(deployed, DAYS[1])
-    assert dates_to_build(deployed, None, None, force=False) == ([DAYS[0], *DAYS[2:]], [DAYS[1]])
+    assert plan_range(deployed, None, None, force=False) == Plan([DAYS[0], *DAYS[2:]], [DAYS[1]])
     deployed.store.write([poll(window(DAYS[1])[0] + MINUTE)])
-    assert dates_to_build(deployed, None, None, force=False) == (DAYS, [])
+    assert plan_range(deployed, None, None, force=False) == Plan(DAYS, [])
 
 
 def test_force_wants_every_day(deployed):
     seed(deployed, DAYS)
     build(deployed, DAYS[1])
-    assert dates_to_build(deployed, None, None, force=True) == (DAYS, [])
+    assert plan_range(deployed, None, None, force=True) == Plan(DAYS, [])
 
 
-def test_a_day_that_would_lose_something_is_refused(deployed):
+def test_a_day_that_would_lose_something_is_left_alone_and_the_others_are_not(deployed):
     seed(deployed, DAYS)
     build(deployed, DAYS[1])
     with sqlite3.connect(deployed.place.state / "readings.sqlite") as connection:
         connection.execute("DELETE FROM poll WHERE observed_at = ?", (window(DAYS[1])[0],))
     connection.close()
-    with pytest.raises(DayShrunk, match="2026-11-21 was built from 144 polls and the store now holds 143"):
-        dates_to_build(deployed, None, None, force=False)
-    assert dates_to_build(deployed, "2026-11-22", None, force=False) == (DAYS[2:], [])
-    assert dates_to_build(deployed, None, None, force=True) == (DAYS, [])
+    plan = plan_range(deployed, None, None, force=False)
+    assert plan.wanted == [DAYS[0], *DAYS[2:]]
+    assert list(plan.shrunk) == [DAYS[1]]
+    assert "2026-11-21 was built from 144 polls and the store now holds 143" in plan.shrunk[DAYS[1]]
+    assert plan_range(deployed, None, None, force=True) == Plan(DAYS)

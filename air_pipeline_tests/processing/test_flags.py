@@ -259,3 +259,9 @@ def test_many_different_problems_each_count_for_their_own_slot():
     ]
     found = flag(SMALL, readings([]), polls(at, problems=texts))
     assert found.flags["first_temperature"].tolist() == [4 if n % 3 else 9 for n in range(50)]
+
+
+def test_an_outcome_that_this_version_does_not_know_is_named():
+    polled = polls([0]).assign(outcome="exploded")
+    with pytest.raises(ProcessingError, match=r"polls of small with outcomes .*exploded"):
+        flag(SMALL, readings([0]), polled)
