@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from air_pipeline.environment import Environment, check_store, environment, load_settings
+from air_pipeline.environment import Environment, check_store, environment, load_settings, remember_store
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.settings_file import read_settings
 from air_pipeline.storage.opening import open_store
@@ -40,6 +40,10 @@ class Deployment:
     def store(self) -> ReadingStore:
         """The store of readings; opened at its first use, for one process."""
         return open_store(self.place.influxdb, self.place.state)
+
+    def remember_store(self) -> None:
+        """Binds the state directory to the store, for good; see `environment.remember_store`."""
+        remember_store(self.place)
 
     @property
     def data(self) -> Path:

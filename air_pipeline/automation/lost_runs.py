@@ -1,7 +1,8 @@
 """Runs that ended with an earlier `up`, in a power cut for one, without a word.
 
 Dagster would take each for running for two more hours, and leave it its place in the queue. `up` starts this as a
-process of its own and so stays small itself.
+process of its own, and so stays small itself; before all others, because processes that make Dagster's storage at the
+same time can leave it unusable (alembic_version with two heads).
 """
 
 import json
@@ -14,13 +15,15 @@ _BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterR
 
 
 def give_up_lost_runs(instance: dg.DagsterInstance) -> int:
-    """Marks as failed, so that they are tried again, the runs whose code server is gone; how many.
+    """Marks the runs whose code server is gone as failed, so that they are tried again, or as canceled; how many.
 
     Runs that no code server of this machine was asked for (`air-pipeline build`, other launchers) are left alone.
     """
     lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=_BEGUN)) if _is_lost(run)]
     for run in lost:
-        instance.report_run_failed(run, "The process of this run ended with an earlier `air-pipeline up`.")
+        canceling = run.status is dg.DagsterRunStatus.CANCELING
+        report = instance.report_run_canceled if canceling else instance.report_run_failed
+        report(run, "The process of this run ended with an earlier `air-pipeline up`.")
     return len(lost)
 
 

@@ -119,10 +119,10 @@ def _run(place: "Environment", host: str, port: int) -> None:
     variables.setdefault(*_BACKFILLS_WAIT)
     with (place.state / "dagster.log").open("ab") as output:
         try:
+            _open_storage(home, variables, output, place)
             for part in parts:
                 _start(part, variables, output)
                 if part.name == "code server":
-                    _give_up_lost_runs(variables, output)
                     _wait_for_socket(sockets / "code", part, stop, place)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             _wait_for_ui(url, parts, stop, place)
@@ -160,16 +160,19 @@ def _check_free(host: str, port: int) -> None:
             raise UpError(f"the UI cannot listen at port {port} of {host}: {error.strerror}") from error
 
 
-def _give_up_lost_runs(variables: dict[str, str], output: IO[bytes]) -> None:
-    """Marks runs as failed whose process ended with an earlier `up`; if that fails, Dagster does it two hours later."""
-    subprocess.run(
+def _open_storage(home: Path, variables: dict[str, str], output: IO[bytes], place: "Environment") -> None:
+    """Makes Dagster's storage if there is none, before all parts would at once, and tidies it up."""
+    opened = subprocess.run(
         [sys.executable, "-m", "air_pipeline.automation.lost_runs"],
         env=variables,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
+        start_new_session=True,
         check=False,
     )
+    if opened.returncode:
+        raise UpError(f"Dagster's storage in {home} cannot be opened; see {place.state / 'dagster.log'}")
 
 
 def _start(part: _Part, variables: dict[str, str], output: IO[bytes]) -> None:

@@ -14,7 +14,6 @@ from air_pipeline.days.calendar import DeviceDay, check_over
 from air_pipeline.days.inputs import DayInputs, check_not_shrunk, day_inputs, observed_metadata
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
-from air_pipeline.environment import remember_store
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
 from air_pipeline.processing.flags import flag_device
 from air_pipeline.processing.local_time import day_window, local_hours
@@ -75,7 +74,7 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
         SettingsError: the days of this state directory came from another store.
     """
     check_over(deployment.settings, day, deployment.now())
-    remember_store(deployment.place)
+    deployment.remember_store()
     inputs = day_inputs(deployment.store, deployment.settings, day)
     if not force:
         check_not_shrunk(observed_metadata(deployment.data, day), inputs, day)

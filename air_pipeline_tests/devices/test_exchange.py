@@ -11,12 +11,12 @@ import time
 import zlib
 
 import pytest
-from raw_server import answering, http, wait_until
 
 import air_pipeline.devices.client
 from air_pipeline.devices.client import MAX_BODY_BYTES, Answer, Exchange, get
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
+from air_pipeline_tests.devices.raw_server import answering, http, wait_until
 
 DEVICE = "living-room"
 PATIENT_S = 30.0

@@ -8,11 +8,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from raw_server import wait_until
 
 from air_pipeline.devices.client import Exchange, get
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import FAULTS, Flaky, Profile, Simulator, document_at, read_script
+from air_pipeline_tests.devices.raw_server import wait_until
 
 PATIENT_S = 30.0
 NOW_S = 1_780_000_000.0
