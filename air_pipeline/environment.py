@@ -16,6 +16,8 @@ from air_pipeline.settings import InfluxConnection, Settings, SettingsError
 from air_pipeline.settings_file import parse_settings, read_settings, settings_text
 from air_pipeline.settings_values import is_address
 
+LARGE_LOG_BYTES = 5_000_000
+
 _INFLUX = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG", "INFLUXDB_V2_BUCKET")
 
 
@@ -172,6 +174,13 @@ def _unusable_state(place: Environment, error: Exception) -> SettingsError:
         f"environment: the state directory {place.state} cannot be used ({error});"
         " set AIR_PIPELINE_STATE to a directory that this user may read and write"
     )
+
+
+def keep_log_small(path: Path) -> None:
+    """Sets a log aside (under its name with `.1`) that has grown large, before its next writer opens it."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > LARGE_LOG_BYTES:
+            path.replace(path.with_name(f"{path.name}.1"))
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from air_pipeline.environment import (
+    LARGE_LOG_BYTES,
     check_store,
     environment,
+    keep_log_small,
     load_settings,
     remember_store,
     replace_file,
@@ -302,3 +304,14 @@ def test_nothing_is_left_of_a_file_that_could_not_be_replaced(tmp_path):
     with pytest.raises(OSError, match="small"):
         replace_file(tmp_path / "small", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+
+def test_a_log_that_has_grown_large_is_set_aside_once(tmp_path):
+    log = tmp_path / "dagster.log"
+    keep_log_small(log)
+    log.write_bytes(b"x" * LARGE_LOG_BYTES)
+    keep_log_small(log)
+    assert log.exists()
+    log.write_bytes(b"x" * (LARGE_LOG_BYTES + 1))
+    keep_log_small(log)
+    assert [path.name for path in tmp_path.iterdir()] == ["dagster.log.1"]

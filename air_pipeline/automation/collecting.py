@@ -23,6 +23,7 @@ TICK_S = 15
 REPORT_EVERY_S = 5 * 60
 CHECKS_EVERY_S = 60 * 60
 STORE_WITHIN_S = 2.0
+_TAKE_A_MOMENT = {"collector_running", "devices_reporting"}
 LONGEST_REPORT = timedelta(hours=1)
 """A report counts no further back: after a month without Dagster, counting would take longer than a tick may."""
 STARTS_WITHIN_S = 60.0
@@ -125,7 +126,7 @@ def collect_sensor() -> dg.SensorDefinition:
         if pid is not None:
             context.log.info("no collector ran: process %d was started", pid)
             if now.timestamp() - cursor.started > STARTS_WITHIN_S:  # it is not up yet, and that is not its fault
-                found = [verdict for verdict in found if verdict.check != "collector_running"]
+                found = [verdict for verdict in found if verdict.check not in _TAKE_A_MOMENT]
             cursor = replace(cursor, started=now.timestamp())
         cursor, reports, due = advance(cursor, report, found, now.timestamp())
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []

@@ -52,7 +52,7 @@ def up(
 
     Example: air-pipeline up --port 3001
     """
-    from air_pipeline.environment import check_store, environment, load_settings
+    from air_pipeline.environment import check_store, environment, keep_log_small, load_settings
 
     use_config(config)
     place = environment()
@@ -61,6 +61,7 @@ def up(
     if loaded.mistake:
         typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
     with _only_one(place.state):
+        keep_log_small(place.state / "dagster.log")
         _run(place, host, port)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from air_pipeline.environment import Environment, replace_file
+from air_pipeline.environment import Environment, keep_log_small, replace_file
 
 LEASE_S = 75.0
 """How long a collector goes on without being wanted again: several ticks of its sensor, so that Dagster may restart."""
@@ -139,6 +139,7 @@ def start_collector(place: Environment) -> int:
     """
     _reap()
     place.state.mkdir(parents=True, exist_ok=True)
+    keep_log_small(place.state / "collector.log")
     log = os.open(place.state / "collector.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         pid = os.posix_spawn(

@@ -90,7 +90,7 @@ def test_ticks_keep_a_real_collector_that_ends_with_its_lease(instance, tmp_path
             first = tick()
             assert before + LEASE_S <= lease_ends(deployment) <= time.time() + LEASE_S
             assert first.skip_message.startswith("started a collector (process ")
-            assert set(checks(first)) == CHECKS - {"collector_running"}  # it is on its way
+            assert set(checks(first)) == CHECKS - {"collector_running", "devices_reporting"}  # it is on its way
             wait_until(lambda: holder(state), "the collector runs")
             process = psutil.Process(holder(state).pid)
             assert f"(process {process.pid})" in first.skip_message
