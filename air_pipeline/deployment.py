@@ -11,7 +11,7 @@ from pathlib import Path
 
 from air_pipeline.environment import Environment, check_store, environment, load_settings, remember_store
 from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.settings_file import read_settings
+from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore
 

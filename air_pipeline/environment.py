@@ -1,7 +1,7 @@
 """What the environment says: where the configuration, the state and the data are, and which store is meant.
 
 Belongs here: environment variables, the paths that follow from them, and the last valid configuration kept in the state
-directory. Does not: what `devices.yaml` may say (`settings_file`).
+directory. Does not: what `devices.yaml` may say (`settings.file`).
 """
 
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from air_pipeline.settings import InfluxConnection, Settings, SettingsError
-from air_pipeline.settings_file import parse_settings, read_settings, settings_text
-from air_pipeline.settings_values import is_address
+from air_pipeline.settings.file import parse_settings, read_settings, settings_text
+from air_pipeline.settings.values import is_address
 
 LARGE_LOG_BYTES = 5_000_000
 

@@ -25,7 +25,7 @@ from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import Environment, environment
 from air_pipeline.processing.local_time import day_window, epoch_ms
-from air_pipeline.settings_file import read_settings
+from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.opening import open_store
 
 WITHIN_S = 60.0

@@ -14,7 +14,7 @@ from air_pipeline.environment import (
     replace_file,
 )
 from air_pipeline.settings import SettingsError
-from air_pipeline.settings_file import parse_settings
+from air_pipeline.settings.file import parse_settings
 
 VALID = "timezone: Europe/Warsaw\nstart: 2026-11-01\ndevices:\n  - id: hall\n    url: http://10.0.0.1/circumstances\n"
 OTHER = VALID.replace("hall", "attic")

@@ -16,7 +16,7 @@ import requests
 from air_pipeline.collection.lease import holder
 from air_pipeline.devices.polls import Outcome, Poll, problems_from_json
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.settings_file import read_settings
+from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import (

@@ -46,7 +46,7 @@ def poll(device: DevicesArgument = None, config: ConfigOption = None, as_json: J
     """
     from air_pipeline.collection.asking import ask_devices
     from air_pipeline.environment import environment
-    from air_pipeline.settings_file import read_settings
+    from air_pipeline.settings.file import read_settings
 
     use_config(config)
     place = environment()

@@ -17,7 +17,7 @@ from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import Environment, environment
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.settings_file import read_settings
+from air_pipeline.settings.file import read_settings
 
 START = "2026-03-01"
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -9,15 +9,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from air_pipeline.catalogue import KNOWN, RULE_PARAMETERS, STATION, Parameter, shared_parameters
 from air_pipeline.settings import Device, Settings, SettingsError
-from air_pipeline.settings_values import (
+from air_pipeline.settings.values import (
     Address,
     Day,
     DeviceId,
@@ -35,8 +34,7 @@ from air_pipeline.settings_values import (
     near,
     shown,
 )
-
-Place = tuple[str | int, ...]
+from air_pipeline.settings.yaml import Place, read_yaml, settings_error
 
 _SENSOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -140,7 +138,7 @@ def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
     Raises:
         SettingsError: with a line for each mistake.
     """
-    root, document = _read_yaml(text, name)
+    root, document = read_yaml(text, name)
     if not isinstance(document, dict):
         raise SettingsError(
             f"{name}:1: is not a mapping of settings; begin with a line such as timezone: Europe/Warsaw"
@@ -149,140 +147,11 @@ def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
         schema = FileSchema.model_validate(document)
     except ValidationError as error:
         mistakes = [_explain(cast("dict[str, Any]", detail)) for detail in error.errors()]
-        raise _settings_error(name, root, mistakes) from None
+        raise settings_error(name, root, mistakes) from None
     settings, mistakes = _resolve(schema)
     if mistakes:
-        raise _settings_error(name, root, mistakes)
+        raise settings_error(name, root, mistakes)
     return settings
-
-
-_YAML = "tag:yaml.org,2002:"
-_DEEPEST = 50
-"""More levels than any settings have, and fewer than any loader can take."""
-
-
-class _Plain(yaml.constructor.SafeConstructor):
-    """What `devices.yaml` needs of YAML: texts, numbers, lists and mappings.
-
-    Keys are texts and stand once. Dates are texts until they are read with a place to point at; `no`, `on` and the like
-    are texts, for a sensor may measure `no`.
-    """
-
-    yaml_constructors: ClassVar = {
-        tag: construct
-        for tag, construct in yaml.constructor.SafeConstructor.yaml_constructors.items()
-        if tag in {None, *(_YAML + kind for kind in ("null", "int", "float", "str", "seq", "map"))}
-    }
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:  # noqa: FBT001, FBT002
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, IndexError):  # !!int x, or a number of thousands of digits
-            raise yaml.constructor.ConstructorError(None, None, "found no number", node.start_mark) from None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        seen: set[str] = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if key.tag == _YAML + "merge":
-                continue
-            if key.tag != _YAML + "str" or not isinstance(key, yaml.ScalarNode):
-                what = shown(key.value) if isinstance(key, yaml.ScalarNode) else "something"
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {what} is not a text; put it in quotes", key.start_mark
-                )
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shown(key.value)} is there twice; keep one", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-_RESOLVERS = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_YAML + "timestamp", _YAML + "bool"}]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-class _Loader(_Plain, yaml.SafeLoader):
-    yaml_implicit_resolvers = _RESOLVERS
-
-
-class _FastLoader(_Plain, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The same upon libyaml, where PyYAML has it: ten times as fast."""
-
-    yaml_implicit_resolvers = _RESOLVERS
-
-
-def _read_yaml(text: str, name: str) -> tuple[yaml.Node | None, object]:
-    """The document as nodes, which know their lines, and as values.
-
-    Raises:
-        SettingsError: it is no YAML, or YAML that settings have no use for.
-    """
-    try:
-        return _load(text, _FastLoader)
-    except (yaml.YAMLError, UnicodeError):
-        pass  # said in the same words everywhere:
-    try:
-        return _load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, problem = mark.line + 1 if mark else 1, error.problem or error.context
-    except yaml.reader.ReaderError as error:
-        line, problem = text.count("\n", 0, error.position) + 1, f"it has the character {shown(chr(error.character))}"
-    problem = " ".join(str(problem).split())
-    raise SettingsError(f"{name}:{line}: is not valid YAML: {problem}; compare with devices.example.yaml")
-
-
-def _load(text: str, kind: type[yaml.SafeLoader]) -> tuple[yaml.Node | None, object]:
-    depth = 0
-    for event in yaml.parse(text, Loader=kind):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:  # libyaml's stack would take the process with it
-            mark = cast("yaml.Mark | None", event.start_mark)
-            raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=mark)
-    loader = kind(text)
-    try:
-        root = loader.get_single_node()
-        return root, None if root is None else loader.construct_document(root)
-    finally:
-        loader.dispose()
-
-
-def _settings_error(name: str, root: yaml.Node | None, mistakes: Iterable[tuple[Place, str]]) -> SettingsError:
-    lines = [f"{name}:{_line(root, place)}: {_path(place)}{message}" for place, message in mistakes]
-    return SettingsError("\n".join(dict.fromkeys(lines)))
-
-
-_KEY = re.compile(r"[\w.-]{1,100}")
-
-
-def _path(place: Place) -> str:
-    path = ""
-    for part in place:
-        word = part if isinstance(part, int) or _KEY.fullmatch(part) else shown(part)
-        path += f"[{word + 1}]" if isinstance(word, int) else f".{word}" if path else word
-    return f"{path}: " if path else ""
-
-
-def _line(node: yaml.Node | None, place: Place) -> int:
-    """The line of the innermost thing on the way to a place."""
-    line = 1
-    for part in place:
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode):
-            for key, value in reversed(node.value):  # what was merged in stands before what overrides it
-                if key.value == part:
-                    line, node = key.start_mark.line + 1, value
-                    break
-            else:
-                return line
-        else:
-            return line
-    return line
 
 
 def _explain(detail: dict[str, Any]) -> tuple[Place, str]:

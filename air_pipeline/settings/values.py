@@ -1,6 +1,6 @@
 """The kinds of value that `devices.yaml` knows (durations, dates, zones …), each with what would be right instead.
 
-Belongs here: one value at a time. Does not: how values relate to each other (`settings_file`).
+Belongs here: one value at a time. Does not: how values relate to each other (`settings.file`).
 """
 
 import difflib

@@ -1,6 +1,6 @@
 """What the user has set, as typed, immutable values with every default filled in.
 
-Belongs here: the types that the other rooms are given. Does not: how `devices.yaml` becomes them (`settings_file`), and
+Belongs here: the types that the other rooms are given. Does not: how `devices.yaml` becomes them (`settings.file`), and
 what the environment says (`environment`).
 """
 

@@ -6,10 +6,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from air_pipeline import settings_file
+import air_pipeline.settings.yaml
 from air_pipeline.catalogue import STATION, Parameter
 from air_pipeline.settings import Device, Settings, SettingsError
-from air_pipeline.settings_file import parse_settings, read_settings, settings_text
+from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 
 DESIGN = """\
 timezone: Europe/Warsaw      # required
@@ -413,7 +413,7 @@ def test_means_of_shared_parameters_have_ranges_and_thresholds_too():
 
 def test_without_libyaml_everything_is_the_same(monkeypatch):
     fast = parse_settings(DESIGN)
-    monkeypatch.setattr(settings_file, "_FastLoader", settings_file._Loader)
+    monkeypatch.setattr(air_pipeline.settings.yaml, "_FastLoader", air_pipeline.settings.yaml._Loader)
     assert parse_settings(DESIGN) == fast
     for text, line, words in MISTAKES:
         said = mistake(text)
