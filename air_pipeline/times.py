@@ -4,6 +4,7 @@ Belongs here: from a text to an instant. Does not: how days and hours lie on the
 """
 
 import re
+import reprlib
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -52,10 +53,10 @@ def _parse(text: str) -> date | datetime | timedelta:
         try:
             return -int(relative[1]) * _UNITS[relative[2]]
         except (OverflowError, ValueError):
-            raise TimeError(f"{text[:40]} is out of bounds; {_EXAMPLES}") from None
+            raise TimeError(f"{reprlib.repr(text)} is out of bounds; {_EXAMPLES}") from None
     for parse in (date.fromisoformat, datetime.fromisoformat):
         try:
             return parse(text)
         except ValueError:
             continue
-    raise TimeError(f"{text[:40]!r} is not a time; {_EXAMPLES}")
+    raise TimeError(f"{reprlib.repr(text)} is not a time; {_EXAMPLES}")
