@@ -103,15 +103,17 @@ def _lock(file: IO[str], kind: int) -> bool:
 
 def holder(state: Path) -> Holder | None:
     """The collector that runs on a state directory; None if none does."""
-    try:
-        with (state / "collector.lock").open(encoding="utf-8") as file:
-            if _lock(file, fcntl.LOCK_SH):
-                return None
-            return Holder(**json.loads(file.read()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError):  # it has the lock and has not written its name yet
-        return Holder(0, time.time(), leased=False)
+    for _ in range(_TRIES):
+        try:
+            with (state / "collector.lock").open(encoding="utf-8") as file:
+                if _lock(file, fcntl.LOCK_SH):
+                    return None
+                return Holder(**json.loads(file.read()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):  # it has the lock and has not written its name yet
+            time.sleep(_TRY_EVERY_S)
+    return Holder(0, time.time(), leased=False)
 
 
 def extend_lease(state: Path, seconds: float = LEASE_S) -> None:
