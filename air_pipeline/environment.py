@@ -169,6 +169,18 @@ def _remembered_store(place: Environment) -> str:
         raise _unusable_state(place, error) from None
 
 
+def make_state_directory(place: Environment) -> None:
+    """Makes the state directory, if it is not there yet.
+
+    Raises:
+        SettingsError: it cannot be made.
+    """
+    try:
+        place.state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable_state(place, error) from None
+
+
 def _unusable_state(place: Environment, error: Exception) -> SettingsError:
     return SettingsError(
         f"environment: the state directory {place.state} cannot be used ({error});"

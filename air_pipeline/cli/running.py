@@ -52,7 +52,7 @@ def up(
 
     Example: air-pipeline up --port 3001
     """
-    from air_pipeline.environment import check_store, environment, keep_log_small, load_settings
+    from air_pipeline.environment import check_store, environment, keep_log_small, load_settings, make_state_directory
 
     use_config(config)
     place = environment()
@@ -60,6 +60,7 @@ def up(
     loaded = load_settings(place)
     if loaded.mistake:
         typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
+    make_state_directory(place)
     with _only_one(place.state):
         keep_log_small(place.state / "dagster.log")
         _run(place, host, port)
@@ -68,7 +69,6 @@ def up(
 @contextlib.contextmanager
 def _only_one(state: Path) -> Iterator[None]:
     """Holds the lock of `up` on a state directory."""
-    state.mkdir(parents=True, exist_ok=True)
     with (state / "up.lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,8 +142,11 @@ def dagster_home(place: "Environment") -> Path:
     """Where Dagster keeps its storage: DAGSTER_HOME if it is set, else in the state directory, with our settings."""
     if os.environ.get("DAGSTER_HOME"):
         return Path(os.environ["DAGSTER_HOME"]).expanduser().absolute()
+    from air_pipeline.environment import make_state_directory
+
+    make_state_directory(place)
     home = place.state / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(exist_ok=True)
     settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
     (home / "dagster.yaml").write_text(settings, encoding="utf-8")
     return home

@@ -173,6 +173,14 @@ def test_half_of_influxdb_is_refused(name: str, home: Shell) -> None:
     assert "INFLUXDB_V2_TOKEN, INFLUXDB_V2_BUCKET" in said
 
 
+@pytest.mark.parametrize("name", ["up", "collect"])
+def test_a_state_directory_that_cannot_be_made_is_named(name: str, home: Shell) -> None:
+    home.place.state.write_text("a file is in the way", encoding="utf-8")
+    said = home.refused(name, status=2)
+    assert f"the state directory {home.place.state} cannot be used" in said
+    assert "set AIR_PIPELINE_STATE" in said
+
+
 @pytest.mark.parametrize("name", ["up", "collect", "latest", "history", "build"])
 def test_another_store_than_before_is_refused(name: str, home: Shell) -> None:
     remember_store(home.place)
