@@ -11,6 +11,7 @@ import math
 import queue
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from air_pipeline.collection.clock import Clock, SystemClock
@@ -209,7 +210,7 @@ class Collector:
             exchange = self._ask(device.url, device.timeout_s)
             flight = _InFlight(device, slot, exchange, late, self._clock.monotonic())
             self._flights[name] = flight
-            self._workers.submit(lambda flight=flight: self._poll(flight))  # type: ignore[misc]
+            self._workers.submit(partial(self._poll, flight))
 
     def _poll(self, flight: _InFlight) -> None:
         """In a worker's thread: asks, and brings back the answer."""
