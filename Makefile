@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: up test lint bench lock clean
 .DEFAULT_GOAL := test
 
-# The environment is made anew whenever the lock file changes.
+# The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
 .venv/.ready: requirements.lock pyproject.toml
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
@@ -14,23 +14,30 @@ BIN := .venv/bin
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
+.venv/.dev: .venv/.ready requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	touch $@
+
 up: .venv/.ready
 	exec $(BIN)/air-pipeline up
 
-test: .venv/.ready
+test: .venv/.dev
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --cov --cov-report term
 
-lint: .venv/.ready
+lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/.ready
+bench: .venv/.dev
 	$(BIN)/python -m benchmarks
 
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras
+
 # Resolves the newest versions that fit pyproject.toml; commit the result.
-lock: .venv/.ready
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras --upgrade --group dev pyproject.toml -o requirements.lock
+lock: .venv/.dev
+	$(LOCK) --upgrade --group install pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade --constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist
