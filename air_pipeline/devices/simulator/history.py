@@ -1,38 +1,94 @@
 """The past of a simulated device: the polls that a collector would have made, to seed histories with."""
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import MappingProxyType
 
+from air_pipeline.devices.assemble import make_poll
+from air_pipeline.devices.client import MAX_BODY_BYTES, OK_STATUS, Answer
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.devices.simulator.faults import Fault, Reply, reply_at
 from air_pipeline.devices.simulator.firmware import values_at
-from air_pipeline.devices.simulator.weather import Profile
+from air_pipeline.devices.simulator.weather import Profile, arrays
 from air_pipeline.settings import Device
 
 ANSWER_MS = 40.0
 """What an ESP8266 on a quiet network takes."""
+ANSWER_SPREAD_MS = 15.0
+"""How much more or less it takes now and then."""
 _CHUNK = 10_000
+_GZIP = 31
+"""zlib's `wbits` for a gzip header."""
+
+FaultAt = Callable[[str, float], Fault | None]
+"""What is wrong with a device (its id) at an instant, in seconds since 1970 UTC: `Script.fault_at`, `Flaky.fault_at`."""
 
 
-def polls_between(device: Device, profile: Profile, start: int, end: int) -> Iterator[Poll]:
-    """One `ok` poll for each slot of the device in [start, end), ms UTC, with what it would have said.
+def polls_between(
+    device: Device, profile: Profile, start: int, end: int, fault_at: FaultAt | None = None
+) -> Iterator[Poll]:
+    """One poll for each slot of the device in [start, end), ms UTC, with what it would have said.
 
-    Series that the simulated station does not have are left out.
+    Series that the simulated station does not have are left out. Without `fault_at` every poll is `ok`.
     """
     import numpy as np
 
     interval = device.interval_ms
     slots = np.arange(-(-start // interval) * interval, end, interval, dtype=np.int64)
     wanted = {parameter.series for parameter in device.parameters}
+    rejected: str | None = None
     for first in range(0, len(slots), _CHUNK):
         chunk = slots[first : first + _CHUNK]
         values = {series: column.tolist() for series, column in values_at(profile, chunk).items() if series in wanted}
+        spread = arrays().unit(chunk / 1000, zlib.crc32(device.id.encode()))
+        took = np.rint(ANSWER_MS + ANSWER_SPREAD_MS * spread).tolist()
         for place, slot in enumerate(chunk.tolist()):
+            fault = fault_at(device.id, slot / 1000) if fault_at else None
+            if fault is not None:
+                poll, rejected = _faulty(device, profile, slot, fault, took[place], rejected)
+                yield poll
+                continue
             yield Poll(
                 device=device.id,
                 observed_at=slot,
                 outcome=Outcome.OK,
-                duration_ms=ANSWER_MS,
+                duration_ms=took[place],
                 interval_s=interval / 1000,
-                http_status=200,
+                http_status=OK_STATUS,
                 values=MappingProxyType({series: column[place] for series, column in values.items()}),
             )
+
+
+def _faulty(
+    device: Device, profile: Profile, slot: int, fault: Fault, took_ms: float, rejected: str | None
+) -> tuple[Poll, str | None]:
+    """The poll of a slot with a fault, and the last rejected body: one that comes again is not kept again."""
+    answer, waited_s = answer_to(reply_at(profile, slot / 1000, fault), device.timeout_s)
+    poll, _ = make_poll(device, slot, answer, took_ms + waited_s * 1000)
+    if poll.outcome is Outcome.TIMEOUT:
+        poll = replace(poll, duration_ms=float(round(device.timeout_s * 1000)))
+    if poll.body is None:
+        return poll, rejected
+    return (replace(poll, body=None) if poll.body == rejected else poll), poll.body
+
+
+def answer_to(reply: Reply, timeout_s: float) -> tuple[Answer, float]:
+    """What a client makes of a reply, and how many seconds it waited for it beyond what a quick answer takes."""
+    waited_s = reply.delay_s
+    if reply.drip_from is not None:
+        waited_s += (len(reply.data) - reply.drip_from) * reply.drip_s
+    if reply.hang or waited_s >= timeout_s:
+        return Answer(Outcome.TIMEOUT, None), timeout_s
+    head, _, body = reply.data.partition(b"\r\n\r\n")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    if reply.reset or len(body) < int(headers[b"Content-Length"]):
+        return Answer(Outcome.UNREACHABLE, None), waited_s
+    status = int(head.split()[1])
+    if status != OK_STATUS:
+        return Answer(Outcome.HTTP_ERROR, status), waited_s
+    if b"Content-Encoding" in headers:
+        body = zlib.decompressobj(_GZIP).decompress(body, MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        return Answer(Outcome.TOO_LARGE, status), waited_s
+    return Answer(None, status, body), waited_s

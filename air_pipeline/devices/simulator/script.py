@@ -84,14 +84,18 @@ class Flaky:
         probability: of a fault in any two seconds, 0 … 1.
         seed: another seed fails at other times.
         faults: what happens then, each as likely as the others.
+        devices: which; all if none is named.
     """
 
     probability: float
     seed: int = 0
     faults: tuple[str, ...] = ("refuse", "hang", "reset", "http_500", "truncated_json", "nan")
+    devices: tuple[str, ...] = ()
 
     def fault_at(self, device: str, time_s: float) -> Fault | None:
         """What is wrong with a device at an instant, in seconds since 1970 UTC."""
+        if self.devices and device not in self.devices:
+            return None
         loop = int(time_s // 2)
         chance = int.from_bytes(blake2b(f"{self.seed}/{device}/{loop}".encode(), digest_size=8).digest()) / 2**64
         if chance >= self.probability:
