@@ -1,9 +1,9 @@
-# `make up` runs the pipeline on ./devices.yaml, `make test` the tests. Everything is installed into .venv.
+# `make demo` shows everything on simulated devices, `make up` runs it on ./devices.yaml, `make test` the tests. Everything is installed into .venv.
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test lint bench lock clean
+.PHONY: demo up test lint bench lock clean
 .DEFAULT_GOAL := test
 
 # The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
@@ -17,6 +17,9 @@ BIN := .venv/bin
 .venv/.dev: .venv/.ready requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	touch $@
+
+demo: .venv/.ready
+	exec $(BIN)/air-pipeline demo
 
 up: .venv/.ready
 	exec $(BIN)/air-pipeline up

@@ -20,7 +20,7 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
     return dg.Definitions(
         assets=[devices_asset(deployment), raw_readings_asset(deployment), *day_assets(deployment)],
         sensors=[collect_sensor()],
-        schedules=[build_days_schedule(job)],
+        schedules=[build_days_schedule(job, deployment.settings.timezone)],
         jobs=[job],
         resources={"deployment": deployment, "tables": TablesIOManager(deployment)},
         executor=dg.in_process_executor,  # steps of a day share a process; days are spread over runs

@@ -22,7 +22,7 @@ FLOORS = (
     ("storage",),
     ("deployment",),
     ("collection",),
-    ("days", "access"),
+    ("days", "access", "demo"),
     ("assets",),
     ("automation",),
     ("definitions",),
@@ -43,6 +43,7 @@ ONLY = {
     "deployment": {"settings", "environment", "storage"},
     "collection": {"settings", "environment", "deployment", "devices", "processing.local_time", "storage"},
     "days": {"settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
+    "demo": {"settings", "deployment", "devices", "processing.local_time"},
     "access": {"settings", "deployment", "processing", "processing.local_time", "storage", "times"},
 }
 

@@ -20,6 +20,7 @@ from air_pipeline.environment import Environment, Loaded, load_settings
 from air_pipeline.settings import SettingsError
 from air_pipeline.storage.opening import open_store
 
+DEVICES = dg.AssetKey("devices")
 RAW_READINGS = dg.AssetKey("raw_readings")
 GROUP = "collecting"
 OWNER = "team:air"
@@ -36,6 +37,32 @@ whenever readings come in. Which days are is known to `build_days`."""
 
 def devices_asset(deployment: Deployment) -> dg.AssetSpec:
     """The devices themselves: outside of Dagster, shown as the source of everything."""
+    return dg.AssetSpec(
+        DEVICES,
+        description=(
+            "What is polled: each device of devices.yaml answers an HTTP GET with its present readings and remembers"
+            " nothing, so it is asked at every slot.\n\nDagster does not make devices; it shows where everything comes"
+            " from, and a materialization whenever a valid `devices.yaml` was saved."
+        ),
+        group_name=GROUP,
+        kinds={"http"},
+        owners=[OWNER],
+        metadata=devices_metadata(deployment),
+    )
+
+
+def devices_materialization(deployment: Deployment) -> dg.AssetMaterialization:
+    """What devices.yaml says from now on, as an event of a sensor."""
+    return dg.AssetMaterialization(
+        DEVICES,
+        description=f"{len(deployment.settings.devices)} devices in {deployment.place.config.name}",
+        metadata=devices_metadata(deployment),
+        tags={DATA_VERSION_TAG: DATA_VERSION.value},
+    )
+
+
+def devices_metadata(deployment: Deployment) -> dict[str, dg.MetadataValue]:
+    """The devices as metadata: how many, and a table of the first so many."""
     settings = deployment.settings
     shown = settings.devices[:MOST_SHOWN]
     rows = [
@@ -45,31 +72,28 @@ def devices_asset(deployment: Deployment) -> dg.AssetSpec:
                 "url": device.url,
                 "interval_s": device.interval_ms / 1000,
                 "timezone": device.timezone,
-                "series": ", ".join(device.units),
+                "sensors": ", ".join(dict.fromkeys(parameter.sensor for parameter in device.parameters)),
+                "series": len(device.units),
             }
         )
         for device in shown
     ]
-    units = {"interval_s": "every so many seconds it is due [s]", "series": "what it measures, and means over sensors"}
+    meaning = {
+        "interval_s": "every so many seconds it is due [s]",
+        "series": "what it measures, and means over sensors",
+    }
     schema = dg.TableSchema(
-        [dg.TableColumn(name, "float" if name == "interval_s" else "string", units.get(name)) for name in rows[0].data],
+        [
+            dg.TableColumn(name, {str: "string", int: "int"}.get(type(value), "float"), meaning.get(name))
+            for name, value in rows[0].data.items()
+        ],
         constraints=dg.TableConstraints([f"{len(shown)} of {len(settings.devices)} devices"]),
     )
-    return dg.AssetSpec(
-        "devices",
-        description=(
-            "The devices of `devices.yaml`: each answers an HTTP GET with its present readings and remembers nothing,"
-            " so it is polled at every slot. Dagster does not make them; it shows where everything comes from."
-        ),
-        group_name=GROUP,
-        kinds={"http"},
-        owners=[OWNER],
-        metadata={
-            "device_count": len(settings.devices),
-            "configuration": dg.MetadataValue.path(str(deployment.place.config)),
-            "devices": dg.MetadataValue.table(rows, schema),
-        },
-    )
+    return {
+        "device_count": dg.MetadataValue.int(len(settings.devices)),
+        "configuration": dg.MetadataValue.path(str(deployment.place.config)),
+        "devices": dg.MetadataValue.table(rows, schema),
+    }
 
 
 def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
@@ -77,7 +101,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=RAW_READINGS,
-        deps=["devices"],
+        deps=[DEVICES],
         group_name=GROUP,
         kinds={_store_kind(deployment)},
         owners=[OWNER],
@@ -147,13 +171,13 @@ def present(deployment: Deployment) -> Deployment:
     Of an invalid file the last valid one is in force, and the mistake is there.
     """
     try:
-        loaded = _loaded(deployment.place, _stamp(deployment.place.config))
+        loaded = _loaded(deployment.place, settings_stamp(deployment.place.config))
     except SettingsError as mistake:  # and there is no last valid one
         return replace(deployment, mistake=mistake)
     return replace(deployment, settings=loaded.settings, mistake=loaded.mistake)
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def settings_stamp(path: Path) -> tuple[int, int, int] | None:
     """What changes whenever a file does; None where there is none."""
     try:
         status = path.stat()
@@ -178,7 +202,11 @@ def check_results(found: Iterable[Verdict]) -> Iterator[dg.AssetCheckResult]:
     """Verdicts as results of a step."""
     for verdict in found:
         yield dg.AssetCheckResult(
-            check_name=verdict.check, passed=verdict.passed, severity=_severity(verdict), description=verdict.text
+            check_name=verdict.check,
+            passed=verdict.passed,
+            severity=_severity(verdict),
+            description=verdict.text,
+            metadata=dict(verdict.numbers),
         )
 
 
@@ -191,7 +219,7 @@ def check_evaluations(found: Iterable[Verdict]) -> Iterator[dg.AssetCheckEvaluat
             passed=verdict.passed,
             severity=_severity(verdict),
             description=verdict.text,
-            metadata={},
+            metadata={name: dg.MetadataValue.int(number) for name, number in verdict.numbers.items()},
         )
 
 

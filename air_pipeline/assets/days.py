@@ -1,6 +1,6 @@
 """The assets of a local day: observations, hourly and daily aggregates, a partition a date."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from air_pipeline.assets.collection import OWNER, RAW_READINGS
+from air_pipeline.assets.lineage import column_lineage
 from air_pipeline.assets.tables import (
     built_metadata,
+    check_complete,
     check_specs,
     check_staged,
     column_schema,
@@ -81,7 +83,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
             _explained(context),
             built_observations(deployment, date.fromisoformat(context.partition_key), force=force) as built,
         ):
-            yield from _checked("observations", built, _observation_metadata)
+            yield from _checked(deployment, "observations", built, _observation_metadata)
 
     @table(
         "hourly_aggregates",
@@ -95,7 +97,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
 
         day = date.fromisoformat(context.partition_key)
         with _explained(context), built_hourly(deployment, day, observations) as built:
-            yield from _checked("hourly_aggregates", built, _aggregate_metadata)
+            yield from _checked(deployment, "hourly_aggregates", built, _aggregate_metadata)
 
     @table(
         "daily_aggregates",
@@ -112,7 +114,13 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
 
         day = date.fromisoformat(context.partition_key)
         with _explained(context), built_daily(deployment, day, observations, hourly_aggregates) as built:
-            yield from _checked("daily_aggregates", built, _daily_metadata)
+            yield from _checked(
+                deployment,
+                "daily_aggregates",
+                built,
+                _daily_metadata,
+                lambda built: [check_complete(built.staged.staged.read())],
+            )
 
     return [observations, hourly_aggregates, daily_aggregates]
 
@@ -134,8 +142,17 @@ def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
-def _checked(table: TableName, built: "Built", describe: Callable[["Built"], dict[str, Any]]) -> Iterator[_Event]:
-    """A staged table as the step's result; one that fails its checks is not published, and what was there stays."""
+def _checked(
+    deployment: Deployment,
+    table: TableName,
+    built: "Built",
+    describe: Callable[["Built"], dict[str, Any]],
+    warn: Callable[["Built"], Iterable[dg.AssetCheckResult]] = lambda _: (),
+) -> Iterator[_Event]:
+    """A staged table as the step's result; one that fails its checks is not published, and what was there stays.
+
+    What `warn` finds is reported and changes nothing.
+    """
     checks = check_staged(table, built)
     failed = [check for check in checks if not check.passed]
     if failed:
@@ -147,9 +164,13 @@ def _checked(table: TableName, built: "Built", describe: Callable[["Built"], dic
         )
     yield dg.MaterializeResult(
         value=built.staged,
-        metadata={**built_metadata(built), **describe(built)},
+        metadata={
+            **describe(built),
+            **built_metadata(built),
+            "dagster/column_lineage": column_lineage(table, deployment.settings.series),
+        },
         data_version=data_version(built),
-        check_results=checks,
+        check_results=[*checks, *warn(built)],
     )
 
 

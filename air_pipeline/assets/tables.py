@@ -13,11 +13,15 @@ from air_pipeline.processing.columns import TABLES, Column, TableName
 from air_pipeline.storage.parquet import DayFile, StagedDay, TableError, day_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from air_pipeline.days.building import Built
     from air_pipeline.processing.schemas import Failure
 
 MOST_FAILURES = 20
 """Failures that a check spells out; it counts all."""
+MOST_NAMED = 5
+"""Series that a sentence names."""
 MOST_ROWS = 50
 """Rows of a table in metadata; every run of every day keeps one."""
 _TYPES = {"dictionary": "string", "instant": "timestamp[ms, UTC]", "clock": "timestamp[ms]"}
@@ -71,15 +75,30 @@ def _constraints(column: Column) -> dg.TableColumnConstraints:
     return dg.TableColumnConstraints(nullable=column.nullable, other=other)
 
 
+COMPLETE = "complete"
+"""The check of `daily_aggregates` that only warns."""
+
+
 def check_specs(table: TableName) -> list[dg.AssetCheckSpec]:
-    """The checks of a table: blocking, so that nothing is built upon a table that is not what it should be."""
+    """The checks of a table.
+
+    Those of its form are blocking, so that nothing is built upon a table that is not what it should be. `complete` is
+    about what came in, which building cannot better: it warns.
+    """
     specs = {
         "schema": "Types, ranges and order of rows are those of the table's one schema; no column contradicts another.",
         "row_count": "There are exactly as many rows as the settings and the slots of the day say.",
     }
     if table != "observations":
         specs["counts_add_up"] = "valid + suspect + bad = observed, and observed + missing = expected, in every row."
-    return [dg.AssetCheckSpec(name, asset=table, description=text, blocking=True) for name, text in specs.items()]
+    blocking = [dg.AssetCheckSpec(name, asset=table, description=text, blocking=True) for name, text in specs.items()]
+    if table != "daily_aggregates":
+        return blocking
+    text = (
+        "Every series is complete: at least 75 % of its hours have at least 75 % of their observations valid."
+        " What is not is published, marked; its values of the day are not to be relied on."
+    )
+    return [*blocking, dg.AssetCheckSpec(COMPLETE, asset=table, description=text)]
 
 
 def check_staged(table: TableName, built: "Built") -> list[dg.AssetCheckResult]:
@@ -119,6 +138,38 @@ def _result(name: str, failures: "list[Failure]", rows: int) -> dg.AssetCheckRes
         passed=not failures,
         description=str(failures[0]) if failures else f"holds for {rows} rows",
         metadata=metadata,
+    )
+
+
+def check_complete(daily: "pd.DataFrame") -> dg.AssetCheckResult:
+    """Whether every series of a day is complete, from its daily aggregates."""
+    incomplete = daily[~daily["is_complete"]].sort_values(["coverage", "device", "series"], na_position="first")
+    counts = ("expected", "suspect", "bad", "missing")
+    rows: list[dict[str, Any]] = [
+        {
+            "device": row["device"],
+            "series": row["series"],
+            "coverage": f"{row['coverage']:.1%}" if row["expected_count"] else "–",
+            **{name: row[f"{name}_count"] for name in counts},
+        }
+        for row in incomplete.to_dict("records")
+    ]
+    columns = [dg.TableColumn(name) for name in ("device", "series", "coverage")]
+    columns += [dg.TableColumn(name, "int", "observations [1]") for name in counts]
+    named = ", ".join(f"{row['device']} {row['series']} (coverage {row['coverage']})" for row in rows[:MOST_NAMED])
+    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
+    text = (
+        f"{len(rows)} of {len(daily)} series are not complete: {named}{more}"
+        if rows
+        else f"all {len(daily)} series are"
+    )
+    return dg.AssetCheckResult(
+        check_name=COMPLETE,
+        passed=not rows,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata={"series": len(daily), "incomplete": len(rows)}
+        | ({"not_complete": table_or_note(rows, columns, "the least coverage first")} if rows else {}),
     )
 
 

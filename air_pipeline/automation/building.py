@@ -183,12 +183,13 @@ def build_day_job() -> "UnresolvedAssetJobDefinition":
     )
 
 
-def build_days_schedule(job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
-    """The schedule."""
+def build_days_schedule(job: "UnresolvedAssetJobDefinition", timezone: str) -> dg.ScheduleDefinition:
+    """The schedule, shown in the deployment's zone."""
 
     @dg.schedule(
         job=job,
         cron_schedule="*/15 * * * *",
+        execution_timezone=timezone,
         name="build_days",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(

@@ -12,7 +12,15 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from air_pipeline.assets.collection import FIRST_REPORT, check_evaluations, materialization, present
+from air_pipeline.assets.collection import (
+    FIRST_REPORT,
+    RAW_READINGS,
+    check_evaluations,
+    devices_materialization,
+    materialization,
+    present,
+    settings_stamp,
+)
 from air_pipeline.collection.lease import extend_lease, holder, start_collector
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Report, Verdict, look, verdicts
@@ -40,6 +48,7 @@ class Cursor:
         passed: what each check found last.
         checked: when all checks were last reported, seconds UTC.
         started: when a collector was last started, seconds UTC.
+        settings: what tells the last valid devices.yaml from others.
     """
 
     until: int | None = None
@@ -47,6 +56,7 @@ class Cursor:
     passed: Mapping[str, bool] = field(default_factory=dict)
     checked: float = 0.0
     started: float = 0.0
+    settings: str = ""
 
     @classmethod
     def from_text(cls, text: str | None) -> "Cursor":
@@ -57,6 +67,7 @@ class Cursor:
             return cls(
                 until=None if until is None else int(until),
                 **{name: float(read.get(name, 0.0)) for name in ("reported", "checked", "started")},
+                settings=str(read.get("settings", "")),
                 passed={str(check): bool(passed) for check, passed in read.get("passed", {}).items()},
             )
         except (ValueError, TypeError, AttributeError, OverflowError):
@@ -101,12 +112,13 @@ def collect_sensor() -> dg.SensorDefinition:
 
     @dg.sensor(
         name="collect",
+        asset_selection=[RAW_READINGS],
         minimum_interval_seconds=TICK_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Keeps the collector: while this is on, devices are polled; once it is off, collecting ends within 90"
-            " seconds. Reports what came in as materializations of `raw_readings`, every five minutes, and its checks"
-            " whenever they change. Ticks start no runs, so they are all called skipped. With `collector: external` in"
+            " seconds. Reports what came in as materializations of raw_readings, every five minutes, and its checks"
+            " whenever they change. Ticks start no runs, so they are all called skipped. With collector: external in"
             " devices.yaml it only reports."
         ),
     )
@@ -130,6 +142,10 @@ def collect_sensor() -> dg.SensorDefinition:
             cursor = replace(cursor, started=now.timestamp())
         cursor, reports, due = advance(cursor, report, found, now.timestamp())
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
+        stamp = repr(settings_stamp(current.place.config))
+        if current.mistake is None and stamp != cursor.settings:
+            cursor = replace(cursor, settings=stamp)
+            events.append(devices_materialization(current))
         if reports:
             events.append(materialization(report))
         events.extend(check_evaluations(due))

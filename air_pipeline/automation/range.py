@@ -50,7 +50,9 @@ class DayBuilder:
 
 
 def build_range(home: Path, days: Sequence[date], *, force: bool, workers: int = 0) -> Iterator[tuple[date, str]]:
-    """Builds days, newest first, in processes of their own.
+    """Builds days, oldest first, in processes of their own.
+
+    The newest comes last and alone: what Dagster shows as latest, materializations and checks, is then that day's.
 
     Args:
         home: DAGSTER_HOME, where the events go.
@@ -68,9 +70,11 @@ def build_range(home: Path, days: Sequence[date], *, force: bool, workers: int =
     processes = min(workers or os.cpu_count() or 1, len(days))
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_open)
     try:
-        futures = {pool.submit(_build, day, force=force): day for day in sorted(days, reverse=True)}
-        for future in as_completed(futures):
-            yield futures[future], _outcome(future)
+        *before, newest = sorted(days)
+        for together in (before, [newest]):
+            futures = {pool.submit(_build, day, force=force): day for day in together}
+            for future in as_completed(futures):
+                yield futures[future], _outcome(future)
     finally:
         pool.shutdown(cancel_futures=True)  # whoever stops listening wants no more days
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli import building, collecting, options, reading, running
+from air_pipeline.cli import building, collecting, demonstrating, options, reading, running
 
 app = typer.Typer(
     name="air-pipeline",
@@ -22,6 +22,7 @@ app = typer.Typer(
 
 for command in (
     running.up,
+    demonstrating.demo,
     collecting.collect,
     collecting.poll,
     reading.latest,
@@ -67,6 +68,7 @@ def _status_of(error: Exception) -> int | None:
     from air_pipeline.collection.lease import CollectorRunning
     from air_pipeline.collection.outbox import OutboxError
     from air_pipeline.days.calendar import DayError
+    from air_pipeline.demo import DemoError
     from air_pipeline.settings import SettingsError
     from air_pipeline.storage.parquet import TableError
     from air_pipeline.storage.store import StoreError
@@ -75,5 +77,5 @@ def _status_of(error: Exception) -> int | None:
     if isinstance(error, SettingsError | TimeError):
         return 2
     ours = options.OutputError | collecting.PortError | running.UpError
-    others = CollectorRunning | DayError | OutboxError | StoreError | TableError
+    others = CollectorRunning | DayError | DemoError | OutboxError | StoreError | TableError
     return 1 if isinstance(error, ours | others) else None

@@ -1,11 +1,13 @@
 """The command `build`: days, on this machine, without launching runs."""
 
+from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.options import ConfigOption, progress, use_config
 
 
 def build(
@@ -26,10 +28,6 @@ def build(
 
     Example: air-pipeline build --from 2026-11-01 --to 2026-11-30
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from air_pipeline.automation.range import build_range
     from air_pipeline.cli.running import dagster_home
     from air_pipeline.days.range import plan_range
     from air_pipeline.deployment import open_deployment
@@ -41,15 +39,7 @@ def build(
     home = dagster_home(deployment.place)
     if plan.current:
         typer.echo(f"{len(plan.current)} days are current", err=True)
-    failed: dict[date, str] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("building days", total=len(days))
-        for day, error in build_range(home, days, force=force, workers=workers):
-            progress.advance(task)
-            if error:
-                failed[day] = error
+    failed = build_days(home, days, force=force, workers=workers)
     for day, error in sorted(failed.items()):
         typer.echo(f"{day}: {error}", err=True)
     for reason in plan.shrunk.values():
@@ -57,3 +47,23 @@ def build(
     typer.echo(f"{len(days) - len(failed)} of {len(days)} days built", err=True)
     if failed or plan.shrunk:
         raise typer.Exit(1)
+
+
+def build_days(home: Path, days: Sequence[date], *, force: bool = False, workers: int = 0) -> dict[date, str]:
+    """Builds days under a progress bar; those that failed, with what went wrong.
+
+    Args:
+        home: DAGSTER_HOME.
+        days: the local dates.
+        force: whether to build even what would be built from fewer polls than before.
+        workers: how many processes; 0 for one a core.
+    """
+    from air_pipeline.automation.range import build_range
+
+    failed: dict[date, str] = {}
+    with progress("building days", len(days)) as advance:
+        for day, error in build_range(home, days, force=force, workers=workers):
+            advance(1)
+            if error:
+                failed[day] = error
+    return failed

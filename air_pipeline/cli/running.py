@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
 COLLECTOR_STOP_WITHIN_S = 20.0
+PORTS_TRIED = 50
 _LOOK_EVERY_S = 0.5
 _RESTART_AFTER_S = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -43,6 +44,10 @@ class UpError(Exception):
     """`up` cannot start or go on; the message says why and what to do."""
 
 
+class PortTaken(UpError):
+    """Something else listens there."""
+
+
 def up(
     config: ConfigOption = None,
     host: Annotated[str, typer.Option(help="Address of the UI; keep it local, as the UI has no login.")] = "127.0.0.1",
@@ -52,7 +57,7 @@ def up(
 
     Example: air-pipeline up --port 3001
     """
-    from air_pipeline.environment import check_store, environment, keep_log_small, load_settings, make_state_directory
+    from air_pipeline.environment import check_store, environment, load_settings, make_state_directory
 
     use_config(config)
     place = environment()
@@ -61,13 +66,13 @@ def up(
     if loaded.mistake:
         typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
     make_state_directory(place)
-    with _only_one(place.state):
-        keep_log_small(place.state / "dagster.log")
-        _run(place, host, port)
+    with only_one(place.state):
+        check_free(host, port)
+        run(place, host, port, welcome=lambda url: f"The Dagster UI is at {url} — Ctrl-C stops everything.")
 
 
 @contextlib.contextmanager
-def _only_one(state: Path) -> Iterator[None]:
+def only_one(state: Path) -> Iterator[None]:
     """Holds the lock of `up` on a state directory."""
     with (state / "up.lock").open("a+", encoding="utf-8") as file:
         try:
@@ -85,18 +90,42 @@ def _only_one(state: Path) -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class _Part:
-    """One of the processes."""
+class Part:
+    """One of the processes.
+
+    Attributes:
+        name: for people.
+        arguments: what `python -m` is given.
+        process: once it was started.
+        started: when that was, monotonic.
+        left_behind: groups of former processes, such as a run that they began.
+    """
 
     name: str
     arguments: list[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
-    left_behind: list[int] = field(default_factory=list)  # groups of former processes, such as a run they began
+    left_behind: list[int] = field(default_factory=list)
 
 
-def _run(place: "Environment", host: str, port: int) -> None:
-    _check_free(host, port)
+def run(
+    place: "Environment", host: str, port: int, *, welcome: Callable[[str], str], besides: Sequence[Part] = ()
+) -> None:
+    """Runs everything until a signal ends it.
+
+    Args:
+        place: of which deployment.
+        host: address of the UI.
+        port: of the UI; free.
+        welcome: from the URL of the UI to what is said once it is ready.
+        besides: what else is started before all others and stopped after them.
+
+    Raises:
+        UpError: something does not start.
+    """
+    from air_pipeline.environment import keep_log_small
+
+    keep_log_small(place.state / "dagster.log")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -110,31 +139,32 @@ def _run(place: "Environment", host: str, port: int) -> None:
     )
     module = ["--module-name", "air_pipeline.definitions", "--location-name", "air_pipeline"]
     parts = [
-        _Part("code server", ["dagster", "code-server", "start", "--socket", str(sockets / "code"), *module,
+        Part("code server", ["dagster", "code-server", "start", "--socket", str(sockets / "code"), *module,
                               "--use-python-environment-entry-point", "--log-level", "warning"]),
-        _Part("webserver", ["dagster_webserver", "--workspace", str(workspace), "--host", host, "--port", str(port),
+        Part("webserver", ["dagster_webserver", "--workspace", str(workspace), "--host", host, "--port", str(port),
                             "--dagster-log-level", "warning"]),
-        _Part("daemon", ["dagster._daemon", "run", "--workspace", str(workspace), "--log-level", "warning"]),
+        Part("daemon", ["dagster._daemon", "run", "--workspace", str(workspace), "--log-level", "warning"]),
     ]  # fmt: skip
     variables = {**os.environ, **place.variables(), "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     variables.setdefault(*_BACKFILLS_WAIT)
     with (place.state / "dagster.log").open("ab") as output:
         try:
             _open_storage(home, variables, output, place)
-            for part in parts:
+            for part in (*besides, *parts):
                 _start(part, variables, output)
                 if part.name == "code server":
                     _wait_for_socket(sockets / "code", part, stop, place)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            _wait_for_ui(url, parts, stop, place)
+            _wait_for_ui(url, [*besides, *parts], stop, place)
             if not stop.is_set():
-                typer.echo(f"The Dagster UI is at {url} — Ctrl-C stops everything. Log: {place.state / 'dagster.log'}")
+                typer.echo(f"{welcome(url)} Log: {place.state / 'dagster.log'}")
             while not stop.wait(_LOOK_EVERY_S):
-                _revive(parts, variables, output)
+                _revive([*besides, *parts], variables, output)
         finally:
             typer.echo("stopping", err=True)
             _stop(parts)
             _stop_collector(place.state)
+            _stop(besides)
             shutil.rmtree(sockets, ignore_errors=True)
 
 
@@ -152,7 +182,13 @@ def dagster_home(place: "Environment") -> Path:
     return home
 
 
-def _check_free(host: str, port: int) -> None:
+def check_free(host: str, port: int) -> None:
+    """Makes sure that the UI can listen there.
+
+    Raises:
+        PortTaken: something else does.
+        UpError: it cannot for another reason.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -160,8 +196,29 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise UpError(f"port {port} of {host} is taken; choose another with --port") from None
+                raise PortTaken(f"port {port} of {host} is taken; choose another with --port") from None
             raise UpError(f"the UI cannot listen at port {port} of {host}: {error.strerror}") from error
+
+
+def free_port() -> int:
+    """A port of this machine that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def next_free(host: str, port: int) -> int:
+    """The port, or the first free one after it.
+
+    Raises:
+        UpError: none of the next ones is, or the host cannot be listened at.
+    """
+    for candidate in range(port, min(port + PORTS_TRIED, 65_536)):
+        try:
+            check_free(host, candidate)
+        except PortTaken:
+            continue
+        return candidate
+    raise UpError(f"ports {port} to {port + PORTS_TRIED - 1} of {host} are taken; choose another with --port")
 
 
 def _open_storage(home: Path, variables: dict[str, str], output: IO[bytes], place: "Environment") -> None:
@@ -179,7 +236,7 @@ def _open_storage(home: Path, variables: dict[str, str], output: IO[bytes], plac
         raise UpError(f"Dagster's storage in {home} cannot be opened; see {place.state / 'dagster.log'}")
 
 
-def _start(part: _Part, variables: dict[str, str], output: IO[bytes]) -> None:
+def _start(part: Part, variables: dict[str, str], output: IO[bytes]) -> None:
     part.started = time.monotonic()
     part.process = subprocess.Popen(  # noqa: S603 -- this interpreter, Dagster's modules
         [sys.executable, "-m", *part.arguments],
@@ -198,7 +255,7 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _revive(parts: list[_Part], variables: dict[str, str], output: IO[bytes]) -> None:
+def _revive(parts: list[Part], variables: dict[str, str], output: IO[bytes]) -> None:
     """Starts again whatever has ended by itself."""
     for part in parts:
         part.left_behind = [group for group in part.left_behind if _signal_group(group, 0)]
@@ -219,11 +276,11 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _wait_for_socket(path: Path, part: _Part, stop: threading.Event, place: "Environment") -> None:
+def _wait_for_socket(path: Path, part: Part, stop: threading.Event, place: "Environment") -> None:
     _wait_until(path.exists, [part], stop, place)
 
 
-def _wait_for_ui(url: str, parts: list[_Part], stop: threading.Event, place: "Environment") -> None:
+def _wait_for_ui(url: str, parts: list[Part], stop: threading.Event, place: "Environment") -> None:
     """Waits until the UI answers and has loaded the definitions."""
     query = json.dumps({"query": "{workspaceOrError{...on Workspace{locationEntries{loadStatus locationOrLoadError{"
                                  "__typename ...on PythonError{message}}}}}}"}).encode()  # fmt: skip
@@ -243,7 +300,7 @@ def _wait_for_ui(url: str, parts: list[_Part], stop: threading.Event, place: "En
     _wait_until(ready, parts, stop, place)
 
 
-def _wait_until(ready: Callable[[], bool], parts: list[_Part], stop: threading.Event, place: "Environment") -> None:
+def _wait_until(ready: Callable[[], bool], parts: list[Part], stop: threading.Event, place: "Environment") -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while not stop.is_set() and not ready():
         for part in parts:
@@ -254,7 +311,7 @@ def _wait_until(ready: Callable[[], bool], parts: list[_Part], stop: threading.E
         stop.wait(_LOOK_EVERY_S)
 
 
-def _stop(parts: list[_Part]) -> None:
+def _stop(parts: Sequence[Part]) -> None:
     """Ends all parts with everything they started: the daemon before the others, so that it asks them for nothing."""
     deadline = time.monotonic() + STOP_WITHIN_S
     last_first = list(reversed(parts))

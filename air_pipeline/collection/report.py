@@ -5,7 +5,7 @@ Belongs here: looking, and judging what was seen. Does not: how Dagster is told 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -103,12 +103,14 @@ class Verdict:
         passed: whether all is well.
         text: what was found, and what to do if it is not well.
         grave: whether readings are being lost or are about to be.
+        numbers: what was counted, by the same names each time.
     """
 
     check: str
     passed: bool
     text: str
     grave: bool = False
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 def look(
@@ -192,7 +194,7 @@ def _unwell(store: ReadingStore, devices: list[Device], until: int, end: float) 
 
 def verdicts(deployment: Deployment, report: Report, now: datetime) -> list[Verdict]:
     """What the checks of `raw_readings` find in a report; what only the store could say is left out if it is away."""
-    return [
+    found = [
         _collector_running(deployment, report),
         *([] if report.store_error else [_devices_reporting(report, now)]),
         _outbox_draining(report, now),
@@ -200,6 +202,15 @@ def verdicts(deployment: Deployment, report: Report, now: datetime) -> list[Verd
         _configuration_valid(deployment),
         _documents_known(report),
     ]
+    counted = {
+        "collector_running": {"collectors": int(report.collector is not None)},
+        "devices_reporting": {"devices": report.expected, "not_reporting": len(report.unwell)},
+        "outbox_draining": {"pending": report.outbox.pending, "failures": report.outbox.failures},
+        "quarantine_empty": {"quarantined": report.outbox.quarantined},
+        "configuration_valid": {"devices_configured": len(deployment.settings.devices)},
+        "documents_known": {"devices_with_unknowns": len(report.notes)},
+    }
+    return [replace(verdict, numbers=counted[verdict.check]) for verdict in found]
 
 
 CHECKS: Mapping[str, str] = {

@@ -77,6 +77,7 @@ def test_a_day_is_built_published_checked_and_described(built):
         "daily_aggregates.schema": True,
         "daily_aggregates.row_count": True,
         "daily_aggregates.counts_add_up": True,
+        "daily_aggregates.complete": False,
     }
     said = metadata_of(result)
     observed = said["observations"]
@@ -103,6 +104,33 @@ def test_the_tables_in_the_metadata_name_devices_the_worst_first(built):
     table = events["daily_aggregates"].materialization.metadata["series"]
     assert [record.data["complete"] for record in table.records] == ["no", "no", "yes", "yes"]
     assert table.records[3].data["mean"].endswith(" °C")
+
+
+def test_series_that_are_not_complete_are_named_and_fail_nothing(built):
+    _, result = built
+    assert result.success
+    [check] = [check for check in result.get_asset_check_evaluations() if check.check_name == "complete"]
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert check.description.startswith(
+        "2 of 4 series are not complete: attic dht22_humidity (coverage 0.0%), attic dht"
+    )
+    assert [(row.data["device"], row.data["missing"]) for row in check.metadata["not_complete"].records] == [
+        ("attic", 24),
+        ("attic", 24),
+    ]
+
+
+def test_column_lineage_names_columns_that_there_are(built):
+    _, result = built
+    known = {name: set(table.column_names) for name, table in TABLES.items()}
+    known["raw_readings"] = {"device", "observed_at", "outcome", "problems", "dht22_temperature", "dht22_humidity"}
+    for event in result.get_asset_materialization_events():
+        lineage = event.materialization.metadata["dagster/column_lineage"].value.deps_by_column
+        assert set(lineage) == known[event.asset_key.to_user_string()]
+        for sources in lineage.values():
+            for source in sources:
+                assert source.column_name in known[source.asset_key.to_user_string()], source
+    assert {source.column_name for source in lineage["mean"]} == {"value", "flag"}
 
 
 def test_a_day_without_devices_is_built_and_says_so(instance, tmp_path):

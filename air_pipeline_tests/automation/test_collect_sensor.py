@@ -47,18 +47,26 @@ class Ticks:
 
     def __init__(self, deployment, instance):
         self.deployment, self.instance, self.cursor = deployment, instance, None
-        self.sensor = build_definitions(deployment).resolve_sensor_def("collect")
+        self.definitions = build_definitions(deployment)
+        self.sensor = self.definitions.resolve_sensor_def("collect")
 
     def __call__(self):
         resources = {"deployment": self.deployment}
-        with dg.build_sensor_context(self.instance, cursor=self.cursor, resources=resources) as context:
+        with dg.build_sensor_context(
+            self.instance, cursor=self.cursor, resources=resources, definitions=self.definitions
+        ) as context:
             tick = self.sensor.evaluate_tick(context)
         self.cursor = tick.cursor
         return tick
 
 
 def reports(tick):
-    return [plain(one.metadata) for one in tick.asset_events if isinstance(one, dg.AssetMaterialization)]
+    return [plain(one.metadata) for one in materializations(tick, "raw_readings")]
+
+
+def materializations(tick, asset):
+    events = [one for one in tick.asset_events if isinstance(one, dg.AssetMaterialization)]
+    return [one for one in events if one.asset_key == dg.AssetKey(asset)]
 
 
 def checks(tick):
@@ -263,7 +271,7 @@ def test_at_most_twenty_devices_that_are_not_well_are_in_a_report(instance, tmp_
     at = present.now - timedelta(seconds=30)
     deployment.store.write([poll(device["id"], at, Outcome.TIMEOUT) for device in devices])
     answer = Ticks(deployment, instance)()
-    [report] = [one for one in answer.asset_events if isinstance(one, dg.AssetMaterialization)]
+    [report] = materializations(answer, "raw_readings")
     assert len(report.metadata["not_well"].records) == 20
     assert plain(report.metadata)["polls_timeout"] == 30
     assert "d9 (timeout)" in checks(answer)["devices_reporting"].description
@@ -278,6 +286,26 @@ def test_what_waits_in_the_outbox_makes_no_device_look_unwell(instance, tmp_path
     found = checks(Ticks(deployment, instance)())
     assert found["devices_reporting"].passed
     assert not found["outbox_draining"].passed
+
+
+def test_devices_are_told_once_for_each_valid_configuration(instance, tmp_path):
+    deployment = collecting(tmp_path, **EXTERNAL)
+    tick = Ticks(deployment, instance)
+    [told] = materializations(tick(), "devices")
+    assert plain(told.metadata)["device_count"] == 1
+    assert materializations(tick(), "devices") == []
+    deployment.place.config.write_text("timezone: [")
+    assert materializations(tick(), "devices") == []
+    deployment_in(tmp_path, small_device("hall", interval="10s"), small_device("attic", interval="10s"), **EXTERNAL)
+    [told] = materializations(tick(), "devices")
+    assert told.description == "2 devices in devices.yaml"
+
+
+def test_each_check_counts_something_that_the_ui_can_plot(instance, tmp_path):
+    present = Present()
+    deployment = collecting(tmp_path, present, **EXTERNAL)
+    for check in checks(Ticks(deployment, instance)()).values():
+        assert [type(value) for value in plain(check.metadata).values()] != [], check.check_name
 
 
 @pytest.mark.parametrize("garbage", ["{", "null", '{"until": "soon"}', "\x00"])

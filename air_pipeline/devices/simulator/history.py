@@ -22,7 +22,7 @@ _GZIP = 31
 """zlib's `wbits` for a gzip header."""
 
 FaultAt = Callable[[str, float], Fault | None]
-"""What is wrong with a device (its id) at an instant, in seconds since 1970 UTC: `Script.fault_at`, `Flaky.fault_at`."""
+"""What is wrong with a device (its id) at an instant (seconds since 1970 UTC), such as `Script.fault_at`."""
 
 
 def polls_between(
