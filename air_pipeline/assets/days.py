@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from air_pipeline.assets.collection import OWNER, RAW_READINGS
-from air_pipeline.assets.lineage import column_lineage
 from air_pipeline.assets.tables import (
     built_metadata,
     check_complete,
@@ -83,7 +82,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
             _explained(context),
             built_observations(deployment, date.fromisoformat(context.partition_key), force=force) as built,
         ):
-            yield from _checked(deployment, "observations", built, _observation_metadata)
+            yield from _checked("observations", built, _observation_metadata)
 
     @table(
         "hourly_aggregates",
@@ -97,7 +96,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
 
         day = date.fromisoformat(context.partition_key)
         with _explained(context), built_hourly(deployment, day, observations) as built:
-            yield from _checked(deployment, "hourly_aggregates", built, _aggregate_metadata)
+            yield from _checked("hourly_aggregates", built, _aggregate_metadata)
 
     @table(
         "daily_aggregates",
@@ -115,7 +114,6 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
         day = date.fromisoformat(context.partition_key)
         with _explained(context), built_daily(deployment, day, observations, hourly_aggregates) as built:
             yield from _checked(
-                deployment,
                 "daily_aggregates",
                 built,
                 _daily_metadata,
@@ -143,7 +141,6 @@ def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def _checked(
-    deployment: Deployment,
     table: TableName,
     built: "Built",
     describe: Callable[["Built"], dict[str, Any]],
@@ -164,11 +161,7 @@ def _checked(
         )
     yield dg.MaterializeResult(
         value=built.staged,
-        metadata={
-            **describe(built),
-            **built_metadata(built),
-            "dagster/column_lineage": column_lineage(table, deployment.settings.series),
-        },
+        metadata={**describe(built), **built_metadata(built)},
         data_version=data_version(built),
         check_results=[*checks, *warn(built)],
     )

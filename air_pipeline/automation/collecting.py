@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from air_pipeline.assets.collection import (
+    DEVICES,
     FIRST_REPORT,
     RAW_READINGS,
     check_evaluations,
@@ -112,7 +113,7 @@ def collect_sensor() -> dg.SensorDefinition:
 
     @dg.sensor(
         name="collect",
-        asset_selection=[RAW_READINGS],
+        asset_selection=[DEVICES, RAW_READINGS],
         minimum_interval_seconds=TICK_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(

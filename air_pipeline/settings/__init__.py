@@ -117,11 +117,6 @@ class Settings:
         """The deployment's zone."""
         return ZoneInfo(self.timezone)
 
-    @property
-    def series(self) -> list[str]:
-        """The series that sensors of any device give, without means over sensors."""
-        return list(dict.fromkeys(parameter.series for device in self.devices for parameter in device.parameters))
-
     def device(self, name: str) -> Device:
         """The device with this id.
 
