@@ -72,8 +72,9 @@ def write_devices(path: Path, simulator: Simulator, devices: Mapping[str, str], 
 class Installation:
     """A folder with a `devices.yaml` and a state directory, and the environment that commands are given there."""
 
-    def __init__(self, folder: Path, influxdb: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, influxdb: Mapping[str, str] | None = None, state: str = "state") -> None:
         self.folder = folder
+        self.state = folder / state
         self.config = folder / "devices.yaml"
         self.influxdb = dict(influxdb or {})
 
@@ -81,7 +82,7 @@ class Installation:
     def variables(self) -> dict[str, str]:
         """The environment of a user who has set nothing but the store and where everything is."""
         ours = ("AIR_PIPELINE_", "INFLUXDB_V2_", "DAGSTER_")
-        mine = {"AIR_PIPELINE_CONFIG": str(self.config), "AIR_PIPELINE_STATE": str(self.folder / "state")}
+        mine = {"AIR_PIPELINE_CONFIG": str(self.config), "AIR_PIPELINE_STATE": str(self.state)}
         return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | mine | self.influxdb
 
     @property
@@ -189,7 +190,7 @@ class Pipeline:
             assert self.process.poll() is None, f"up has ended:\n{self.said}"
             return f"The Dagster UI is at {self.url}" in self.said
 
-        wait_for(ready, "the UI", 2 * WITHIN_S)
+        wait_for(ready, "the UI", 4 * WITHIN_S)
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Stops it by a signal; its exit status."""
@@ -221,12 +222,12 @@ class Pipeline:
             for event in nodes[0]["assetMaterializations"]
         ]
 
-    def checks(self) -> dict[str, dict[str, Any]]:
-        """The last evaluation of each check of `raw_readings` that has one: `success` and `description`.
+    def checks(self, asset: str = "raw_readings") -> dict[str, dict[str, Any]]:
+        """The last evaluation of each check of an asset that has one: `success` and `description`.
 
         Nothing while the UI has no definitions, as the code server has just been started again.
         """
-        nodes = self.ask(_CHECKS, key={"path": ["raw_readings"]})["assetNodes"]
+        nodes = self.ask(_CHECKS, key={"path": [asset]})["assetNodes"]
         found = {}
         for check in nodes[0]["assetChecksOrError"]["checks"] if nodes else []:
             last = check["executionForLatestMaterialization"]
@@ -234,9 +235,9 @@ class Pipeline:
                 found[check["name"]] = last["evaluation"]
         return found
 
-    def check(self, name: str) -> dict[str, Any]:
-        """The last evaluation of one check of `raw_readings`; empty if there is none."""
-        return self.checks().get(name, {})
+    def check(self, name: str, asset: str = "raw_readings") -> dict[str, Any]:
+        """The last evaluation of one check of an asset; empty if there is none."""
+        return self.checks(asset).get(name, {})
 
     def backfill(self, days: Iterable[date]) -> str:
         """Launches a backfill of all tables as the UI does; its id."""
@@ -278,13 +279,13 @@ class Pipeline:
 
 
 @contextmanager
-def running_pipeline(installation: Installation) -> Iterator[Pipeline]:
-    """`up`, ready; whatever is left of it at the end is killed."""
-    port = free_port()
+def running_pipeline(installation: Installation, *command: str, port: int | None = None) -> Iterator[Pipeline]:
+    """`up`, or another command that runs everything, ready; whatever is left of it at the end is killed."""
+    port = port or free_port()
     log = installation.folder / f"up-{port}.log"
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "air_pipeline", "up", "--port", str(port)],
+            [sys.executable, "-m", "air_pipeline", *(command or ("up",)), "--port", str(port)],
             env=installation.variables,
             cwd=installation.folder,
             stdout=output,

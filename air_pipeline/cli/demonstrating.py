@@ -1,6 +1,7 @@
 """The command `demo`: everything on simulated devices with a past, in a directory of its own."""
 
 import os
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,18 +100,19 @@ def _welcome(deployment: "Deployment", url: str) -> str:
     from air_pipeline.demo import DYING, FAR, FLAKY
 
     place, settings = deployment.place, deployment.settings
+    command = sys.argv[0]
     yesterday = deployment.now().astimezone(settings.zone).date() - timedelta(days=1)
     return f"""
-The demo runs: {url} — Ctrl-C stops everything. Look at
+The Dagster UI is at {url} — Ctrl-C stops everything. Look at
 
-  {url}/asset-groups
-      where everything comes from: devices → raw_readings → a partition for each local day
-  {url}/assets/raw_readings
-      what comes in just now: {FLAKY} fails now and then, {FAR} has days of its own
+  {url}/assets/daily_aggregates?view=lineage&lineageScope=upstream&lineageDepth=5
+      where everything comes from: devices, their readings, and a partition for each local day
+  {url}/assets/raw_readings?view=events
+      what comes in just now: {FLAKY} fails now and then, {FAR} has local days of its own
   {url}/assets/daily_aggregates?view=checks
-      `complete` warns, and rightly: the string of thermometers of {DYING} is dying
-  {url}/assets/daily_aggregates?partition={yesterday}
-      yesterday, with its numbers and the observations that they come from
+      the check `complete` warns, and rightly: the string of thermometers of {DYING} has died
+  {url}/assets/daily_aggregates?view=partitions&partition={yesterday}
+      yesterday in numbers
 
-In another terminal: cd {place.config.parent}; then air-pipeline latest, daily, history, poll.
+In another terminal, in {place.config.parent}: {command} latest (or daily, poll, history, doctor)
 """
