@@ -16,6 +16,7 @@ from air_pipeline.settings import InfluxConnection, Settings, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 from air_pipeline.settings.values import is_address
 
+EMBEDDED_STORE = "the embedded store"
 LARGE_LOG_BYTES = 5_000_000
 
 _INFLUX = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG", "INFLUXDB_V2_BUCKET")
@@ -41,7 +42,7 @@ class Environment:
     def store(self) -> str:
         """Which store is meant, for people and to be remembered; without secrets."""
         if self.influxdb is None:
-            return "the embedded store"
+            return EMBEDDED_STORE
         return f"InfluxDB at {self.influxdb.url}, org {self.influxdb.org}, bucket {self.influxdb.bucket}"
 
     def variables(self) -> dict[str, str]:
@@ -133,15 +134,16 @@ def check_store(place: Environment) -> None:
     Raises:
         SettingsError: it is another one, or cannot be told; the message names the remedy.
     """
-    remembered = _remembered_store(place)
+    remembered = remembered_store(place)
     if remembered and remembered != place.store:
         if place.influxdb is None:
             remedy = f"set {', '.join(_INFLUX)} again"
         else:
             remedy = "unset the INFLUXDB_V2_* variables or set them as before"
+        move = ", or move the readings there: air-pipeline copy" if remembered == EMBEDDED_STORE else ""
         raise SettingsError(
             f"environment: {place.state} belongs to {remembered}, and the environment names {place.store}; {remedy}"
-            f" — or, if the readings have moved there, delete {place.state / 'store'}"
+            f"{move} — or, if the readings have moved there, delete {place.state / 'store'}"
         )
 
 
@@ -152,14 +154,23 @@ def remember_store(place: Environment) -> None:
         SettingsError: it belongs to another one, or cannot be written.
     """
     check_store(place)
-    if not _remembered_store(place):
-        try:
-            replace_file(place.state / "store", place.store + "\n")
-        except OSError as error:
-            raise _unusable_state(place, error) from None
+    if not remembered_store(place):
+        bind_store(place)
 
 
-def _remembered_store(place: Environment) -> str:
+def bind_store(place: Environment) -> None:
+    """Binds the state directory to the store, whichever it belonged to: its readings have moved there.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    try:
+        replace_file(place.state / "store", place.store + "\n")
+    except OSError as error:
+        raise _unusable_state(place, error) from None
+
+
+def remembered_store(place: Environment) -> str:
     """The store from which this state directory's days came; empty if none is known."""
     try:
         return (place.state / "store").read_text(encoding="utf-8").strip()

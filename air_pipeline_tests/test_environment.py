@@ -228,6 +228,7 @@ def test_a_state_directory_keeps_its_store(place):
         assert f"{place.state} belongs to the embedded store" in said
         assert "the environment names InfluxDB at http://localhost:8086, org home, bucket air" in said
         assert "unset the INFLUXDB_V2_* variables or set them as before" in said
+        assert "or move the readings there: air-pipeline copy" in said
         assert f"delete {place.state / 'store'}" in said
     check_store(place)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli import building, collecting, demonstrating, options, reading, running
+from air_pipeline.cli import building, collecting, copying, demonstrating, options, reading, running
 
 app = typer.Typer(
     name="air-pipeline",
@@ -29,6 +29,7 @@ for command in (
     reading.history,
     building.build,
     collecting.outbox,
+    copying.copy,
     collecting.simulate,
 ):
     app.command()(command)
@@ -66,6 +67,7 @@ def main() -> None:
 def _status_of(error: Exception) -> int | None:
     """The exit status for an error that is for the user; None for any other. Its families are imported only then."""
     from air_pipeline.collection.lease import CollectorRunning
+    from air_pipeline.collection.moving import MoveUnfinished
     from air_pipeline.collection.outbox import OutboxError
     from air_pipeline.days.calendar import DayError
     from air_pipeline.demo import DemoError
@@ -77,5 +79,5 @@ def _status_of(error: Exception) -> int | None:
     if isinstance(error, SettingsError | TimeError):
         return 2
     ours = options.OutputError | collecting.PortError | running.UpError
-    others = CollectorRunning | DayError | DemoError | OutboxError | StoreError | TableError
+    others = CollectorRunning | DayError | DemoError | MoveUnfinished | OutboxError | StoreError | TableError
     return 1 if isinstance(error, ours | others) else None

@@ -28,7 +28,7 @@ from air_pipeline_tests.running_pipeline import (
     write_devices,
 )
 
-EVERY_COMMAND = ("up", "collect", "poll", "latest", "history", "build", "outbox", "simulate")
+EVERY_COMMAND = ("up", "collect", "poll", "latest", "history", "build", "outbox", "copy", "simulate")
 HEAVY = ("dagster", "pandas", "numpy", "pyarrow", "pandera", "influxdb_client", "requests", "yaml", "rich")
 NEED_SETTINGS = ("up", "collect", "poll", "latest", "history", "build")
 

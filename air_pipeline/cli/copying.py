@@ -1,0 +1,94 @@
+"""The command `copy`: readings from one store to the other."""
+
+from contextlib import closing
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from air_pipeline.cli.options import ConfigOption, use_config
+
+if TYPE_CHECKING:
+    from air_pipeline.environment import Environment
+
+
+class Target(StrEnum):
+    """Where readings can be copied to."""
+
+    INFLUXDB = "influxdb"
+    EMBEDDED = "embedded"
+
+
+def copy(
+    target: Annotated[
+        Target, typer.Argument(help="The store to move to, from the other one; INFLUXDB_V2_* say which InfluxDB.")
+    ] = Target.INFLUXDB,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Copy a part only: from this time.", show_default="the first reading")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Copy a part only: up to this time.", show_default="the last reading")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy all readings to another store, and change over to it once they are all there. Interrupted, start it again.
+
+    A collector may run while most is copied; stop it for the rest. With --from or --to nothing is changed over.
+
+    Example: air-pipeline copy influxdb --to 2026-11-21
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from air_pipeline.collection.moving import between_embedded_and_influxdb, copy_part, move_readings
+    from air_pipeline.environment import environment
+
+    use_config(config)
+    place = environment()
+    move = between_embedded_and_influxdb(place, to_embedded=target is Target.EMBEDDED)
+    part = start is not None or end is not None
+    if not part and move.is_done:
+        typer.echo(f"{place.state} belongs to {move.target.store} already", err=True)
+        return
+    copying = copy_part(move, *_part(place, start, end)) if part else move_readings(move)
+    polls = days = 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("copying days", total=None)
+        for copied in copying:
+            polls += copied.polls
+            days += 1
+            progress.update(task, completed=days, total=days + copied.left)
+    typer.echo(f"{polls} polls of {days} days (UTC) copied to {move.target.store}", err=True)
+    if not part:
+        _say_what_now(move.target)
+
+
+def _part(place: "Environment", start: str | None, end: str | None) -> tuple[int, int]:
+    """The part that is meant, ms UTC."""
+    from datetime import UTC, datetime
+
+    from air_pipeline.processing.local_time import epoch_ms
+    from air_pipeline.settings.file import read_settings
+    from air_pipeline.times import TimeError, instant
+
+    zone, now = read_settings(place.config).zone, datetime.now(UTC)
+    since = instant("1900-01-01" if start is None else start, zone, now)
+    until = now if end is None else instant(end, zone, now)
+    if since >= until:
+        raise TimeError(
+            f"the part from {since.isoformat()} to {until.isoformat()} is empty; put the earlier time first"
+        )
+    return epoch_ms(since), epoch_ms(until)
+
+
+def _say_what_now(target: "Environment") -> None:
+    from air_pipeline.collection.outbox import Outbox
+
+    with closing(Outbox(target.state / "outbox.sqlite")) as box:
+        waiting = box.status().pending
+    variables = "without INFLUXDB_V2_*" if target.influxdb is None else "with INFLUXDB_V2_* as now"
+    typer.echo(f"{target.state} belongs to {target.store} from now on: run everything {variables}", err=True)
+    if waiting:
+        typer.echo(f"{waiting} polls wait in the outbox; the next collector delivers them there", err=True)

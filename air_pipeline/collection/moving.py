@@ -1,0 +1,103 @@
+"""The move of a state directory from one store to another, while it collects as long as possible.
+
+Belongs here: what must hold still for it, and when the state directory is the new store's. Does not: how readings are
+copied (`storage.copying`).
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from air_pipeline.collection.lease import CollectorLock, CollectorRunning, holder
+from air_pipeline.environment import Environment, bind_store, make_state_directory, remembered_store
+from air_pipeline.settings import SettingsError
+from air_pipeline.storage.copying import CopiedDay, CopyError, copy_readings, span_of
+from air_pipeline.storage.opening import open_store
+
+_ALL_TIME = (-(2**63), 2**63)
+
+
+class MoveUnfinished(Exception):
+    """What there was is copied, but a collector goes on; the message says how to finish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """From which store to which, as the environments of a deployment that uses the one or the other."""
+
+    origin: Environment
+    target: Environment
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the state directory belongs to the target."""
+        return remembered_store(self.target) == self.target.store
+
+
+def between_embedded_and_influxdb(place: Environment, *, to_embedded: bool) -> Move:
+    """The move from the embedded store to the InfluxDB that the environment names, or back.
+
+    Raises:
+        SettingsError: it names none.
+    """
+    if place.influxdb is None:
+        raise SettingsError(
+            "environment: readings are copied between the embedded store and InfluxDB, and no InfluxDB is named; set"
+            " INFLUXDB_V2_URL, INFLUXDB_V2_TOKEN, INFLUXDB_V2_ORG and INFLUXDB_V2_BUCKET"
+        )
+    embedded = replace(place, influxdb=None)
+    return Move(place, embedded) if to_embedded else Move(embedded, place)
+
+
+def move_readings(move: Move) -> Iterator[CopiedDay]:
+    """Copies everything; once both stores hold the same and nothing collects, the state directory is the target's.
+
+    A collector may run: the most is then copied beside it, and what is left for the time after it takes moments. What
+    waits in the outbox is delivered to the store of the next collector. Interrupted, it is finished by a new start.
+
+    Raises:
+        SettingsError: the state directory belongs to a third store, or cannot be used.
+        MoveUnfinished: a collector goes on.
+        StoreError: see `copy_readings`.
+    """
+    state = move.target.state
+    known = remembered_store(move.target)
+    if known not in {"", move.origin.store}:
+        raise SettingsError(f"environment: {state} belongs to {known}, and not to {move.origin.store}; copy from there")
+    make_state_directory(move.target)
+    if holder(state) is not None:
+        yield from copy_part(move, *_ALL_TIME)
+    try:
+        with CollectorLock(state):
+            yield from _copy(move, *_ALL_TIME, growing=False)
+            bind_store(move.target)
+    except CollectorRunning as running:
+        who = f"process {running.holder.pid}" if running.holder else "another process"
+        raise MoveUnfinished(
+            f"what was in {move.origin.store} is now in {move.target.store} too, but {who} still collects into the old"
+            " one, to which the state directory still belongs; stop it (`air-pipeline up` or `collect`) and copy again,"
+            " which then takes moments"
+        ) from running
+
+
+def copy_part(move: Move, start: int, end: int) -> Iterator[CopiedDay]:
+    """Copies what is in [start, end), ms UTC; the state directory stays with its store, and a collector may run.
+
+    Raises:
+        StoreError: see `copy_readings`.
+    """
+    return _copy(move, start, end, growing=True)
+
+
+def _copy(move: Move, start: int, end: int, *, growing: bool) -> Iterator[CopiedDay]:
+    with (
+        closing(open_store(move.origin.influxdb, move.origin.state)) as origin,
+        closing(open_store(move.target.influxdb, move.target.state)) as target,
+    ):
+        span = span_of(origin)
+        if span is None:
+            raise CopyError(
+                f"{origin.identity} holds no readings: do AIR_PIPELINE_STATE and INFLUXDB_V2_* say what you mean?"
+            )
+        target.latest()  # a wrong token or bucket is told before anything is read
+        yield from copy_readings(origin, target, max(start, span[0]), min(end, span[1]), growing=growing)

@@ -1,0 +1,169 @@
+"""Readings from one store into another, UTC day by UTC day.
+
+Belongs here: copying polls with their values and making sure that both stores then hold the same. Does not: who may
+collect meanwhile, and which store a deployment uses afterwards (`collection.moving`).
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from air_pipeline.devices.polls import Outcome, Poll, problems_from_json
+from air_pipeline.storage.frames import POLL_COLUMNS
+from air_pipeline.storage.store import ReadingStore, StoreError, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DAY_MS = 86_400_000
+_POLLS_AT_ONCE = 5_000
+
+
+class CopyError(StoreError):
+    """The two stores cannot be made to hold the same; the message says of which device and day."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedDay:
+    """What became of one UTC day.
+
+    Attributes:
+        day: the date, UTC.
+        polls: how many polls were written; 0 where the store held all of them already.
+        left: how many days are to come.
+    """
+
+    day: date
+    polls: int
+    left: int
+
+
+def span_of(store: ReadingStore) -> tuple[int, int] | None:
+    """The UTC days from the first poll of a store to its last, as [start, end) in ms UTC; None if it is empty.
+
+    Raises:
+        StoreError: it cannot say.
+    """
+    latest = store.latest()
+    if not latest:
+        return None
+    first = min(first for device in latest if (first := store.first_poll(device)) is not None)
+    last = max(max(one.poll.observed_at, one.reading_at or 0) for one in latest.values())
+    return _midnight(first), _midnight(last) + _DAY_MS
+
+
+def _midnight(time: int) -> int:
+    return time // _DAY_MS * _DAY_MS
+
+
+def copy_readings(
+    origin: ReadingStore, target: ReadingStore, start: int, end: int, *, growing: bool = False
+) -> Iterator[CopiedDay]:
+    """Copies the polls of every device in [start, end) with their values, oldest day first.
+
+    What both stores summarize alike is taken to be the same, as it is for built days, and left out: an interrupted copy
+    is finished by starting it again. One day of one device is in memory at a time.
+
+    Args:
+        origin: the store to read.
+        target: the store to write.
+        start: ms UTC.
+        end: ms UTC.
+        growing: whether polls may come into `origin` meanwhile; days to which some came are for the next time.
+
+    Raises:
+        CopyError: afterwards a day is not the same in both stores.
+        StoreError: one of them cannot be read or written.
+    """
+    midnights = range(_midnight(start), end, _DAY_MS)
+    for left, midnight in zip(reversed(range(len(midnights))), midnights, strict=True):
+        edges = max(start, midnight), min(end, midnight + _DAY_MS)
+        held = origin.summaries(*edges)
+        differing = _differing(held, target.summaries(*edges))
+        polls = sum(_copy_device(origin, target, device, *edges) for device in differing)
+        day = datetime.fromtimestamp(midnight / 1000, UTC).date()
+        if differing:
+            now = origin.summaries(*edges) if growing else held
+            settled = {device: summary for device, summary in held.items() if now.get(device) == summary}
+            _require_same(origin, target, day, settled, target.summaries(*edges))
+        yield CopiedDay(day, polls, left)
+
+
+def _differing(held: Mapping[str, Summary], there: Mapping[str, Summary]) -> dict[str, Summary]:
+    """The devices that the other store does not hold alike, with what it holds of them."""
+    nothing = Summary(polls=0, duration_ms=0.0, values=0)
+    return {device: there.get(device, nothing) for device in held if there.get(device) != held[device]}
+
+
+def _require_same(
+    origin: ReadingStore, target: ReadingStore, day: date, held: Mapping[str, Summary], there: Mapping[str, Summary]
+) -> None:
+    for device, other in _differing(held, there).items():
+        raise CopyError(
+            f"After copying, {target.identity} holds {_words(other)} of device {device!r} on {day} (UTC) and "
+            f"{origin.identity} {_words(held[device])}: something else has written there. Copy into a store that holds "
+            "nothing else of this device."
+        )
+
+
+def _words(summary: Summary) -> str:
+    return f"{summary.polls} polls ({summary.duration_ms:.0f} ms) with {summary.values} values"  # noqa: PD011 - not of pandas
+
+
+def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int) -> int:
+    """Copies the polls of one device; how many they are."""
+    readings = origin.readings(device, start, end)
+    polls = origin.polls(device, start, end)  # after the readings: none of those is then without its poll
+    alone = readings.index.difference(polls.index)
+    if len(alone):
+        raise CopyError(
+            f"{origin.identity} holds values of device {device!r} at {alone[0].isoformat()} without a poll, so "
+            "something other than air_pipeline wrote them: delete them there, or copy what is before and what is after."
+        )
+    stored = stored_polls(device, polls, readings)
+    while some := list(islice(stored, _POLLS_AT_ONCE)):
+        target.write(some)
+    return len(polls)
+
+
+def stored_polls(device: str, polls: "pd.DataFrame", readings: "pd.DataFrame") -> Iterator[Poll]:
+    """The polls of one device, from the frames of `ReadingStore`: writing them makes another store hold the same.
+
+    A slot that was written twice can have values and the outcome of a poll without: it comes as two polls.
+
+    Raises:
+        CopyError: a poll is not one that air_pipeline wrote.
+    """
+    slots = polls.index.astype("int64").tolist()
+    series = list(readings.columns)
+    columns = (polls[name].tolist() for name in POLL_COLUMNS)
+    values = readings.reindex(polls.index).to_numpy().tolist()
+    for slot, row, *fields in zip(slots, values, *columns, strict=True):
+        try:
+            poll = _poll(device, slot, dict(zip(POLL_COLUMNS, fields, strict=True)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CopyError(
+                f"The poll of device {device!r} at {slot} is not one that air_pipeline wrote: {error!r}."
+            ) from error
+        reading = {name: value for name, value in zip(series, row, strict=True) if not math.isnan(value)}
+        if reading and not poll.outcome.has_reading:
+            yield replace(poll, outcome=Outcome.OK, values=reading)
+        yield replace(poll, values=reading)
+
+
+def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
+    """A poll, without its values, from its stored fields."""
+    status, body = fields["http_status"], fields["body"]
+    return Poll(
+        device=device,
+        observed_at=slot,
+        outcome=Outcome(fields["outcome"]),
+        duration_ms=fields["duration_ms"],
+        interval_s=fields["interval_s"],
+        http_status=None if math.isnan(status) else int(status),
+        problems=problems_from_json(fields["problems"]),
+        body=body if isinstance(body, str) else None,  # a missing one is NaN in the frame
+    )
