@@ -1,0 +1,75 @@
+"""The systemd units are those of the commands that there are, and give them the time they need to stop."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from air_pipeline.cli import app
+from air_pipeline.cli.running import COLLECTOR_STOP_WITHIN_S, STOP_WITHIN_S
+from air_pipeline.collection.process import LAST_DELIVERY_S
+from air_pipeline.environment import environment
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+UNITS = sorted(DEPLOY.glob("*.service"))
+OWN = {"Description", "ExecStart", "TimeoutStopSec"}  # what differs from unit to unit
+
+
+def options(unit: Path) -> dict[str, list[str]]:
+    """What a unit says: option to its values, in order."""
+    found: dict[str, list[str]] = {}
+    for line in unit.read_text(encoding="utf-8").splitlines():
+        name, is_option, value = line.partition("=")
+        if is_option and not line.startswith("#"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def test_there_is_a_unit_for_everything_and_one_for_the_collector() -> None:
+    assert [unit.name for unit in UNITS] == ["air-pipeline-collect.service", "air-pipeline.service"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_runs_a_command_with_options_that_it_has(unit: Path) -> None:
+    [line] = options(unit)["ExecStart"]
+    program, command, *arguments = line.split()
+    assert program == "/opt/air_pipeline/.venv/bin/air-pipeline"
+    parameters = typer.main.get_command(app).commands[command].params
+    known = {option for parameter in parameters for option in parameter.opts}
+    assert {argument for argument in arguments if argument.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_writes_where_it_may(unit: Path) -> None:
+    said = options(unit)
+    place = environment(dict(text.split("=", 1) for text in said["Environment"]))
+    assert str(place.state) == f"/var/lib/{said['StateDirectory'][0]}"
+    assert place.data.is_relative_to(place.state)
+    assert said["ProtectSystem"] == ["strict"]
+
+
+def test_a_unit_waits_as_long_as_its_command_takes_to_stop() -> None:
+    waits = {unit.stem: float(options(unit)["TimeoutStopSec"][0]) for unit in UNITS}
+    assert waits["air-pipeline"] > STOP_WITHIN_S + COLLECTOR_STOP_WITHIN_S
+    assert waits["air-pipeline-collect"] > LAST_DELIVERY_S + 5  # the default timeout of a device
+    for unit in UNITS:
+        assert options(unit)["KillMode"] == ["mixed"]  # the others of a unit are its command's to stop
+        assert options(unit)["KillSignal"] == ["SIGTERM"]
+
+
+def test_the_units_differ_in_nothing_else() -> None:
+    one, other = ({k: v for k, v in options(unit).items() if k not in OWN} for unit in UNITS)
+    assert one == other
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_understands_a_unit(unit: Path, tmp_path: Path) -> None:
+    text = unit.read_text(encoding="utf-8").replace("/opt/air_pipeline/.venv/bin/air-pipeline", "/bin/true")
+    (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / unit.name)], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
