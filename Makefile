@@ -3,7 +3,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test lint bench lock clean
+.PHONY: demo up test lint bench docs lock clean
 .DEFAULT_GOAL := test
 
 # The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
@@ -35,6 +35,10 @@ lint: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks
 
+# The documentation as a site, in site/. The variable quiets a notice about mkdocs-material's successor.
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras
 
 # Resolves the newest versions that fit pyproject.toml; commit the result.
@@ -43,5 +47,5 @@ lock: .venv/.dev
 	$(LOCK) --upgrade --constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

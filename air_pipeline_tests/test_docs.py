@@ -1,10 +1,13 @@
 """What the documentation says is compared with the code."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer.main
-import yaml
 
 from air_pipeline.assets.tables import check_specs
 from air_pipeline.cli import app
@@ -28,9 +31,19 @@ def test_every_column_is_documented_as_the_code_has_it(table):
     assert rows == [f"| `{c.name}` | {c.type} | {c.unit} | {c.description} |" for c in table.columns]
 
 
-def test_every_rule_is_documented():
-    for rule in RULES:
-        assert f"| `{rule.name}` | {rule.bit} | {rule.meaning} |" in text("docs/tables.md")
+def rows_under(page, heading):
+    """The cells of the tables under a heading whose first cell is code."""
+    below = text(page).split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in below.splitlines() if line.startswith("| `")]
+    assert rows
+    return rows
+
+
+def test_every_rule_is_documented_with_what_to_do():
+    page = text("docs/rules.md")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(rule.name, str(rule.bit), rule.meaning) for rule in RULES]
+    assert set(re.findall(r"^### `(\w+)`$", page, re.MULTILINE)) == {rule.name for rule in RULES}
 
 
 @pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields])
@@ -38,11 +51,12 @@ def test_every_setting_is_documented(field):
     assert f"`{field}`" in text("docs/configuration.md")
 
 
-def test_every_check_is_documented():
-    for spec in check_specs("daily_aggregates"):
-        assert f"| `{spec.name}` | {spec.description} |" in text("docs/tables.md")
-    for name, meaning in CHECKS.items():
-        assert f"| `{name}` | {meaning} |" in text("docs/collecting.md")
+def test_every_check_is_documented_with_what_to_do():
+    tables = {spec.name: spec.description for table in TABLES for spec in check_specs(table)}
+    for heading, checks in (("raw_readings", CHECKS), (", ".join(TABLES), tables)):
+        rows = rows_under("docs/checks.md", heading)
+        assert [tuple(row[:2]) for row in rows] == [(f"`{name}`", meaning) for name, meaning in checks.items()]
+        assert all(len(row) == 3 and row[2] for row in rows)
 
 
 def test_every_outcome_is_documented():
@@ -63,13 +77,39 @@ def test_the_example_configuration_is_valid():
 
 
 def test_links_lead_somewhere():
-    import re
-
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_compose_file_is_yaml_and_listens_on_loopback():
-    services = yaml.safe_load(text("deploy/compose.yaml"))["services"]
-    assert all(port.startswith("127.0.0.1:") for port in services["influxdb"]["ports"])
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The documentation built as `make docs` does."""
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def test_every_page_is_in_the_site_and_the_way_to_it(site):
+    start = (site / "index.html").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        if page.stem != "index":
+            assert (site / page.stem / "index.html").exists()
+            assert f'href="{page.stem}/"' in start
+
+
+def test_the_site_fetches_nothing_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        fetched = re.findall(r"<(?:script|img|iframe|link)[^>]*(?:src|href)=\"?(https?:)?//", page.read_text("utf-8"))
+        assert fetched == [], page
+    styles = [style.read_text("utf-8") for style in site.rglob("*.css")]
+    assert styles
+    assert not re.search(r"@import|url\([\"']?(https?:)?//", "".join(styles))
