@@ -54,7 +54,7 @@ def within_two_days(one: Poll) -> Poll:
 
 @given(data=st.data())
 @settings(
-    max_examples=6,
+    max_examples=4,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would outlast the tests' timeout
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
