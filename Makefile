@@ -3,7 +3,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test lint bench docs lock clean
+.PHONY: demo up test lint bench docs lock clean screenshots
 .DEFAULT_GOAL := test
 
 # The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
@@ -38,6 +38,10 @@ bench: .venv/.dev
 # The documentation as a site, in site/. The variable quiets a notice about mkdocs-material's successor.
 docs: .venv/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pictures of the README, from the demo in a real browser.
+screenshots: .venv/.dev
+	AIR_PIPELINE_SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser air_pipeline_tests/browser
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras
 

@@ -1,0 +1,131 @@
+"""The demo in Dagster's UI, by clicks, as its user sees it.
+
+The pictures of the README come from here: `AIR_PIPELINE_SCREENSHOTS=docs/images` says where they go.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from air_pipeline.days.calendar import finished_days
+from air_pipeline.deployment import Deployment
+from air_pipeline.settings.file import read_settings
+from air_pipeline_tests.running_pipeline import Installation, Pipeline, running_pipeline, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(900)]
+
+PATIENT_MS = 60_000
+BACKFILL_WITHIN_MS = 300_000
+ASSETS = {
+    "devices": "What is polled",
+    "raw_readings": "Every poll of every device",
+    "observations": "A row for every slot",
+    "hourly_aggregates": "A row for every device, series and hour",
+    "daily_aggregates": "A row for every device and series",
+    "daily_report": "",
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("demo")
+    installation = Installation(folder, state=".air_pipeline")
+    with running_pipeline(installation, "demo", "--directory", str(folder)) as pipeline:
+        wait_for(lambda: pipeline.check("devices_reporting"), "a report of what comes in")
+        yield pipeline
+        assert pipeline.stop() == 0
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a desk's width, on which nothing goes wrong."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=1) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENT_MS)
+        expect.set_options(timeout=PATIENT_MS)
+        wrong: list[str] = []
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        yield page
+        assert wrong == []
+
+
+def picture(page: Page, name: str) -> None:
+    """Keeps a picture for the README, if somebody asks for them."""
+    folder = os.environ.get("AIR_PIPELINE_SCREENSHOTS")
+    if folder:
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(1500)  # what fades in has done so
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def test_the_catalog_shows_every_asset_with_what_it_is(demo: Pipeline, page: Page) -> None:
+    page.goto(f"{demo.url}/assets")
+    for name, meaning in ASSETS.items():
+        expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
+        expect(page.get_by_text(meaning).first).to_be_visible()
+    picture(page, "catalog")
+
+
+def test_the_lineage_leads_from_the_devices_to_the_report(demo: Pipeline, page: Page) -> None:
+    page.goto(f"{demo.url}/assets/daily_report?view=lineage&lineageScope=upstream&lineageDepth=5")
+    for name in ASSETS:
+        expect(page.get_by_text(name, exact=True).last).to_be_visible()
+    picture(page, "lineage")
+
+
+def test_a_check_rightly_warns_of_the_dying_thermometers_and_the_others_pass(demo: Pipeline, page: Page) -> None:
+    page.goto(f"{demo.url}/assets/daily_aggregates?view=checks")
+    expect(page.get_by_text("1 of 42 series are not complete: greenhouse ds18b20_temperature")).to_be_visible()
+    expect(page.get_by_text("Succeeded")).to_have_count(3)
+    picture(page, "check")
+    page.goto(f"{demo.url}/assets/raw_readings?view=checks")
+    expect(page.get_by_text("Succeeded").first).to_be_visible()
+    expect(page.get_by_text("Failed")).to_have_count(0)
+
+
+def test_what_comes_in_is_told_in_numbers(demo: Pipeline, page: Page) -> None:
+    page.goto(f"{demo.url}/assets/raw_readings?view=events")
+    expect(page.get_by_text("readings in").first).to_be_visible()
+    expect(page.get_by_text("polls_ok", exact=True).first).to_be_visible()
+    picture(page, "readings")
+
+
+def test_a_day_shows_its_numbers_and_its_picture(demo: Pipeline, page: Page) -> None:
+    settings = read_settings(demo.installation.config)
+    yesterday = next(finished_days(settings, Deployment(demo.installation.place, settings).now()))
+    page.goto(f"{demo.url}/assets/daily_report?view=partitions&partition={yesterday}")
+    expect(page.get_by_text("Materialized", exact=True).first).to_be_visible()
+    expect(page.locator("img[src^='data:image/png']").first).to_be_visible()
+    picture(page, "day")
+
+
+def test_collecting_and_building_are_switched_on(demo: Pipeline, page: Page) -> None:
+    page.goto(f"{demo.url}/automation")
+    for name in ("build_days", "collect"):
+        expect(page.get_by_text(name, exact=True)).to_be_visible()
+    picture(page, "automation")
+
+
+def test_a_backfill_started_by_clicks_ends_green(demo: Pipeline, page: Page) -> None:
+    settings = read_settings(demo.installation.config)
+    yesterday = next(finished_days(settings, Deployment(demo.installation.place, settings).now()))
+    file = demo.installation.file("daily_aggregates", yesterday)
+    before = file.stat().st_mtime_ns
+    page.goto(f"{demo.url}/locations/air_pipeline/jobs/build_day")
+    page.get_by_role("button", name="Materialize all").click()
+    chosen = page.get_by_placeholder("No matching partitions")
+    chosen.fill(f"[{yesterday - timedelta(days=1)}...{yesterday}]")
+    chosen.press("Enter")
+    expect(page.get_by_text("2 partitions")).to_be_visible()
+    picture(page, "backfill")
+    page.get_by_role("button", name="Launch backfill").click()
+    page.get_by_text("View", exact=True).click()
+    expect(page.get_by_text("100% completed")).to_be_visible(timeout=BACKFILL_WITHIN_MS)
+    backfill = page.url.split("/runs/b/")[1].split("?")[0]
+    wait_for(lambda: demo.backfill_status(backfill) == "COMPLETED_SUCCESS", "a backfill that ends green")
+    assert file.stat().st_mtime_ns > before
