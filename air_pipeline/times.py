@@ -5,18 +5,22 @@ Belongs here: from a text to an instant. Does not: how days and hours lie on the
 
 import re
 import reprlib
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from air_pipeline.processing.local_time import first_instant
 
 Time = str | date | datetime | timedelta
-"""A time as people give it: `2026-11-21`, `2026-11-21T08:00`, `-7d`, or Python's own; without a zone it is local."""
+"""A time as people give it: `2026-11-21`, `2026-11-21T08:00`, `-7d`, `now`, `today` or `yesterday` (their first
+instants), or Python's own; without a zone it is local."""
 
 _RELATIVE = re.compile(r"-([0-9]+)(m|h|d|w)")
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-_EXAMPLES = "write it as 2026-11-21, 2026-11-21T08:00 or -7d"
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_TIMES = "write it as 2026-11-21, 2026-11-21T08:00, -7d or yesterday"
+_DATES = "write it as 2026-11-21, -7d or yesterday"
 
 
 class TimeError(ValueError):
@@ -24,7 +28,7 @@ class TimeError(ValueError):
 
 
 def instant(time: Time, zone: ZoneInfo, now: datetime) -> datetime:
-    """The instant that a time means: a date is its first instant in the zone, a timedelta is added to now.
+    """The instant that a time means, in UTC: a date is its first instant in the zone, a timedelta is added to now.
 
     A local time that the clock showed twice means the first of the two; one that it skipped means as much later as the
     clock was put forward. Times are those of the years 1900 to 2199.
@@ -32,31 +36,76 @@ def instant(time: Time, zone: ZoneInfo, now: datetime) -> datetime:
     Raises:
         TimeError: it is none.
     """
-    if isinstance(time, str):
-        time = _parse(time)
+    return _instant(time, zone, now, "a time", _TIMES)
+
+
+def local_date(time: Time, zone: ZoneInfo, now: datetime) -> date:
+    """The date in the zone at a time.
+
+    Raises:
+        TimeError: it is none; the message shows how to write dates.
+    """
+    return _instant(time, zone, now, "a date", _DATES).astimezone(zone).date()
+
+
+def interval(start: Time, end: Time | None, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:
+    """The stretch of time [start, end) that two times mean, in UTC; without an end it goes up to now.
+
+    Raises:
+        TimeError: one of them is none, it begins in the future, or it is empty.
+    """
+    since = instant(start, zone, now)
+    until = now.astimezone(UTC) if end is None else instant(end, zone, now)
+    if since > now:
+        raise TimeError(f"{shown(since, zone)} ({zone.key}) is in the future: nothing has been read yet")
+    if since >= until:
+        span = f"from {shown(since, zone)} to {shown(until, zone)} ({zone.key})"
+        raise TimeError(f"the time {span} is empty; put the earlier one first")
+    return since, until
+
+
+def shown(moment: datetime, zone: ZoneInfo) -> str:
+    """An instant as the clock in the zone shows it, to the minute or, where it has them, to its seconds."""
+    local = moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
+    return local.isoformat(sep=" ", timespec="seconds" if local.second else "minutes")
+
+
+def _instant(time: Time, zone: ZoneInfo, now: datetime, wanted: str, examples: str) -> datetime:
+    written = reprlib.repr(time) if isinstance(time, str) else str(time)
     try:
-        if isinstance(time, timedelta):
-            meant = now + time
-        elif isinstance(time, datetime):
-            meant = (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
-        else:
-            meant = first_instant(time, zone)
-    except (OverflowError, ValueError):
-        raise TimeError(f"{time} is out of bounds; {_EXAMPLES}") from None
-    if not _EARLIEST <= meant < _LATEST:
-        raise TimeError(f"{time} is out of bounds; {_EXAMPLES}")
+        meant = _meaning(time, zone, now)
+    except (OverflowError, ValueError):  # Python has no such date, or no number of so many digits
+        meant = None
+    except _Unreadable:
+        raise TimeError(f"{written} is not {wanted}; {examples}") from None
+    if meant is None or not _EARLIEST <= meant < _LATEST:
+        raise TimeError(f"{written} is out of bounds; {examples}, in the years 1900 to 2199")
     return meant
 
 
-def _parse(text: str) -> date | datetime | timedelta:
+class _Unreadable(Exception):
+    """A text that is no time."""
+
+
+def _meaning(time: Time, zone: ZoneInfo, now: datetime) -> datetime:
+    if isinstance(time, str):
+        time = _parse(time, now.astimezone(zone))
+    if isinstance(time, timedelta):
+        return (now + time).astimezone(UTC)
+    if isinstance(time, datetime):
+        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
+    return first_instant(time, zone)
+
+
+def _parse(text: str, now: datetime) -> date | datetime | timedelta:
+    """What a text says; `now` is in the zone."""
+    if text == "now":
+        return now
+    if text in _DAYS_AGO:
+        return now.date() - timedelta(days=_DAYS_AGO[text])
     if relative := _RELATIVE.fullmatch(text):
-        try:
-            return -int(relative[1]) * _UNITS[relative[2]]
-        except (OverflowError, ValueError):
-            raise TimeError(f"{reprlib.repr(text)} is out of bounds; {_EXAMPLES}") from None
+        return -int(relative[1]) * _UNITS[relative[2]]
     for parse in (date.fromisoformat, datetime.fromisoformat):
-        try:
+        with suppress(ValueError):
             return parse(text)
-        except ValueError:
-            continue
-    raise TimeError(f"{reprlib.repr(text)} is not a time; {_EXAMPLES}")
+    raise _Unreadable

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from air_pipeline.times import TimeError, instant
+from air_pipeline.times import TimeError, instant, interval, local_date
 
 WARSAW = ZoneInfo("Europe/Warsaw")
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
@@ -32,6 +32,9 @@ def utc(*parts):
         ("-7d", utc(2026, 11, 14, 12, 30)),
         ("-2w", utc(2026, 11, 7, 12, 30)),
         ("-0d", NOW),
+        ("now", NOW),
+        ("today", utc(2026, 11, 20, 23)),
+        ("yesterday", utc(2026, 11, 19, 23)),
         (date(2026, 11, 21), utc(2026, 11, 20, 23)),
         (datetime(2026, 11, 21, 8), utc(2026, 11, 21, 7)),  # noqa: DTZ001
         (datetime(2026, 11, 21, 8, tzinfo=ZoneInfo("Asia/Tokyo")), utc(2026, 11, 20, 23)),
@@ -62,12 +65,29 @@ def test_a_date_without_a_midnight_begins_after_the_gap():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tomorrow", "7d", "-7", "-7y", "- 7d", "-٧d", "21.11.2026", "2026-13-01", "2026-11-21T25:00", "-1d2h"]
+    "text",
+    [
+        "",
+        "tomorrow",
+        "7d",
+        "-7",
+        "-7y",
+        "- 7d",
+        "-٧d",
+        "Today",
+        "21.11.2026",
+        "2026-13-01",
+        "2026-11-21T25:00",
+        "-1d2h",
+    ],
 )
 def test_what_is_no_time_is_told_with_examples(text):
     with pytest.raises(TimeError) as raised:
         instant(text, WARSAW, NOW)
-    assert str(raised.value) == f"{text!r} is not a time; write it as 2026-11-21, 2026-11-21T08:00 or -7d"
+    assert str(raised.value) == (f"{text!r} is not a time; write it as 2026-11-21, 2026-11-21T08:00, -7d or yesterday")
+    with pytest.raises(TimeError) as raised:
+        local_date(text, WARSAW, NOW)
+    assert str(raised.value) == f"{text!r} is not a date; write it as 2026-11-21, -7d or yesterday"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +99,7 @@ def test_what_is_no_time_is_told_with_examples(text):
         "9999-12-31T23:59-12:00",
         "1899-12-31",
         "2200-01-02",
+        "-99999d",
         "-999999d",
         "-9999999999d",
         "-" + "9" * 5000 + "w",
@@ -89,8 +110,43 @@ def test_what_is_no_time_is_told_with_examples(text):
     ],
 )
 def test_times_that_no_calendar_here_has_are_refused(time):
-    with pytest.raises(TimeError, match="is out of bounds; write it as 2026-11-21"):
+    with pytest.raises(
+        TimeError, match=r"is out of bounds; write it as 2026-11-21.* in the years 1900 to 2199"
+    ) as raised:
         instant(time, WARSAW, NOW)
+    assert len(str(raised.value)) < 200
+
+
+def test_today_is_that_of_the_zone():
+    late = utc(2026, 11, 21, 23, 30)
+    assert instant("today", WARSAW, late) == utc(2026, 11, 21, 23)
+    assert instant("yesterday", WARSAW, late) == utc(2026, 11, 20, 23)
+    assert local_date("today", WARSAW, late) == date(2026, 11, 22)
+    assert instant("yesterday", WARSAW, utc(2026, 10, 26, 12)) == utc(2026, 10, 24, 22)
+
+
+def test_a_stretch_goes_up_to_now_or_to_its_end():
+    assert interval("-1h", None, WARSAW, NOW) == (utc(2026, 11, 21, 11, 30), NOW)
+    assert interval("yesterday", "today", WARSAW, NOW) == (utc(2026, 11, 19, 23), utc(2026, 11, 20, 23))
+    assert interval("today", "2026-11-25", WARSAW, NOW) == (utc(2026, 11, 20, 23), utc(2026, 11, 24, 23))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        (
+            "2026-11-20T10:00Z",
+            "2026-11-20",
+            r"from 2026-11-20 11:00 to 2026-11-20 00:00 \(Europe/Warsaw\) is empty; put the earlier one first",
+        ),
+        ("2026-11-20T10:00:30", "2026-11-20T10:00:30", "from 2026-11-20 10:00:30 to 2026-11-20 10:00:30 .* is empty"),
+        ("2026-12-24", None, r"2026-12-24 00:00 \(Europe/Warsaw\) is in the future: nothing has been read yet"),
+        ("2026-12-24", "2026-12-25", "2026-12-24 00:00 .* is in the future"),
+    ],
+)
+def test_an_empty_stretch_is_told_in_local_time(start, end, said):
+    with pytest.raises(TimeError, match=said):
+        interval(start, end, WARSAW, NOW)
 
 
 @given(st.text() | st.text(alphabet="-0123456789mhdwT:+Z "))

@@ -16,10 +16,10 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
 from air_pipeline.processing.flags import flag_device
-from air_pipeline.processing.local_time import day_window, local_hours
+from air_pipeline.processing.local_time import day_window, epoch_ms, local_hours
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
 from air_pipeline.processing.rules import RULE_BITS, reach
-from air_pipeline.processing.slots import expected_limits, expected_slots
+from air_pipeline.processing.slots import expected_limits, expected_slots, index_ms
 from air_pipeline.storage.parquet import DayFile, DayMetadata, StagedDay, stage
 from air_pipeline.storage.store import ReadingStore
 
@@ -91,8 +91,14 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
         yield built
 
 
-def device_observations(store: ReadingStore, one: DeviceDay) -> DeviceObservations:
+def device_observations(store: ReadingStore, one: DeviceDay, now: datetime | None = None) -> DeviceObservations:
     """The observations of one device's day, flagged with what the rules may see around it.
+
+    Args:
+        store: the readings.
+        one: the device and its day.
+        now: for a day that may not be over. Then slots after it are not expected yet, nor are those that the device
+            may still answer within its timeout; a flag is final once the slot after it has come in.
 
     Raises:
         StoreError: the store cannot be read.
@@ -100,8 +106,13 @@ def device_observations(store: ReadingStore, one: DeviceDay) -> DeviceObservatio
     device = one.device
     before, after = (round(span.total_seconds() * 1000) for span in reach())
     start, end = one.start - before, one.end + after
+    if now is not None:
+        end = min(end, epoch_ms(now))
     polls = store.polls(device.id, start, end)
     readings = store.readings(device.id, start, end)
+    if now is not None:
+        answered = index_ms(polls)[-1:] + 1
+        end = min(end, max(epoch_ms(now) - round(device.timeout_s * 1000), *answered.tolist(), start))
     said = store.interval_before(device.id, start)
     first = None if device.since else store.first_poll(device.id)
     since, until = expected_limits(device, first)

@@ -1,13 +1,13 @@
 """Which days of a range need building."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 
 from air_pipeline.days.calendar import check_over, finished_days
 from air_pipeline.days.inputs import DayShrunk, Verdict, built_metadata, check_not_shrunk, day_inputs, judge
 from air_pipeline.deployment import Deployment
-from air_pipeline.times import TimeError, instant
+from air_pipeline.times import TimeError, local_date
 
 
 def dates_of_range(deployment: Deployment, start: str | None, end: str | None) -> list[date]:
@@ -24,8 +24,8 @@ def dates_of_range(deployment: Deployment, start: str | None, end: str | None) -
         DayOutOfRange: its first day is before the first to build.
     """
     settings, now = deployment.settings, deployment.now()
-    first = settings.start if start is None else _date(start, deployment, now)
-    last = next(finished_days(settings, now), None) if end is None else _date(end, deployment, now)
+    first = settings.start if start is None else local_date(start, settings.zone, now)
+    last = next(finished_days(settings, now), None) if end is None else local_date(end, settings.zone, now)
     if end is not None and last is not None and first > last:
         raise TimeError(f"the range from {first} to {last} is empty; put the earlier date first")
     check_over(settings, first, now)
@@ -72,7 +72,3 @@ def plan_range(deployment: Deployment, start: str | None, end: str | None, *, fo
             continue
         (plan.current if judge(built, inputs) is Verdict.CURRENT else plan.wanted).append(day)
     return plan
-
-
-def _date(text: str, deployment: Deployment, now: datetime) -> date:
-    return instant(text, deployment.settings.zone, now).astimezone(deployment.settings.zone).date()

@@ -5,6 +5,7 @@ Belongs here: which points and queries stand for the store's promises. Does not:
 (`influxdb_failures`).
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -46,7 +47,7 @@ _Result = TypeVar("_Result")
 class InfluxStore:
     """The reading store in one bucket, which is made, with infinite retention, when it is missing and the token may.
 
-    For one thread at a time: give each thread its own. See `ReadingStore` for what the methods promise.
+    Safe from several threads. See `ReadingStore` for what the methods promise.
     """
 
     def __init__(self, connection: InfluxConnection, timeout_s: float = 10.0, read_timeout_s: float = 120.0) -> None:
@@ -67,6 +68,7 @@ class InfluxStore:
         self._read_timeout_s = read_timeout_s
         self._queries = InfluxQL(connection, timeout_s, read_timeout_s)
         self._writer: InfluxDBClient | None = None
+        self._one_writer = threading.Lock()
 
     @property
     def identity(self) -> str:
@@ -184,17 +186,19 @@ class InfluxStore:
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._queries.close()
-        if self._writer is not None:
-            _close(self._writer)
-            self._writer = None
+        with self._one_writer:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            _close(writer)
 
     def _post(self, lines: str) -> None:
         # What the client's synchronous WriteApi calls, which shows no status and fails on pages that are not UTF-8.
         from influxdb_client.service.write_service import WriteService
 
-        self._writer = self._writer or self._client(self._timeout_s)
+        with self._one_writer:
+            writer = self._writer = self._writer or self._client(self._timeout_s)
         post = partial(
-            WriteService(self._writer.api_client).post_write,  # type: ignore[no-untyped-call]
+            WriteService(writer.api_client).post_write,  # type: ignore[no-untyped-call]
             self._connection.org,
             self._connection.bucket,
             lines,

@@ -7,6 +7,7 @@ users name; only integers and quoted identifiers are put into the text of a quer
 
 import io
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -34,7 +35,7 @@ class Series:
 
 
 class InfluxQL:
-    """A session with one server. For one thread at a time."""
+    """Requests to one server. Safe from several threads: each has a connection of its own, kept for the next."""
 
     def __init__(self, connection: InfluxConnection, timeout_s: float, read_timeout_s: float) -> None:
         """Connects at the first request.
@@ -47,7 +48,7 @@ class InfluxQL:
         self._connection = connection
         self._timeout_s = timeout_s
         self._read_timeout_s = read_timeout_s
-        self._session: requests.Session | None = None
+        self._idle: deque[requests.Session] = deque()  # whose ends may be used from any thread
 
     def statements(
         self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None = None
@@ -117,23 +118,26 @@ class InfluxQL:
         """
         import requests
 
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False  # a .netrc would replace the token
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = requests.Session()
+            session.trust_env = False  # a .netrc would replace the token
         headers = {"Authorization": f"Token {self._connection.token}", **arguments.pop("headers", {})}
         arguments.setdefault("timeout", self._timeout_s)
         try:
-            return self._session.request(
+            return session.request(
                 method, self._connection.url.rstrip("/") + path, headers=headers, allow_redirects=False, **arguments
             )
         except requests.RequestException as error:
             raise unreachable(self._connection, error) from error
+        finally:
+            self._idle.append(session)
 
     def close(self) -> None:
-        """Frees the connections."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """Frees the connections that are idle."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _ask(self, query: str, parameters: Mapping[str, object], accept: str, timeout_s: float | None = None) -> bytes:
         import urllib3

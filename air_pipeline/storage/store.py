@@ -72,7 +72,7 @@ class Latest:
 
 
 class ReadingStore(Protocol):
-    """A store of polls and readings.
+    """A store of polls and readings. Safe from several threads.
 
     Times are integer ms since 1970 UTC; intervals are half-open, [start, end). Every method raises `StoreUnavailable`,
     `StoreRefused` or `StoreError`; an empty result always means that there is nothing.

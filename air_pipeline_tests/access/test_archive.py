@@ -1,3 +1,4 @@
+import traceback
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -5,10 +6,10 @@ import pandas as pd
 import pytest
 
 from air_pipeline.access import Archive, open_archive
+from air_pipeline.catalogue import Parameter
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import SettingsError
-from air_pipeline.storage.parquet import DayNotBuilt
 from air_pipeline.storage.store import StoreError
 from air_pipeline.times import TimeError
 from air_pipeline_tests.days.deployments import (
@@ -16,6 +17,7 @@ from air_pipeline_tests.days.deployments import (
     BEFORE,
     DAY,
     HOUR,
+    ONE,
     build,
     deployment,
     device,
@@ -161,7 +163,9 @@ def test_an_empty_time_and_an_unknown_device_are_told(archive, method):
     with pytest.raises(TimeError, match="is empty; put the earlier one first"):
         ask("2026-11-22", "2026-11-21")
     with pytest.raises(TimeError, match="is not a time"):
-        ask("yesterday")
+        ask("tomorrow")
+    with pytest.raises(TimeError, match=r"2026-12-01 00:00 \(Europe/Warsaw\) is in the future"):
+        ask("2026-12-01")
     with pytest.raises(SettingsError, match=r"there is no device 'hal' in devices\.yaml; did you mean hall\?"):
         ask("2026-11-21", devices=["attic", "hal"])
     with pytest.raises(
@@ -194,24 +198,50 @@ def test_a_device_in_another_zone_is_found_in_the_files_of_its_own_days(archive)
     assert hours["hour_start_local"].tolist() == [pd.Timestamp(2026, 11, 22, hour) for hour in range(8)]
 
 
-def test_days_that_are_not_built_are_simply_absent(archive):
-    observations = archive.observations("2026-11-20", "2026-11-23", devices="hall")
-    assert sorted(set(observations["local_time"].dt.date)) == [BEFORE, AFTER]
-    daily = archive.daily("2026-11-20", "2026-11-23", devices="hall")
-    assert daily["date"].dt.date.tolist() == [BEFORE, AFTER]
-    assert len(archive.hourly("2026-11-20", "2026-11-23", devices="hall")) == 48
+@pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
+def test_built_or_not_makes_no_difference(archive, method, tmp_path):
+    nowhere_built = deployment(tmp_path, *DEVICES, now=NOW)
+    seed(nowhere_built, [BEFORE, DAY, AFTER])
+    with Archive(nowhere_built) as live:
+        some_built = getattr(archive, method)("2026-11-20", "2026-11-23")
+        assert not some_built.empty
+        pd.testing.assert_frame_equal(some_built, getattr(live, method)("2026-11-20", "2026-11-23"))
+
+
+def test_what_is_built_counts_even_where_the_store_has_changed_since(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), now=NOW)
+    seed(deployed)
+    build(deployed)
+    deployed.store.write([poll(START, value=33.0)])
+    with Archive(deployed) as archive:
+        assert archive.observations(DAY, AFTER)["value"].max() < 33
+        assert archive.history(DAY, AFTER)["first_temperature"].max() == 33
+
+
+def test_built_days_are_read_without_the_store(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), now=NOW)
+    seed(deployed)
+    build(deployed)
+    deployed.store.close()
+    (deployed.place.state / "readings.sqlite").write_text("no database at all", encoding="utf-8")
+    archive = Archive(deployed)
+    assert len(archive.observations(DAY, AFTER)) == 144
+    with pytest.raises(StoreError, match="is damaged or no SQLite file"):
+        archive.observations(BEFORE, AFTER)
 
 
 @pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
-def test_a_time_of_which_nothing_is_built_is_an_error_with_the_remedy(archive, method):
-    with pytest.raises(DayNotBuilt, match="build it with: air-pipeline build --from 2026-11-21 --to 2026-11-21"):
-        getattr(archive, method)("2026-11-21", "2026-11-22", devices="hall")
-
-
-@pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
-def test_so_is_a_deployment_of_which_nothing_is_built(empty, method):
-    with pytest.raises(DayNotBuilt, match="build it with: air-pipeline build --from 2026-11-20 --to 2026-11-20"):
-        getattr(empty, method)("2026-11-20T05:00", "2026-11-24", devices="hall")
+def test_there_is_nothing_before_the_start_and_before_the_first_poll(tmp_path, method):
+    deployed = deployment(tmp_path, device("hall"), device("never"), start=DAY, now=NOW)
+    seed(deployment(tmp_path, device("hall"), now=NOW), [BEFORE, AFTER])
+    with Archive(deployed) as archive:
+        before = getattr(archive, method)("2026-11-01", DAY)
+        assert before.empty
+        later = getattr(archive, method)("2026-11-01", "2026-11-23")
+        assert later["device"].unique().tolist() == ["hall"]
+        assert before.dtypes.drop("device").astype(str).to_dict() == later.dtypes.drop("device").astype(str).to_dict()
+    with Archive(deployment(tmp_path, device("hall"), start=AFTER, now=NOW)) as archive:
+        assert getattr(archive, method)(BEFORE, AFTER).empty
 
 
 def test_hours_are_those_that_begin_in_the_time(archive):
@@ -229,12 +259,13 @@ def test_dailies_have_their_date_first(archive):
 
 
 def test_dailies_are_of_the_dates_that_the_time_touches(archive):
-    assert archive.daily("2026-11-20T23:00", "2026-11-22T00:10", devices="hall")["date"].dt.date.tolist() == [
-        BEFORE,
-        AFTER,
-    ]
-    assert archive.daily("-3d", devices="hall")["date"].dt.date.tolist() == [AFTER]
-    assert archive.daily(date(2026, 11, 22), devices="hall")["date"].dt.date.tolist() == [AFTER]
+    def dates(*stretch):
+        return archive.daily(*stretch, devices="hall")["date"].dt.date.tolist()
+
+    assert dates("2026-11-20T23:00", "2026-11-22T00:10") == [BEFORE, DAY, AFTER]
+    assert dates("2026-11-20", DAY) == [BEFORE]
+    assert dates("-1d") == [date(2026, 11, 23), date(2026, 11, 24)]
+    assert dates(AFTER, date(2026, 11, 23)) == [AFTER]
 
 
 @pytest.mark.parametrize("method", ["observations", "hourly", "daily"])
@@ -242,8 +273,8 @@ def test_series_can_be_chosen(archive, method):
     ask = getattr(archive, method)
     everything = ask("2026-11-20", "2026-11-21")
     assert len(ask("2026-11-20", "2026-11-21", series="first_temperature")) == len(everything)
-    assert len(ask("2026-11-20", "2026-11-21", series=["first_temperature", "other"])) == len(everything)
-    none = ask("2026-11-20", "2026-11-21", series="other")
+    assert len(ask("2026-11-20", "2026-11-21", series=["first_temperature"])) == len(everything)
+    none = ask("2026-11-20", "2026-11-21", series=[])
     assert none.empty
     assert none.columns.tolist() == everything.columns.tolist()
 
@@ -288,5 +319,118 @@ def test_local_days_farther_apart_than_a_day_are_found(tmp_path):
     found = Archive(deployed).observations(begin, begin + timedelta(hours=1))
     assert len(found) == 6
     assert set(found["local_time"].dt.date) == {DAY}
-    with pytest.raises(DayNotBuilt, match="--from 2026-11-22 --to 2026-11-22"):
-        Archive(deployed).observations(end, end + timedelta(hours=1))
+    next_day = Archive(deployed).observations(end, end + timedelta(hours=1))
+    assert set(next_day["local_time"].dt.date) == {AFTER}
+    assert next_day["poll_outcome"].isna().all()
+    deployed.store.close()
+
+
+# One of them has a series that the other has not, and that no poll has given yet.
+STATIONS = (
+    device("hall"),
+    replace(device("attic"), parameters=(*ONE, Parameter("other", "humidity", "%", "humidity", (0.0, 100.0), 0.1))),
+)
+
+
+@pytest.fixture
+def stations(tmp_path):
+    deployed = deployment(tmp_path, *STATIONS, now=NOW)
+    seed(deployed)
+    with Archive(deployed) as archive:
+        yield archive
+
+
+@pytest.mark.parametrize("method", ["history", "observations", "hourly", "daily"])
+def test_an_unknown_series_is_answered_with_the_nearest(stations, method):
+    ask = getattr(stations, method)
+    with pytest.raises(SettingsError, match=r"'first_temprature'; did you mean first_temperature\?"):
+        ask(DAY, AFTER, series="first_temprature")
+    with pytest.raises(SettingsError, match="'zzz'; there are: first_temperature, other_humidity"):
+        ask(DAY, AFTER, series=["first_temperature", "zzz"])
+
+
+@pytest.mark.parametrize("method", ["history", "observations", "hourly", "daily"])
+def test_a_series_that_only_some_devices_have_may_be_asked_for(stations, method):
+    assert len(getattr(stations, method)(DAY, AFTER, devices="hall", series="first_temperature"))
+    found = getattr(stations, method)(DAY, AFTER, series="other_humidity")
+    assert "attic" in found["device"].unique().tolist()
+
+
+def test_history_has_the_series_that_are_asked_for_in_that_order(stations):
+    found = stations.history(DAY, AFTER, series=["other_humidity", "first_temperature"])
+    assert found.columns.tolist() == ["device", "other_humidity", "first_temperature"]
+    assert found["other_humidity"].isna().all()
+    assert str(found["other_humidity"].dtype) == "float64"
+    assert stations.history("2026-11-20", "2026-11-21", series="other_humidity").columns.tolist() == [
+        "device",
+        "other_humidity",
+    ]
+
+
+def test_every_frame_knows_the_units_of_its_series(stations):
+    assert stations.history(DAY, AFTER).attrs["units"] == {"first_temperature": "°C"}
+    assert stations.latest().attrs["units"] == {"first_temperature": "°C"}
+    both = {"first_temperature": "°C", "other_humidity": "%"}
+    for answer in (stations.observations, stations.hourly, stations.daily):
+        assert answer(DAY, AFTER).attrs["units"] == both
+        assert answer(DAY, AFTER, series="other_humidity").attrs["units"] == {"other_humidity": "%"}
+    assert stations.resample("hour", DAY, AFTER).attrs["units"] == both
+
+
+def test_resampling_is_by_local_hour_or_day(stations):
+    by_hour = stations.resample("hour", DAY, AFTER)
+    hourly = stations.hourly(DAY, AFTER, devices="hall", series="first_temperature")
+    assert by_hour.columns.tolist() == ["device", "first_temperature", "other_humidity"]
+    assert by_hour.groupby("device").size().to_dict() == {"attic": 24, "hall": 24}
+    assert str(by_hour.index.dtype) == "datetime64[ms, Europe/Warsaw]"
+    assert by_hour.index[0] == local(2026, 11, 21)
+    hall = by_hour[by_hour["device"] == "hall"]
+    assert hall["first_temperature"].tolist() == hourly["mean"].tolist()
+    assert hall["other_humidity"].isna().all()
+    by_day = stations.resample("day", DAY, AFTER, devices="hall", series="first_temperature", statistic="max")
+    assert by_day.index.tolist() == [pd.Timestamp(2026, 11, 21)]
+    assert by_day["first_temperature"].tolist() == [hourly["max"].max()]
+
+
+def test_resampled_frames_of_means_and_of_coverage_have_one_shape(stations):
+    stretch = ("hour", "2026-11-20T22:00", "2026-11-21T02:00", "hall", "first_temperature")
+    means, coverage = stations.resample(*stretch), stations.resample(*stretch, statistic="coverage")
+    assert means.index.equals(coverage.index)
+    assert coverage["first_temperature"].tolist() == [1, 1]
+    nothing = stations.resample("day", "2026-11-01", "2026-11-02", series="first_temperature")
+    assert nothing.empty
+    assert nothing.columns.tolist() == ["device", "first_temperature"]
+
+
+def test_an_autumn_night_has_its_hour_twice(tmp_path):
+    night = date(2026, 10, 25)
+    deployed = deployment(tmp_path, device("hall"), now=NOW)
+    seed(deployed, [night])
+    with Archive(deployed) as archive:
+        hours = archive.resample("hour", night, "2026-10-26").index
+    assert len(hours) == 25
+    assert [hour.isoformat() for hour in hours if hour.hour == 2] == [
+        "2026-10-25T02:00:00+02:00",
+        "2026-10-25T02:00:00+01:00",
+    ]
+
+
+def test_an_error_for_a_person_brings_no_others_along(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), now=NOW)
+    deployed.place.state.mkdir()
+    (deployed.place.state / "readings.sqlite").write_text("no database at all", encoding="utf-8")
+    with pytest.raises(StoreError) as raised:
+        Archive(deployed).history("-1d")
+    shown = "".join(traceback.format_exception(raised.value))
+    assert shown.count("Traceback") == 1
+    assert "sqlite3." not in shown
+
+
+def test_the_steps_of_a_question_are_told(tmp_path):
+    deployed = deployment(tmp_path, *DEVICES, now=NOW)
+    seed(deployed, [BEFORE, DAY])
+    build(deployed, BEFORE)
+    told = []
+    with Archive(deployed, lambda done, steps: told.append((done, steps))) as archive:
+        archive.daily(BEFORE, AFTER)
+    assert told == [(number, 4) for number in range(5)]

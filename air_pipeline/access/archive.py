@@ -1,0 +1,262 @@
+"""The archive: what was collected and built, as answers to questions.
+
+Belongs here: what may be asked, and the shapes of answers. Does not: asking without blocking (`asynchronous`), where
+the rows of a day come from (`day_tables`).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, ParamSpec, Self, TypeVar
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from air_pipeline.access.day_tables import Progress, day_rows
+from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.processing.columns import TableName
+from air_pipeline.processing.local_time import epoch_ms
+from air_pipeline.processing.observations import ProcessingError
+from air_pipeline.settings import Device, SettingsError
+from air_pipeline.settings.values import near
+from air_pipeline.storage.parquet import TableError
+from air_pipeline.storage.store import StoreError
+from air_pipeline.times import Time, TimeError, interval
+
+Names = str | Iterable[str] | None
+"""One name, several, or None for all."""
+
+Statistic = Literal["mean", "min", "max", "sd", "median", "p02", "p98", "coverage"]
+
+_NO_READINGS = pd.DataFrame({"device": []}, index=pd.DatetimeIndex([], dtype="datetime64[ms, UTC]", name="observed_at"))
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _plainly(question: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Errors for people leave without the errors that they were made of: a notebook shows one sentence, not three."""
+
+    @wraps(question)
+    def asked(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        try:
+            return question(*arguments, **named)
+        except (ProcessingError, SettingsError, StoreError, TableError, TimeError) as error:
+            raise error.with_traceback(None) from None
+
+    return asked
+
+
+@_plainly
+def open_archive(config: str | Path | None = None) -> "Archive":
+    """The archive of the deployment that the environment names.
+
+    Args:
+        config: the configuration file, if not `$AIR_PIPELINE_CONFIG` or `./devices.yaml`.
+
+    Raises:
+        SettingsError: the environment or the settings cannot be used.
+    """
+    return Archive(open_deployment(config=config))
+
+
+class Archive:
+    """Everything that was collected and built, to be asked; as a context manager it closes itself.
+
+    Times are given as `times.Time`, half-open: [start, end); `end` is now if it is left out. Devices and series are one
+    name, several, or all without. Every frame has `attrs["units"]`: the units of its series.
+
+    Days that are built come from their files, and what they say counts, even where the store, the settings or the rules
+    have changed since. Days without a file, today up to now included, are computed from the store by the same code, as
+    they would be built: the same columns, types and flags, only slower. There is nothing before the settings' `start`
+    but what was built, and nothing before a device's first poll (or its `since`). What waits in the outbox is not in
+    the store yet and counts as missing.
+
+    Every question raises `TimeError` (a time that is none, or nothing but future), `SettingsError` (no such device or
+    series), `StoreError` and `TableError` (store or file cannot be read).
+    """
+
+    def __init__(self, deployment: Deployment, progress: Progress = lambda _done, _steps: None) -> None:
+        """Opens nothing yet.
+
+        Args:
+            deployment: whose.
+            progress: told of the steps of a question as they are done.
+        """
+        self._deployment = deployment
+        self._progress = progress
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the connections to the store; the next question opens new ones."""
+        self._deployment.store.close()
+
+    @property
+    def devices(self) -> list[str]:
+        """The ids of the devices of the settings."""
+        return [device.id for device in self._deployment.settings.devices]
+
+    def units(self) -> dict[str, str]:
+        """Series to unit, over all devices."""
+        return {name: unit for device in self._deployment.settings.devices for name, unit in device.units.items()}
+
+    @_plainly
+    def latest(self, devices: Names = None) -> pd.DataFrame:
+        """The last that is known of each device, however long ago.
+
+        Returns:
+            A row a device (index `device`): `polled_at` and `outcome` of its last poll, `observed_at` of its last
+            reading (both tz-aware, in the deployment's zone; missing if there is none), and that reading's values, a
+            column a series.
+        """
+        chosen = self._chosen(devices)
+        known = self._deployment.store.latest()
+        rows: list[dict[str, object]] = []
+        for device in chosen:
+            last = known.get(device.id)
+            row: dict[str, object] = {"device": device.id, "polled_at": None, "outcome": None, "observed_at": None}
+            if last:
+                row |= {"polled_at": last.poll.observed_at, "outcome": last.poll.outcome.value}
+                row |= {"observed_at": last.reading_at, **last.values}  # noqa: PD011 - not a frame
+            rows.append(row)
+        first = ["device", "polled_at", "outcome", "observed_at"]
+        series = sorted({name for row in rows for name in row} - set(first))
+        frame = pd.DataFrame(rows, columns=[*first, *series]).set_index("device")
+        for column in ("polled_at", "observed_at"):
+            instants = pd.to_datetime(frame[column].astype("Int64"), unit="ms", utc=True)
+            frame[column] = instants.dt.as_unit("ms").dt.tz_convert(self._zone)
+        return self._with_units(frame, series)
+
+    @_plainly
+    def history(
+        self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None
+    ) -> pd.DataFrame:
+        """The readings in [start, end), unjudged, as the devices gave them.
+
+        Returns:
+            A row a reading: index `observed_at` (tz-aware, in the deployment's zone), the column `device`, and a column
+            of float64 a series, NaN where there is no value; device after device as asked for, each by time. Series
+            that are asked for come in that order; without, all that were read, by name.
+        """
+        since, until = map(epoch_ms, self._interval(start, end))
+        chosen = self._chosen(devices)
+        measured = {part.series for device in self._deployment.settings.devices for part in device.parameters}
+        wanted = None if series is None else self._wanted(series, measured, "readings of")
+        frames = []
+        for done, device in enumerate(chosen):
+            self._progress(done, len(chosen))
+            readings = self._deployment.store.readings(device.id, since, until)
+            if wanted is not None:
+                readings = readings.reindex(columns=wanted)
+            frames.append(readings.assign(device=device.id))
+        self._progress(len(chosen), len(chosen))
+        joined = pd.concat([frame for frame in frames if len(frame)] or frames[:1] or [_NO_READINGS])
+        names = sorted(set(joined.columns) - {"device"}) if wanted is None else wanted
+        return self._with_units(joined.reindex(columns=["device", *names]).tz_convert(self._zone), names)
+
+    def observations(
+        self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None
+    ) -> pd.DataFrame:
+        """The flagged observations of the slots in [start, end): rows of the table `observations` with its columns."""
+        return self._rows("observations", start, end, devices, series)
+
+    def hourly(self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None) -> pd.DataFrame:
+        """The aggregates of the hours that begin in [start, end): rows of the table `hourly_aggregates`.
+
+        An hour that is not over is there up to now, and not complete.
+        """
+        return self._rows("hourly_aggregates", start, end, devices, series)
+
+    def daily(self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None) -> pd.DataFrame:
+        """The aggregates of the dates that [start, end) touches: rows of `daily_aggregates`, and `date` as the first.
+
+        A day that is not over is there up to now (`expected_count` too), and not complete.
+        """
+        return self._rows("daily_aggregates", start, end, devices, series)
+
+    def resample(
+        self,
+        by: Literal["hour", "day"],
+        start: Time,
+        end: Time | None = None,
+        devices: Names = None,
+        series: Names = None,
+        statistic: Statistic = "mean",
+    ) -> pd.DataFrame:
+        """One statistic of the valid observations by local hour or local day, as a wide frame like `history`.
+
+        The hours and days are those of `hourly` and `daily`: an autumn night has two rows for its repeated hour, with
+        different offsets. The statistic `coverage` gives a frame of the same shape: `means.where(coverage >= 0.75)`.
+
+        Returns:
+            A row a device and hour or day: index `hour_start` (tz-aware, in the deployment's zone) or `date`, the
+            column `device`, and a column of float64 a series, NaN where nothing is valid; by device, then by time.
+        """
+        rows = self._rows("hourly_aggregates" if by == "hour" else "daily_aggregates", start, end, devices, series)
+        time = "hour_start" if by == "hour" else "date"
+        wide = rows.pivot(index=["device", time], columns="series", values=statistic)  # noqa: PD010 - keys are unique
+        names = list(wide.columns) if series is None else self._wanted(series, self.units())
+        wide = wide.reindex(columns=names).rename_axis(columns=None).reset_index("device")
+        return self._with_units(wide.tz_convert(self._zone) if by == "hour" else wide, names)
+
+    @_plainly
+    def flux(self, query: str) -> pd.DataFrame:
+        """The rows of a Flux query, as InfluxDB gives them, with times in the deployment's zone.
+
+        Raises:
+            StoreError: the store is not InfluxDB, or the query fails.
+        """
+        frame = self._deployment.store.flux(query)
+        for column in frame.select_dtypes("datetimetz").columns:
+            frame[column] = frame[column].dt.tz_convert(self._zone)
+        return frame
+
+    @_plainly
+    def _rows(self, table: TableName, start: Time, end: Time | None, devices: Names, series: Names) -> pd.DataFrame:
+        stretch = self._interval(start, end)
+        chosen = self._chosen(devices)
+        wanted = None if series is None else self._wanted(series, self.units())
+        rows = day_rows(self._deployment, table, stretch, chosen, wanted, self._progress)
+        return self._with_units(rows, rows["series"].unique())
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return self._deployment.settings.zone
+
+    def _interval(self, start: Time, end: Time | None) -> tuple[datetime, datetime]:
+        return interval(start, end, self._zone, self._deployment.now())
+
+    def _chosen(self, devices: Names) -> Sequence[Device]:
+        settings = self._deployment.settings
+        return settings.devices if devices is None else [settings.device(name) for name in _listed(devices)]
+
+    def _wanted(self, series: str | Iterable[str], known: Collection[str], what: str = "a series") -> list[str]:
+        """The series that are asked for.
+
+        Raises:
+            SettingsError: one of them is not known; the message names the nearest one, or those there are.
+        """
+        wanted = _listed(series)
+        for name in wanted:
+            if name not in known:
+                hint = near(name, known, otherwise=f"; there are: {', '.join(sorted(known))}")
+                raise SettingsError(f"no device in devices.yaml has {what} {name!r}{hint}")
+        return wanted
+
+    def _with_units(self, frame: pd.DataFrame, series: Iterable[str]) -> pd.DataFrame:
+        units = self.units()
+        frame.attrs["units"] = {name: units[name] for name in series if name in units}
+        return frame
+
+
+def _listed(names: str | Iterable[str]) -> list[str]:
+    """Names once each, in their order."""
+    return list(dict.fromkeys([names] if isinstance(names, str) else names))

@@ -1,0 +1,142 @@
+"""Rows of the day tables in a stretch of time: from the files of built days, else computed from the store.
+
+Belongs here: which days a stretch means, and where the rows of each come from. Does not: what people may ask
+(`archive`), and how a day is computed (`days`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from air_pipeline.days.calendar import DeviceDay
+from air_pipeline.days.live import is_expected, live_rows
+from air_pipeline.deployment import Deployment
+from air_pipeline.processing.columns import TableName
+from air_pipeline.processing.local_time import day_window, epoch_ms
+from air_pipeline.processing.schemas import arrow_schema
+from air_pipeline.settings import Device
+from air_pipeline.storage.parquet import built_days, day_file
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many steps of a question are done."""
+
+_FARTHEST_DATE = timedelta(days=3)
+"""More than the local dates of two zones can be apart at one instant: at most 26 hours."""
+_TIMES = {"observations": "observed_at", "hourly_aggregates": "hour_start"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Some devices' rows of one date: all that are wanted from the day's file, or a single one's from the store."""
+
+    day: date
+    built: bool
+    devices: tuple[DeviceDay, ...]
+
+
+def day_rows(
+    deployment: Deployment,
+    table: TableName,
+    stretch: tuple[datetime, datetime],
+    devices: Sequence[Device],
+    series: Sequence[str] | None,
+    progress: Progress,
+) -> pd.DataFrame:
+    """The rows of a table with times in the stretch [start, end), each day's sorted by the table's key.
+
+    A day that has a file comes from it, whatever the store and the settings say by now; any other from `start` on is
+    computed as it would be built. Dailies are those of the dates that the stretch touches, with `date` as their first
+    column.
+
+    Raises:
+        StoreError: the store cannot be read.
+        TableError: a file cannot be read.
+        ProcessingError: the store holds what cannot be flagged.
+    """
+    frames = []
+    steps = _steps(deployment, table, stretch, devices)
+    for done, step in enumerate(steps):
+        progress(done, len(steps))
+        for rows in _rows_of(step, deployment, table):
+            kept = (
+                rows if table == "daily_aggregates" else rows[rows[_TIMES[table]].between(*stretch, inclusive="left")]
+            )
+            frames.append(_dated(kept if series is None else kept[kept["series"].isin(series)], table, step.day))
+    progress(len(steps), len(steps))
+    return _joined(frames or [_dated(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
+
+
+def _steps(
+    deployment: Deployment, table: TableName, stretch: tuple[datetime, datetime], devices: Sequence[Device]
+) -> list[_Step]:
+    """What has rows in the stretch: by each device's own local days, or for dailies by the deployment's dates."""
+    settings = deployment.settings
+    now_ms = epoch_ms(deployment.now())
+    window = cache(day_window)
+
+    def touches(day: date, zone: ZoneInfo) -> bool:
+        start, end = window(day, zone)
+        return start < end and start < stretch[1] and end > stretch[0]
+
+    @cache
+    def first_poll(device: str) -> int | None:
+        return deployment.store.first_poll(device)
+
+    steps = []
+    for day, built in _dates(deployment, table, stretch):
+        if table == "daily_aggregates" and not touches(day, settings.zone):
+            continue
+        chosen = [device for device in devices if table == "daily_aggregates" or touches(day, device.zone)]
+        ones = [DeviceDay(device, *map(epoch_ms, window(day, device.zone))) for device in chosen]
+        ones.sort(key=lambda one: one.device.id)
+        if built:
+            steps += [_Step(day, built, tuple(ones))] if ones else []
+        else:
+            steps += [_Step(day, built, (one,)) for one in ones if one.start < now_ms and is_expected(one, first_poll)]
+    return steps
+
+
+def _dates(deployment: Deployment, table: TableName, stretch: tuple[datetime, datetime]) -> Iterator[tuple[date, bool]]:
+    """The dates near a stretch that are built or may be computed, in order, and whether they are built."""
+    zone, start = deployment.settings.zone, deployment.settings.start
+    first, last = (moment.astimezone(zone).date() for moment in stretch)
+    today = deployment.now().astimezone(zone).date()
+    built = built_days(deployment.data, table)
+    day = max(first - _FARTHEST_DATE, min([start, *built[:1]]))
+    while day <= min(last, max([today, *built[-1:]])) + _FARTHEST_DATE:
+        if day in built or day >= start:
+            yield day, day in built
+        day += timedelta(days=1)
+
+
+def _rows_of(step: _Step, deployment: Deployment, table: TableName) -> Iterator[pd.DataFrame]:
+    """The rows of each device of a step, as long frames."""
+    if step.built:
+        names = {one.device.id for one in step.devices}
+        for _, rows in day_file(deployment.data, table, step.day).device_tables(names):
+            yield rows.to_pandas()
+    else:
+        for one in step.devices:
+            yield live_rows(deployment.store, table, one, step.day, deployment.now()).to_pandas()
+
+
+def _dated(rows: pd.DataFrame, table: TableName, day: date) -> pd.DataFrame:
+    """The rows of dailies with the date as first column: in the file it is in the path only."""
+    if table == "daily_aggregates":
+        rows.insert(0, "date", pd.Series([day] * len(rows), rows.index, dtype="datetime64[ms]"))
+    return rows
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Rows one below the other; texts that are categories stay so, over all that occur."""
+    categories = [name for name in frames[0].columns if isinstance(frames[0][name].dtype, pd.CategoricalDtype)]
+    for name in categories:
+        occurring = sorted(
+            {text for frame in frames for text in frame[name].cat.remove_unused_categories().cat.categories}
+        )
+        frames = [frame.assign(**{name: frame[name].cat.set_categories(occurring)}) for frame in frames]
+    return pd.concat(frames, ignore_index=True)
