@@ -109,6 +109,12 @@ class Archive:
         return {name: unit for device in self._deployment.settings.devices for name, unit in device.units.items()}
 
     @_plainly
+    def interval(self, start: Time, end: Time | None = None) -> tuple[datetime, datetime]:
+        """The instants that two times mean here, in the deployment's zone; the end is now if it is left out."""
+        since, until = interval(start, end, self._zone, self._deployment.now())
+        return since.astimezone(self._zone), until.astimezone(self._zone)
+
+    @_plainly
     def latest(self, devices: Names = None) -> pd.DataFrame:
         """The last that is known of each device, however long ago.
 
@@ -146,7 +152,7 @@ class Archive:
             of float64 a series, NaN where there is no value; device after device as asked for, each by time. Series
             that are asked for come in that order; without, all that were read, by name.
         """
-        since, until = map(epoch_ms, self._interval(start, end))
+        since, until = map(epoch_ms, self.interval(start, end))
         chosen = self._chosen(devices)
         measured = {part.series for device in self._deployment.settings.devices for part in device.parameters}
         wanted = None if series is None else self._wanted(series, measured, "readings of")
@@ -221,7 +227,7 @@ class Archive:
 
     @_plainly
     def _rows(self, table: TableName, start: Time, end: Time | None, devices: Names, series: Names) -> pd.DataFrame:
-        stretch = self._interval(start, end)
+        stretch = self.interval(start, end)
         chosen = self._chosen(devices)
         wanted = None if series is None else self._wanted(series, self.units())
         rows = day_rows(self._deployment, table, stretch, chosen, wanted, self._progress)
@@ -230,9 +236,6 @@ class Archive:
     @property
     def _zone(self) -> ZoneInfo:
         return self._deployment.settings.zone
-
-    def _interval(self, start: Time, end: Time | None) -> tuple[datetime, datetime]:
-        return interval(start, end, self._zone, self._deployment.now())
 
     def _chosen(self, devices: Names) -> Sequence[Device]:
         settings = self._deployment.settings

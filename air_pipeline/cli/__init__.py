@@ -27,6 +27,10 @@ for command in (
     collecting.poll,
     reading.latest,
     reading.history,
+    reading.observations,
+    reading.hourly,
+    reading.daily,
+    reading.flux,
     building.build,
     collecting.outbox,
     copying.copy,
@@ -71,6 +75,7 @@ def _status_of(error: Exception) -> int | None:
     from air_pipeline.collection.outbox import OutboxError
     from air_pipeline.days.calendar import DayError
     from air_pipeline.demo import DemoError
+    from air_pipeline.processing.observations import ProcessingError
     from air_pipeline.settings import SettingsError
     from air_pipeline.storage.parquet import TableError
     from air_pipeline.storage.store import StoreError
@@ -79,5 +84,14 @@ def _status_of(error: Exception) -> int | None:
     if isinstance(error, SettingsError | TimeError):
         return 2
     ours = options.OutputError | collecting.PortError | running.UpError
-    others = CollectorRunning | DayError | DemoError | MoveUnfinished | OutboxError | StoreError | TableError
+    others = (
+        CollectorRunning
+        | DayError
+        | DemoError
+        | MoveUnfinished
+        | OutboxError
+        | ProcessingError
+        | StoreError
+        | TableError
+    )
     return 1 if isinstance(error, ours | others) else None

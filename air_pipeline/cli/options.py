@@ -1,4 +1,4 @@
-"""Options that several commands share, and how rows are shown or written."""
+"""Options that several commands share, with what a shell completes them to, and how results are shown."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from air_pipeline.settings import Device
 
 ConfigOption = Annotated[
     Path | None,
@@ -41,7 +41,37 @@ OutputOption = Annotated[
         callback=_csv_or_parquet,
     ),
 ]
-DevicesArgument = Annotated[list[str] | None, typer.Argument(help="Ids of devices; all without.", show_default=False)]
+
+
+def _devices_of(context: typer.Context) -> "Sequence[Device]":
+    """The devices of the settings, for completion: whatever is wrong with these, a shell gets nothing and no error."""
+    from air_pipeline.environment import environment
+    from air_pipeline.settings.file import read_settings
+
+    try:
+        return read_settings(context.params.get("config") or environment().config).devices
+    except Exception:  # noqa: BLE001 - said between the letters of somebody who types
+        return ()
+
+
+def _complete_device(context: typer.Context, incomplete: str) -> list[str]:
+    return [device.id for device in _devices_of(context) if device.id.startswith(incomplete)]
+
+
+def _complete_series(context: typer.Context, incomplete: str) -> list[str]:
+    return sorted({name for one in _devices_of(context) for name in one.units if name.startswith(incomplete)})
+
+
+DevicesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Ids of devices; all without.", show_default=False, autocompletion=_complete_device),
+]
+SeriesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--series", help="Only this series; may be repeated.", show_default=False, autocompletion=_complete_series
+    ),
+]
 
 
 def use_config(config: Path | None) -> None:
@@ -79,24 +109,3 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         table.add_row(*("–" if cell is None else str(cell) for cell in row))
     console = Console()
     console.print(table, no_wrap=not console.is_terminal, crop=False)
-
-
-def show_rows(frame: "pd.DataFrame", output: Path | None, *, as_json: bool) -> None:
-    """Writes rows to a file (.csv, .parquet), or prints them as CSV or JSON lines.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    if output is not None:
-        write = frame.to_csv if output.suffix == ".csv" else frame.to_parquet
-        try:
-            write(output)
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
-        typer.echo(f"{len(frame)} rows written to {output}", err=True)
-    elif as_json:
-        rows = frame.reset_index()
-        if len(rows):
-            typer.echo(rows.to_json(orient="records", lines=True, date_format="iso", double_precision=15), nl=False)
-    else:
-        typer.echo(frame.to_csv(), nl=False)

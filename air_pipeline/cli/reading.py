@@ -1,6 +1,10 @@
-"""Commands that show what was collected: latest, history."""
+"""Commands that show what was collected: latest, history, observations, hourly, daily, flux."""
 
-from typing import Annotated
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,11 +13,41 @@ from air_pipeline.cli.options import (
     DevicesArgument,
     JsonOption,
     OutputOption,
+    SeriesOption,
     show_json,
-    show_rows,
     show_table,
     use_config,
 )
+from air_pipeline.cli.rows import check_output, show_rows
+from air_pipeline.cli.waiting import bar_if_long
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from air_pipeline.access import Archive
+
+FromOption = Annotated[
+    str, typer.Option("--from", help="2026-11-21, 2026-11-21T08:00, -7d, today or yesterday: the first that counts.")
+]
+ToOption = Annotated[
+    str | None, typer.Option("--to", help="Likewise: the first that no longer counts; now without.", show_default=False)
+]
+_STATISTICS = ("device", "series", "mean", "unit", "min", "max", "coverage", "is_complete")
+
+
+@contextmanager
+def _archive(config: Path | None, output: Path | None = None) -> "Iterator[Archive]":
+    """The archive of a command; while devices.yaml is invalid, that of the last valid one."""
+    from air_pipeline.access import Archive
+    from air_pipeline.deployment import open_deployment
+
+    check_output(output)
+    use_config(config)
+    deployment = open_deployment(strict=False)
+    if deployment.mistake:
+        typer.echo(f"going on with the last valid configuration:\n{deployment.mistake}", err=True)
+    with bar_if_long("reading") as progress, Archive(deployment, progress) as archive:
+        yield archive
 
 
 def latest(devices: DevicesArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -21,67 +55,155 @@ def latest(devices: DevicesArgument = None, config: ConfigOption = None, as_json
 
     Example: air-pipeline latest living-room
     """
-    from air_pipeline.deployment import open_deployment
-
-    use_config(config)
-    deployment = open_deployment()
-    settings = deployment.settings
-    chosen = [settings.device(name) for name in devices] if devices else settings.devices
-    known = deployment.store.latest()
-
-    def local(slot: int | None) -> str | None:
-        from datetime import datetime
-
-        return None if slot is None else datetime.fromtimestamp(slot / 1000, settings.zone).isoformat()
-
+    with _archive(config) as archive:
+        frame = archive.latest(devices)
+    found = [_last(str(device), row) for device, row in frame.iterrows()]
     if as_json:
-        show_json(
-            [
-                {
-                    "device": device.id,
-                    "polled_at": local(last.poll.observed_at) if last else None,
-                    "outcome": last.poll.outcome.value if last else None,
-                    "observed_at": local(last.reading_at) if last else None,
-                    "values": dict(last.values) if last else {},
-                }
-                for device in chosen
-                for last in [known.get(device.id)]
-            ]
-        )
+        show_json(found)
         return
-    for device in chosen:
-        last = known.get(device.id)
-        if last is None:
-            typer.echo(f"{device.id}: nothing yet")
+    for last in found:
+        if last["polled_at"] is None:
+            typer.echo(f"{last['device']}: nothing yet")
             continue
-        typer.echo(f"{device.id}: last poll {local(last.poll.observed_at)}, {last.poll.outcome.value}")
-        if last.reading_at is not None:
-            stale = last.reading_at != last.poll.observed_at
-            if stale:
-                typer.echo(f"  last reading {local(last.reading_at)}")
-            units = device.units
-            show_table(
-                ("series", "value", "unit"),
-                [(series, f"{value:g}", units.get(series, "")) for series, value in last.values.items()],
-            )
+        typer.echo(f"{last['device']}: last poll {last['polled_at']}, {last['outcome']}")
+        if last["observed_at"] is not None:
+            if last["observed_at"] != last["polled_at"]:
+                typer.echo(f"  last reading {last['observed_at']}")
+            units = frame.attrs["units"]
+            rows = [(series, f"{value:g}", units.get(series, "")) for series, value in last["values"].items()]
+            show_table(("series", "value", "unit"), rows)
+
+
+def _last(device: str, row: "pd.Series") -> dict[str, Any]:
+    """A device's row of `Archive.latest`, as the command's JSON has it."""
+    said = row.dropna()
+    times = {name: said[name].isoformat() if name in said else None for name in ("polled_at", "observed_at")}
+    values = said.drop(["polled_at", "outcome", "observed_at"], errors="ignore").to_dict()
+    return {
+        "device": device,
+        "polled_at": times["polled_at"],
+        "outcome": said.get("outcome"),
+        "observed_at": times["observed_at"],
+        "values": values,
+    }
 
 
 def history(
     devices: DevicesArgument = None,
-    start: Annotated[str, typer.Option("--from", help="2026-11-21, 2026-11-21T08:00 or -7d.")] = "-1h",
+    start: FromOption = "-1h",
+    end: ToOption = None,
+    series: SeriesOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show readings, unjudged, as the devices gave them.
+
+    Example: air-pipeline history living-room --from -7d -o week.parquet
+    """
+    with _archive(config, output) as archive:
+        rows = archive.history(start, end, devices, series)
+        _say_if_nothing(rows, "readings", archive, start, end, devices)
+    show_rows(rows, output, as_json=as_json)
+
+
+def observations(
+    devices: DevicesArgument = None,
+    start: FromOption = "-1h",
+    end: ToOption = None,
+    series: SeriesOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show flagged observations: a row a series and slot, missed ones included.
+
+    Example: air-pipeline observations --series dht22_temperature --from yesterday --to today -o yesterday.parquet
+    """
+    with _archive(config, output) as archive:
+        rows = archive.observations(start, end, devices, series)
+        _say_if_nothing(rows, "observations", archive, start, end, devices)
+    columns = ("local_time", "device", "series", "value", "unit", "flag", "poll_outcome")
+    show_rows(rows, output, as_json=as_json, columns=columns)
+
+
+def hourly(
+    devices: DevicesArgument = None,
+    start: FromOption = "today",
+    end: ToOption = None,
+    series: SeriesOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the aggregates of local hours: counts, coverage, mean, minimum, maximum and others.
+
+    Example: air-pipeline hourly living-room --series dht22_temperature --from -24h
+    """
+    with _archive(config, output) as archive:
+        rows = archive.hourly(start, end, devices, series)
+        _say_if_nothing(rows, "hours", archive, start, end, devices)
+    show_rows(rows, output, as_json=as_json, columns=("hour_start_local", "utc_offset_minutes", *_STATISTICS))
+
+
+def daily(
+    devices: DevicesArgument = None,
+    start: FromOption = "yesterday",
     end: Annotated[
-        str | None, typer.Option("--to", help="Likewise, not included; now without.", show_default=False)
+        str | None,
+        typer.Option(
+            "--to",
+            help="Likewise: the first that no longer counts. Without, days that are over; from today on, up to now.",
+            show_default=False,
+        ),
+    ] = None,
+    series: SeriesOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the aggregates of local days: counts, coverage, mean, minimum, maximum and others.
+
+    Example: air-pipeline daily --from yesterday -o yesterday.csv
+    """
+    with _archive(config, output) as archive:
+        if end is None and archive.interval(start)[0] < archive.interval("today")[0]:
+            end = "today"
+        rows = archive.daily(start, end, devices, series)
+        _say_if_nothing(rows, "days", archive, start, end, devices)
+    show_rows(rows, output, as_json=as_json, columns=("date", *_STATISTICS))
+
+
+def flux(
+    query: Annotated[
+        str | None, typer.Argument(help="The query, or - to read it from the standard input.", show_default=False)
+    ] = None,
+    file: Annotated[
+        typer.FileText | None, typer.Option("--file", "-f", help="Read the query from a file.", show_default=False)
     ] = None,
     config: ConfigOption = None,
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show readings, unjudged, as the devices gave them: CSV, or a file.
+    """Show the rows of a Flux query to InfluxDB.
 
-    Example: air-pipeline history living-room --from -7d -o week.parquet
+    Example: air-pipeline flux 'from(bucket: "air") |> range(start: -1h) |> last()'
     """
-    from air_pipeline.access import Archive
-    from air_pipeline.deployment import open_deployment
+    if (query is None) == (file is None):
+        raise typer.BadParameter("give a query, or a file with --file")
+    text = file.read() if file else sys.stdin.read() if query == "-" else query
+    with _archive(config, output) as archive:
+        rows = archive.flux(str(text))
+    if rows.empty:
+        typer.echo("the query gives no rows", err=True)
+    show_rows(rows, output, as_json=as_json)
 
-    use_config(config)
-    show_rows(Archive(open_deployment()).history(start, end, devices or None), output, as_json=as_json)
+
+def _say_if_nothing(
+    rows: "pd.DataFrame", what: str, archive: "Archive", start: str, end: str | None, devices: Sequence[str] | None
+) -> None:
+    if rows.empty:
+        since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in archive.interval(start, end))
+        zone = archive.interval(start, end)[0].tzinfo
+        whose = ", ".join(devices or ["any device"])
+        typer.echo(f"no {what} of {whose} between {since} and {until} ({zone})", err=True)

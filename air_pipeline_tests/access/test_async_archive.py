@@ -24,7 +24,7 @@ WITHIN_S = 30.0
 QUESTIONS = {
     name
     for name, member in inspect.getmembers(Archive, inspect.isfunction)
-    if not name.startswith("_") and name not in {"close", "units"}
+    if not name.startswith("_") and name not in {"close", "interval", "units"}
 }
 
 

@@ -28,9 +28,10 @@ from air_pipeline_tests.running_pipeline import (
     write_devices,
 )
 
-EVERY_COMMAND = ("up", "collect", "poll", "latest", "history", "build", "outbox", "copy", "simulate")
+READING = ("latest", "history", "observations", "hourly", "daily")
+EVERY_COMMAND = ("up", "collect", "poll", *READING, "flux", "build", "outbox", "copy", "simulate")
 HEAVY = ("dagster", "pandas", "numpy", "pyarrow", "pandera", "influxdb_client", "requests", "yaml", "rich")
-NEED_SETTINGS = ("up", "collect", "poll", "latest", "history", "build")
+NEED_SETTINGS = ("up", "collect", "poll", *READING, "build")
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def test_a_typing_error_is_named_with_its_line_and_status_2(name: str, home: She
     assert "intervall" in said
 
 
-@pytest.mark.parametrize("name", ["poll", "latest", "history"])
+@pytest.mark.parametrize("name", ["poll", *READING])
 def test_an_unknown_device_is_answered_with_those_there_are(name: str, home: Shell) -> None:
     assert "there is no device 'attc' in devices.yaml; did you mean attic?" in home.refused(name, "attc", status=2)
     assert "there are: attic, cellar" in home.refused(name, "kitchen", status=2)
@@ -217,7 +218,9 @@ def test_a_file_that_is_neither_csv_nor_parquet_is_refused_before_anything_is_re
 
 def test_a_file_that_cannot_be_written_is_a_sentence(home: Shell) -> None:
     said = seeded(home).refused("history", "--from", "-3d", "-o", "no/such/folder/rows.csv", status=1)
-    assert "no/such/folder" in said
+    assert said == "no/such/folder/rows.csv cannot be written: there is no directory no/such/folder; make it first"
+    (home.folder / "rows.csv").mkdir()
+    assert "rows.csv cannot be written: Is a directory" in home.refused("history", "-o", "rows.csv", status=1)
 
 
 def test_history_is_a_file_that_pandas_reads(home: Shell) -> None:
@@ -238,7 +241,8 @@ def test_history_is_a_file_that_pandas_reads(home: Shell) -> None:
     rows = [json.loads(line) for line in printed.out.splitlines()]
     assert len(rows) == len(parquet)
     assert [row["dht22_temperature"] for row in rows] == parquet["dht22_temperature"].tolist()
-    assert pd.DatetimeIndex([row["observed_at"] for row in rows]).equals(csv.index.tz_convert("UTC").as_unit("us"))
+    printed_at = pd.to_datetime([row["observed_at"] for row in rows], utc=True)
+    assert printed_at.equals(csv.index.tz_convert("UTC").as_unit(printed_at.unit))
     assert home("history", "attic", "--from", "-3d").out == (home.folder / "rows.csv").read_text(encoding="utf-8")
 
 
@@ -262,7 +266,12 @@ def test_latest_is_json_for_programs_and_says_where_there_is_nothing(home: Shell
 
 def test_history_of_nothing_is_a_header(home: Shell) -> None:
     empty = home("history")
-    assert (empty.status, empty.err) == (0, "")
+    assert empty.status == 0
+    assert re.fullmatch(r"no readings of any device between \S+ \S+ and \S+ \S+ \(Europe/Warsaw\)\n", empty.err)
+    assert (
+        "no readings of attic, cellar between 2026-11-02 08:00 and 2026-11-02 09:00 ("
+        in home("history", "attic", "cellar", "--from", "2026-11-02T08:00", "--to", "2026-11-02T09:00").err
+    )
     assert empty.out == "observed_at,device\n"
     assert home("history", "--json").out == ""
     written = home("history", "-o", "none.parquet")

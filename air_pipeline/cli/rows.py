@@ -1,0 +1,126 @@
+"""Rows of frames as a command gives them: in a file, as JSON or CSV, or in a terminal as a table.
+
+Belongs here: how rows look. Does not: where they come from (`reading`).
+"""
+
+import json
+from collections.abc import Hashable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from air_pipeline.cli.options import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW = 60
+"""So many rows are shown as a table; more, or wider ones, are CSV in a terminal too."""
+_JSON_AT_ONCE = 10_000
+
+
+def check_output(output: Path | None) -> None:
+    """Makes sure that the file has a directory, before anything is read.
+
+    Raises:
+        OutputError: it has none.
+    """
+    if output is not None and not output.parent.is_dir():
+        raise OutputError(f"{output} cannot be written: there is no directory {output.parent}; make it first")
+
+
+def show_rows(frame: "pd.DataFrame", output: Path | None, *, as_json: bool, columns: Sequence[str] = ()) -> None:
+    """Writes rows to a file (.csv, .parquet), or prints them: JSON lines, a table of few rows in a terminal, else CSV.
+
+    Args:
+        frame: the rows; an index counts if it has a name. Units are in `attrs["units"]`.
+        output: the file.
+        as_json: whether to print JSON lines.
+        columns: those that a table shows, of the index and the columns; all without.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if output is not None:
+        _write(frame, output)
+        typer.echo(f"{len(frame)} rows written to {output}", err=True)
+    elif as_json:
+        for line in _json_lines(_flat(frame)):
+            typer.echo(line)
+    elif not _show_table(_flat(frame), columns):
+        typer.echo(frame.to_csv(index=_has_index(frame)) if len(frame.columns) else "", nl=False)
+
+
+def _write(frame: "pd.DataFrame", output: Path) -> None:
+    try:
+        if output.suffix == ".csv":
+            frame.to_csv(output, index=_has_index(frame))
+        else:
+            frame.to_parquet(output, index=_has_index(frame))
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
+
+
+def _has_index(frame: "pd.DataFrame") -> bool:
+    return frame.index.name is not None
+
+
+def _flat(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows with their index as a column, and a date as one."""
+    flat = frame.reset_index() if _has_index(frame) else frame
+    return flat.assign(date=flat["date"].dt.date) if flat.dtypes.get("date") == "datetime64[ms]" else flat
+
+
+def _json_lines(frame: "pd.DataFrame") -> Iterator[str]:
+    """A row a line: every digit of a number, times in ISO 8601, null for what is missing."""
+    for first in range(0, len(frame), _JSON_AT_ONCE):
+        some = frame.iloc[first : first + _JSON_AT_ONCE].astype(object)
+        for row in some.where(some.notna(), None).to_dict("records"):
+            yield json.dumps(row, ensure_ascii=False, default=_json_value)
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, date):  # timestamps are dates too
+        return value.isoformat()
+    return getattr(value, "item", value.__str__)()  # numpy's numbers, else a text
+
+
+def _show_table(frame: "pd.DataFrame", columns: Sequence[str]) -> bool:
+    """Prints a table if this is a terminal, and the rows are few and narrow enough for it."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal or not 0 < len(frame) <= FEW:
+        return False
+    units = frame.attrs.get("units", {})
+    if "series" in frame and "unit" not in frame:
+        frame = frame.assign(unit=frame["series"].astype(str).map(units))
+    frame = frame[[name for name in columns if name in frame] or list(frame.columns)]
+    table = Table(*(_heading(name, units) for name in frame.columns), box=SIMPLE, padding=(0, 1, 0, 0))
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(_cell, row))
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
+        return False
+    console.print(table)
+    return True
+
+
+def _heading(name: Hashable, units: dict[str, str]) -> str:
+    """A series in two or three lines: its sensor, its parameter, its unit."""
+    text = str(name)
+    return "\n".join([*text.split("_", 1), units[text]]) if text in units else text
+
+
+def _cell(value: object) -> str:
+    import pandas as pd
+
+    if value is None or value is pd.NaT or value is pd.NA or value != value:  # noqa: PLR0124 - NaN
+        return "–"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
