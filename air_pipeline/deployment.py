@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 from air_pipeline.environment import Environment, check_store, environment, load_settings, remember_store
 from air_pipeline.settings import Settings, SettingsError
@@ -35,10 +36,16 @@ class Deployment:
     settings: Settings
     mistake: SettingsError | None = None
     now: Callable[[], datetime] = field(default=_utc_now)
+    _opening: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+
+    @property
+    def store(self) -> ReadingStore:
+        """The store of readings; opened at its first use, for all threads of one process."""
+        with self._opening:
+            return self._store
 
     @cached_property
-    def store(self) -> ReadingStore:
-        """The store of readings; opened at its first use, for one process."""
+    def _store(self) -> ReadingStore:
         return open_store(self.place.influxdb, self.place.state)
 
     def remember_store(self) -> None:
