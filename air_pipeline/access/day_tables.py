@@ -105,9 +105,9 @@ def _dates(deployment: Deployment, table: TableName, stretch: tuple[datetime, da
     zone, start = deployment.settings.zone, deployment.settings.start
     first, last = (moment.astimezone(zone).date() for moment in stretch)
     today = deployment.now().astimezone(zone).date()
-    built = built_days(deployment.data, table)
-    day = max(first - _FARTHEST_DATE, min([start, *built[:1]]))
-    while day <= min(last, max([today, *built[-1:]])) + _FARTHEST_DATE:
+    built = set(built_days(deployment.data, table))
+    day = max(first - _FARTHEST_DATE, min({start, *built}))
+    while day <= min(last, max({today, *built})) + _FARTHEST_DATE:
         if day in built or day >= start:
             yield day, day in built
         day += timedelta(days=1)

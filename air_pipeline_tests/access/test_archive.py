@@ -203,9 +203,10 @@ def test_built_or_not_makes_no_difference(archive, method, tmp_path):
     nowhere_built = deployment(tmp_path, *DEVICES, now=NOW)
     seed(nowhere_built, [BEFORE, DAY, AFTER])
     with Archive(nowhere_built) as live:
-        some_built = getattr(archive, method)("2026-11-20", "2026-11-23")
-        assert not some_built.empty
-        pd.testing.assert_frame_equal(some_built, getattr(live, method)("2026-11-20", "2026-11-23"))
+        for end in ("2026-11-21", "2026-11-23"):
+            found = getattr(archive, method)("2026-11-20", end)
+            assert not found.empty
+            pd.testing.assert_frame_equal(found, getattr(live, method)("2026-11-20", end))
 
 
 def test_what_is_built_counts_even_where_the_store_has_changed_since(tmp_path):
@@ -240,8 +241,15 @@ def test_there_is_nothing_before_the_start_and_before_the_first_poll(tmp_path, m
         later = getattr(archive, method)("2026-11-01", "2026-11-23")
         assert later["device"].unique().tolist() == ["hall"]
         assert before.dtypes.drop("device").astype(str).to_dict() == later.dtypes.drop("device").astype(str).to_dict()
+
+
+def test_of_the_time_before_the_start_there_is_what_was_built(tmp_path):
+    earlier = deployment(tmp_path, device("hall"), now=NOW)
+    seed(earlier, [BEFORE, DAY, AFTER])
+    build(earlier, BEFORE)
     with Archive(deployment(tmp_path, device("hall"), start=AFTER, now=NOW)) as archive:
-        assert getattr(archive, method)(BEFORE, AFTER).empty
+        assert archive.daily(BEFORE, "2026-11-23")["date"].dt.date.tolist() == [BEFORE, AFTER]
+        assert archive.daily(DAY, AFTER).empty
 
 
 def test_hours_are_those_that_begin_in_the_time(archive):
@@ -365,6 +373,12 @@ def test_history_has_the_series_that_are_asked_for_in_that_order(stations):
         "device",
         "other_humidity",
     ]
+
+
+def test_categories_are_those_that_occur(stations):
+    found = stations.observations(DAY, AFTER, series="other_humidity")
+    assert found["series"].cat.categories.tolist() == ["other_humidity"]
+    assert found["poll_outcome"].cat.categories.tolist() == ["ok"]
 
 
 def test_every_frame_knows_the_units_of_its_series(stations):

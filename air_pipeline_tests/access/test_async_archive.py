@@ -20,7 +20,7 @@ from air_pipeline_tests.influxdb_server import InfluxServer
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DEVICES = tuple(device(name) for name in ("attic", "cellar", "garage", "hall"))
-WITHIN_S = 30.0
+WITHIN_S = 10.0
 QUESTIONS = {
     name
     for name, member in inspect.getmembers(Archive, inspect.isfunction)

@@ -80,7 +80,10 @@ def test_of_today_there_is_what_was_due(noon):
     today = at(deployed, now).observations("today")
     assert len(today) == 72
     assert (today["flag"] == 1).all()
-    assert len(at(deployed, now).observations("today", "2026-12-01")) == 72
+    steps = []
+    archive = Archive(replace(deployed, now=lambda: from_epoch_ms(now)), lambda *told: steps.append(told))
+    assert len(archive.observations("today", "2026-12-01")) == 72
+    assert steps == [(0, 1), (1, 1)]  # days to come are not even looked for
 
 
 def test_a_slot_is_missing_once_it_can_no_longer_be_answered(noon):
