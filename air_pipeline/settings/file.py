@@ -12,22 +12,28 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from air_pipeline.catalogue import KNOWN, RULE_PARAMETERS, STATION, Parameter, shared_parameters
-from air_pipeline.settings import Device, Settings, SettingsError
+from air_pipeline.settings import Device, Email, Notify, Settings, SettingsError
 from air_pipeline.settings.values import (
     Address,
+    Clock,
+    ClockRange,
     Day,
     DeviceId,
     Grace,
     Interval,
+    Mailbox,
     Number,
     Positive,
     Range,
+    Server,
     Text,
     Timeout,
+    Wait,
     WarmUp,
+    Webhook,
     Zone,
     choice,
     mapping,
@@ -78,6 +84,33 @@ class DeviceEntry(_Entry):
     warm_up: WarmUp = 48 * 3_600_000
 
 
+def _listed(value: object) -> object:
+    """One thing, or a list of them."""
+    return value if isinstance(value, list) else [value]
+
+
+class EmailEntry(_Entry):
+    """The `email` of `notify`."""
+
+    to: Annotated[list[Mailbox], BeforeValidator(_listed)]
+    sender: Mailbox = Field(alias="from")
+    server: Server
+    user: Text | None = None
+
+
+class NotifyEntry(_Entry):
+    """The `notify` of `devices.yaml`."""
+
+    webhook: Annotated[list[Webhook], BeforeValidator(_listed)] = []
+    email: Annotated[EmailEntry | None, BeforeValidator(mapping("email: {to: me@example.org, from: …, server: …}"))] = (
+        None
+    )
+    quiet_hours: ClockRange | None = None
+    in_quiet_hours: Annotated[Literal["grave", "nothing"], BeforeValidator(choice("grave", "nothing"))] = "grave"
+    digest: Clock | None = None
+    wait: Wait = 5 * 60_000
+
+
 class FileSchema(_Entry):
     """The whole of `devices.yaml`."""
 
@@ -87,6 +120,9 @@ class FileSchema(_Entry):
     timeout: Timeout | None = None
     grace: Grace = 15 * 60_000
     collector: Annotated[Literal["dagster", "external"], BeforeValidator(choice("dagster", "external"))] = "dagster"
+    notify: Annotated[NotifyEntry | None, BeforeValidator(mapping("notify: {webhook: https://example.org/hook}"))] = (
+        None
+    )
     devices: list[DeviceEntry]
 
 
@@ -97,6 +133,9 @@ _EXAMPLES = {
     "devices": "devices: and below it - id: … with its url: …",
     "id": "id: living-room",
     "url": "url: http://192.168.1.32/circumstances",
+    "to": "to: me@example.org",
+    "from": "from: air@example.org",
+    "server": "server: smtp.example.org:587",
 }
 
 
@@ -161,7 +200,7 @@ def _explain(detail: dict[str, Any]) -> tuple[Place, str]:
             key = str(place[-1])
             return place[:-1], f"{key} is missing; add {_EXAMPLES.get(key, key + ': …')}"
         case "extra_forbidden":
-            known = DeviceEntry.model_fields if place[0] == "devices" else FileSchema.model_fields
+            known = _known_keys(place)
             return (
                 place,
                 f"unknown key{near(str(place[-1]), known, otherwise='; known are: ' + ', '.join(known))}",
@@ -176,6 +215,16 @@ def _explain(detail: dict[str, Any]) -> tuple[Place, str]:
             return place, f"{shown(detail['input'])} is not a mapping of names to values"
         case _:
             return place, f"{shown(detail['input'])} cannot be used here: {' '.join(detail['msg'].split())}"
+
+
+def _known_keys(place: Place) -> list[str]:
+    """The keys that may stand where one stands that is unknown."""
+    entry: type[_Entry] = FileSchema
+    if place[0] == "devices":
+        entry = DeviceEntry
+    elif place[0] == "notify" and len(place) > 1:
+        entry = EmailEntry if place[1:-1] == ("email",) else NotifyEntry
+    return [field.alias or name for name, field in entry.model_fields.items()]
 
 
 def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
@@ -208,14 +257,49 @@ def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
             mistakes += [((*place, *where), message) for where, message in _device_mistakes(device)]
         devices.append(device)
     mistakes += _shared_mistakes(devices)
+    notify = _notify(schema.notify)
+    mistakes += [(("notify", *where), message) for where, message in _notify_mistakes(notify)]
     settings = Settings(
         timezone=schema.timezone,
         start=schema.start,
         devices=tuple(devices),
         grace=timedelta(milliseconds=schema.grace),
         collector=schema.collector,
+        notify=notify,
     )
     return settings, mistakes
+
+
+def _notify(entry: NotifyEntry | None) -> Notify | None:
+    if entry is None:
+        return None
+    email = None
+    if entry.email is not None:
+        mail = entry.email
+        email = Email(tuple(mail.to), mail.sender, *mail.server, user=mail.user)
+    return Notify(
+        webhooks=tuple(entry.webhook),
+        email=email,
+        quiet_hours=entry.quiet_hours,
+        in_quiet_hours=entry.in_quiet_hours,
+        digest=entry.digest,
+        wait=timedelta(milliseconds=entry.wait),
+    )
+
+
+def _notify_mistakes(notify: Notify | None) -> Iterator[tuple[Place, str]]:
+    if notify is None:
+        return
+    if not notify.webhooks and notify.email is None:
+        yield (), "names nobody to tell; add webhook: https://example.org/hook, or email:"
+    if len(set(notify.webhooks)) < len(notify.webhooks):
+        yield ("webhook",), "has the same address twice; keep one"
+    if notify.email and not notify.email.to:
+        yield ("email", "to"), "names nobody; add to: me@example.org"
+    if notify.email and notify.email.user and notify.email.security == "plain":
+        yield ("email", "user"), "a password would travel unencrypted; leave user out, or plain:// of the server"
+    if notify.digest and notify.is_quiet(notify.digest):
+        yield ("digest",), f"{notify.digest:%H:%M} is inside quiet_hours; choose a time outside"
 
 
 def _device_mistakes(device: Device) -> Iterator[tuple[Place, str]]:

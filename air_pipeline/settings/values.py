@@ -8,9 +8,9 @@ import ipaddress
 import math
 import re
 import reprlib
-from collections.abc import Callable, Iterable
-from datetime import date
-from typing import Annotated, cast
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, time
+from typing import Annotated, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -22,9 +22,23 @@ _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DATE, _LAST_DATE = date(1970, 1, 1), date(2199, 12, 31)  # stores end in 2262
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_CLOCK = re.compile(r"[0-9]{2}:[0-9]{2}")
+_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 _HOST_LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?", re.ASCII)
 _LONGEST_HOST = 253  # RFC 1035, 2.3.4
 _NOT_FOR_DATES = ("posix/", "right/", "localtime", "Factory")  # this machine's, or with leap seconds, or no place
+
+Security = Literal["starttls", "tls", "plain"]
+
+
+class MailServer(NamedTuple):
+    """A mail server, and how the way there is protected."""
+
+    host: str
+    port: int
+    security: Security
+
 
 _shortened = reprlib.Repr()
 _shortened.maxstring = _shortened.maxother = _shortened.maxlong = 80
@@ -120,6 +134,77 @@ def _is_host(host: str) -> bool:
     return len(host) <= _LONGEST_HOST and all(_HOST_LABEL.fullmatch(label) for label in labels)
 
 
+def _clock(value: object) -> time:
+    try:
+        clock = time.fromisoformat(value) if isinstance(value, str) and _CLOCK.fullmatch(value) else None
+    except ValueError:
+        clock = None
+    if clock is None:
+        raise ValueError(f"{shown(value)} is not a time of day; write it as 08:00")
+    return clock
+
+
+def _clock_range(value: object) -> tuple[time, time]:
+    begin, dash, end = value.partition("-") if isinstance(value, str) else ("", "", "")
+    try:
+        found = _clock(begin.strip()), _clock(end.strip())
+    except ValueError:
+        found = None
+    if found is None or not dash:
+        raise ValueError(f"{shown(value)} is not a part of the day; write it as 22:00-07:00")
+    if found[0] == found[1]:
+        raise ValueError(f"{shown(value)} is empty; write two different times, such as 22:00-07:00")
+    return found
+
+
+def _webhook(value: object) -> str:
+    if isinstance(value, str) and value.startswith("$"):
+        if not _VARIABLE.fullmatch(value):
+            raise ValueError(f"{shown(value)} is not a variable of the environment; write it as $AIR_PIPELINE_WEBHOOK")
+        return value
+    if not isinstance(value, str) or not value.isprintable() or not is_address(value):
+        raise ValueError(
+            "is not an address; write it as https://example.org/hook, or name a variable: $AIR_PIPELINE_WEBHOOK"
+        )
+    if "@" in urlsplit(value).netloc:
+        raise ValueError(
+            "has a user or password in it; put the address into the environment, and here the variable's name:"
+            " $AIR_PIPELINE_WEBHOOK"
+        )
+    return value
+
+
+def _mailbox(value: object) -> str:
+    if not isinstance(value, str) or not _MAILBOX.fullmatch(value):
+        raise ValueError(f"{shown(value)} is not a mail address; write it as me@example.org")
+    return value
+
+
+_MAIL_SCHEMES: Mapping[str, tuple[Security, int]] = {
+    "": ("starttls", 587),
+    "smtps": ("tls", 465),
+    "plain": ("plain", 25),
+}
+
+
+def _mail_server(value: object) -> MailServer:
+    scheme, found, rest = value.rpartition("://") if isinstance(value, str) else ("", "", "")
+    if (found and not scheme) or scheme not in _MAIL_SCHEMES:
+        raise ValueError(
+            f"{shown(scheme)} is none of the ways to a mail server; write smtp.example.org:587 for STARTTLS,"
+            " smtps://smtp.example.org:465 for TLS, or plain://localhost:25 for no encryption"
+        )
+    security, port = _MAIL_SCHEMES[scheme]
+    try:
+        parts = urlsplit(f"//{rest}")
+        host, port = parts.hostname or "", port if parts.port is None else parts.port
+    except ValueError:
+        host = ""
+    if not isinstance(value, str) or not port or "@" in rest or set(rest) & set("/?# ") or not _is_host(host):
+        raise ValueError(f"{shown(value)} is not a mail server; write it as smtp.example.org:587")
+    return MailServer(host, port, security)
+
+
 def _number(value: object) -> float:
     try:
         number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
@@ -185,6 +270,12 @@ Address = Annotated[str, BeforeValidator(_url)]
 Interval = Annotated[int, BeforeValidator(_duration("1s", "1h"))]
 Timeout = Annotated[int, BeforeValidator(_duration("100ms", "1h"))]
 Grace = Annotated[int, BeforeValidator(_duration("0s", "7d"))]
+Wait = Annotated[int, BeforeValidator(_duration("0s", "1d"))]
+Clock = Annotated[time, BeforeValidator(_clock)]
+ClockRange = Annotated[tuple[time, time], BeforeValidator(_clock_range)]
+Webhook = Annotated[str, BeforeValidator(_webhook)]
+Mailbox = Annotated[str, BeforeValidator(_mailbox)]
+Server = Annotated[MailServer, BeforeValidator(_mail_server)]
 WarmUp = Annotated[int, BeforeValidator(_duration("0s", "30d"))]
 
 

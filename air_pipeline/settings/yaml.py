@@ -24,8 +24,8 @@ _DEEPEST = 50
 class _Plain(yaml.constructor.SafeConstructor):
     """What `devices.yaml` needs of YAML: texts, numbers, lists and mappings.
 
-    Keys are texts and stand once. Dates are texts until they are read with a place to point at; `no`, `on` and the like
-    are texts, for a sensor may measure `no`.
+    Keys are texts and stand once. Dates and times of day are texts until they are read with a place to point at; `no`,
+    `on` and the like are texts, for a sensor may measure `no`.
     """
 
     yaml_constructors: ClassVar = {
@@ -58,8 +58,15 @@ class _Plain(yaml.constructor.SafeConstructor):
         return super().construct_mapping(node, deep=deep)
 
 
+_WHOLE = re.compile(r"[-+]?(?:0b[01_]+|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$")
+"""The whole numbers of YAML 1.1 but those of base 60: 23:00 is no 1380."""
+
 _RESOLVERS = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_YAML + "timestamp", _YAML + "bool"}]
+    first: [
+        (tag, _WHOLE if tag == _YAML + "int" else pattern)
+        for tag, pattern in resolvers
+        if tag not in {_YAML + "timestamp", _YAML + "bool"}
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 

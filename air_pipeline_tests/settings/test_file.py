@@ -1,4 +1,4 @@
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from types import MappingProxyType
 
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import air_pipeline.settings.yaml
 from air_pipeline.catalogue import STATION, Parameter
-from air_pipeline.settings import Device, Settings, SettingsError
+from air_pipeline.settings import Device, Email, Notify, Settings, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 
 DESIGN = """\
@@ -37,6 +37,16 @@ devices:
     warm_up: 48h             # gases after a recognized reboot
 """
 
+NOTIFY = """\
+notify:
+  webhook: https://example.org/hook
+  email: {to: [me@example.org], from: air@example.org, server: smtp.example.org:587, user: me}
+  quiet_hours: 22:00-07:00
+  in_quiet_hours: nothing
+  digest: 08:00
+  wait: 90s
+"""
+
 # Five lines: what is appended stands from line 6 on, indented in the device.
 ONE = """\
 timezone: Europe/Warsaw
@@ -57,6 +67,57 @@ def mistake(text):
 def only_device(text):
     (device,) = parse_settings(text).devices
     return device
+
+
+def test_who_is_told_is_exactly_this():
+    said = NOTIFY.replace("22:00-", "23:30 - ").replace("08:00", "23:00")
+    assert parse_settings(ONE + said).notify == Notify(
+        webhooks=("https://example.org/hook",),
+        email=Email(("me@example.org",), "air@example.org", "smtp.example.org", 587, "starttls", "me"),
+        quiet_hours=(time(23, 30), time(7)),
+        in_quiet_hours="nothing",
+        digest=time(23),
+        wait=timedelta(seconds=90),
+    )
+    assert parse_settings(ONE).notify is None
+
+
+def test_what_notify_leaves_out_has_its_default():
+    assert parse_settings(ONE + "notify: {webhook: $AIR_HOOK}\n").notify == Notify(
+        ("$AIR_HOOK",), None, None, "grave", None, timedelta(minutes=5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("server", "meant"),
+    [
+        ("smtp.example.org", ("smtp.example.org", 587, "starttls")),
+        ("smtp.example.org:25", ("smtp.example.org", 25, "starttls")),
+        ("smtps://smtp.example.org", ("smtp.example.org", 465, "tls")),
+        ("plain://localhost", ("localhost", 25, "plain")),
+        ("plain://[::1]:1025", ("::1", 1025, "plain")),
+    ],
+)
+def test_a_mail_server_is_reached_unencrypted_only_when_said(server, meant):
+    email = parse_settings(ONE + f"notify: {{email: {{to: a@b.c, from: d@e.f, server: '{server}'}}}}\n").notify.email
+    assert (email.host, email.port, email.security) == meant
+
+
+def test_no_address_of_a_webhook_is_in_a_text():
+    address = "https://example.org/very-secret"
+    assert "secret" not in repr(parse_settings(ONE + f"notify: {{webhook: {address}}}\n"))
+    for wrong in (address + " ", address.replace("//", "//me:pass@"), "ftp://very-secret"):
+        assert "very-secret" not in mistake(ONE + f"notify: {{webhook: '{wrong}'}}\n")
+
+
+@pytest.mark.parametrize(
+    ("clock", "over_midnight", "by_day"),
+    [(time(21, 59), 0, 0), (time(22), 1, 0), (time(6, 59), 1, 0), (time(7), 0, 0), (time(12), 0, 1), (time(13), 0, 0)],
+)
+def test_quiet_hours_may_go_over_midnight(clock, over_midnight, by_day):
+    assert Notify(quiet_hours=(time(22), time(7))).is_quiet(clock) is bool(over_midnight)
+    assert Notify(quiet_hours=(time(12), time(13))).is_quiet(clock) is bool(by_day)
+    assert not Notify().is_quiet(clock)
 
 
 def test_the_full_example_says_exactly_this():
@@ -187,6 +248,27 @@ MISTAKES = [
     (ONE + "zzz: red\n", 6, "zzz: unknown key; known are: timezone, start, interval, timeout, grace, collector"),
     (ONE + "    zzz: red\n", 6, "devices[1].zzz: unknown key; known are: id, url, timezone, interval, timeout"),
     (ONE + '"a\\nb": red\n', 6, "'a\\nb': unknown key"),
+    # Who is told.
+    (ONE + "notify: {}\n", 6, "notify: names nobody to tell; add webhook: https://example.org/hook, or email:"),
+    (ONE + "notify: 7\n", 6, "notify: is not a mapping; write notify: {webhook: https://example.org/hook}"),
+    (ONE + "notify: {webhok: x}\n", 6, "notify.webhok: unknown key; did you mean webhook?"),
+    (ONE + "notify:\n  webhook: example.org\n", 7, "notify.webhook[1]: is not an address; write it as https://"),
+    (ONE + "notify: {webhook: [https://u:p@a/]}\n", 6, "notify.webhook[1]: has a user or password in it; put the"),
+    (ONE + "notify: {webhook: $A-B}\n", 6, "notify.webhook[1]: '$A-B' is not a variable of the environment; write"),
+    (ONE + "notify: {webhook: [$A, $A]}\n", 6, "notify.webhook: has the same address twice; keep one"),
+    (ONE + NOTIFY.replace("to: [me@", "to: [me"), 8, "notify.email.to[1]: 'meexample.org' is not a mail address"),
+    (ONE + NOTIFY.replace("[me@example.org]", "[]"), 8, "notify.email.to: names nobody; add to: me@example.org"),
+    (ONE + NOTIFY.replace("user: ", "usr: "), 8, "notify.email.usr: unknown key; did you mean user?"),
+    (ONE + NOTIFY.replace(" from: air@example.org,", ""), 8, "notify.email: from is missing; add from: air@"),
+    (ONE + NOTIFY.replace("server: ", "server: smtp://"), 8, "'smtp' is none of the ways to a mail server; write smtp"),
+    (ONE + NOTIFY.replace(":587", ":0"), 8, "notify.email.server: 'smtp.example.org:0' is not a mail server; write"),
+    (ONE + NOTIFY.replace("server: ", "server: plain://"), 8, "notify.email.user: a password would travel unencrypted"),
+    (ONE + NOTIFY.replace("-07:00", "-7"), 9, "notify.quiet_hours: '22:00-7' is not a part of the day; write it as"),
+    (ONE + NOTIFY.replace("-07:00", "-22:00"), 9, "notify.quiet_hours: '22:00-22:00' is empty; write two different"),
+    (ONE + NOTIFY.replace("nothing", "grav"), 10, "notify.in_quiet_hours: 'grav' is none of grave, nothing; did you"),
+    (ONE + NOTIFY.replace(" 08:00", " 24:00"), 11, "notify.digest: '24:00' is not a time of day; write it as 08:00"),
+    (ONE + NOTIFY.replace("08:00", "23:00"), 11, "notify.digest: 23:00 is inside quiet_hours; choose a time outside"),
+    (ONE + NOTIFY.replace("90s", "2d"), 12, "notify.wait: '2d' is out of bounds; write something from 0s to 1d"),
     # Zones, dates, durations, choices.
     (
         ONE.replace("Europe/Warsaw", "Europe/Warsw"),
@@ -206,7 +288,7 @@ MISTAKES = [
     (ONE + "    until: 9999-12-31\n", 6, "devices[1].until: 9999-12-31 is out of bounds"),
     (ONE + "    since: |\n      a\n      b\n", 6, "devices[1].since: 'a\\nb\\n' is not a date"),
     (ONE + "interval: 10\n", 6, "interval: 10 is not a duration; write a number and a unit, such as 10s, 15m or 48h"),
-    (ONE + "interval: 1:30\n", 6, "interval: 90 is not a duration"),
+    (ONE + "interval: 1:30\n", 6, "interval: '1:30' is not a duration"),
     (ONE + "interval: ١٠s\n", 6, "interval: '١٠s' is not a duration"),
     (ONE + "interval: 999ms\n", 6, "interval: '999ms' is out of bounds; write something from 1s to 1h"),
     (ONE + "    interval: 3601s\n", 6, "devices[1].interval: '3601s' is out of bounds; write something from 1s to 1h"),
