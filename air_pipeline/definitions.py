@@ -11,6 +11,7 @@ from air_pipeline.assets.days import day_assets
 from air_pipeline.assets.tables import TablesIOManager
 from air_pipeline.automation.building import build_day_job, build_days_schedule
 from air_pipeline.automation.collecting import collect_sensor
+from air_pipeline.automation.notifying import notify_sensor
 from air_pipeline.deployment import Deployment, open_deployment
 
 
@@ -19,7 +20,7 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
     job = build_day_job()
     return dg.Definitions(
         assets=[devices_asset(deployment), raw_readings_asset(deployment), *day_assets(deployment)],
-        sensors=[collect_sensor()],
+        sensors=[collect_sensor(), notify_sensor()],
         schedules=[build_days_schedule(job, deployment.settings.timezone)],
         jobs=[job],
         resources={"deployment": deployment, "tables": TablesIOManager(deployment)},

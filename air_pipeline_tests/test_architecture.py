@@ -24,6 +24,7 @@ FLOORS = (
     ("collection",),
     ("days", "demo"),
     ("access",),
+    ("notifying",),
     ("assets",),
     ("automation",),
     ("definitions",),
@@ -45,6 +46,7 @@ ONLY = {
     "collection": {"settings", "environment", "deployment", "devices", "processing.local_time", "storage"},
     "days": {"settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
     "demo": {"settings", "deployment", "devices", "processing.local_time"},
+    "notifying": {"settings", "environment", "deployment", "collection", "days", "processing.local_time", "storage"},
     "access": {"settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }
 

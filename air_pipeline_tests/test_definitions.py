@@ -46,7 +46,7 @@ def test_they_are_loadable_and_complete(deployment):
     definitions = defs()
     dg.Definitions.validate_loadable(definitions)
     assert sorted(specs(definitions)) == sorted(ASSETS)
-    assert {sensor.name for sensor in definitions.sensors} == {"collect"}
+    assert {sensor.name for sensor in definitions.sensors} == {"collect", "notify"}
     assert {schedule.name for schedule in definitions.schedules} == {"build_days"}
 
 
@@ -87,9 +87,10 @@ def test_every_check_says_what_it_means_and_those_of_the_form_of_tables_block(de
         assert spec.blocking is (spec.asset_key.to_user_string() in TABLES and spec.name != "complete")
 
 
-def test_collecting_and_building_run_by_default(deployment):
+def test_collecting_building_and_telling_run_by_default(deployment):
     definitions = build_definitions(deployment)
-    assert definitions.resolve_sensor_def("collect").default_status is dg.DefaultSensorStatus.RUNNING
+    for sensor in ("collect", "notify"):
+        assert definitions.resolve_sensor_def(sensor).default_status is dg.DefaultSensorStatus.RUNNING
     assert definitions.resolve_schedule_def("build_days").default_status is dg.DefaultScheduleStatus.RUNNING
 
 

@@ -1,9 +1,11 @@
 """What the documentation says is compared with the code."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,10 @@ from air_pipeline.assets.tables import check_specs
 from air_pipeline.cli import app
 from air_pipeline.collection.report import CHECKS
 from air_pipeline.devices.polls import Outcome
+from air_pipeline.notifying.messages import Item, Message
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.rules import RULES
-from air_pipeline.settings.file import DeviceEntry, FileSchema, read_settings
+from air_pipeline.settings.file import DeviceEntry, EmailEntry, FileSchema, NotifyEntry, read_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +52,23 @@ def test_every_rule_is_documented_with_what_to_do():
 @pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields])
 def test_every_setting_is_documented(field):
     assert f"`{field}`" in text("docs/configuration.md")
+
+
+def test_every_setting_of_notifications_is_documented():
+    page = text("docs/notifications.md")
+    for entry in (NotifyEntry, EmailEntry):
+        for name, field in entry.model_fields.items():
+            assert f"`{field.alias or name}`" in page
+
+
+def test_everything_that_is_told_is_documented():
+    page = text("docs/notifications.md")
+    for check in [*CHECKS, "day_built", "day_rebuilt"]:
+        assert f"| `{check}` |" in page
+    [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    body = json.loads(example)
+    assert list(body) == [field.name for field in fields(Message)]
+    assert list(body["items"][0]) == [field.name for field in fields(Item)]
 
 
 def test_every_check_is_documented_with_what_to_do():

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli import building, collecting, copying, demonstrating, options, reading, running
+from air_pipeline.cli import building, collecting, copying, demonstrating, notifying, options, reading, running
 
 app = typer.Typer(
     name="air-pipeline",
@@ -34,6 +34,7 @@ for command in (
     building.build,
     collecting.outbox,
     copying.copy,
+    notifying.notify,
     collecting.simulate,
 ):
     app.command()(command)

@@ -141,7 +141,7 @@ def look(
     status, notes = box.status(), box.notes()
     box.close()
     now_ms = round(now.timestamp() * 1000)
-    devices = [device for device in deployment.settings.devices if _is_polled(device, now_ms)]
+    devices = [device for device in deployment.settings.devices if is_polled(device, now_ms)]
     slowest_s = max((device.timeout_s for device in devices), default=0.0)
     until = now_ms + 1 if all_done else now_ms - round((slowest_s + COMMITTED_WITHIN_S) * 1000)
     if status.oldest is not None:
@@ -168,7 +168,8 @@ def look(
     )
 
 
-def _is_polled(device: Device, now_ms: int) -> bool:
+def is_polled(device: Device, now_ms: int) -> bool:
+    """Whether a device is to be polled at a time, ms UTC."""
     since, until = polled_between(device)
     return since <= now_ms < until
 
@@ -236,13 +237,18 @@ def _collector_running(deployment: Deployment, report: Report) -> Verdict:
     return Verdict("collector_running", passed=False, text=f"no collector runs: {remedy}", grave=True)
 
 
-def _devices_reporting(report: Report, now: datetime) -> Verdict:
-    name, unwell = "devices_reporting", report.unwell
+def silent_devices(report: Report, now: datetime) -> tuple[DeviceState, ...]:
+    """The devices that are not well, but for those that a collector which has just started did not come to yet."""
     collector = report.collector
     if collector and now.timestamp() - collector.since < SHORTEST_WINDOW.total_seconds():
-        unwell = tuple(state for state in unwell if state.polls)
-        if not unwell and report.unwell:
-            return Verdict(name, passed=True, text="the collector has just started")
+        return tuple(state for state in report.unwell if state.polls)
+    return report.unwell
+
+
+def _devices_reporting(report: Report, now: datetime) -> Verdict:
+    name, unwell = "devices_reporting", silent_devices(report, now)
+    if not unwell and report.unwell:
+        return Verdict(name, passed=True, text="the collector has just started")
     if not unwell:
         return Verdict(name, passed=True, text=f"{report.expected} of {report.expected} devices gave readings")
     named = ", ".join(f"{s.device} ({s.outcome or 'not polled'})" for s in unwell[:MOST_DEVICES])

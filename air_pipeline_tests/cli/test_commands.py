@@ -29,9 +29,9 @@ from air_pipeline_tests.running_pipeline import (
 )
 
 READING = ("latest", "history", "observations", "hourly", "daily")
-EVERY_COMMAND = ("up", "collect", "poll", *READING, "flux", "build", "outbox", "copy", "simulate")
+EVERY_COMMAND = ("up", "collect", "poll", *READING, "flux", "build", "outbox", "copy", "notify", "simulate")
 HEAVY = ("dagster", "pandas", "numpy", "pyarrow", "pandera", "influxdb_client", "requests", "yaml", "rich")
-NEED_SETTINGS = ("up", "collect", "poll", *READING, "build")
+NEED_SETTINGS = ("up", "collect", "poll", *READING, "build", "notify")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,202 @@
+"""The sensor `notify`: real ticks on a real instance, with a real webhook."""
+
+import time
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from air_pipeline.assets.days import AGAIN_TAG
+from air_pipeline.automation import notifying
+from air_pipeline.automation.notifying import failed_builds
+from air_pipeline.collection.lease import CollectorLock
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.definitions import build_definitions
+from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.notifying import telling
+from air_pipeline.notifying.telling import FILE
+from air_pipeline_tests.assets.small_deployments import Present, build, deployment_in, real_instance, seed, small_device
+from air_pipeline_tests.notifying.receivers import Hook
+
+NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+YESTERDAY = date(2026, 3, 19)
+OF_YESTERDAY = {"start": YESTERDAY.isoformat(), "collector": "external"}
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory):
+    """An instance in which no day was run."""
+    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
+        yield instance
+
+
+@pytest.fixture
+def own_instance(tmp_path):
+    """An instance for a test that runs days."""
+    with real_instance(tmp_path) as instance:
+        yield instance
+
+
+def tick(deployment, instance):
+    sensor = build_definitions(deployment).resolve_sensor_def("notify")
+    with dg.build_sensor_context(instance, resources={"deployment": deployment}) as context:
+        return sensor.evaluate_tick(context).skip_message
+
+
+def told_by(hook, *names, present, tmp_path, **more):
+    """A deployment whose hook is told at once."""
+    devices = [small_device(name, interval="10s") for name in names or ["hall"]]
+    rules = {"webhook": hook.url(), "wait": "0s", **more}
+    return deployment_in(tmp_path, *devices, present=present, notify=rules, **OF_YESTERDAY)
+
+
+def polled(deployment, present, **outcomes):
+    at = round((present.now - timedelta(seconds=30)).timestamp() * 1000) // 10_000 * 10_000
+    deployment.store.write(
+        [
+            Poll(name, at, outcome, 40.0, 10.0, 200, {"dht22_temperature": 20.0} if outcome.has_reading else {})
+            for name, outcome in outcomes.items()
+        ]
+    )
+
+
+def titles(hook):
+    return [body["title"] for body in hook.bodies]
+
+
+def test_without_notify_it_does_nothing_and_says_so(instance, tmp_path):
+    deployment = deployment_in(tmp_path, **OF_YESTERDAY)
+    assert tick(deployment, instance) == "devices.yaml has no `notify`, so nobody is told"
+    assert not (deployment.place.state / FILE).exists()
+
+
+def test_a_device_that_falls_silent_and_speaks_again_is_told_by_its_name(instance, tmp_path):
+    present = Present(NOON)
+    with Hook() as hook, CollectorLock(tmp_path / "state"):
+        deployment = told_by(hook, "hall", "garage", present=present, tmp_path=tmp_path)
+        present.now += timedelta(hours=1)  # the collector has been there for longer than that
+        polled(deployment, present, hall=Outcome.OK, garage=Outcome.TIMEOUT)
+        tick(deployment, instance)
+        tick(deployment, instance)
+        present.now += timedelta(minutes=10)
+        polled(deployment, present, hall=Outcome.OK, garage=Outcome.OK)
+        tick(deployment, instance)
+    assert titles(hook) == [
+        "air: garage gives no readings (timeout)",
+        "air: garage gives readings again, after 10 min",
+    ]
+
+
+def test_a_collector_that_does_not_run_is_told_alone(instance, tmp_path):
+    present = Present(NOON)
+    with Hook() as hook:
+        deployment = told_by(hook, *(f"d{n}" for n in range(30)), present=present, tmp_path=tmp_path)
+        tick(deployment, instance)
+    assert titles(hook) == ["air: no collector runs"]
+    assert hook.bodies[0]["level"] == "grave"
+
+
+def test_a_typing_error_in_devices_yaml_is_told_to_whom_the_last_valid_one_names(instance, tmp_path):
+    present = Present(NOON)
+    with Hook() as hook:
+        deployment = told_by(hook, present=present, tmp_path=tmp_path)
+        tick(deployment, instance)
+        path = deployment.place.config
+        path.write_text(path.read_text().replace("webhook:", "webhok:"))
+        tick(deployment, instance)
+    assert titles(hook)[1:] == ["air: devices.yaml is not valid"]
+    assert "notify.webhok: unknown key; did you mean webhook?" in hook.bodies[1]["text"]
+
+
+def test_a_day_whose_run_failed_is_told_and_when_it_is_built(own_instance, tmp_path):
+    present = Present(NOON)
+    with Hook() as hook, CollectorLock(tmp_path / "state"):
+        deployment = told_by(hook, present=present, tmp_path=tmp_path)
+        seed(deployment, YESTERDAY)
+        polled(deployment, present, hall=Outcome.OK)
+        tick(deployment, own_instance)
+        blocked = deployment.data / "hourly_aggregates"
+        blocked.parent.mkdir(parents=True, exist_ok=True)
+        blocked.write_text("in the way")
+        run = build(deployment, own_instance, YESTERDAY)
+        assert not run.success
+        tick(deployment, own_instance)
+        blocked.unlink()
+        present.now += timedelta(minutes=2)
+        polled(deployment, present, hall=Outcome.OK)
+        assert build(deployment, own_instance, YESTERDAY).success
+        tick(deployment, own_instance)
+    assert titles(hook) == [
+        f"air: 2026-03-19 is not built (run {run.run_id[:8]} failed)",
+        "air: 2026-03-19 is built, after 2 min",
+    ]
+    assert "air-pipeline build --from 2026-03-19 --to 2026-03-19" in hook.bodies[0]["text"]
+
+
+def test_a_day_that_nobody_builds_is_told_after_two_hours(instance, tmp_path):
+    present = Present(NOON)
+    with Hook() as hook, CollectorLock(tmp_path / "state"):
+        deployment = told_by(hook, present=present, tmp_path=tmp_path)
+        for minutes in (0, 90, 29, 1):
+            present.now += timedelta(minutes=minutes)
+            polled(deployment, present, hall=Outcome.OK)
+            assert titles(hook) == []
+            tick(deployment, instance)
+    assert titles(hook) == ["air: 2026-03-19 is not built"]
+
+
+def test_only_the_last_run_that_ended_counts_and_what_passes_by_itself_does_not(own_instance):
+    def ended(day, status, **tags):
+        run = dg.DagsterRun("build_day", status=status, tags={"dagster/partition": day.isoformat(), **tags})
+        own_instance.add_run(run)
+        return run.run_id[:8]
+
+    days = [YESTERDAY - timedelta(days=number) for number in range(5)]
+    ended(days[0], dg.DagsterRunStatus.SUCCESS)
+    failed = ended(days[0], dg.DagsterRunStatus.FAILURE)
+    ended(days[0], dg.DagsterRunStatus.STARTED)
+    ended(days[1], dg.DagsterRunStatus.FAILURE)
+    ended(days[1], dg.DagsterRunStatus.SUCCESS)
+    ended(days[2], dg.DagsterRunStatus.FAILURE, **{AGAIN_TAG: "true"})
+    ended(days[4], dg.DagsterRunStatus.FAILURE)
+    assert failed_builds(own_instance, days[:4]) == {days[0]: failed}
+    assert failed_builds(own_instance, []) == {}
+
+
+def test_a_hanging_webhook_costs_a_tick_a_bounded_time(instance, tmp_path, monkeypatch):
+    assert telling.SEND_WITHIN_S + notifying.STORE_WITHIN_S < 60 / 2  # Dagster gives a tick up after 60 seconds
+    monkeypatch.setattr(telling, "SEND_WITHIN_S", 0.3)
+    with Hook(None) as hook:
+        deployment = told_by(hook, present=Present(NOON), tmp_path=tmp_path)
+        begun = time.monotonic()
+        assert "took longer than 0.3 s; again from 12:00:30 UTC" in tick(deployment, instance)
+        assert time.monotonic() - begun < 30
+        assert len(hook.bodies) == 1
+
+
+def test_the_digest_is_sent_at_its_time(own_instance, tmp_path):
+    present = Present(NOON)
+    with Hook() as hook, CollectorLock(tmp_path / "state"):
+        deployment = told_by(hook, present=present, tmp_path=tmp_path, digest="14:00")
+        seed(deployment, YESTERDAY)
+        assert build(deployment, own_instance, YESTERDAY).success
+        for _ in range(3):
+            polled(deployment, present, hall=Outcome.OK)
+            tick(deployment, own_instance)
+            present.now += timedelta(hours=1)
+    [digest] = hook.bodies
+    assert (digest["kind"], digest["title"]) == ("digest", "air: all is well")
+    assert "Coverage of 2026-03-19, the least first:\n- hall: " in digest["text"]
+
+
+@pytest.mark.parametrize("what", ["outbox.sqlite", FILE])
+def test_a_file_that_cannot_be_used_is_a_sentence(instance, tmp_path, what):
+    with Hook() as hook:
+        deployment = told_by(hook, present=Present(NOON), tmp_path=tmp_path)
+        with closing(Outbox(deployment.place.state / "outbox.sqlite")):
+            pass
+        (deployment.place.state / what).unlink(missing_ok=True)
+        (deployment.place.state / what).mkdir()
+        assert tick(deployment, instance).startswith("nobody is told: ")
+    assert hook.bodies == []

@@ -1,0 +1,120 @@
+"""What holds now, from real files and reports."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from air_pipeline.collection.lease import Holder
+from air_pipeline.collection.outbox import OutboxStatus
+from air_pipeline.collection.report import DeviceState, Report
+from air_pipeline.notifying.looking import BUILT_WITHIN, day_summary, sight, watched_days
+from air_pipeline_tests.days.deployments import build, deployment, device, seed
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NOW_MS = round(NOW.timestamp() * 1000)
+DAYS = [date(2026, 11, 22) - timedelta(days=number) for number in range(1, 8)]
+QUIET = OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
+
+
+def report(*silent, expected=2, **more):
+    states = tuple(DeviceState(name, 3, 0, "timeout") for name in silent)
+    given = {"collector": Holder(7, NOW.timestamp() - 3600, leased=True), "outbox": QUIET, "notes": {}, **more}
+    return Report(NOW_MS, NOW_MS, {}, states, expected, **given)
+
+
+@pytest.fixture
+def two(tmp_path):
+    return deployment(tmp_path, device("hall"), device("attic"), now=NOW)
+
+
+def unwell(deployed, seen_report, failed=None):
+    return sight(deployed, seen_report, failed or {}, NOW).unwell
+
+
+def without_days(found):
+    return {key: condition for key, condition in found.items() if key[0] not in {"day_built", "day_rebuilt"}}
+
+
+def test_all_is_well(two):
+    assert without_days(unwell(two, report())) == {}
+
+
+def test_a_silent_device_is_told_by_its_name_and_is_grave_only_if_all_are_silent(two):
+    [(key, one)] = without_days(unwell(two, report("attic"))).items()
+    assert (key, one.detail, one.grave) == (("devices_reporting", "attic"), "timeout", False)
+    both = without_days(unwell(two, report("attic", "hall")))
+    assert [condition.grave for condition in both.values()] == [True, True]
+
+
+def test_without_a_collector_that_is_told_and_not_every_device(two):
+    found = sight(two, report("attic", "hall", collector=None), {}, NOW)
+    assert list(without_days(found.unwell)) == [("collector_running", "")]
+    assert found.unknown == {"devices_reporting"}
+
+
+def test_without_a_store_nobody_knows_of_devices(two):
+    found = sight(two, report(store_error="away"), {}, NOW)
+    assert found.unknown == {"devices_reporting"}
+    assert not [key for key in found.holds if key[0] == "devices_reporting"]
+
+
+def test_a_collector_that_has_just_started_gets_its_time(two):
+    just = Holder(7, NOW.timestamp() - 10, leased=True)
+    silent = Report(*(NOW_MS, NOW_MS), {}, (DeviceState("hall", 0, 0, ""),), 2, QUIET, just, {})
+    assert without_days(unwell(two, silent)) == {}
+
+
+def test_a_device_that_is_no_longer_polled_is_neither_well_nor_unwell(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), device("attic", until=date(2026, 11, 20)), now=NOW)
+    holds = sight(deployed, report(), {}, NOW).holds
+    assert ("devices_reporting", "hall") in holds
+    assert ("devices_reporting", "attic") not in holds
+
+
+def test_what_a_device_sends_that_is_unknown_is_told_by_its_name(two):
+    [(key, one)] = without_days(unwell(two, report(notes={"hall": "it sends pm25"}))).items()
+    assert (key, one.detail) == (("documents_known", "hall"), "it sends pm25")
+
+
+def test_days_that_are_not_built_are_told_after_two_hours_and_at_once_when_their_run_failed(two):
+    assert watched_days(two, NOW) == DAYS
+    seed(two, DAYS[:2])
+    build(two, DAYS[0])
+    build(two, DAYS[1])
+    found = unwell(two, report(), {DAYS[1]: "1a2b", DAYS[2]: "3c4d"})
+    told = {key: (one.detail, one.patience) for key, one in found.items()}
+    assert told.pop(("day_rebuilt", DAYS[1].isoformat())) == (
+        "run 1a2b; what was built before is kept",
+        timedelta(),
+    )
+    assert told.pop(("day_built", DAYS[2].isoformat())) == ("run 3c4d failed", timedelta())
+    assert told == {("day_built", day.isoformat()): ("", BUILT_WITHIN) for day in DAYS[3:]}
+
+
+def test_the_summary_has_the_least_coverage_first(tmp_path):
+    names = ["hall", *(f"d{number:02}" for number in range(24))]
+    deployed = deployment(tmp_path, *(device(name) for name in names), now=NOW)
+    polled = deployment(tmp_path, *(device(name) for name in names[:-1]), now=NOW)
+    seed(polled, DAYS[:1])
+    seed(deployment(tmp_path, device(names[-1]), now=NOW), DAYS[1:2])
+    build(deployed, DAYS[0])
+    coverage, days, outbox = day_summary(deployed, report(), NOW)
+    lines = coverage.splitlines()
+    assert lines[0] == "Coverage of 2026-11-21, the least first:"
+    assert lines[1] == "- d23: 0.0%"
+    assert lines[2].startswith("- d00: ")
+    assert len(lines) == 22
+    assert lines[-1].startswith("… and 5 more, each at least ")
+    assert days == f"Of the last 7 days, not built: {', '.join(day.isoformat() for day in DAYS[1:])}."
+    assert outbox == "Outbox: 0 polls wait, 0 are in quarantine."
+
+
+def test_a_day_that_is_not_built_is_said_in_the_summary(two):
+    coverage, *_ = day_summary(two, report(), NOW)
+    assert coverage.startswith("2026-11-21 has no daily_aggregates yet")
+
+
+def test_before_the_first_day_is_over_there_is_nothing_to_say_of_days(tmp_path):
+    young = deployment(tmp_path, device(), start=date(2026, 11, 22), now=NOW)
+    assert day_summary(young, report(), NOW) == ["Outbox: 0 polls wait, 0 are in quarantine."]
+    assert without_days(unwell(young, report())) == unwell(young, report()) == {}

@@ -1,0 +1,242 @@
+"""Rounds, one after the other, to real servers, with the real file in between."""
+
+import json
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from air_pipeline.notifying import telling
+from air_pipeline.notifying.deciding import Condition, Sight
+from air_pipeline.notifying.sending import channels
+from air_pipeline.notifying.telling import (
+    FILE,
+    KEPT,
+    LONGEST_RETRY,
+    Attempt,
+    Outgoing,
+    State,
+    outcome,
+    read_state,
+    tell,
+)
+from air_pipeline.settings import Email, Notify
+from air_pipeline_tests.notifying.receivers import Hook, Post, mail_server
+from air_pipeline_tests.notifying.test_messages import bad, said
+
+NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
+WARSAW = ZoneInfo("Europe/Warsaw")
+AT_ONCE = timedelta()
+GARAGE = ("devices_reporting", "garage")
+BAD, WELL = Sight({GARAGE: Condition("timeout")}), Sight({GARAGE: None})
+
+
+class Rounds:
+    """Rounds on a clock of their own; nothing but the file is kept from one to the next."""
+
+    def __init__(self, directory, rules):
+        self.directory, self.rules, self.now = directory, rules, NOON
+
+    def __call__(self, sight, after=timedelta(seconds=30)):
+        self.now += after
+        ways = channels(self.rules, {})
+        return tell(self.directory, self.rules, ways, sight, lambda: ["summary"], WARSAW, self.now, "attic")
+
+    @property
+    def state(self):
+        return read_state(self.directory)
+
+
+def kinds(hook):
+    return [(body["kind"], body["level"]) for body in hook.bodies]
+
+
+def test_a_change_is_told_once_and_so_is_its_end(tmp_path):
+    with Hook() as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))
+        for sight in (WELL, BAD, BAD, BAD, WELL, WELL):
+            round_(sight)
+        assert [body["title"] for body in hook.bodies] == [
+            "air: garage gives no readings (timeout)",
+            "air: garage gives readings again, after 1 min 30 s",
+        ]
+
+
+def test_what_failed_is_sent_again_later_under_the_same_id_and_arrives_once(tmp_path):
+    with Hook(500, 503) as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))
+        assert "answered 500" in round_(BAD)
+        assert "answered 500" in round_(BAD, timedelta(seconds=29))
+        assert len(hook.bodies) == 1  # the time of the next attempt had not come
+        assert "answered 503" in round_(BAD, timedelta(seconds=1))
+        round_(BAD, timedelta(seconds=59))
+        assert len(hook.bodies) == 2
+        assert round_(BAD, timedelta(seconds=1)) == "1 not well; 1 messages sent"
+        for _ in range(5):
+            round_(BAD, timedelta(hours=1))
+    assert len({body["id"] for body in hook.bodies}) == 1
+    assert len(hook.bodies) == 3
+    assert round_.state.outgoing == ()
+
+
+def test_everybody_gets_it_whoever_else_does_not(tmp_path):
+    post = Post()
+    with Hook(500) as broken, Hook() as hook, mail_server(post) as port:
+        mail = Email(("me@example.org",), "air@example.org", "127.0.0.1", port, "plain")
+        round_ = Rounds(tmp_path, Notify((broken.url(), hook.url()), mail, wait=AT_ONCE))
+        round_(BAD)
+        assert [len(broken.bodies), len(hook.bodies), len(post.mails)] == [1, 1, 1]
+        round_(BAD)
+        assert [len(broken.bodies), len(hook.bodies), len(post.mails)] == [2, 1, 1]
+    assert post.mails[0]["Subject"] == "air: garage gives no readings (timeout)"
+
+
+def test_one_that_hangs_costs_a_bounded_time_and_nobody_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(telling, "SEND_WITHIN_S", 0.5)
+    with Hook(None) as hanging, Hook() as hook:
+        round_ = Rounds(tmp_path, Notify((hanging.url(), hook.url()), wait=AT_ONCE))
+        text = round_(BAD)
+        assert "took longer than 0.5 s" in text
+        assert len(hook.bodies) == 1
+        hanging.released.set()
+        assert round_(BAD) == "1 not well; 1 messages sent"
+        assert {body["id"] for body in hanging.bodies} == {hook.bodies[0]["id"]}
+
+
+def test_messages_arrive_in_order_and_together_once_there_is_a_way(tmp_path):
+    with Hook(500) as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))
+        for sight in (BAD, WELL, BAD):
+            round_(sight, timedelta(seconds=9))
+        assert len(hook.bodies) == 1
+        round_(BAD, timedelta(minutes=1))
+        assert [body["level"] for body in hook.bodies] == ["mild", "mild", "well", "mild"]
+
+
+_ONE_ROUND = """
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+from air_pipeline.notifying.deciding import Condition, Sight
+from air_pipeline.notifying.sending import channels
+from air_pipeline.notifying.telling import tell
+from air_pipeline.settings import Notify
+
+rules = Notify((sys.argv[2],), wait=timedelta())
+sight = Sight({("devices_reporting", "garage"): Condition("timeout")})
+now = datetime.fromisoformat(sys.argv[3])
+tell(Path(sys.argv[1]), rules, channels(rules), sight, list, ZoneInfo("Europe/Warsaw"), now, "attic")
+"""
+
+
+def test_what_was_killed_while_sending_is_sent_again_under_its_id(tmp_path):
+    with Hook(None) as hook:
+        killed = subprocess.Popen([sys.executable, "-c", _ONE_ROUND, tmp_path, hook.url(), NOON.isoformat()])
+        assert hook.asked.wait(60)
+        killed.kill()
+        killed.wait(60)
+        round_ = Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))
+        for _ in range(3):
+            round_(BAD)
+        first, second = hook.bodies
+    assert first == second
+
+
+def test_nothing_is_sent_when_it_could_not_be_remembered(tmp_path):
+    state = tmp_path / "no-directory"
+    state.write_text("a file")
+    with Hook() as hook:
+        with pytest.raises(OSError, match="no-directory"):
+            Rounds(state, Notify((hook.url(),), wait=AT_ONCE))(BAD)
+        assert hook.bodies == []
+
+
+@pytest.mark.parametrize("garbage", ["", "{", "[]", "7", '{"watched": 5}', '{"watched": [{}]}', "\ud800"])
+def test_a_damaged_file_begins_anew(tmp_path, garbage):
+    (tmp_path / FILE).write_bytes(garbage.encode("utf-8", "surrogatepass"))
+    with Hook() as hook:
+        Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))(BAD)
+    assert len(hook.bodies) == 1
+    assert json.loads((tmp_path / FILE).read_text())["watched"][0]["told"]
+
+
+def test_the_digest_comes_with_what_is_not_well(tmp_path):
+    with Hook() as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), digest=time(15), wait=AT_ONCE))
+        for _ in range(30):
+            round_(BAD, timedelta(hours=1))
+    assert kinds(hook) == [("change", "mild"), ("digest", "mild"), ("digest", "mild")]
+    assert "summary" in hook.bodies[1]["text"]
+
+
+def test_who_is_no_longer_told_waits_for_nothing(tmp_path):
+    with Hook(500) as hook, Hook() as other:
+        Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))(BAD)
+        later = Rounds(tmp_path, Notify((other.url(),), wait=AT_ONCE))
+        later(BAD, timedelta(hours=1))
+        assert later.state.outgoing == ()
+        assert later.state.failing == {}
+        assert (len(hook.bodies), other.bodies) == (1, [])
+
+
+def test_what_nobody_takes_is_given_up_after_a_week(tmp_path):
+    with Hook(*[500] * 20) as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))
+        round_(BAD)
+        round_(BAD, KEPT - timedelta(seconds=1))
+        assert len(round_.state.outgoing) == 1
+        round_(BAD, timedelta(seconds=1))
+        assert round_.state.outgoing == ()
+        assert len(hook.bodies) == 2
+
+
+def test_a_clock_that_was_far_ahead_delays_no_attempt(tmp_path):
+    with Hook(500) as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))
+        round_(BAD, timedelta(days=900))
+        round_.now = NOON
+        round_(BAD)
+        assert len(hook.bodies) == 2
+
+
+@given(st.integers(1, 60))
+def test_attempts_grow_rarer_down_to_one_an_hour(failures):
+    state, now = State(outgoing=(Outgoing(said(bad()), ("a", "b")),)), NOON
+    pauses = []
+    for _ in range(failures):
+        state = outcome(state, "a", Attempt("1", "no"), now)
+        pauses.append(state.failing["a"].retry_at - now)
+    assert pauses == sorted(pauses)
+    assert pauses[0] == timedelta(seconds=30)
+    assert pauses[-1] <= LONGEST_RETRY
+    assert failures < 8 or pauses[-1] == LONGEST_RETRY
+    arrived = outcome(state, "a", Attempt("1"), now)
+    assert (arrived.failing, arrived.outgoing[0].channels) == ({}, ("b",))
+
+
+def test_the_state_comes_back_as_it_went(tmp_path):
+    with Hook(500) as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), digest=time(8), wait=AT_ONCE))
+        round_(BAD)
+    state = round_.state
+    assert state.watched
+    assert state.outgoing
+    assert state.failing
+    assert state.digest
+    assert State.from_text(state.to_text()) == state
+
+
+def test_rounds_leave_no_thread_behind(tmp_path):
+    with Hook() as hook:
+        before = threading.active_count()
+        Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))(BAD)
+        for thread in threading.enumerate():
+            if thread.name.startswith("webhook "):
+                thread.join(30)
+        assert threading.active_count() <= before
