@@ -7,7 +7,7 @@ reads the settings when Dagster calls it.
 import dagster as dg
 
 from air_pipeline.assets.collection import devices_asset, raw_readings_asset
-from air_pipeline.assets.days import day_assets
+from air_pipeline.assets.days import day_assets, days_built_check
 from air_pipeline.assets.tables import TablesIOManager
 from air_pipeline.automation.building import build_day_job, build_days_schedule
 from air_pipeline.automation.collecting import collect_sensor
@@ -20,6 +20,7 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
     job = build_day_job()
     return dg.Definitions(
         assets=[devices_asset(deployment), raw_readings_asset(deployment), *day_assets(deployment)],
+        asset_checks=[days_built_check()],
         sensors=[collect_sensor(), notify_sensor()],
         schedules=[build_days_schedule(job, deployment.settings.timezone)],
         jobs=[job],

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from air_pipeline.environment import load_settings
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import InfluxConnection, SettingsError
 from air_pipeline.storage.parquet import built_days
-from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed
+from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed, small_device
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ["devices", "raw_readings", *TABLES]
@@ -85,6 +86,17 @@ def test_every_check_says_what_it_means_and_those_of_the_form_of_tables_block(de
     for spec in checks:
         assert spec.description.endswith("."), spec.name
         assert spec.blocking is (spec.asset_key.to_user_string() in TABLES and spec.name != "complete")
+
+
+def test_the_ui_says_how_fresh_readings_and_days_are(tmp_path, deployment):
+    of = specs(build_definitions(deployment))
+    readings, days = of["raw_readings"].freshness_policy, of["daily_aggregates"].freshness_policy
+    assert readings.fail_window.to_timedelta() == timedelta(hours=6)  # devices are due every hour
+    assert (days.deadline_cron, days.timezone) == ("15 2 * * *", "Europe/Warsaw")  # grace, and two hours
+    (tmp_path / "often").mkdir()
+    often = deployment_in(tmp_path / "often", small_device("hall", interval="10s"))
+    policy = specs(build_definitions(often))["raw_readings"].freshness_policy
+    assert policy.warn_window.to_timedelta() == timedelta(minutes=15)
 
 
 def test_collecting_building_and_telling_run_by_default(deployment):

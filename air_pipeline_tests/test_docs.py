@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from air_pipeline.assets.days import days_built_check
 from air_pipeline.assets.tables import check_specs
 from air_pipeline.cli import app
 from air_pipeline.collection.report import CHECKS
@@ -73,6 +74,7 @@ def test_everything_that_is_told_is_documented():
 
 def test_every_check_is_documented_with_what_to_do():
     tables = {spec.name: spec.description for table in TABLES for spec in check_specs(table)}
+    tables |= {spec.name: spec.description for spec in days_built_check().check_specs}
     for heading, checks in (("raw_readings", CHECKS), (", ".join(TABLES), tables)):
         rows = rows_under("docs/checks.md", heading)
         assert [tuple(row[:2]) for row in rows] == [(f"`{name}`", meaning) for name, meaning in checks.items()]

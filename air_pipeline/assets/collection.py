@@ -17,7 +17,7 @@ from air_pipeline.collection.schedule import slot_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.environment import Environment, Loaded, load_settings
-from air_pipeline.settings import SettingsError
+from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.storage.opening import open_store
 
 DEVICES = dg.AssetKey("devices")
@@ -117,6 +117,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
             "store": deployment.place.store,
         },
         check_specs=check_specs(),
+        freshness_policy=_freshness(deployment.settings),
     )
     def raw_readings(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
@@ -136,6 +137,12 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
         )
 
     return raw_readings
+
+
+def _freshness(settings: Settings) -> dg.FreshnessPolicy:
+    """How long ago the last report may be: reports come every five minutes, or as rarely as the devices are polled."""
+    usual = max(FIRST_REPORT, timedelta(milliseconds=min(device.interval_ms for device in settings.devices)))
+    return dg.FreshnessPolicy.time_window(warn_window=3 * usual, fail_window=6 * usual)
 
 
 def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg.EventLogEntry | None) -> Report:

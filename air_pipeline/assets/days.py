@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from air_pipeline.assets.collection import OWNER, RAW_READINGS
+from air_pipeline.assets.collection import OWNER, RAW_READINGS, present
 from air_pipeline.assets.tables import (
     built_metadata,
     check_complete,
@@ -17,8 +17,10 @@ from air_pipeline.assets.tables import (
     data_version,
     table_or_note,
 )
-from air_pipeline.days.calendar import DayError
+from air_pipeline.collection.report import Verdict
+from air_pipeline.days.calendar import DayError, over_at
 from air_pipeline.deployment import Deployment
+from air_pipeline.notifying.looking import BUILT_WITHIN, days_built_verdict
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.storage.parquet import DayFile, StagedDay, TableError
@@ -65,6 +67,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
                 "dagster/uri": (deployment.data / name).as_uri(),
             },
             check_specs=check_specs(name),
+            freshness_policy=_freshness(deployment.settings) if name == "daily_aggregates" else None,
         )
 
     @table(
@@ -121,6 +124,50 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
             )
 
     return [observations, hourly_aggregates, daily_aggregates]
+
+
+def _freshness(settings: Settings) -> dg.FreshnessPolicy:
+    """By when a day has been built, every day.
+
+    Dagster looks at the last materialization of whatever day; whether it is the right one is said by `days_built`.
+    Half a day leaves room for the hour by which other zones' days move against the deployment's clock.
+    """
+    due = (over_at(settings, settings.start) + BUILT_WITHIN).astimezone(settings.zone)
+    cron = f"{due.minute} {due.hour} * * *"
+    return dg.FreshnessPolicy.cron(cron, lower_bound_delta=timedelta(hours=12), timezone=settings.timezone)
+
+
+DAYS_BUILT = dg.AssetCheckKey(dg.AssetKey("daily_aggregates"), "days_built")
+
+
+def days_built_check() -> dg.AssetChecksDefinition:
+    """Whether the last days are built; evaluated by the sensor `notify`, and by hand."""
+
+    @dg.asset_check(
+        asset=DAYS_BUILT.asset_key,
+        name=DAYS_BUILT.name,
+        description="The last seven finished days are built, two hours after each was over at the latest.",
+    )
+    def days_built(deployment: dg.ResourceParam[Deployment]) -> dg.AssetCheckResult:
+        current = present(deployment)
+        found = days_built_verdict(current, current.now())
+        return dg.AssetCheckResult(
+            passed=found.passed, severity=dg.AssetCheckSeverity.WARN, description=found.text, metadata={}
+        )
+
+    return days_built
+
+
+def days_built_evaluation(found: Verdict) -> dg.AssetCheckEvaluation:
+    """The same as an event of a sensor."""
+    return dg.AssetCheckEvaluation(
+        asset_key=DAYS_BUILT.asset_key,
+        check_name=DAYS_BUILT.name,
+        passed=found.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=found.text,
+        metadata={},
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.assets.days import AGAIN_TAG, DAYS_BUILT, FORCE_TAG
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.deployment import Deployment
@@ -174,7 +174,7 @@ def build_day_job() -> "UnresolvedAssetJobDefinition":
     """The job that builds one day."""
     return dg.define_asset_job(
         "build_day",
-        selection=list(TABLES),
+        selection=dg.AssetSelection.assets(*TABLES) - dg.AssetSelection.checks(DAYS_BUILT),
         description=(
             "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
             " and daily aggregates. Its files are replaced whole; building a day again does no harm. With the tag"

@@ -6,20 +6,22 @@ Its ticks are its own: whatever a mail server or a webhook does, collecting and 
 import socket
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from air_pipeline.assets.collection import present
-from air_pipeline.assets.days import AGAIN_TAG
+from air_pipeline.assets.days import AGAIN_TAG, days_built_evaluation
+from air_pipeline.automation.collecting import Cursor, due_verdicts
 from air_pipeline.collection.outbox import OutboxError
-from air_pipeline.collection.report import look
+from air_pipeline.collection.report import Verdict, look
 from air_pipeline.deployment import Deployment
 from air_pipeline.environment import make_state_directory
-from air_pipeline.notifying.looking import day_summary, sight, watched_days
+from air_pipeline.notifying.looking import day_summary, days_built_verdict, sight, watched_days
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
+from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import SettingsError
 from air_pipeline.storage.opening import open_store
 
@@ -39,36 +41,50 @@ def notify_sensor() -> dg.SensorDefinition:
         description=(
             "Tells a person, as `notify` in devices.yaml says, when a check of `raw_readings` turns bad or good again,"
             " when a device falls silent, when a day is not built or its run fails; and a digest a day. Once per"
-            " change, not in the quiet hours. Ticks start no runs, so they are all called skipped. Try it with:"
-            " air-pipeline notify --test"
+            " change, not in the quiet hours. Try it with: air-pipeline notify --test\n\nAlso evaluates the check"
+            " `days_built`, on change and hourly. Ticks start no runs, so they are all called skipped."
         ),
     )
-    def notify(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SkipReason:
+    def notify(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SensorResult:
         current = present(deployment)
-        rules = current.settings.notify
-        if rules is None:
-            return dg.SkipReason("devices.yaml has no `notify`, so nobody is told")
         now = current.now()
+        cursor, due = _due(Cursor.from_text(context.cursor), days_built_verdict(current, now), now)
         try:
-            make_state_directory(current.place)
-            with closing(open_store(current.place.influxdb, current.place.state)) as store:
-                report = look(current, store, round(now.timestamp() * 1000), now, STORE_WITHIN_S)
-            failed = failed_builds(context.instance, watched_days(current, now))
-            said = tell(
-                current.place.state,
-                rules,
-                channels(rules),
-                sight(current, report, failed, now),
-                lambda: day_summary(current, report, now),
-                current.settings.zone,
-                now,
-                socket.gethostname(),
-            )
+            said = _tell(current, context.instance, now)
         except (OutboxError, SettingsError, OSError) as error:
-            return dg.SkipReason(f"nobody is told: {error}")
-        return dg.SkipReason(said)
+            said = f"nobody is told: {error}"
+        return dg.SensorResult(
+            asset_events=[days_built_evaluation(verdict) for verdict in due], cursor=cursor.to_text(), skip_reason=said
+        )
 
     return notify
+
+
+def _due(cursor: Cursor, found: Verdict, now: datetime) -> tuple[Cursor, list[Verdict]]:
+    """The check of days on change and hourly, as those of `raw_readings` are by the sensor `collect`."""
+    due = due_verdicts(cursor, [found], now.timestamp())
+    return (Cursor(passed={found.check: found.passed}, checked=now.timestamp()) if due else cursor), due
+
+
+def _tell(deployment: Deployment, instance: dg.DagsterInstance, now: datetime) -> str:
+    """A round of telling; what became of it."""
+    rules, place = deployment.settings.notify, deployment.place
+    if rules is None:
+        return "devices.yaml has no `notify`, so nobody is told"
+    make_state_directory(place)
+    with closing(open_store(place.influxdb, place.state)) as store:
+        report = look(deployment, store, epoch_ms(now), now, STORE_WITHIN_S)
+    failed = failed_builds(instance, watched_days(deployment, now))
+    return tell(
+        place.state,
+        rules,
+        channels(rules),
+        sight(deployment, report, failed, now),
+        lambda: day_summary(deployment, report, now),
+        deployment.settings.zone,
+        now,
+        socket.gethostname(),
+    )
 
 
 def failed_builds(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, str]:

@@ -3,12 +3,12 @@
 Belongs here: from reports, files and settings to a `Sight`. Does not: asking Dagster (`automation`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice
 
-from air_pipeline.collection.report import Report, is_polled, silent_devices, verdicts
-from air_pipeline.days.calendar import finished_days
+from air_pipeline.collection.report import Report, Verdict, is_polled, silent_devices, verdicts
+from air_pipeline.days.calendar import finished_days, over_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.notifying.deciding import Condition, Key, Sight
 from air_pipeline.notifying.messages import MOST_ITEMS
@@ -72,11 +72,26 @@ def _day(deployment: Deployment, day: date, run: str | None) -> dict[Key, Condit
     return {("day_built", name): Condition("", patience=BUILT_WITHIN)}
 
 
+def days_built_verdict(deployment: Deployment, now: datetime) -> Verdict:
+    """Whether the watched days are built, as far as that can be expected of them: for who looks at Dagster."""
+    days = watched_days(deployment, now)
+    late = [day for day in _missing(deployment, days) if now >= over_at(deployment.settings, day) + BUILT_WITHIN]
+    if not late:
+        return Verdict("days_built", passed=True, text=f"of the last {len(days)} finished days none is late")
+    named = ", ".join(day.isoformat() for day in late)
+    remedy = "see that the schedule `build_days` is on and what became of their runs"
+    return Verdict("days_built", passed=False, text=f"not built: {named}; {remedy}")
+
+
+def _missing(deployment: Deployment, days: Sequence[date]) -> list[date]:
+    return [day for day in days if not day_file(deployment.data, "daily_aggregates", day).exists]
+
+
 def day_summary(deployment: Deployment, report: Report, now: datetime) -> list[str]:
     """The paragraphs of a digest: the last finished day by device, the days, the outbox."""
     days = watched_days(deployment, now)
     told = [_coverage(deployment, days[0])] if days else []
-    if missing := [day for day in days if not day_file(deployment.data, "daily_aggregates", day).exists]:
+    if missing := _missing(deployment, days):
         told.append(f"Of the last {len(days)} days, not built: {', '.join(day.isoformat() for day in missing)}.")
     elif days:
         told.append(f"The last {len(days)} days are built.")

@@ -98,7 +98,7 @@ def build(
         instance=instance,
         raise_on_error=False,
         tags=dict(tags or {}),
-        asset_selection=[dg.AssetKey(table) for table in only],
+        asset_selection=None if only is TABLES else [dg.AssetKey(table) for table in only],
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from air_pipeline.assets.days import AGAIN_TAG
+from air_pipeline.assets.days import AGAIN_TAG, DAYS_BUILT
 from air_pipeline.automation import notifying
 from air_pipeline.automation.notifying import failed_builds
 from air_pipeline.collection.lease import CollectorLock
@@ -16,7 +16,16 @@ from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.notifying import telling
 from air_pipeline.notifying.telling import FILE
-from air_pipeline_tests.assets.small_deployments import Present, build, deployment_in, real_instance, seed, small_device
+from air_pipeline_tests.assets.small_deployments import (
+    Present,
+    build,
+    checks_of,
+    deployment_in,
+    real_instance,
+    seed,
+    small_device,
+)
+from air_pipeline_tests.days.deployments import build as build_tables
 from air_pipeline_tests.notifying.receivers import Hook
 
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -38,10 +47,14 @@ def own_instance(tmp_path):
         yield instance
 
 
-def tick(deployment, instance):
+def ticked(deployment, instance, cursor=None):
     sensor = build_definitions(deployment).resolve_sensor_def("notify")
-    with dg.build_sensor_context(instance, resources={"deployment": deployment}) as context:
-        return sensor.evaluate_tick(context).skip_message
+    with dg.build_sensor_context(instance, cursor=cursor, resources={"deployment": deployment}) as context:
+        return sensor.evaluate_tick(context)
+
+
+def tick(deployment, instance):
+    return ticked(deployment, instance).skip_message
 
 
 def told_by(hook, *names, present, tmp_path, **more):
@@ -200,3 +213,31 @@ def test_a_file_that_cannot_be_used_is_a_sentence(instance, tmp_path, what):
         (deployment.place.state / what).mkdir()
         assert tick(deployment, instance).startswith("nobody is told: ")
     assert hook.bodies == []
+
+
+def test_whether_the_last_days_are_built_is_a_check_on_change_and_hourly(instance, tmp_path):
+    present = Present(datetime(2026, 3, 20, 1, 14, tzinfo=UTC))  # 02:14 in Warsaw, where 2026-03-19 ended at 00:00
+    deployment = deployment_in(tmp_path, present=present, **OF_YESTERDAY)
+    seed(deployment, YESTERDAY)
+    said, cursor = [], None
+    for minutes in (0, 1, 59, 1, 1):
+        present.now += timedelta(minutes=minutes)
+        answer = ticked(deployment, instance, cursor)
+        cursor = answer.cursor
+        said.append([(one.check_name, one.passed, one.description) for one in answer.asset_events])
+        if minutes == 59:
+            build_tables(deployment, YESTERDAY)
+    remedy = "see that the schedule `build_days` is on and what became of their runs"
+    well = ("days_built", True, "of the last 1 finished days none is late")
+    assert said == [[well], [("days_built", False, f"not built: 2026-03-19; {remedy}")], [], [well], []]
+
+
+def test_the_check_of_days_can_be_run_by_hand_and_no_run_of_a_day_has_it(own_instance, tmp_path):
+    deployment = deployment_in(tmp_path, present=Present(NOON), **OF_YESTERDAY)
+    seed(deployment, YESTERDAY)
+    assert "daily_aggregates.days_built" not in checks_of(build(deployment, own_instance, YESTERDAY))
+    job = build_definitions(deployment).resolve_implicit_global_asset_job_def()
+    result = job.get_subset(asset_check_selection={DAYS_BUILT}, asset_selection=set()).execute_in_process(
+        instance=own_instance, run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    )
+    assert checks_of(result) == {"daily_aggregates.days_built": True}
