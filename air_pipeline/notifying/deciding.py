@@ -107,9 +107,8 @@ def _step(
     """What one look at one thing leads to; a clock that was set back makes nothing wait for longer than it should."""
     if condition is not None:
         entry = Watched(now) if before is None else replace(before, since=min(before.since, now), well=None)
-        lasting = now - entry.since >= max(rules.wait, condition.patience)
         may = not quiet or (condition.grave and rules.in_quiet_hours == "grave")
-        if entry.told or not lasting or not may:
+        if entry.told or not has_lasted(entry, condition, rules, now) or not may:
             return None, entry
         return Change(key, condition, entry.since), replace(entry, told=True)
     if before is None or not before.told:
@@ -118,6 +117,11 @@ def _step(
     if quiet or now - well < rules.wait:
         return None, replace(before, well=well)
     return Change(key, None, before.since, well), None
+
+
+def has_lasted(entry: Watched, condition: Condition, rules: Notify, now: datetime) -> bool:
+    """Whether something is not well for long enough to be told."""
+    return now - entry.since >= max(rules.wait, condition.patience)
 
 
 def _rank(change: Change) -> tuple[int, Key]:

@@ -20,7 +20,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from air_pipeline.environment import replace_file
-from air_pipeline.notifying.deciding import Change, Key, Sight, Watched, decide, digest_due
+from air_pipeline.notifying.deciding import Change, Key, Sight, Watched, decide, digest_due, has_lasted
 from air_pipeline.notifying.messages import Message, change_message, digest_message
 from air_pipeline.notifying.sending import Channel, SendError
 from air_pipeline.settings import Notify
@@ -185,8 +185,9 @@ def due(
         new.append(change_message(uuid4().hex, changes, zone, now, deployment))
     if digest:
         unwell = [
-            Change(key, condition, watched[key].since if key in watched else now)
+            Change(key, condition, watched[key].since)
             for key, condition in sight.unwell.items()
+            if has_lasted(watched[key], condition, rules, now)
         ]
         new.append(digest_message(uuid4().hex, summary(), unwell, zone, now, deployment))
     kept = [

@@ -71,6 +71,8 @@ def test_a_device_that_was_taken_out_is_forgotten_without_a_word():
     looks = [*every(MINUTE, NOON, *[BAD] * 10), *every(MINUTE, NOON + 10 * MINUTE, *[None] * 10, key=HALL)]
     [(_, only)] = tell(Notify(), looks)
     assert only.condition is BAD
+    back = every(MINUTE, NOON + 20 * MINUTE, *[BAD] * 10)
+    assert len(tell(Notify(), [*looks, *back])) == 2
 
 
 def test_the_grave_come_first_and_good_news_last():
@@ -90,6 +92,12 @@ def test_quiet_hours_are_kept_and_what_still_holds_is_told_at_their_end(conditio
     start = datetime(2026, 3, 20, 23, tzinfo=WARSAW)
     [(when, _)] = tell(rules, every(10 * MINUTE, start, *[condition] * 60))
     assert when.astimezone(WARSAW).time() == told_at
+
+
+def test_good_news_waits_for_the_morning():
+    start = datetime(2026, 3, 20, 21, tzinfo=WARSAW)
+    _, (when, good) = tell(Notify(quiet_hours=NIGHT), every(10 * MINUTE, start, *[BAD] * 20, *[None] * 60))
+    assert (good.condition, when.astimezone(WARSAW).time()) == (None, time(7))
 
 
 def test_what_passed_in_the_night_is_not_told():

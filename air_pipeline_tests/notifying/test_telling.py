@@ -175,6 +175,18 @@ def test_the_digest_comes_with_what_is_not_well(tmp_path):
     assert "summary" in hook.bodies[1]["text"]
 
 
+def test_what_may_still_pass_is_in_no_digest(tmp_path):
+    late = Sight({("day_built", "2026-03-20"): Condition(patience=timedelta(hours=2)), GARAGE: Condition("timeout")})
+    with Hook() as hook:
+        round_ = Rounds(tmp_path, Notify((hook.url(),), digest=time(14), quiet_hours=(time(12), time(14))))
+        round_.now = NOON + timedelta(minutes=49)  # 13:49 in Warsaw
+        round_(late)
+        round_(late, timedelta(minutes=11))
+    change, digest = hook.bodies
+    assert (change["kind"], digest["kind"]) == ("change", "digest")
+    assert [item["check"] for item in digest["items"]] == ["devices_reporting"]
+
+
 def test_who_is_no_longer_told_waits_for_nothing(tmp_path):
     with Hook(500) as hook, Hook() as other:
         Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))(BAD)
@@ -232,11 +244,12 @@ def test_the_state_comes_back_as_it_went(tmp_path):
     assert State.from_text(state.to_text()) == state
 
 
-def test_rounds_leave_no_thread_behind(tmp_path):
+def test_a_round_leaves_no_thread_behind(tmp_path):
     with Hook() as hook:
-        before = threading.active_count()
-        Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))(BAD)
-        for thread in threading.enumerate():
-            if thread.name.startswith("webhook "):
-                thread.join(30)
-        assert threading.active_count() <= before
+        rules = Notify((hook.url(),), wait=AT_ONCE)
+        Rounds(tmp_path, rules)(BAD)
+        [way] = channels(rules, {})
+        left = [thread for thread in threading.enumerate() if thread.name == way.name]
+        for thread in left:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in left)
