@@ -4,6 +4,6 @@ The rooms, from the inside out: `catalogue` (what is known of sensors), `setting
 `environment` (where everything is), `devices` (talking to devices), `processing` (pure functions on frames), `storage`
 (stores of readings, Parquet tables), `deployment` (all of these opened together), `collection` (slots, polls, outbox,
 the collector process), `days` (from a store to the tables of a day), `access` (what notebooks and programs use),
-`notifying` (telling a person what is not well), `assets` and `automation` (Dagster, thin), `definitions` (everything
-Dagster loads), `cli` (the `air-pipeline` command).
+`notifying` (telling a person what is not well), `diagnosis` (what is not well, and what to do), `assets` and
+`automation` (Dagster, thin), `definitions` (everything Dagster loads), `cli` (the `air-pipeline` command).
 """

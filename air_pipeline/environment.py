@@ -91,9 +91,9 @@ def _influxdb(given: Mapping[str, str]) -> InfluxConnection | None:
     if len(missing) == len(_INFLUX):
         return None
     if missing:
-        there = ", ".join(name for name in _INFLUX if name in given)
+        there = [name for name in _INFLUX if name in given]
         raise SettingsError(
-            f"environment: {there} is set and {', '.join(missing)} is not;"
+            f"environment: {_joined(there)} set and {_joined(missing)} not;"
             " set all four for InfluxDB, or none for the embedded store"
         )
     url, token, org, bucket = (given[name].strip() for name in _INFLUX)
@@ -106,10 +106,16 @@ def _influxdb(given: Mapping[str, str]) -> InfluxConnection | None:
     return InfluxConnection(url.rstrip("/"), token, org, bucket)
 
 
-def load_settings(place: Environment) -> Loaded:
+def _joined(names: list[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def load_settings(place: Environment, *, keep: bool = True) -> Loaded:
     """The settings of the configuration file; while it is invalid, the last valid ones and the mistake.
 
-    A valid file is kept as a copy in the state directory.
+    Args:
+        place: where everything is.
+        keep: whether a valid file is kept as a copy in the state directory; who only looks writes nothing.
 
     Raises:
         SettingsError: the file is invalid and no valid one has been seen before.
@@ -123,7 +129,7 @@ def load_settings(place: Environment) -> Loaded:
             return Loaded(read_settings(copy), mistake)
         raise
     with suppress(OSError):  # without a copy, valid settings are still valid
-        if not copy.exists() or copy.read_bytes() != text.encode():
+        if keep and (not copy.exists() or copy.read_bytes() != text.encode()):
             replace_file(copy, text)
     return Loaded(settings)
 

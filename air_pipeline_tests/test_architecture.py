@@ -25,6 +25,7 @@ FLOORS = (
     ("days", "demo"),
     ("access",),
     ("notifying",),
+    ("diagnosis",),
     ("assets",),
     ("automation",),
     ("definitions",),
@@ -46,6 +47,7 @@ ONLY = {
     "collection": {"settings", "environment", "deployment", "devices", "processing.local_time", "storage"},
     "days": {"settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
     "demo": {"settings", "deployment", "devices", "processing.local_time"},
+    "diagnosis": {"settings", "environment", "deployment", "devices", "collection", "processing", "storage", "days"},
     "notifying": {"settings", "environment", "deployment", "collection", "days", "processing.local_time", "storage"},
     "access": {"settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }

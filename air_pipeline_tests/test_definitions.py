@@ -133,7 +133,7 @@ def test_without_any_valid_configuration_there_is_one_sentence(deployment):
     with pytest.raises(SettingsError) as raised:
         defs()
     assert str(raised.value) == (
-        f"{deployment.place.config}: there is no such file; copy devices.example.yaml there, or name another in"
+        f"{deployment.place.config}: there is no such file; air-pipeline init writes one, or name another in"
         " AIR_PIPELINE_CONFIG"
     )
 

@@ -117,8 +117,14 @@ def test_the_token_is_in_no_text():
 def test_a_half_set_influxdb_names_what_is_missing(left_out):
     said = mistake(environment, {name: value for name, value in INFLUX.items() if name != left_out})
     there, missing = said.removeprefix("environment: ").split(" and ")
-    assert there.removesuffix(" is set").split(", ") == [name for name in INFLUX if name != left_out]
+    assert there.removesuffix(" are set").split(", ") == [name for name in INFLUX if name != left_out]
     assert missing == f"{left_out} is not; set all four for InfluxDB, or none for the embedded store"
+
+
+def test_one_is_set_and_three_are_not():
+    said = mistake(environment, {"INFLUXDB_V2_URL": INFLUX["INFLUXDB_V2_URL"]})
+    expected = "INFLUXDB_V2_URL is set and INFLUXDB_V2_TOKEN, INFLUXDB_V2_ORG, INFLUXDB_V2_BUCKET are not;"
+    assert expected in said
 
 
 def test_an_empty_token_is_a_missing_one():

@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli import building, collecting, copying, demonstrating, notifying, options, reading, running
+from air_pipeline.cli import (
+    beginning,
+    building,
+    checking,
+    collecting,
+    copying,
+    demonstrating,
+    notifying,
+    options,
+    reading,
+    running,
+)
 
 app = typer.Typer(
     name="air-pipeline",
@@ -21,6 +32,7 @@ app = typer.Typer(
 )
 
 for command in (
+    beginning.init,
     running.up,
     demonstrating.demo,
     collecting.collect,
@@ -32,6 +44,7 @@ for command in (
     reading.daily,
     reading.flux,
     building.build,
+    checking.doctor,
     collecting.outbox,
     copying.copy,
     notifying.notify,

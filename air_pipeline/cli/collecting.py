@@ -45,13 +45,17 @@ def poll(device: DevicesArgument = None, config: ConfigOption = None, as_json: J
     Example: air-pipeline poll living-room
     """
     from air_pipeline.collection.asking import ask_devices
-    from air_pipeline.environment import environment
-    from air_pipeline.settings.file import read_settings
+    from air_pipeline.environment import environment, load_settings
 
     use_config(config)
     place = environment()
-    settings = read_settings(place.config)
+    loaded = load_settings(place, keep=False)
+    if loaded.mistake:
+        typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
+    settings = loaded.settings
     asked = ask_devices(place, [settings.device(name) for name in device] if device else settings.devices)
+    for error in sorted({one.store_error for one in asked} - {""}):
+        typer.echo(f"the store does not answer, so only what waits in the outbox is known: {error}", err=True)
     if as_json:
         show_json([_as_dict(one) for one in asked])
     else:
@@ -80,7 +84,7 @@ def _as_dict(asked: "Asked") -> dict[str, object]:
 def _show_asked(asked: "Asked") -> None:
     poll, name = asked.poll, asked.device.id
     if poll is None:
-        typer.echo(f"{name}: the running collector has not polled it yet")
+        typer.echo(f"{name}: no poll of the running collector is known yet")
         return
     source = "" if asked.live else f", last poll of the running collector, slot {_utc(poll.observed_at)}"
     reason = f": {asked.reason}" if asked.reason else ""
@@ -106,10 +110,11 @@ def outbox(
     Example: air-pipeline outbox --json
     """
     from air_pipeline.collection.outbox import Outbox
-    from air_pipeline.environment import environment
+    from air_pipeline.environment import check_store, environment
 
     use_config(config)
     place = environment()
+    check_store(place)
     box = Outbox(place.state / "outbox.sqlite")
     if release:
         typer.echo(f"{box.release()} polls put back into the outbox", err=True)

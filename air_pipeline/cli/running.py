@@ -7,12 +7,10 @@ import fcntl
 import importlib.resources
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -25,6 +23,8 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.sockets import make_sockets, remove_sockets
+from air_pipeline.cli.watching import Watch
 
 if TYPE_CHECKING:
     from air_pipeline.environment import Environment
@@ -131,7 +131,7 @@ def run(
         signal.signal(number, lambda *_: stop.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     home = dagster_home(place)
-    sockets = Path(tempfile.mkdtemp(prefix="air-pipeline-"))
+    sockets = make_sockets(place.state)
     workspace = sockets / "workspace.yaml"
     workspace.write_text(
         f"load_from:\n  - grpc_server:\n      socket: {sockets / 'code'}\n      location_name: air_pipeline\n",
@@ -157,25 +157,36 @@ def run(
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             _wait_for_ui(url, [*besides, *parts], stop, place)
             if not stop.is_set():
+                (place.state / "ui").write_text(f"{url}\n", encoding="utf-8")
                 typer.echo(f"{welcome(url)} Log: {place.state / 'dagster.log'}")
+            watch = Watch(place)
             while not stop.wait(_LOOK_EVERY_S):
                 _revive([*besides, *parts], variables, output)
+                for line in watch.news():
+                    typer.echo(line, err=True)
         finally:
             typer.echo("stopping", err=True)
             _stop(parts)
             _stop_collector(place.state)
             _stop(besides)
-            shutil.rmtree(sockets, ignore_errors=True)
+            (place.state / "ui").unlink(missing_ok=True)
+            remove_sockets(place.state)
+
+
+def home_of_dagster(place: "Environment") -> Path:
+    """Where Dagster keeps its storage; nothing is made."""
+    named = os.environ.get("DAGSTER_HOME")
+    return Path(named).expanduser().absolute() if named else place.state / "dagster"
 
 
 def dagster_home(place: "Environment") -> Path:
     """Where Dagster keeps its storage: DAGSTER_HOME if it is set, else in the state directory, with our settings."""
+    home = home_of_dagster(place)
     if os.environ.get("DAGSTER_HOME"):
-        return Path(os.environ["DAGSTER_HOME"]).expanduser().absolute()
+        return home
     from air_pipeline.environment import make_state_directory
 
     make_state_directory(place)
-    home = place.state / "dagster"
     home.mkdir(exist_ok=True)
     settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
     (home / "dagster.yaml").write_text(settings, encoding="utf-8")

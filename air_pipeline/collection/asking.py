@@ -1,20 +1,29 @@
 """Asking devices by hand, without storing: one GET each, or the last poll while a collector holds the lock."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from time import monotonic, time
 
 from air_pipeline.collection.lease import holder
+from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import get
-from air_pipeline.devices.polls import Poll
+from air_pipeline.devices.document import read_document
+from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Device
 from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.store import Latest, StoreError
 
-_AT_ONCE = 16
+_AT_ONCE = 64
+_STORE_WITHIN_S = 10.0
+_WAITING_LOOKED_AT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +32,12 @@ class Asked:
 
     Attributes:
         device: the device.
-        poll: the poll; None if a collector runs and has polled it never yet.
+        poll: the poll; None if a collector runs and no poll of it is known, or if there was no time to ask.
         live: whether the device was asked now; else it is the last poll of the running collector.
         reason: what went wrong, in words; empty if nothing did.
         notes: what it sends that the settings do not know.
+        store_error: why the store did not say what the running collector stored: what waits in the outbox is known.
+        body: the document as it came, if it was asked now and gave one.
     """
 
     device: Device
@@ -34,27 +45,85 @@ class Asked:
     live: bool
     reason: str = ""
     notes: tuple[str, ...] = ()
+    store_error: str = ""
+    body: bytes = b""
 
 
-def ask_devices(place: Environment, devices: Sequence[Device]) -> list[Asked]:
+def ask_devices(
+    place: Environment, devices: Sequence[Device], *, longest_s: float = math.inf, within_s: float = math.inf
+) -> list[Asked]:
     """Asks each device once, unless a collector runs: a device gets one request at a time, ever.
 
+    Args:
+        place: whose collector.
+        devices: whom to ask.
+        longest_s: how long one, or the store, may take, if its own timeout is longer.
+        within_s: after so many seconds no more are asked.
+
     Raises:
-        StoreError: a collector runs and the store does not say what it stored.
+        OutboxError: a collector runs and its outbox cannot be read.
     """
     if holder(place.state) is not None:
-        store = open_store(place.influxdb, place.state)
-        latest = store.latest()
-        store.close()
-        return [Asked(d, latest[d.id].poll if d.id in latest else None, live=False) for d in devices]
-    with ThreadPoolExecutor(min(len(devices), _AT_ONCE)) as pool:
-        return list(pool.map(_ask, devices))
+        return _last_polls(place, devices, min(longest_s, _STORE_WITHIN_S))
+    end = monotonic() + within_s
+    with ThreadPoolExecutor(min(len(devices), _AT_ONCE) or 1) as pool:
+        return list(pool.map(partial(ask_device, longest_s=longest_s, end=end), devices))
 
 
-def _ask(device: Device) -> Asked:
+def ask_device(device: Device, longest_s: float = math.inf, end: float = math.inf) -> Asked:
+    """Asks one device once, for `longest_s` at most; not at all after `end` (monotonic)."""
     began = monotonic()
+    if began > end:
+        return Asked(device, None, live=True, reason="there was no time left to ask it")
     slot = slot_at(int(time() * 1000), device.interval_ms)
-    answer = get(device.url, device.timeout_s)
+    answer = get(device.url, min(device.timeout_s, longest_s))
     poll, document = make_poll(device, slot, answer, round((monotonic() - began) * 1000))
     reason = answer.reason or (document.rejection if document else "")
-    return Asked(device, poll, live=True, reason=reason, notes=document.notes if document else ())
+    notes = document.notes if document else ()
+    return Asked(device, poll, live=True, reason=reason, notes=notes, body=answer.body)
+
+
+def _last_polls(place: Environment, devices: Sequence[Device], within_s: float) -> list[Asked]:
+    """What the running collector knows: what it stored, and what waits."""
+    waiting: Mapping[str, Poll] = {}
+    notes: Mapping[str, str] = {}
+    if box := existing_outbox(place.state / "outbox.sqlite"):
+        with closing(box):
+            waiting, notes = box.newest(max(_WAITING_LOOKED_AT, 2 * len(devices))), box.notes()
+    stored: Mapping[str, Latest] = {}
+    store_error = ""
+    try:
+        with closing(open_store(place.influxdb, place.state, within_s)) as store:
+            stored = store.latest()
+    except StoreError as error:
+        store_error = str(error)
+    found = []
+    for device in devices:
+        polls = [waiting[device.id]] if device.id in waiting else []
+        polls += [stored[device.id].poll] if device.id in stored else []
+        poll = max(polls, key=lambda poll: poll.observed_at, default=None)
+        of_device = tuple(notes.get(device.id, "").splitlines())
+        found.append(Asked(device, poll, False, _reason(poll, device), of_device, store_error))  # noqa: FBT003 -- live
+    return found
+
+
+_REASONS: Mapping[Outcome, str] = {
+    Outcome.REJECTED: "its document could not be used",
+    Outcome.TIMEOUT: "no complete answer within its timeout",
+    Outcome.UNREACHABLE: "refused, not found, or broken off",
+    Outcome.TOO_LARGE: "the document is too long",
+    Outcome.SKIPPED: "still busy with an earlier slot",
+}
+
+
+def _reason(poll: Poll | None, device: Device) -> str:
+    """What went wrong in a poll that was stored, as far as that says."""
+    if poll is None or poll.outcome.has_reading:
+        return ""
+    if poll.body is not None:
+        return read_document(poll.body.encode(), device).rejection or _REASONS[Outcome.REJECTED]
+    if poll.outcome is Outcome.HTTP_ERROR:
+        if poll.http_status in {None, HTTPStatus.OK}:
+            return "the answer is not HTTP as it should be"
+        return f"the device answered with status {poll.http_status}"
+    return _REASONS[poll.outcome]

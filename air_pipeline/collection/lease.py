@@ -109,7 +109,7 @@ def holder(state: Path) -> Holder | None:
                 if _lock(file, fcntl.LOCK_SH):
                     return None
                 return Holder(**json.loads(file.read()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError):  # it has the lock and has not written its name yet
             time.sleep(_TRY_EVERY_S)
@@ -130,7 +130,7 @@ def lease_holds(state: Path) -> bool:
     """Whether the leased collector is wanted now."""
     try:
         return time.time() < float((state / "collector.lease").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
 
 

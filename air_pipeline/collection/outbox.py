@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS late (day TEXT PRIMARY KEY);
 INSERT OR IGNORE INTO delivery VALUES (1, 0, 0, '');
 """
 _BUSY_TIMEOUT_S = 30.0
+_LOOK_TIMEOUT_S = 2.0
 
 
 class OutboxError(Exception):
@@ -76,15 +77,20 @@ class Outbox:
     """The outbox of one state directory, for one thread; open another for another thread or process.
 
     Args:
-        path: the SQLite file; made if it is not there.
+        path: the SQLite file.
+        make: whether it is made if it is not there; else that is an error, and the outbox is only to be read.
 
     Raises:
         OutboxError: by every method, when the file cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, make: bool = True) -> None:
         self._path = path
         try:
+            if not make:
+                uri = f"{path.absolute().as_uri()}?mode=rw"  # a reader of a file in WAL mode has to write beside it
+                self._polls = self._claims = sqlite3.connect(uri, timeout=_LOOK_TIMEOUT_S, uri=True)
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             # What was polled survives a power cut (FULL); which slots were begun need only survive the process.
             self._polls = self._connect("FULL")
@@ -131,6 +137,12 @@ class Outbox:
         """The polls that came in first, at most so many."""
         rows = self._read("SELECT id, poll FROM outbox ORDER BY id LIMIT ?", limit)
         return [Pending(number, poll_from_json(poll)) for number, poll in rows]
+
+    def newest(self, limit: int) -> dict[str, Poll]:
+        """The last poll of each device among those that came in last, at most so many."""
+        rows = self._read("SELECT poll FROM outbox ORDER BY id DESC LIMIT ?", limit)
+        polls = [poll_from_json(poll) for (poll,) in rows]
+        return {poll.device: poll for poll in sorted(polls, key=lambda poll: poll.observed_at)}
 
     def delivered(self, numbers: Iterable[int]) -> None:
         """Lets go of polls that the store has."""
@@ -229,3 +241,12 @@ class Outbox:
                 connection.executemany(statement, rows)
         except sqlite3.Error as error:
             raise self._explained(error) from error
+
+
+def existing_outbox(path: Path) -> Outbox | None:
+    """An outbox to be read, if there is one; nothing is made.
+
+    Raises:
+        OutboxError: it cannot be read.
+    """
+    return Outbox(path, make=False) if path.exists() else None

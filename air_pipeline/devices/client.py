@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -321,32 +322,39 @@ def _read_body(response: requests.Response) -> Answer:
 def _failure(error: BaseException, status: int | None) -> Answer:
     # The layers wrap what happened several times; the first row with a kind that is among the causes decides.
     causes = list(_causes(error))
-    for kinds, outcome, words in _FAILURES:
+    for kinds, outcome, failure in _FAILURES:
         for cause in causes:
             if isinstance(cause, kinds):
-                return Answer(outcome, status, reason=f"{words}: {_short(cause)}")
+                return Answer(outcome, status, reason=f"{failure}: {_short(cause)}")
     return Answer(Outcome.UNREACHABLE, status, reason=f"the request failed: {_short(causes[-1])}")
 
 
-_FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, str], ...] = (
-    ((socket.gaierror,), Outcome.UNREACHABLE, "the name of the device is not known"),
-    ((ssl.SSLCertVerificationError,), Outcome.UNREACHABLE, "the certificate of the device is not valid"),
-    ((ssl.SSLError, urllib3.exceptions.SSLError), Outcome.UNREACHABLE, "no TLS connection came about"),
-    (
-        (TimeoutError, BlockingIOError, urllib3.exceptions.TimeoutError),
-        Outcome.TIMEOUT,
-        "the device did not answer in time",
-    ),
-    ((http.client.RemoteDisconnected,), Outcome.UNREACHABLE, "the device closed the connection without an answer"),
-    ((http.client.IncompleteRead,), Outcome.UNREACHABLE, "the answer ended before its announced length"),
-    ((ConnectionRefusedError,), Outcome.UNREACHABLE, "the device refused the connection"),
-    ((ConnectionError,), Outcome.UNREACHABLE, "the connection broke"),
-    ((urllib3.exceptions.DecodeError,), Outcome.REJECTED, "the body is not encoded as it says"),
-    (
-        (http.client.HTTPException, urllib3.exceptions.HTTPError),
-        Outcome.HTTP_ERROR,
-        "the answer is not HTTP as it should be",
-    ),
+class Failure(StrEnum):
+    """What goes wrong on the way to a device, as the reason of an answer begins."""
+
+    NAME = "the name of the device is not known"
+    CERTIFICATE = "the certificate of the device is not valid"
+    TLS = "no TLS connection came about"
+    TIMEOUT = "the device did not answer in time"
+    CLOSED = "the device closed the connection without an answer"
+    CUT = "the answer ended before its announced length"
+    REFUSED = "the device refused the connection"
+    BROKEN = "the connection broke"
+    ENCODING = "the body is not encoded as it says"
+    NOT_HTTP = "the answer is not HTTP as it should be"
+
+
+_FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, Failure], ...] = (
+    ((socket.gaierror,), Outcome.UNREACHABLE, Failure.NAME),
+    ((ssl.SSLCertVerificationError,), Outcome.UNREACHABLE, Failure.CERTIFICATE),
+    ((ssl.SSLError, urllib3.exceptions.SSLError), Outcome.UNREACHABLE, Failure.TLS),
+    ((TimeoutError, BlockingIOError, urllib3.exceptions.TimeoutError), Outcome.TIMEOUT, Failure.TIMEOUT),
+    ((http.client.RemoteDisconnected,), Outcome.UNREACHABLE, Failure.CLOSED),
+    ((http.client.IncompleteRead,), Outcome.UNREACHABLE, Failure.CUT),
+    ((ConnectionRefusedError,), Outcome.UNREACHABLE, Failure.REFUSED),
+    ((ConnectionError,), Outcome.UNREACHABLE, Failure.BROKEN),
+    ((urllib3.exceptions.DecodeError,), Outcome.REJECTED, Failure.ENCODING),
+    ((http.client.HTTPException, urllib3.exceptions.HTTPError), Outcome.HTTP_ERROR, Failure.NOT_HTTP),
 )
 
 

@@ -72,8 +72,8 @@ def read_document(body: bytes, device: Device) -> Document:
         device: says which sensors are meant and, by `payload_key`, which top-level object.
     """
     try:
-        payload, notes = _payload(_parse(body), device)
-    except _UnusableError as error:
+        payload, notes = _payload(parse_document(body), device)
+    except DocumentUnusable as error:
         return Document({}, rejection=str(error))
     values: dict[str, float] = {}
     problems: list[Problem] = []
@@ -88,7 +88,7 @@ def read_document(body: bytes, device: Device) -> Document:
     return Document(values, tuple(problems), rejection, tuple(notes[:MAX_NOTES]))
 
 
-class _UnusableError(ValueError):
+class DocumentUnusable(ValueError):
     """The document as a whole cannot be used; the message says why."""
 
 
@@ -104,7 +104,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _UnusableError(f"the key {_shown(twice)!r} stands twice in one object")
+        raise DocumentUnusable(f"the key {_shown(twice)!r} stands twice in one object")
     return found
 
 
@@ -112,27 +112,32 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_Number, pars
 _TOO_DEEP = f"objects or lists are nested deeper than {MAX_DEPTH}"
 
 
-def _parse(body: bytes) -> dict[str, object]:
+def parse_document(body: bytes) -> dict[str, object]:
+    """The root of a document, its numbers as they were written.
+
+    Raises:
+        DocumentUnusable: it is none, or one that no device sends.
+    """
     try:
         text = body.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise _UnusableError(f"byte {error.start} is not UTF-8") from None
+        raise DocumentUnusable(f"byte {error.start} is not UTF-8") from None
     if not text.strip(_WHITE):
-        raise _UnusableError("the answer is empty")
+        raise DocumentUnusable("the answer is empty")
     if text.lstrip(_WHITE).startswith("<"):
-        raise _UnusableError("the answer is a web page: is another machine at this address?")
+        raise DocumentUnusable("the answer is a web page: is another machine at this address?")
     try:
         root: object = _DECODER.decode(text)
     except RecursionError:
-        raise _UnusableError(_TOO_DEEP) from None
+        raise DocumentUnusable(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
-            raise _UnusableError(f"something follows the document at character {error.pos}") from None
-        raise _UnusableError(f"no complete JSON: {error.msg} at character {error.pos}") from None
+            raise DocumentUnusable(f"something follows the document at character {error.pos}") from None
+        raise DocumentUnusable(f"no complete JSON: {error.msg} at character {error.pos}") from None
     if text.count("{") + text.count("[") > MAX_DEPTH and _depth(root) > MAX_DEPTH:
-        raise _UnusableError(_TOO_DEEP)
+        raise DocumentUnusable(_TOO_DEEP)
     if not isinstance(root, dict):
-        raise _UnusableError("the document is no JSON object")
+        raise DocumentUnusable("the document is no JSON object")
     return root
 
 
@@ -148,25 +153,25 @@ def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object]
     """The object that holds the sensors, with what is to be said of its name."""
     objects = {name: part for name, part in root.items() if isinstance(part, dict)}
     if not objects:
-        raise _UnusableError("the document holds no object with sensors")
+        raise DocumentUnusable("the document holds no object with sensors")
     sensors = {parameter.sensor for parameter in device.parameters}
     holding = [name for name, part in objects.items() if not sensors.isdisjoint(part)]
     if device.payload_key in objects:
         name = device.payload_key or ""
     elif len(holding) > 1:
         names = ", ".join(_shown(name) for name in holding)
-        raise _UnusableError(
+        raise DocumentUnusable(
             f"several objects hold sensors ({names}): say which is meant with payload_key: {_shown(holding[0])}"
         )
     elif not holding and not sensors.isdisjoint(root):
-        raise _UnusableError("the sensors stand at the top level: an object with a name of its own is to hold them")
+        raise DocumentUnusable("the sensors stand at the top level: an object with a name of its own is to hold them")
     else:
         name = holding[0] if holding else next(iter(objects))
     notes = []
     if name != (device.payload_key or FIRMWARE_KEY):
         meant = device.payload_key or FIRMWARE_KEY
         notes.append(
-            f"calls itself {_shown(name)!r}, not {meant!r}; if that is right, write payload_key: {_yaml(name)}"
+            f"calls itself {_shown(name)!r}, not {meant!r}; if that is right, write payload_key: {flow_text(name)}"
         )
     notes += [
         f"sends an object {_shown(other)!r} beside {_shown(name)!r}, which is not read"
@@ -235,13 +240,13 @@ def _unknown_note(sensor: str, keys: list[str]) -> str:
     if known.keys() >= set(keys):
         line = f"{sensor}: [{', '.join(known[key] for key in keys)}]"
     else:
-        entries = (f"{known.get(key) or _name(key)}: {{key: {_yaml(key)}, unit: …}}" for key in keys)
+        entries = (f"{known.get(key) or parameter_name(key)}: {{key: {flow_text(key)}, unit: …}}" for key in keys)
         line = f"{_sensor_id(sensor)}: {{{', '.join(entries)}}}"
     be, them = ("is", "it") if len(keys) == 1 else ("are", "them")
     return f"sends {sent}, which {be} not stored; to store {them} add under sensors: {line}"
 
 
-def _name(key: str) -> str:
+def parameter_name(key: str) -> str:
     """A parameter's name for a device's spelling: `PM2.5` → `pm25`, `dewPoint` → `dew_point`."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
     name = re.sub(r"[^a-z0-9_]", "", re.sub(r"[\s-]", "_", snake)).lstrip("_") or "name"
@@ -249,10 +254,10 @@ def _name(key: str) -> str:
 
 
 def _sensor_id(sensor: str) -> str:
-    return sensor if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*", sensor) else _yaml(sensor)
+    return sensor if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*", sensor) else flow_text(sensor)
 
 
-def _yaml(text: str) -> str:
+def flow_text(text: str) -> str:
     """A text as it is written in YAML's flow style: quoted where it has to be."""
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text) and text.lower() not in {
         "null",

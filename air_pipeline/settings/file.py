@@ -158,7 +158,7 @@ def settings_text(path: Path) -> str:
         content = path.read_bytes()
     except FileNotFoundError:
         raise SettingsError(
-            f"{path}: there is no such file; copy devices.example.yaml there, or name another in AIR_PIPELINE_CONFIG"
+            f"{path}: there is no such file; air-pipeline init writes one, or name another in AIR_PIPELINE_CONFIG"
         ) from None
     except OSError as error:
         raise SettingsError(

@@ -17,6 +17,7 @@ Place = tuple[str | int, ...]
 """Keys and positions on the way from the root, such as `("devices", 0, "url")`."""
 
 _YAML = "tag:yaml.org,2002:"
+_REMEDY = "look at the indentation (spaces, no tabs) and quotes of this line and the one before it"
 _DEEPEST = 50
 """More levels than any settings have, and fewer than any loader can take."""
 
@@ -99,7 +100,7 @@ def read_yaml(text: str, name: str) -> tuple[yaml.Node | None, object]:
     except yaml.reader.ReaderError as error:
         line, problem = text.count("\n", 0, error.position) + 1, f"it has the character {shown(chr(error.character))}"
     problem = " ".join(str(problem).split())
-    raise SettingsError(f"{name}:{line}: is not valid YAML: {problem}; compare with devices.example.yaml")
+    raise SettingsError(f"{name}:{line}: is not valid YAML: {problem}; {_REMEDY}")
 
 
 def _load(text: str, kind: type[yaml.SafeLoader]) -> tuple[yaml.Node | None, object]:

@@ -10,6 +10,14 @@ from air_pipeline.storage.store import ReadingStore
 EMBEDDED_FILE = "readings.sqlite"
 
 
-def open_store(connection: InfluxConnection | None, state: Path) -> ReadingStore:
-    """InfluxDB if a connection is given, else the embedded store in the state directory. Opens nothing yet."""
-    return SqliteStore(state / EMBEDDED_FILE) if connection is None else InfluxStore(connection)
+def open_store(connection: InfluxConnection | None, state: Path, within_s: float | None = None) -> ReadingStore:
+    """InfluxDB if a connection is given, else the embedded store in the state directory. Opens nothing yet.
+
+    Args:
+        connection: of InfluxDB.
+        state: the state directory.
+        within_s: how long an answer may take, where somebody waits for it; else as long as large answers need.
+    """
+    if connection is None:
+        return SqliteStore(state / EMBEDDED_FILE)
+    return InfluxStore(connection) if within_s is None else InfluxStore(connection, within_s, within_s)

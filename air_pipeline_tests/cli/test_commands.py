@@ -14,22 +14,26 @@ import pandas as pd
 import pytest
 
 from air_pipeline.cli import main
+from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.environment import remember_store
+from air_pipeline.environment import load_settings, remember_store
+from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import (
     WITHIN_S,
     Installation,
     free_port,
     has_colour,
+    now_ms,
     today,
     wait_for,
     write_devices,
 )
 
 READING = ("latest", "history", "observations", "hourly", "daily")
-EVERY_COMMAND = ("up", "collect", "poll", *READING, "flux", "build", "outbox", "copy", "notify", "simulate")
+OTHERS = ("init", "up", "collect", "poll", "flux", "build", "doctor", "outbox", "copy", "notify", "simulate")
+EVERY_COMMAND = (*READING, *OTHERS)
 HEAVY = ("dagster", "pandas", "numpy", "pyarrow", "pandera", "influxdb_client", "requests", "yaml", "rich")
 NEED_SETTINGS = ("up", "collect", "poll", *READING, "build", "notify")
 
@@ -182,7 +186,7 @@ def test_a_state_directory_that_cannot_be_made_is_named(name: str, home: Shell) 
     assert "set AIR_PIPELINE_STATE" in said
 
 
-@pytest.mark.parametrize("name", ["up", "collect", "latest", "history", "build"])
+@pytest.mark.parametrize("name", ["up", "collect", "latest", "history", "build", "outbox"])
 def test_another_store_than_before_is_refused(name: str, home: Shell) -> None:
     remember_store(home.place)
     home.use_influxdb("http://127.0.0.1:9")
@@ -290,6 +294,44 @@ def test_poll_asks_and_stores_nothing(home: Shell, simulator: Simulator) -> None
     assert "500" in home("poll", "cellar").out
     assert home("poll", "attic").status == 0
     assert not home.place.state.exists()
+
+
+def test_poll_goes_on_with_the_last_valid_configuration_and_says_so(home: Shell) -> None:
+    load_settings(home.place)
+    home.config.write_text("timezone: Europe/Warsaw\n", encoding="utf-8")
+    polled = home("poll", "attic")
+    assert polled.status == 0
+    assert polled.out.startswith("attic: ok")
+    assert "going on with the last valid configuration" in polled.err
+    assert "devices is missing" in polled.err
+
+
+def test_beside_a_collector_poll_says_what_it_met(home: Shell, simulator: Simulator) -> None:
+    page = Poll("cellar", now_ms(), Outcome.REJECTED, 40.0, 10.0, http_status=200, body="<html>who are you?")
+    missed = Poll("attic", now_ms(), Outcome.HTTP_ERROR, 40.0, 10.0, http_status=404)
+    with closing(open_store(None, home.place.state)) as store, CollectorLock(home.place.state):
+        store.write([page, missed])
+        polled = home("poll")
+    assert polled.status == 1
+    assert "attic: http_error: the device answered with status 404" in polled.out
+    assert "cellar: rejected: the answer is a web page" in polled.out
+    assert not simulator.requests("attic").times_ms
+
+
+def test_beside_a_collector_poll_knows_what_waits_while_the_store_is_away(home: Shell) -> None:
+    home.use_influxdb(f"http://127.0.0.1:{free_port()}")
+    with closing(Outbox(home.place.state / "outbox.sqlite")) as box, CollectorLock(home.place.state):
+        values = {"dht22_temperature": 21.0}
+        box.add([Poll("attic", now_ms() - age, Outcome.OK, 40.0, 10.0, 200, values) for age in (0, 10_000)])
+        box.remember("attic", notes="sends x.y, which is not stored")
+        known, unknown = home("poll", "attic"), home("poll", "cellar")
+    assert known.status == 0
+    assert "dht22_temperature" in known.out
+    assert "sends x.y" in known.out
+    assert "the store does not answer, so only what waits in the outbox is known" in known.err
+    assert "secret" not in known.err
+    assert unknown.status == 1
+    assert "no poll of the running collector is known yet" in unknown.out
 
 
 def test_collect_goes_on_until_it_is_stopped(home: Shell, simulator: Simulator) -> None:

@@ -219,7 +219,7 @@ MISTAKES = [
     # The file as a whole.
     ("", 1, "is not a mapping of settings; begin with a line such as timezone: Europe/Warsaw"),
     ("- hall\n", 1, "is not a mapping of settings; begin with"),
-    ("devices: [\n", 2, "is not valid YAML: expected the node content, but found '<stream end>'; compare with"),
+    ("devices: [\n", 2, "is not valid YAML: expected the node content, but found '<stream end>'; look at the"),
     ("timezone: a: b\n", 1, "is not valid YAML: mapping values are not allowed here"),
     (ONE + "\tgrace: 1m\n", 6, "is not valid YAML: found character '\\t' that cannot start any token"),
     (ONE + "# \x07\n", 6, "is not valid YAML: it has the character '\\x07'"),
@@ -513,7 +513,7 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
         read_settings(tmp_path / "devices.yaml")
     assert str(raised.value) == (
         f"{tmp_path / 'devices.yaml'}: there is no such file;"
-        " copy devices.example.yaml there, or name another in AIR_PIPELINE_CONFIG"
+        " air-pipeline init writes one, or name another in AIR_PIPELINE_CONFIG"
     )
     with pytest.raises(SettingsError, match=r"cannot be read \(Is a directory\); make it a file"):
         settings_text(tmp_path)

@@ -1,0 +1,200 @@
+"""The command `init`: a first `devices.yaml`, from what the devices themselves say."""
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import typer
+
+from air_pipeline.cli.options import ConfigOption, use_config
+
+if TYPE_CHECKING:
+    from air_pipeline.devices.introduction import Introduction
+    from air_pipeline.settings.template import Entry
+
+_PATH = "/circumstances"
+
+
+def init(
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(help="Addresses of devices: 192.168.1.32, station.local:8080 or a URL.", show_default=False),
+    ] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Your name for a device; may be repeated.", show_default="its host name"),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(help="Whose days are built, such as Europe/Warsaw.", show_default="that of the machine"),
+    ] = None,
+    config: ConfigOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that is there, and write of devices that do not answer.")
+    ] = False,
+) -> None:
+    """Write a devices.yaml that fits your devices: each is asked once for what it sends.
+
+    Example: air-pipeline init 192.168.1.32 --id living-room
+    """
+    from air_pipeline.collection.lease import CollectorRunning, holder
+    from air_pipeline.environment import environment, replace_file
+    from air_pipeline.settings import SettingsError
+    from air_pipeline.settings.template import new_configuration
+
+    use_config(config)
+    place = environment()
+    if place.config.exists() and not force:
+        raise SettingsError(f"{place.config} is there already; --force replaces it, --config names another")
+    if running := holder(place.state):
+        raise CollectorRunning(place.state, running)
+    zone = _zone(timezone)
+    entries = _entries(urls or _asked_for_addresses(), ids or [])
+    start = datetime.now(ZoneInfo(zone) if _is_zone(zone) else UTC).date()
+    new_configuration(zone, start, entries)  # what is wrong with these is said before a device is asked
+    introduced = [_introduced(entry, zone) for entry in entries]
+    if not all(well for _, well in introduced) and not force and not _agreed(f"Write {place.config} all the same?"):
+        typer.echo("nothing was written; --force writes it all the same", err=True)
+        raise typer.Exit(1)
+    try:
+        replace_file(place.config, new_configuration(zone, start, [entry for entry, _ in introduced]))
+    except OSError as error:
+        raise SettingsError(f"{place.config} cannot be written ({error.strerror}); name another by --config") from error
+    typer.echo(f"{place.config} is written. Start everything: air-pipeline up")
+
+
+def device_address(text: str) -> str:
+    """The URL that an address means; without a path, the firmware's.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    from air_pipeline.settings import SettingsError
+    from air_pipeline.settings.values import is_address
+
+    url = text.strip() if "://" in text else f"http://{text.strip()}"
+    if not is_address(url):
+        raise SettingsError(f"{text!r} is not an address; write it as 192.168.1.32 or http://192.168.1.32{_PATH}")
+    return url.rstrip("/") + _PATH if urlsplit(url).path in {"", "/"} and not urlsplit(url).query else url
+
+
+def machine_zone(variables: Mapping[str, str], localtime: Path = Path("/etc/localtime")) -> str | None:
+    """The IANA name of this machine's zone, by TZ or what /etc/localtime leads to; None if it has none."""
+    named = variables.get("TZ", "").removeprefix(":")
+    try:
+        led = str(localtime.resolve(strict=True)).rpartition("/zoneinfo/")[2]
+    except OSError:
+        led = ""
+    return next((name for name in (named, led) if _is_zone(name)), None)
+
+
+def _is_zone(name: str) -> bool:
+    from pydantic import TypeAdapter, ValidationError
+
+    from air_pipeline.settings.values import Zone
+
+    try:
+        TypeAdapter(Zone).validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def _zone(given: str | None) -> str:
+    from air_pipeline.settings import SettingsError
+
+    found = given or machine_zone(os.environ)
+    if not given and _on_a_terminal():
+        return str(typer.prompt("Time zone of the devices", default=found or "Europe/Warsaw"))
+    if not found:
+        raise SettingsError("the time zone of this machine is not known; name one: --timezone Europe/Warsaw")
+    return found
+
+
+def _asked_for_addresses() -> list[str]:
+    if not _on_a_terminal():
+        raise typer.BadParameter("name at least one device, such as 192.168.1.32", param_hint="URLS")
+    return str(typer.prompt("Address of the device, such as 192.168.1.32 (several with spaces between)")).split()
+
+
+def _entries(addresses: list[str], ids: list[str]) -> "list[Entry]":
+    from air_pipeline.settings import SettingsError
+    from air_pipeline.settings.template import Entry
+
+    if len(ids) > len(addresses):
+        raise SettingsError(
+            f"there are {len(ids)} --id for {len(addresses)} devices; give one a device, in their order"
+        )
+    entries: list[Entry] = []
+    for number, address in enumerate(addresses):
+        url = device_address(address)
+        name = ids[number] if number < len(ids) else _suggested_id(url, {entry.id for entry in entries} | set(ids))
+        if number >= len(ids) and _on_a_terminal():
+            name = typer.prompt(f"Your name for the device at {url} (a-z, 0-9, _ and -)", default=name)
+        entries.append(Entry(name, url))
+    return entries
+
+
+def _suggested_id(url: str, taken: set[str]) -> str:
+    host = urlsplit(url).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+        name = ""
+    except ValueError:
+        name = re.sub(r"[^a-z0-9_-]", "-", host.split(".")[0]).strip("-_")[:50]
+    names = [name] if name else []
+    return next(
+        one for one in [*names, *(f"{name or 'device'}-{n}" for n in range(1, len(taken) + 2))] if one not in taken
+    )
+
+
+def _introduced(entry: "Entry", zone: str) -> "tuple[Entry, bool]":
+    """The entry with what the device says, and whether it said something that can be used."""
+    from dataclasses import replace
+
+    from air_pipeline.collection.asking import ask_device
+    from air_pipeline.devices.document import DocumentUnusable
+    from air_pipeline.devices.introduction import introduce
+    from air_pipeline.diagnosis.asking_devices import LONGEST_S, finding_of
+    from air_pipeline.settings import Device
+
+    asked = ask_device(Device(entry.id, entry.url, zone), LONGEST_S)
+    try:
+        if not asked.body:
+            raise DocumentUnusable(asked.reason)  # noqa: TRY301 -- said as what is no document is
+        introduction = introduce(asked.body)
+    except DocumentUnusable:
+        finding = finding_of(asked, datetime.now(UTC))
+        typer.echo(f"{entry.id}: {finding.text} → {finding.remedy}", err=True)
+        return entry, False
+    sensors = ", ".join(introduction.sensors)
+    typer.echo(f"{entry.id}: answers, with {sensors}")
+    return replace(entry, lines=tuple(introduction.lines(_units(introduction)))), True
+
+
+def _units(introduction: "Introduction") -> dict[tuple[str, str], str]:
+    """The units of what the catalogue does not know, as far as there is somebody who knows them."""
+    units = {}
+    for sensor, key in introduction.unknown:
+        if _on_a_terminal():
+            unit = str(typer.prompt(f"Unit of {sensor}.{key}, such as µg/m³ (empty: leave it out)", default="")).strip()
+            if unit:
+                units[sensor, key] = unit
+        else:
+            typer.echo(f"  what {sensor}.{key} measures is not known: see the comment in the file", err=True)
+    return units
+
+
+def _agreed(question: str) -> bool:
+    return _on_a_terminal() and typer.confirm(question)
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -1,0 +1,111 @@
+"""What `up` says while it runs: a mistake saved in devices.yaml, a store that does not take readings, and their ends.
+
+Belongs here: what is said of what is seen. Does not: processes (`running`).
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from air_pipeline.environment import Environment
+
+LOOK_EVERY_S = 5.0
+STORE_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look gave.
+
+    Attributes:
+        mistake: what is wrong with devices.yaml; empty if nothing is.
+        start: what is to be said of its `start`.
+        store_error: why the store does not take readings; empty if it does.
+    """
+
+    mistake: str = ""
+    start: str = ""
+    store_error: str = ""
+
+
+def changes(before: Seen, now: Seen) -> Iterator[str]:
+    """What is to be said when one look followed on another."""
+    if now.mistake != before.mistake:
+        if now.mistake:
+            yield f"going on with the last valid configuration:\n{now.mistake}"
+        else:
+            yield "devices.yaml is valid again, and in force"
+    if now.start and now.start != before.start:
+        yield now.start
+    if bool(now.store_error) != bool(before.store_error):
+        if now.store_error:
+            yield f"the store does not take readings, so they wait in the outbox: {now.store_error}"
+        else:
+            yield "the store takes readings again"
+
+
+class Watch:
+    """Looks, and tells what changed; the mistake that is there when it begins has been said."""
+
+    def __init__(self, place: "Environment") -> None:
+        self._place = place
+        self._began = time()
+        self._look_at_store = 0.0  # monotonic
+        self._stamp = self._file()
+        self._seen = Seen(mistake=self._configuration()[0])
+        self._stamp = ()  # so that the first look says what is to be said of `start`
+
+    def news(self) -> list[str]:
+        """What there is to say now: of devices.yaml at once, of the store every few seconds. Cheap."""
+        now, stamp = self._seen, self._file()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            mistake, start = self._configuration()
+            now = replace(now, mistake=mistake, start=start)
+        if monotonic() >= self._look_at_store:
+            now = replace(now, store_error=self._store_error())
+            self._look_at_store = monotonic() + LOOK_EVERY_S
+        said = list(changes(self._seen, now))
+        self._seen = now
+        return said
+
+    def _file(self) -> tuple[int, ...]:
+        try:
+            status = self._place.config.stat()
+        except OSError:
+            return (0,)
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _configuration(self) -> tuple[str, str]:
+        from air_pipeline.diagnosis.setting_up import start_in_the_future
+        from air_pipeline.environment import load_settings
+        from air_pipeline.settings import SettingsError
+
+        try:
+            loaded = load_settings(self._place, keep=False)
+        except SettingsError as error:
+            return str(error), ""
+        future = start_in_the_future(loaded.settings, datetime.now(UTC))
+        return str(loaded.mistake or ""), f"{future.text}; {future.remedy}" if future else ""
+
+    def _store_error(self) -> str:
+        """Why the collector's last attempt failed; where it made none yet, what the store itself says."""
+        from air_pipeline.collection.outbox import existing_outbox
+        from air_pipeline.storage.opening import open_store
+
+        try:
+            if box := existing_outbox(self._place.state / "outbox.sqlite"):
+                with closing(box):
+                    status = box.status()
+                if status.error and status.retry_at >= self._began:
+                    return status.error
+            if self._look_at_store == 0.0 or self._seen.store_error:
+                with closing(open_store(self._place.influxdb, self._place.state, STORE_WITHIN_S)) as store:
+                    store.outcome_counts(0, 1, STORE_WITHIN_S)
+        except Exception as error:  # noqa: BLE001 - a look must not end what it looks at
+            return " ".join(str(error).split()) or type(error).__name__
+        return ""

@@ -1,0 +1,83 @@
+"""What an InfluxDB says of itself, of a bucket and of a token's rights, found without writing a point.
+
+Belongs here: the few requests that tell. Does not: what is made of the answers (`diagnosis`).
+"""
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import requests
+
+from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
+from air_pipeline.storage.influxql import InfluxQL
+from air_pipeline.storage.store import PollsRejected, StoreRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a server says that takes this token for this bucket.
+
+    Attributes:
+        version: of the server; empty if it does not say.
+        bucket_there: whether the bucket exists; a missing one is made at the first write, where the token may.
+        retention_s: how long it keeps points, 0 for ever; None if the server does not say.
+        ahead_s: how far the server's clock is ahead of this machine's, to about a second; None if it does not say.
+    """
+
+    version: str
+    bucket_there: bool
+    retention_s: int | None
+    ahead_s: float | None
+
+
+def examine_influxdb(connection: InfluxConnection, timeout_s: float) -> Examined:
+    """Asks whether the token may write (by a write of nothing) and read, and what the bucket is.
+
+    Args:
+        connection: server, token, organization and bucket.
+        timeout_s: for each of at most four answers.
+
+    Raises:
+        StoreError: it is away, or refuses the token, the right, the organization or the bucket.
+    """
+    if not (connection.token.isascii() and connection.token.isprintable()):
+        raise StoreRefused("INFLUXDB_V2_TOKEN has characters that no token has, such as the end of a line.")
+    with closing(InfluxQL(connection, timeout_s, timeout_s)) as server:
+        place = {"org": connection.org, "bucket": connection.bucket, "precision": "ms"}
+        before = time.time()
+        written = server.request("POST", "/api/v2/write", params=place, data=b"")
+        ahead = _ahead_s(written, (before + time.time()) / 2)
+        version = written.headers.get("X-Influxdb-Version", "")
+        if written.status_code != HTTPStatus.NO_CONTENT:
+            error = refusal(connection, Doing.WRITE, written.status_code, written.headers, written.content)
+            if isinstance(error, BucketMissing) and _sees_organization(server, connection):
+                return Examined(version, bucket_there=False, retention_s=None, ahead_s=ahead)
+            if not isinstance(error, PollsRejected):  # for being empty: then the token was taken
+                raise error
+        found = server.request("GET", "/api/v2/buckets", params={"org": connection.org, "name": connection.bucket})
+        buckets = found.json().get("buckets", []) if found.status_code == HTTPStatus.OK else None
+        if buckets == []:  # it may write there, and not see it
+            raise refusal(connection, Doing.READ, HTTPStatus.FORBIDDEN, body='{"message": "no right to read"}')
+        server.statements(['SHOW TAG VALUES FROM poll WITH KEY = "device"'], {}, timeout_s)
+        rules = buckets[0].get("retentionRules", []) if buckets else []
+        kept = None if buckets is None else max((int(rule["everySeconds"]) for rule in rules), default=0)
+        return Examined(version, bucket_there=True, retention_s=kept, ahead_s=ahead)
+
+
+def _sees_organization(server: InfluxQL, connection: InfluxConnection) -> bool:
+    """Whether the token is one of the whole organization, which may make a bucket; hidden from tokens of a bucket."""
+    found = server.request("GET", "/api/v2/orgs", params={"org": connection.org})
+    if found.status_code != HTTPStatus.OK:
+        raise no_bucket(connection)
+    return bool(found.json()["orgs"])
+
+
+def _ahead_s(answer: requests.Response, now: float) -> float | None:
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp() + 0.5 - now
+    except (KeyError, ValueError):
+        return None

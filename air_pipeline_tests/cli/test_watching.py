@@ -1,0 +1,108 @@
+"""What `up` says while it runs, and what it leaves behind when it is killed."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from air_pipeline.cli import watching
+from air_pipeline.cli.sockets import make_sockets, remove_sockets
+from air_pipeline.cli.watching import Seen, Watch, changes
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.environment import load_settings
+from air_pipeline_tests.running_pipeline import Installation, free_port, today
+
+VALID = "timezone: Europe/Warsaw\nstart: {}\ndevices:\n  - {{id: attic, url: http://127.0.0.1:9/}}\n"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installation:
+    installed = Installation(tmp_path)
+    installed.config.write_text(VALID.format(today()), encoding="utf-8")
+    load_settings(installed.place)
+    return installed
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look is due."""
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.0)
+
+
+def test_only_changes_are_said() -> None:
+    well, wrong, away = Seen(), Seen(mistake="devices.yaml:3: oh"), Seen(store_error="it is away")
+    assert list(changes(well, well)) == list(changes(wrong, wrong)) == list(changes(away, away)) == []
+    assert list(changes(well, wrong)) == ["going on with the last valid configuration:\ndevices.yaml:3: oh"]
+    assert list(changes(wrong, well)) == ["devices.yaml is valid again, and in force"]
+    [said] = changes(well, away)
+    assert "it is away" in said
+    assert list(changes(away, Seen(store_error="it is still away"))) == []
+    assert list(changes(away, well)) == ["the store takes readings again"]
+
+
+def test_a_mistake_that_is_saved_is_said_once_and_so_is_its_end(installed: Installation, at_once: None) -> None:
+    watch = Watch(installed.place)
+    assert watch.news() == []
+    installed.config.write_text("timezone: Europe/Warsaw\n", encoding="utf-8")
+    [said] = watch.news()
+    assert "devices is missing" in said
+    assert watch.news() == []
+    installed.config.write_text(VALID.format(today()), encoding="utf-8")
+    assert watch.news() == ["devices.yaml is valid again, and in force"]
+
+
+def test_a_start_in_the_future_is_said(installed: Installation) -> None:
+    installed.config.write_text(VALID.format(today() + timedelta(days=9)), encoding="utf-8")
+    watch = Watch(installed.place)
+    [said] = watch.news()
+    assert "in the future" in said
+    assert watch.news() == []
+
+
+def test_a_store_that_is_away_at_the_start_is_said(installed: Installation, at_once: None) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    names = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG", "INFLUXDB_V2_BUCKET")
+    installed.influxdb.update(dict(zip(names, (url, "secret", "home", "air"), strict=True)))
+    watch = Watch(installed.place)
+    [said] = watch.news()
+    assert url in said
+    assert "wait in the outbox" in said
+    assert watch.news() == []
+
+
+@pytest.mark.parametrize("attempted", [lambda: time.time() + 30, lambda: time.time() - 30])
+def test_only_what_the_collector_meets_while_up_runs_is_said(
+    attempted: Callable[[], float], installed: Installation, at_once: None
+) -> None:
+    watch = Watch(installed.place)
+    assert watch.news() == []
+    with closing(Outbox(installed.place.state / "outbox.sqlite")) as box:
+        box.attempted(failures=1, retry_at=attempted(), error="on holiday")
+        said = watch.news()
+        assert bool(said) is (attempted() > time.time())
+        box.attempted(failures=0, retry_at=0.0, error="")
+    assert watch.news() == (["the store takes readings again"] if said else [])
+
+
+def test_sockets_of_a_killed_up_are_removed_by_the_next(tmp_path: Path) -> None:
+    killed = make_sockets(tmp_path)
+    (killed / "workspace.yaml").write_text("left")
+    here = make_sockets(tmp_path)
+    assert here != killed
+    assert here.is_dir()
+    assert not killed.exists()
+    remove_sockets(tmp_path)
+    assert not here.exists()
+    assert list(tmp_path.iterdir()) == []
+    remove_sockets(tmp_path)
+
+
+def test_nothing_else_is_removed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (tmp_path / "sockets").write_text(str(precious))
+    remove_sockets(tmp_path)
+    assert precious.is_dir()
