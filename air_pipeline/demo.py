@@ -25,6 +25,7 @@ ZONE = "Europe/Warsaw"
 PAST_DAYS = 14
 PAST_INTERVAL_MS = 10_000
 """The past was polled less often than the present is, so that it is there soon."""
+GRACE = timedelta(minutes=15)
 FLAKY, DYING, FAR = "living-room", "greenhouse", "tokyo-office"
 DEVICES = (FLAKY, DYING, FAR)
 SEED = 7
@@ -82,8 +83,8 @@ class World:
 
 
 def first_day(now: datetime) -> date:
-    """Where the past of a demo begins that is started now."""
-    return now.astimezone(ZoneInfo(ZONE)).date() - timedelta(days=PAST_DAYS)
+    """Where the past of a demo begins that is started now: `PAST_DAYS` dates before it can be built."""
+    return (now.astimezone(ZoneInfo(ZONE)) - GRACE).date() - timedelta(days=PAST_DAYS)
 
 
 def settings_text(start: date, port: int) -> str:
@@ -95,6 +96,7 @@ timezone: {ZONE}
 start: {start}
 interval: 5s
 timeout: 2s
+grace: {GRACE.seconds // 60}m
 devices:
   - id: {FLAKY}              # fails now and then
     url: {url}/{FLAKY}/circumstances

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -52,6 +52,11 @@ def now_ms() -> int:
 def today() -> date:
     """The date in the zone of `write_devices`."""
     return datetime.now(ZoneInfo(ZONE)).date()
+
+
+def last_finished() -> date:
+    """The newest date that can be built in that zone now: it is over, and its grace as well."""
+    return (datetime.now(ZoneInfo(ZONE)) - timedelta(minutes=15)).date() - timedelta(days=1)
 
 
 def free_port() -> int:

@@ -39,7 +39,8 @@ def test_the_settings_are_valid_and_of_the_devices_that_answer(deployment):
 
 
 def test_the_past_begins_two_weeks_ago_on_the_local_calendar():
-    assert demo.first_day(datetime(2026, 11, 22, 23, 30, tzinfo=UTC)) == date(2026, 11, 9)
+    assert demo.first_day(datetime(2026, 11, 22, 23, 15, tzinfo=UTC)) == date(2026, 11, 9)
+    assert demo.first_day(datetime(2026, 11, 22, 23, 14, tzinfo=UTC)) == date(2026, 11, 8)  # not over its grace
 
 
 @given(st.integers(0, demo.PAST_DAYS * 8640), st.sampled_from(demo.DEVICES))

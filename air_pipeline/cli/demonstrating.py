@@ -2,7 +2,7 @@
 
 import os
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,11 +97,12 @@ def _prepare(place: "Environment", start: date, device_port: int) -> "Deployment
 
 
 def _welcome(deployment: "Deployment", url: str) -> str:
+    from air_pipeline.days.calendar import finished_days
     from air_pipeline.demo import DYING, FAR, FLAKY
 
     place, settings = deployment.place, deployment.settings
     command = sys.argv[0]
-    yesterday = deployment.now().astimezone(settings.zone).date() - timedelta(days=1)
+    yesterday = next(finished_days(settings, deployment.now()))
     return f"""
 The Dagster UI is at {url} — Ctrl-C stops everything. Look at
 

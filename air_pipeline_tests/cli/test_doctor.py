@@ -51,9 +51,8 @@ from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import free_port, today, wait_for, write_devices
+from air_pipeline_tests.running_pipeline import free_port, last_finished, today, wait_for, write_devices
 
-YESTERDAY = timedelta(days=1)
 MARKS = {"✓": "ok", "!": "warning", "✗": "failure", "?": "unknown"}
 
 
@@ -183,9 +182,9 @@ def set_aside(p: Patient) -> None:
 
 
 def shrunk(p: Patient) -> None:
-    p.write(today() - YESTERDAY)
-    p.seed(0, [today() - YESTERDAY], 3_600_000)
-    p.build(today() - YESTERDAY)
+    p.write(last_finished())
+    p.seed(0, [last_finished()], 3_600_000)
+    p.build(last_finished())
     (p.place.state / "readings.sqlite").unlink()
 
 
@@ -198,7 +197,7 @@ def failed_run(p: Patient) -> None:
     def build_day() -> None:
         build()
 
-    day = (today() - YESTERDAY).isoformat()
+    day = last_finished().isoformat()
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     build_day.execute_in_process(
         instance=p.dagster(), tags={PARTITION_NAME_TAG: day}, raise_on_error=False, run_config=quiet
@@ -400,10 +399,10 @@ class Answering(BaseHTTPRequestHandler):
 
 
 def test_a_healthy_set_up_gives_no_complaint(patient: Patient) -> None:
-    patient.write(today() - YESTERDAY)
-    patient.seed(0, [today() - YESTERDAY], 3_600_000)
+    patient.write(last_finished())
+    patient.seed(0, [last_finished()], 3_600_000)
     patient.store(poll_of("attic"), poll_of("cellar"))
-    patient.build(today() - YESTERDAY)
+    patient.build(last_finished())
     Outbox(patient.place.state / "outbox.sqlite").close()
     remember_store(patient.place)
     patient.dagster()
@@ -460,7 +459,7 @@ def test_a_device_that_the_running_collector_no_longer_polls_is_named(patient: P
 
 
 def test_a_device_whose_time_is_over_is_not_asked(patient: Patient) -> None:
-    patient.replace("    interval", f"    until: {today() - YESTERDAY}\n    interval")
+    patient.replace("    interval", f"    until: {last_finished()}\n    interval")
     ran = patient("doctor")
     assert "device attic: is not polled now, by its since and until" in ran.out
     assert not patient.simulator.requests("attic").times_ms
