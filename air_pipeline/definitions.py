@@ -8,6 +8,7 @@ import dagster as dg
 
 from air_pipeline.assets.collection import devices_asset, raw_readings_asset
 from air_pipeline.assets.days import day_assets, days_built_check
+from air_pipeline.assets.report import daily_report_asset
 from air_pipeline.assets.tables import TablesIOManager
 from air_pipeline.automation.building import build_day_job, build_days_schedule
 from air_pipeline.automation.collecting import collect_sensor
@@ -19,7 +20,12 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
     """The definitions for one deployment: a test's own, or that of the environment."""
     job = build_day_job()
     return dg.Definitions(
-        assets=[devices_asset(deployment), raw_readings_asset(deployment), *day_assets(deployment)],
+        assets=[
+            devices_asset(deployment),
+            raw_readings_asset(deployment),
+            *day_assets(deployment),
+            daily_report_asset(deployment),
+        ],
         asset_checks=[days_built_check()],
         sensors=[collect_sensor(), notify_sensor()],
         schedules=[build_days_schedule(job, deployment.settings.timezone)],

@@ -30,7 +30,8 @@ from air_pipeline.storage.opening import open_store
 
 WITHIN_S = 60.0
 """For whatever is to happen, on a machine that does other things too."""
-DAY_TABLES = ("observations", "hourly_aggregates", "daily_aggregates")
+DAY_TABLES = ("observations", "hourly_aggregates", "daily_aggregates", "daily_report")
+"""The tables of a day, and its page."""
 ZONE = "Europe/Warsaw"
 _LOOK_EVERY_S = 0.1
 
@@ -153,7 +154,8 @@ class Installation:
 
     def file(self, table: str, day: date) -> Path:
         """The file of one table and local day."""
-        return self.place.data / table / f"date={day}" / f"{table}.parquet"
+        suffix = "html" if table == "daily_report" else "parquet"
+        return self.place.data / table / f"date={day}" / f"{table}.{suffix}"
 
     def built(self, day: date) -> bool:
         """Whether all files of a day are there."""

@@ -22,7 +22,7 @@ FLOORS = (
     ("storage",),
     ("deployment",),
     ("collection",),
-    ("days", "demo"),
+    ("days", "demo", "reports"),
     ("access",),
     ("notifying",),
     ("diagnosis",),
@@ -49,6 +49,15 @@ ONLY = {
     "demo": {"settings", "deployment", "devices", "processing.local_time"},
     "diagnosis": {"settings", "environment", "deployment", "devices", "collection", "processing", "storage", "days"},
     "notifying": {"settings", "environment", "deployment", "collection", "days", "processing.local_time", "storage"},
+    "reports": {
+        "catalogue",
+        "settings",
+        "deployment",
+        "devices",
+        "processing",
+        "processing.local_time",
+        "storage",
+    },
     "access": {"settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }
 

@@ -15,11 +15,12 @@ from air_pipeline.definitions import build_definitions, defs
 from air_pipeline.environment import load_settings
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import InfluxConnection, SettingsError
+from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed, small_device
 
 ROOT = Path(__file__).parents[1]
-ASSETS = ["devices", "raw_readings", *TABLES]
+ASSETS = ["devices", "raw_readings", *TABLES, PAGE]
 
 
 @pytest.fixture
@@ -56,12 +57,12 @@ def test_every_asset_says_what_it_is_whose_and_where_it_belongs(deployment):
         assert len(spec.description) > 60, name
         assert spec.kinds, name
         assert spec.owners, name
-        assert spec.group_name == ("days" if name in TABLES else "collecting"), name
+        assert spec.group_name == ("days" if name in {*TABLES, PAGE} else "collecting"), name
 
 
 def test_every_table_has_its_columns_with_units(deployment):
     for name, spec in specs(build_definitions(deployment)).items():
-        if name == "devices":
+        if name in {"devices", PAGE}:
             continue
         schema = spec.metadata["dagster/column_schema"]
         assert all(column.description for column in schema.columns), name
@@ -141,7 +142,7 @@ def test_without_any_valid_configuration_there_is_one_sentence(deployment):
 def test_loading_imports_nothing_that_is_slow(deployment):
     code = (
         "import sys; from air_pipeline.definitions import defs; defs();"
-        "slow = {'numpy', 'pandas', 'pyarrow', 'pandera', 'influxdb_client', 'requests'};"
+        "slow = {'numpy', 'matplotlib', 'pandas', 'pyarrow', 'pandera', 'influxdb_client', 'requests'};"
         "print(slow & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
@@ -176,12 +177,13 @@ def test_dagster_s_own_command_builds_a_past_day(deployment, tmp_path, home):
         variables["DAGSTER_HOME"] = str(tmp_path / "home")
     result = run(
         *("dagster", "asset", "materialize", "-m", "air_pipeline.definitions"),
-        *("--select", ",".join(TABLES), "--partition", DAY.isoformat()),
+        *("--select", ",".join([*TABLES, PAGE]), "--partition", DAY.isoformat()),
         **variables,
     )
     assert result.returncode == 0, result.stderr
     for table in TABLES:
         assert built_days(deployment.data, table) == [DAY]
+    assert days_with_page(deployment.data) == [DAY]
     if home:
         with dg.DagsterInstance.from_config(variables["DAGSTER_HOME"]) as instance:
             assert instance.get_materialized_partitions(dg.AssetKey("daily_aggregates")) == {DAY.isoformat()}

@@ -82,7 +82,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
 
         force = context.run.tags.get(FORCE_TAG) == "true"
         with (
-            _explained(context),
+            explained(context),
             built_observations(deployment, date.fromisoformat(context.partition_key), force=force) as built,
         ):
             yield from _checked("observations", built, _observation_metadata)
@@ -98,7 +98,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
         from air_pipeline.days.building import built_hourly
 
         day = date.fromisoformat(context.partition_key)
-        with _explained(context), built_hourly(deployment, day, observations) as built:
+        with explained(context), built_hourly(deployment, day, observations) as built:
             yield from _checked("hourly_aggregates", built, _aggregate_metadata)
 
     @table(
@@ -115,7 +115,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
         from air_pipeline.days.building import built_daily
 
         day = date.fromisoformat(context.partition_key)
-        with _explained(context), built_daily(deployment, day, observations, hourly_aggregates) as built:
+        with explained(context), built_daily(deployment, day, observations, hourly_aggregates) as built:
             yield from _checked(
                 "daily_aggregates",
                 built,
@@ -171,9 +171,10 @@ def days_built_evaluation(found: Verdict) -> dg.AssetCheckEvaluation:
 
 
 @contextmanager
-def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
+def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turns what can go wrong into a sentence; what may go better soon is tried again."""
     from air_pipeline.processing.observations import ProcessingError
+    from air_pipeline.reports.contents import ReportError
 
     try:
         yield
@@ -183,7 +184,7 @@ def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
         context.instance.add_run_tags(context.run.run_id, {AGAIN_TAG: "true"})
         raise dg.Failure(str(error), allow_retries=False) from error
-    except (DayError, ProcessingError, StoreError, TableError, SettingsError) as error:
+    except (DayError, ProcessingError, ReportError, StoreError, TableError, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 

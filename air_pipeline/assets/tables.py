@@ -10,7 +10,7 @@ import dagster as dg
 
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import TABLES, Column, TableName
-from air_pipeline.storage.parquet import DayFile, StagedDay, TableError, day_file
+from air_pipeline.storage.parquet import DayFile, DayMetadata, StagedDay, TableError, day_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,7 +186,12 @@ def built_metadata(built: "Built") -> dict[str, Any]:
 
 def data_version(built: "Built") -> dg.DataVersion:
     """The same for the same inputs, settings and rules: what is built from them repeats byte for byte."""
-    texts = json.dumps(built.metadata.to_texts(), sort_keys=True)
+    return metadata_version(built.metadata)
+
+
+def metadata_version(metadata: DayMetadata) -> dg.DataVersion:
+    """The same for what was made from the same."""
+    texts = json.dumps(metadata.to_texts(), sort_keys=True)
     return dg.DataVersion(hashlib.sha256(texts.encode()).hexdigest()[:16])
 
 

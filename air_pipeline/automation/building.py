@@ -20,7 +20,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.environment import replace_file
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.parquet import built_days
+from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.store import ReadingStore, StoreError
 
 if TYPE_CHECKING:
@@ -174,10 +174,11 @@ def build_day_job() -> "UnresolvedAssetJobDefinition":
     """The job that builds one day."""
     return dg.define_asset_job(
         "build_day",
-        selection=dg.AssetSelection.assets(*TABLES) - dg.AssetSelection.checks(DAYS_BUILT),
+        selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(DAYS_BUILT),
         description=(
             "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
-            " and daily aggregates. Its files are replaced whole; building a day again does no harm. With the tag"
+            " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"
+            " no harm. With the tag"
             f" {FORCE_TAG}: true it builds even a day for which the store now holds fewer polls than before."
         ),
     )
@@ -245,7 +246,7 @@ def _decide(
     """
     from air_pipeline.processing.rules import reach
 
-    built = set(built_days(deployment.data, "daily_aggregates"))
+    built = set(days_with_page(deployment.data))  # the page is the last that is made of a day
     today = now.astimezone(UTC).date()
     month = _month_left(deployment, finished[:MONTH_DAYS], today)
     end = time.monotonic() + LONGEST_LOOK_S

@@ -19,6 +19,7 @@ from air_pipeline.cli import (
     notifying,
     options,
     reading,
+    report,
     running,
 )
 
@@ -45,6 +46,7 @@ for command in (
     reading.flux,
     building.build,
     checking.doctor,
+    report.report,
     collecting.outbox,
     copying.copy,
     notifying.notify,
@@ -90,6 +92,7 @@ def _status_of(error: Exception) -> int | None:
     from air_pipeline.days.calendar import DayError
     from air_pipeline.demo import DemoError
     from air_pipeline.processing.observations import ProcessingError
+    from air_pipeline.reports.contents import ReportError
     from air_pipeline.settings import SettingsError
     from air_pipeline.storage.parquet import TableError
     from air_pipeline.storage.store import StoreError
@@ -105,6 +108,7 @@ def _status_of(error: Exception) -> int | None:
         | MoveUnfinished
         | OutboxError
         | ProcessingError
+        | ReportError
         | StoreError
         | TableError
     )

@@ -13,7 +13,8 @@ from air_pipeline.days.calendar import DayError, DeviceDay, device_days
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.slots import expected_limits
 from air_pipeline.settings import Device, Settings
-from air_pipeline.storage.parquet import DayMetadata, DayUnreadable, day_file
+from air_pipeline.storage.pages import PageFile, page_file
+from air_pipeline.storage.parquet import DayFile, DayMetadata, DayUnreadable, day_file
 from air_pipeline.storage.store import ReadingStore, Summary
 
 
@@ -119,11 +120,11 @@ def polls_of(built: DayMetadata) -> int:
 
 
 def built_metadata(data: Path, day: date) -> DayMetadata | None:
-    """How a day was built; None unless all of its tables are there, readable and of one making."""
+    """How a day was built; None unless all of its tables and its page are there, readable and of one making."""
     found: set[str] = set()
     metadata = None
-    for table in TABLES:
-        file = day_file(data, table, day)
+    parts: list[DayFile | PageFile] = [*(day_file(data, table, day) for table in TABLES), page_file(data, day)]
+    for file in parts:
         if not file.exists:
             return None
         try:

@@ -2,25 +2,20 @@
 
 Belongs here: where the files are, how they are written, published and read. Does not: what is in them (`processing`).
 pyarrow is imported when a file is opened, not before.
-
-A file is staged under another name in its own directory, and gets its name once it is whole and on disk: a reader sees
-the old file or the new one. A staged file is locked for as long as its writer lives, so that the next writer of that
-day can tell what a killed one left and remove it.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.processing.schemas import arrow_schema
+from air_pipeline.storage.staging import put_in_place, remove_leftovers_of, staged_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +26,6 @@ ROWS_PER_GROUP = 131_072
 """Aggregates gather devices up to about this many rows in a row group; `observations` has one group a device."""
 
 _PREFIX = "air_pipeline."
-_PARTIAL = ".partial"
 
 
 class TableError(Exception):
@@ -202,8 +196,13 @@ def day_file(data: Path, table: TableName, day: date) -> DayFile:
 
 def built_days(data: Path, table: TableName) -> list[date]:
     """The local dates for which a table has a file, in order."""
+    return days_with_file(data / table, f"{table}.parquet")
+
+
+def days_with_file(directory: Path, name: str) -> list[date]:
+    """The local dates that have a file of this name in their own folder of the directory, in order."""
     days = []
-    for path in (data / table).glob(f"date=*/{table}.parquet"):
+    for path in directory.glob(f"date=*/{name}"):
         with suppress(ValueError):  # somebody else's directory
             days.append(date.fromisoformat(path.parent.name.removeprefix("date=")))
     return sorted(days)
@@ -262,8 +261,7 @@ class StagedDay:
         """Puts the file in its place, whole, and gives its handle. A day without rows gets a file without rows."""
         self._finish()
         with self._writing():
-            self._partial.replace(self._target.path)
-            _sync_directory(self._target.path.parent)
+            put_in_place(self._partial, self._target.path)
         return self._target
 
     def close(self) -> None:
@@ -304,22 +302,17 @@ def stage(data: Path, table: TableName, day: date, metadata: DayMetadata) -> Ite
         TableError: the directory cannot be written.
     """
     target = day_file(data, table, day)
-    try:
-        target.path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(data, table, day)
-        partial, descriptor = _create_locked(target.path)
-    except OSError as error:
-        raise _not_writable(target, error) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            partial, descriptor = stack.enter_context(staged_file(target.path))
+        except OSError as error:
+            raise _not_writable(target, error) from error
         staged = StagedDay(target, partial, descriptor, metadata)
         try:
             yield staged
         finally:
             with suppress(OSError):  # a full disk was reported by the write already
                 staged.close()
-    finally:
-        partial.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def _not_writable(target: DayFile, error: OSError) -> TableError:
@@ -328,33 +321,4 @@ def _not_writable(target: DayFile, error: OSError) -> TableError:
 
 def remove_leftovers(data: Path, table: TableName, day: date) -> list[Path]:
     """Removes what killed writers of this table and day left, and says what; files of living writers stay."""
-    removed = []
-    target = day_file(data, table, day).path
-    for path in sorted(target.parent.glob(f".{target.name}.*{_PARTIAL}")):
-        with suppress(FileNotFoundError, BlockingIOError):
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-                removed.append(path)
-            finally:
-                os.close(descriptor)
-    return removed
-
-
-def _create_locked(target: Path) -> tuple[Path, int]:
-    while True:
-        partial = target.with_name(f".{target.name}.{uuid4().hex}{_PARTIAL}")
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return partial, descriptor
-        os.close(descriptor)  # another writer took it for a leftover before it was locked
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return remove_leftovers_of(day_file(data, table, day).path)

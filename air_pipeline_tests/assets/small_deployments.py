@@ -18,6 +18,7 @@ from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import Environment, environment
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings.file import read_settings
+from air_pipeline.storage.pages import PAGE
 
 START = "2026-03-01"
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -89,7 +90,7 @@ def build(
     instance: dg.DagsterInstance,
     day: date = DAY,
     tags: Mapping[str, str] | None = None,
-    only: Iterable[str] = TABLES,
+    only: Iterable[str] = (*TABLES, PAGE),
 ) -> dg.ExecuteInProcessResult:
     """Runs the job `build_day` for a day, or some of its assets."""
     job = build_definitions(deployment).resolve_job_def("build_day")

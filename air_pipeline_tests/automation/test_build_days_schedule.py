@@ -17,6 +17,7 @@ from air_pipeline.days.building import built_daily, built_hourly, built_observat
 from air_pipeline.definitions import build_definitions
 from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.assets.small_deployments import Present, build, deployment_in, failures, real_instance, seed
+from air_pipeline_tests.days.deployments import publish_page
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 FINISHED = [date(2026, 3, number) for number in (5, 4, 3, 2, 1)]
@@ -74,6 +75,7 @@ def built(deployment, *days):
             table.staged.publish()
         with built_daily(deployment, day, observed, day_file(deployment.data, "hourly_aggregates", day)) as table:
             table.staged.publish()
+        publish_page(deployment, day, table.metadata)
 
 
 def wanted(answer):

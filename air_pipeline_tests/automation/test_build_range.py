@@ -14,6 +14,7 @@ import pytest
 from air_pipeline.automation.range import _outcome, build_range
 from air_pipeline.cli import main
 from air_pipeline.processing.columns import TABLES
+from air_pipeline.storage.pages import PAGE
 from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
 
@@ -67,7 +68,7 @@ def test_a_day_that_fails_among_good_ones_fails_alone(deployment, tmp_path):
     assert not_over.isoformat() in outcomes[not_over]
     assert built_days(deployment.data, "daily_aggregates") == [DAYS[0], DAYS[2]]
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        for table in TABLES:
+        for table in (*TABLES, PAGE):
             assert instance.get_materialized_partitions(dg.AssetKey(table)) == {"2026-03-01", "2026-03-03"}
         statuses = {run.tags["dagster/partition"]: run.status.value for run in instance.get_runs()}
     assert statuses == {"2026-03-01": "SUCCESS", "2026-03-02": "FAILURE", "2026-03-03": "SUCCESS"}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from html import escape
 
 from air_pipeline.catalogue import Parameter
 from air_pipeline.days.building import built_daily, built_hourly, built_observations
@@ -10,6 +11,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import Device, Settings
+from air_pipeline.storage.pages import page_file
 from air_pipeline.storage.parquet import day_file
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -57,7 +59,7 @@ def seed(deployed, days=(DAY,)):
 
 
 def build(deployed, day=DAY, *, force=False):
-    """All tables of a day, published; gives the observations and the hourly and daily aggregates as frames."""
+    """All tables of a day, published, and a page of nothing but a head; gives the tables as frames."""
     with built_observations(deployed, day, force=force) as built:
         assert built.staged.staged.row_count() == built.rows
         observed = built.staged.publish()
@@ -67,7 +69,14 @@ def build(deployed, day=DAY, *, force=False):
     with built_daily(deployed, day, observed, hourly) as built:
         assert built.staged.staged.row_count() == built.rows
         daily = built.staged.publish()
+    publish_page(deployed, day, built.metadata)
     return observed.read(), hourly.read(), daily.read()
+
+
+def publish_page(deployed, day, metadata):
+    """A page that says how it was made and nothing else."""
+    texts = (f'<meta name="{name}" content="{escape(text)}">' for name, text in metadata.to_texts().items())
+    page_file(deployed.data, day).publish("\n".join(texts))
 
 
 def contents(deployed, day=DAY):

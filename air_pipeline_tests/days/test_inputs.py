@@ -16,6 +16,7 @@ from air_pipeline.days.inputs import (
     observed_metadata,
     polls_of,
 )
+from air_pipeline.storage.pages import page_file
 from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.days.deployments import (
     AFTER,
@@ -29,6 +30,7 @@ from air_pipeline_tests.days.deployments import (
     device,
     poll,
     polls,
+    publish_page,
     seed,
     window,
     with_devices,
@@ -94,6 +96,23 @@ def test_a_day_without_one_of_its_tables_is_missing(deployed, table):
 @pytest.mark.parametrize("table", ["observations", "hourly_aggregates", "daily_aggregates"])
 def test_a_day_with_an_unreadable_table_is_missing(deployed, table):
     day_file(deployed.data, table, DAY).path.write_bytes(b"PAR1, or so it seems")
+    assert verdict(deployed) is Verdict.MISSING
+
+
+def test_a_day_without_its_page_is_missing(deployed):
+    page_file(deployed.data, DAY).path.unlink()
+    assert verdict(deployed) is Verdict.MISSING
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff\xfe", b'<meta name="air_pipeline.rules" content="{">'])
+def test_a_day_with_another_s_page_is_missing(deployed, content):
+    page_file(deployed.data, DAY).path.write_bytes(content)
+    assert verdict(deployed) is Verdict.MISSING
+
+
+def test_a_page_of_another_making_is_no_page_of_the_day(deployed):
+    other = replace(built_metadata(deployed.data, DAY), input_fingerprint='{"polls": 1}')
+    publish_page(deployed, DAY, other)
     assert verdict(deployed) is Verdict.MISSING
 
 

@@ -1,0 +1,74 @@
+"""The asset `daily_report`: the page of a local day, from its tables."""
+
+import base64
+from datetime import date
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from air_pipeline.assets.collection import OWNER
+from air_pipeline.assets.days import GROUP, day_partitions, explained
+from air_pipeline.assets.tables import metadata_version
+from air_pipeline.deployment import Deployment
+from air_pipeline.processing.columns import SCHEMA_VERSION
+from air_pipeline.storage.pages import PAGE, page_file
+from air_pipeline.storage.parquet import DayFile
+
+if TYPE_CHECKING:
+    from air_pipeline.reports.contents import DayReport
+
+
+def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
+    """The page of a day, for people."""
+
+    @dg.asset(
+        name=PAGE,
+        partitions_def=day_partitions(deployment.settings),
+        group_name=GROUP,
+        kinds={"html", "matplotlib"},
+        owners=[OWNER],
+        code_version=SCHEMA_VERSION,
+        description=(
+            "One HTML page a local date that needs nothing besides itself: how the fleet fared, and each series of each"
+            " device (of a large fleet, of the worst) with what the rules said. `air-pipeline report` opens it.\n\nIt"
+            " is made from the tables of the day, the polls in the store and the means of the day before."
+        ),
+        metadata={"dagster/storage_kind": "html", "dagster/uri": (deployment.data / PAGE).as_uri()},
+    )
+    def daily_report(
+        context: dg.AssetExecutionContext,
+        deployment: dg.ResourceParam[Deployment],
+        observations: DayFile,  # noqa: ARG001 - asked for, the three are checked to be there; reports find them
+        hourly_aggregates: DayFile,  # noqa: ARG001
+        daily_aggregates: DayFile,  # noqa: ARG001
+    ) -> dg.MaterializeResult[None]:
+        from air_pipeline.reports.gathering import gather
+        from air_pipeline.reports.page import page_of, picture_of
+
+        day = date.fromisoformat(context.partition_key)
+        with explained(context):
+            report = gather(deployment, day)
+            html, picture = page_of(report), picture_of(report)
+            page = page_file(deployment.data, day)
+            size = page.publish(html)
+        return dg.MaterializeResult(
+            metadata={
+                "picture": _markdown(report, picture),
+                "path": dg.MetadataValue.path(str(page.path)),
+                "page": dg.MetadataValue.url(page.path.as_uri()),
+                "size_bytes": dg.MetadataValue.int(size),
+                "devices_shown": dg.MetadataValue.int(len(report.devices)),
+                "device_count": dg.MetadataValue.int(len(report.summaries)),
+                "input_fingerprint": report.metadata.input_fingerprint,
+                "rule_set_version": report.metadata.rule_set_version,
+                "settings_digest": report.metadata.settings_digest,
+            },
+            data_version=metadata_version(report.metadata),
+        )
+
+    return daily_report
+
+
+def _markdown(report: "DayReport", picture: bytes) -> dg.MarkdownMetadataValue:
+    data = base64.b64encode(picture).decode("ascii")
+    return dg.MetadataValue.md(f"![Coverage by device and hour on {report.day}](data:image/png;base64,{data})")

@@ -1,0 +1,97 @@
+"""The command `report`: the page of a day."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from air_pipeline.cli.options import ConfigOption, JsonOption, OutputError, show_json, use_config
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from air_pipeline.deployment import Deployment
+
+
+def report(
+    day: Annotated[
+        str | None, typer.Argument(metavar="[DATE]", help="Such as 2026-11-21.", show_default="the newest built day")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the page to a file.", show_default=False)
+    ] = None,
+    show: Annotated[
+        bool | None,
+        typer.Option("--open/--no-open", help="Open it in a browser.", show_default="where there is a display"),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the page of a built day, or write it to a file; prints where it is.
+
+    Example: air-pipeline report 2026-11-21 -o saturday.html
+    """
+    from air_pipeline.deployment import open_deployment
+    from air_pipeline.storage.pages import page_file
+
+    use_config(config)
+    deployment = open_deployment()
+    chosen = _day(deployment, day)
+    page = page_file(deployment.data, chosen)
+    if output is not None:
+        path = output.absolute()
+        try:
+            path.write_bytes(page.path.read_bytes() if page.exists else _made(deployment, chosen).encode())
+        except OSError as error:
+            raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
+    else:
+        path = page.path
+        if not page.exists:
+            page.publish(_made(deployment, chosen))
+    if as_json:
+        show_json({"date": chosen.isoformat(), "path": str(path)})
+    else:
+        typer.echo(str(path))
+    if show or (show is None and output is None and not as_json and _display()):
+        _open(path)
+
+
+def _day(deployment: "Deployment", text: str | None) -> "date":
+    """The day that is meant: one that is built."""
+    from air_pipeline.storage.parquet import DayNotBuilt, built_days, day_file
+    from air_pipeline.times import instant
+
+    if text is None:
+        built = built_days(deployment.data, "daily_aggregates")
+        if not built:
+            raise DayNotBuilt("no day has been built yet; build those that are over with: air-pipeline build")
+        return built[-1]
+    zone = deployment.settings.zone
+    day = instant(text, zone, deployment.now()).astimezone(zone).date()
+    day_file(deployment.data, "daily_aggregates", day).metadata()  # raises, with the remedy, where it is not built
+    return day
+
+
+def _made(deployment: "Deployment", day: "date") -> str:
+    """The page, made from the day's tables."""
+    from air_pipeline.reports.gathering import gather
+    from air_pipeline.reports.page import page_of
+
+    return page_of(gather(deployment, day))
+
+
+def _display() -> bool:
+    """Whether somebody sits at a terminal on a machine with a screen."""
+    import os
+    import sys
+
+    return sys.stdout.isatty() and (
+        sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    )
+
+
+def _open(path: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(path.as_uri()):
+        typer.echo("No browser could be opened; open the file yourself.", err=True)

@@ -1,0 +1,210 @@
+"""The page of a day as one HTML file that needs nothing besides itself.
+
+Belongs here: words, numbers and their places. Does not: what is known of the day (`gathering`), pictures (`drawing`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from air_pipeline.reports.contents import DayReport, DevicePage, ReportError, SeriesDay
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from air_pipeline.reports.drawing import Scale
+
+NOTHING = "–"
+OUTCOMES: Mapping[str, str] = {
+    "ok": "every value was usable",
+    "partial": "some values were unusable",
+    "rejected": "the document was unusable",
+    "http_error": "the device answered with an error",
+    "timeout": "no whole answer in time",
+    "unreachable": "no connection",
+    "too_large": "the answer was too large",
+    "skipped": "still busy with an earlier slot",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One picture with its caption."""
+
+    day: SeriesDay
+    svg: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The pictures of one unit."""
+
+    title: str
+    unit: str
+    panels: tuple[Panel, ...]
+
+
+def page_of(report: DayReport) -> str:
+    """What a page shows, as HTML.
+
+    Raises:
+        ReportError: it cannot be drawn.
+    """
+    with _drawing(report.day):
+        return _template().render(
+            report=report,
+            before=report.day - timedelta(days=1),
+            meta=report.metadata.to_texts(),
+            devices=[(device, tuple(_groups(device)) if _has_points(device) else ()) for device in report.devices],
+            notices=_notices(report),
+            style=files("air_pipeline.reports").joinpath("page.css").read_text(encoding="utf-8"),
+        )
+
+
+def picture_of(report: DayReport) -> bytes:
+    """The hourly coverage of the worst devices as a small PNG.
+
+    Raises:
+        ReportError: it cannot be drawn.
+    """
+    from air_pipeline.reports.drawing import fleet_png
+
+    with _drawing(report.day):
+        return fleet_png(report)
+
+
+@contextmanager
+def _drawing(day: date) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a library finds wrong with a picture: the day is named, its step fails
+        raise ReportError(
+            f"the page of {day} cannot be drawn ({type(error).__name__}: {error}); its tables are not touched by that"
+        ) from error
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("air_pipeline.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "signed": signed,
+        "count": count,
+        "percent": percent,
+        "ms": milliseconds,
+        "names": names,
+    }
+    environment.globals |= {"outcome_words": OUTCOMES, "nothing": NOTHING}
+    return environment.get_template("page.html")
+
+
+def number(value: float | None, decimals: int | None) -> str:
+    """A value in the sensor's own precision; four significant digits where that is not known."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.4g}" if decimals is None else f"{value:,.{decimals}f}"
+    return text.replace("-", "−").replace(",", "\u2009")
+
+
+def signed(value: float | None, decimals: int | None) -> str:
+    """A difference, with its sign."""
+    if value is None:
+        return NOTHING
+    text = number(abs(value), decimals)
+    return f"±{text}" if not float(text.replace("\u2009", "")) else f"{'+' if value > 0 else '−'}{text}"
+
+
+def count(value: int) -> str:
+    """A number of things, in groups of three digits."""
+    return f"{value:,}".replace(",", "\u2009")
+
+
+def percent(share: float | None) -> str:
+    """A share; what is not all is not shown as 100 %, and what is not nothing not as 0 %."""
+    if share is None:
+        return NOTHING
+    if share in {0, 1}:
+        return f"{share:.0%}".replace("%", "\u202f%")
+    return f"{min(max(share, 0.001), 0.999):.1%}".replace("%", "\u202f%")
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration in ms."""
+    return NOTHING if value is None else f"{value:,.0f}".replace(",", "\u2009")
+
+
+def names(series: Sequence[str], of: int) -> str:
+    """Several series by name, or in short where these are all that there are."""
+    return f"all {of} series" if len(series) == of and of > 1 else ", ".join(series)
+
+
+def _notices(report: DayReport) -> tuple[str, ...]:
+    """What is unusual about the clocks of the devices that are shown, each once."""
+    zones = {device.clock.timezone: device.clock.notice for device in report.devices}
+    return tuple(f"{zone}: {notice}" if len(zones) > 1 else notice for zone, notice in zones.items() if notice)
+
+
+def _groups(device: DevicePage) -> Iterator[Group]:
+    """The series of a device by unit; those of one parameter share a scale, so that they can be compared."""
+    from air_pipeline.reports.drawing import curve_svg, scale_of
+
+    for unit, members in groupby(device.series, lambda one: one.series.unit):
+        days = tuple(members)
+        parameters = list(dict.fromkeys(day.series.parameter for day in days))
+        scales = {name: scale_of([day for day in days if day.series.parameter == name]) for name in parameters}
+        title = "Gases" if unit == "ppm" else ", ".join(parameters).replace("_", " ")
+        panels = []
+        for day in days:
+            scale = scales[day.series.parameter]
+            name = f"{device.summary.device} {day.series.name}"
+            svg = curve_svg(day.curve, scale, device.clock, name, _in_words(day))
+            panels.append(Panel(day, svg, tuple(_notes(day, scale))))
+        yield Group(title[:1].upper() + title[1:], unit, tuple(panels))
+
+
+def _has_points(device: DevicePage) -> bool:
+    """Whether there is anything to draw."""
+    return any(len(p.x) for day in device.series for p in (day.curve.line, day.curve.suspect, day.curve.bad))
+
+
+def _in_words(day: SeriesDay) -> str:
+    """What a picture shows, for who does not see it."""
+    values, decimals = day.statistics.values, day.series.decimals
+    if values["mean"] is None:
+        return f"{day.series.name}: no valid observation"
+    least, greatest, mean = (number(values[name], decimals) for name in ("min", "max", "mean"))
+    return f"{day.series.name}: {least} to {greatest} {day.series.unit}, mean {mean}, over the local day"
+
+
+def _notes(day: SeriesDay, scale: "Scale | None") -> Iterator[str]:
+    """What is to be known beside a picture."""
+    import numpy as np
+
+    counts, series = day.statistics.counts, day.series
+    for flag, total in (("suspect", counts.suspect), ("bad", counts.bad), ("missing", counts.missing)):
+        if total:
+            yield f"{count(total)} {flag}"
+    if np.isnan(day.curve.bad.y).any():
+        yield "bad ones at the lower edge were no number"
+    marks = (
+        []
+        if scale is None
+        else [y for points in (day.curve.suspect, day.curve.bad) for y in points.y[scale.outside(points.y)].tolist()]
+    )
+    if marks:
+        ends = {number(min(marks), series.decimals): None, number(max(marks), series.decimals): None}
+        yield f"marks at the edge are values beyond it: {' to '.join(ends)} {series.unit}"

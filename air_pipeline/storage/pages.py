@@ -1,0 +1,101 @@
+"""The page of a day, `daily_report`: where it is, how it is replaced, what its head says of how it was made.
+
+Belongs here: the file. Does not: what the page shows (`reports`).
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+
+from air_pipeline.storage.parquet import DayMetadata, DayNotBuilt, DayUnreadable, TableError, days_with_file
+from air_pipeline.storage.staging import put_in_place, staged_file
+
+PAGE = "daily_report"
+_HEAD_BYTES = 65_536
+"""More than the `<meta>` elements take, which come first in the head."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """A handle of the page of one local date; nothing is opened until asked.
+
+    Attributes:
+        day: the local date.
+        path: where the file is, or would be.
+    """
+
+    day: date
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a page."""
+        return self.path.is_file()
+
+    def metadata(self) -> DayMetadata:
+        """How the page was made, from the `<meta>` elements of its head.
+
+        Raises:
+            DayNotBuilt: there is no page.
+            DayUnreadable: it cannot be read, or was not written by us.
+        """
+        try:
+            with self.path.open("rb") as file:
+                head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+        except FileNotFoundError:
+            raise DayNotBuilt(f"{self.day} has no {PAGE} yet ({self.path} is missing); {self._remedy()}") from None
+        except OSError as error:
+            raise DayUnreadable(f"{self.path} cannot be read ({error}); {self._remedy()}") from error
+        texts = _MetaReader()
+        texts.feed(head)
+        try:
+            return DayMetadata.from_texts(texts.found)
+        except (KeyError, ValueError) as error:
+            raise DayUnreadable(f"{self.path} was not written by air_pipeline; {self._remedy()}") from error
+
+    def publish(self, html: str) -> int:
+        """Puts a page in its place, whole, and gives its size in bytes; a reader sees the old one or the new one.
+
+        Raises:
+            TableError: it cannot be written.
+        """
+        content = html.encode("utf-8")
+        try:
+            with staged_file(self.path) as (partial, descriptor):
+                partial.write_bytes(content)
+                os.fsync(descriptor)
+                put_in_place(partial, self.path)
+        except OSError as error:
+            raise TableError(
+                f"{PAGE} of {self.day} cannot be written ({error}); see to rights and space there"
+            ) from error
+        return len(content)
+
+    def _remedy(self) -> str:
+        return f"build it with: air-pipeline build --from {self.day} --to {self.day}"
+
+
+class _MetaReader(HTMLParser):
+    """Gathers the named `<meta>` elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Called at each element's start."""
+        given = dict(attrs)
+        if tag == "meta" and given.get("name"):
+            self.found.setdefault(str(given["name"]), given.get("content") or "")
+
+
+def page_file(data: Path, day: date) -> PageFile:
+    """The handle of the page of a local date under the data directory."""
+    return PageFile(day, data / PAGE / f"date={day.isoformat()}" / f"{PAGE}.html")
+
+
+def days_with_page(data: Path) -> list[date]:
+    """The local dates that have a page, in order."""
+    return days_with_file(data / PAGE, f"{PAGE}.html")

@@ -1,0 +1,72 @@
+"""Files that are replaced whole: staged under another name in the same directory, and named once they are on disk.
+
+Belongs here: what tables and pages of a day have in common on the way to the disk. Does not: what is in them.
+
+A reader sees the old file or the new one. A staged file is locked for as long as its writer lives, so that the next
+writer of that file can tell what a killed one left and remove it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+_PARTIAL = ".partial"
+
+
+@contextmanager
+def staged_file(target: Path) -> Iterator[tuple[Path, int]]:
+    """A new, empty file beside the target, and a descriptor of it; gone by the end of the block unless put in place.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers_of(target)
+    partial, descriptor = _create_locked(target)
+    try:
+        yield partial, descriptor
+    finally:
+        partial.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def put_in_place(partial: Path, target: Path) -> None:
+    """Gives a staged file, which is on disk already, the name of its target.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    partial.replace(target)
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers_of(target: Path) -> list[Path]:
+    """Removes what killed writers of this file left, and says what; files of living writers stay."""
+    removed = []
+    for path in sorted(target.parent.glob(f".{target.name}.*{_PARTIAL}")):
+        with suppress(FileNotFoundError, BlockingIOError):
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+                removed.append(path)
+            finally:
+                os.close(descriptor)
+    return removed
+
+
+def _create_locked(target: Path) -> tuple[Path, int]:
+    while True:
+        partial = target.with_name(f".{target.name}.{uuid4().hex}{_PARTIAL}")
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return partial, descriptor
+        os.close(descriptor)  # another writer took it for a leftover before it was locked
