@@ -234,7 +234,7 @@ def test_on_influxdb_points_are_as_described_and_days_are_as_from_the_embedded_s
         begun = installation.collecting_since()
         pipeline.backfill([day])
         what_came_in_is_reported(pipeline)
-        wait_for(lambda: pipeline.materialized_partitions("daily_aggregates"), "the day", 2 * WITHIN_S)
+        wait_for(lambda: pipeline.materialized_partitions("daily_report"), "the day", 2 * WITHIN_S)
         assert pipeline.stop(signal.SIGTERM) == 0
         ended = now_ms()
     assert installation.waiting() == set()

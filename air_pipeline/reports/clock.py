@@ -114,7 +114,8 @@ class DayClock:
     def at(self, milliseconds: int) -> str:
         """What the local clock shows at an instant (ms since 1970 UTC); with the offset where the clock was changed."""
         local = datetime.fromtimestamp(milliseconds / 1000, self.zone)
-        return (local.timetz() if self.changes else local.time()).isoformat(timespec="seconds")
+        text = local if self.changes else local.replace(tzinfo=None)
+        return text.isoformat(timespec="seconds").partition("T")[2]
 
     @property
     def span_ms(self) -> tuple[int, int]:

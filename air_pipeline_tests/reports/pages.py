@@ -1,0 +1,75 @@
+"""A page as a reader has it: its elements by name, its text, its pictures."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from air_pipeline.reports.gathering import gather
+from air_pipeline.reports.page import page_of
+from air_pipeline_tests.days.deployments import build
+
+_APART = {"td", "th", "dt", "dd", "li", "p", "caption", "span", "h2", "h3", "h4"}
+_EMPTY = {"meta", "br", "wbr", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What is on a page; parsing fails where elements are not closed in order.
+
+    Attributes:
+        elements: (name, attributes) in order.
+        sections: the id of the heading of a top-level section to the text in it.
+    """
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements = []
+        self.sections = {"": ""}
+        self._open = []
+        self._section = ""
+        self.feed(html)
+        self.close()
+        if self._open:
+            pytest.fail(f"never closed: {self._open}")
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.elements.append((tag, given))
+        if tag == "section" and "aria-labelledby" in given:
+            self._section = given["aria-labelledby"]
+            self.sections[self._section] = ""
+        if tag == "footer":
+            self._section = ""
+        if tag not in _EMPTY:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+        if tag in _APART:
+            self.sections[self._section] += " "
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.sections[self._section] += data
+
+    def text(self, section=None):
+        """All text, or that of a section, with single blanks."""
+        parts = self.sections.values() if section is None else [self.sections[section]]
+        return re.sub(r"[ \n]+", " ", " ".join(parts)).strip()  # thin spaces stay
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def shown(self):
+        """The devices that have a section, in order."""
+        return [name.removeprefix("device-") for name in self.sections if name.startswith("device-")]
+
+
+def page_of_day(deployed, day):
+    """The page of a day that is built here."""
+    build(deployed, day)
+    return Page(page_of(gather(deployed, day)))

@@ -1,0 +1,284 @@
+"""What is on the page of a day, made from real tables and a real store."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from air_pipeline.catalogue import STATION
+from air_pipeline.devices.polls import Flag, Outcome, Problem
+from air_pipeline.reports.contents import Counts, ReportError
+from air_pipeline.reports.gathering import gather
+from air_pipeline.reports.page import milliseconds, number, page_of, percent, signed
+from air_pipeline.storage.parquet import DayNotBuilt, day_file
+from air_pipeline_tests.days.deployments import (
+    BEFORE,
+    DAY,
+    HOUR,
+    MINUTE,
+    build,
+    deployment,
+    device,
+    poll,
+    polls,
+    seed,
+    window,
+)
+from air_pipeline_tests.reports.pages import Page, page_of_day
+
+START, END = window()
+HOSTILE = """"><script>alert(1)</script><img src=http://192.0.2.1/x onerror='alert(2)'> & {{ 7 * 7 }}"""
+
+
+def test_the_fleet_and_each_device_are_told(tmp_path):
+    deployed = deployment(tmp_path, device("attic", since=date(2026, 1, 1)), device("hall"))
+    deployed.store.write(polls(START, START + 18 * HOUR))
+    deployed.store.write([poll(START + 18 * HOUR, outcome=Outcome.TIMEOUT, duration_ms=5000)])
+    page = page_of_day(deployed, DAY)
+    glance = page.text("fleet")
+    assert "Devices 2 1 complete" in glance
+    assert "108 of 288 observations valid" in glance
+    assert "Polls 109 108 ok, 1 timeout" in glance
+    assert "108 valid 0 suspect 0 bad 180 missing" in glance
+    assert page.shown == ["attic", "hall"]  # the least coverage first
+    hall = page.text("device-hall")
+    assert "Coverage 75.0\u202f%, 1 of 1 series complete." in hall
+    assert "timeout no whole answer in time 1 5\u2009000 5\u2009000 5\u2009000" in hall
+    assert "Nothing: no rule spoke against an observation." in hall
+
+
+def test_a_device_without_a_single_observation_reads_well(tmp_path):
+    deployed = deployment(tmp_path, device("attic", since=date(2026, 1, 1)))
+    attic = page_of_day(deployed, DAY).text("device-attic")
+    for said in ("Not a single observation.", "There is nothing to draw.", "It was not polled on this day."):
+        assert said in attic
+    assert "nan" not in attic.lower()
+    assert "None" not in attic
+
+
+def test_a_day_without_anything_expected_says_so(tmp_path):
+    deployed = deployment(tmp_path, device(since=date(2027, 1, 1)))
+    page = page_of_day(deployed, DAY)
+    assert page.text("fleet") == "The day at a glance Nothing was expected of any device on this day."
+    assert page.shown == []
+
+
+def test_statistics_stand_beside_the_day_before(tmp_path):
+    deployed = deployment(tmp_path)
+    for day, value in ((BEFORE, 20.0), (DAY, 18.5)):
+        deployed.store.write([replace(one, values={"first_temperature": value}) for one in polls(*window(day))])
+    build(deployed, BEFORE)
+    hall = page_of_day(deployed, DAY).text("device-hall")
+    assert "first_temperature °C °C 18.5 20.0 −1.5 18.5 18.5" in hall
+    assert "that day was not built" not in hall
+
+
+def test_without_the_day_before_the_page_says_so(tmp_path):
+    deployed = deployment(tmp_path)
+    seed(deployed)
+    hall = page_of_day(deployed, DAY).text("device-hall")
+    assert f"its change from {BEFORE} (–: that day was not built when this page was made)" in hall
+    assert re.search(r"first_temperature °C °C [\d.]+ – – ", hall)
+
+
+def test_what_the_rules_said_is_told_in_words_with_its_time(tmp_path):
+    deployed = deployment(tmp_path, device(expected_range={"first_temperature": (0, 26.5)}))
+    readings = polls(START, END)
+    for place, value in ((6, 27.0), (12, 28.0), (18, 300.0)):
+        readings[place] = replace(readings[place], values={"first_temperature": value})
+    deployed.store.write(readings)
+    page = page_of_day(deployed, DAY)
+    hall = page.text("device-hall")
+    assert (
+        "expected_range: The value is outside of the configured expected_range: suspect. 3 observations of"
+        " first_temperature, from 01:00:00 to 03:00:00." in hall
+    )
+    assert "1 observation of first_temperature, at 03:00:00." in hall
+    assert "2 suspect; 1 bad; marks at the edge are values beyond it: 300.0 °C" in hall
+    assert "first_temperature: 20.0 to 26.0 °C" in page.all("svg")[-1]["aria-label"]
+    assert str(page.elements).count("var(--bad)") == 2  # the legend's and one mark
+    assert str(page.elements).count("'fill: var(--suspect); stroke: var(--suspect-edge)") >= 2
+
+
+def test_hours_that_are_not_complete_are_shown_with_their_coverage(tmp_path):
+    deployed = deployment(tmp_path)
+    deployed.store.write(polls(START, START + 2 * HOUR))
+    deployed.store.write(polls(START + 2 * HOUR + 30 * MINUTE, START + 3 * HOUR))
+    page = page_of_day(deployed, DAY)
+    classes = [attributes.get("class") for attributes in page.all("td") if not attributes.get("class", "n").count("n")]
+    assert classes == ["c4", "c4", "c1", *["c0"] * 21]
+    assert " 50 " in page.text("device-hall")
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "notice", "labels"),
+    [
+        ("2026-10-25", "Europe/Warsaw", "25-hour day: the clock was put back at 03:00 to 02:00.", "00 01 02 02 03"),
+        ("2026-03-29", "Europe/Warsaw", "23-hour day: the clock was put forward at 02:00 to 03:00.", "00 01 03 04"),
+        (
+            "2026-04-05",
+            "Australia/Lord_Howe",
+            "24.5-hour day: the clock was put back at 02:00 to 01:30.",
+            "00 01 :30 02",
+        ),
+        ("2026-03-08", "America/New_York", "23-hour day: the clock was put forward at 02:00 to 03:00.", "00 01 03 04"),
+    ],
+)
+def test_a_day_on_which_the_clock_changes_is_drawn_as_long_as_it_is(tmp_path, day, zone, notice, labels):
+    day = date.fromisoformat(day)
+    deployed = deployment(tmp_path, device(timezone=zone), timezone=zone)
+    seed(deployed, (day,))
+    page = page_of_day(deployed, day)
+    assert notice in page.text("")
+    _, hours = page.text("device-hall").split("Coverage by hour")
+    assert f" {labels} " in hours
+    assert any("var(--change)" in attributes.get("style", "") for attributes in page.all("path"))
+
+
+def test_a_device_of_another_zone_has_its_own_day(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), device("lab", "Asia/Tokyo"))
+    seed(deployed)
+    page = page_of_day(deployed, DAY)
+    assert "Its own local day, Asia/Tokyo." in page.text("device-lab")
+    assert "Its own local day" not in page.text("device-hall")
+    assert "288 ok" in page.text("fleet")  # the polls of both days
+
+
+@pytest.mark.slow
+def test_of_a_large_fleet_the_twenty_worst_are_shown_and_the_page_says_so(tmp_path):
+    deployed = deployment(tmp_path, *(device(f"d{place:02}", interval_ms=HOUR) for place in range(60)))
+    for place in range(60):
+        deployed.store.write(polls(START, END, f"d{place:02}", HOUR)[: 24 - place % 24 // 8 * 8])
+    page = page_of_day(deployed, DAY)
+    report = gather(deployed, DAY)
+    coverage = {summary.device: summary.counts.coverage for summary in report.summaries}
+    assert len(coverage) == 60
+    assert page.shown == sorted(coverage, key=lambda name: (coverage[name], name))[:20]
+    assert "The 20 devices with the least coverage are shown on this page, the worst first" in page.text("fleet")
+    assert "60 devices fared" in page.text("fleet")
+
+
+def hostile_page(tmp_path):
+    """The page of a day on which a device sent markup wherever it could."""
+    deployed = deployment(tmp_path)
+    problem = Problem("first_temperature", HOSTILE, Flag.BAD, HOSTILE)
+    deployed.store.write(polls(START, END))
+    bad = poll(START, outcome=Outcome.PARTIAL)
+    deployed.store.write([replace(bad, observed_at=START + MINUTE, values={}, problems=(problem,))])
+    rejected = poll(START + 2 * MINUTE, outcome=Outcome.REJECTED)
+    deployed.store.write([replace(rejected, body=HOSTILE)])
+    build(deployed)
+    return page_of(gather(deployed, DAY))
+
+
+def test_what_a_device_sends_is_text_on_the_page_and_nothing_else(tmp_path):
+    html = hostile_page(tmp_path)
+    page = Page(html)
+    assert HOSTILE in page.text("device-hall")
+    assert not page.all("script")
+    assert not page.all("img")
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_the_page_asks_for_nothing_but_itself(tmp_path):
+    html = hostile_page(tmp_path)
+    page = Page(html)
+    [policy] = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+    links = [
+        value for _, attributes in page.elements for name, value in attributes.items() if name.endswith(("href", "src"))
+    ]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert "url(" not in html.replace("url(#", "")
+    assert "@import" not in html
+
+
+def test_ids_are_unique_and_every_link_leads_somewhere(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), replace(device("lab"), parameters=STATION))
+    seed(deployed)
+    page = page_of_day(deployed, DAY)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {
+        value[1:] for _, attributes in page.elements for name, value in attributes.items() if name.endswith("href")
+    }
+    assert links <= set(ids)
+
+
+def test_the_same_tables_give_the_same_page(tmp_path):
+    deployed = deployment(tmp_path)
+    seed(deployed)
+    build(deployed)
+    assert page_of(gather(deployed, DAY)) == page_of(gather(deployed, DAY))
+
+
+def test_the_head_says_how_the_tables_were_made(tmp_path):
+    deployed = deployment(tmp_path)
+    seed(deployed)
+    page = page_of_day(deployed, DAY)
+    said = {meta["name"]: meta["content"] for meta in page.all("meta") if "name" in meta}
+    assert day_file(deployed.data, "daily_aggregates", DAY).metadata().to_texts().items() <= said.items()
+    assert json.loads(said["air_pipeline.input_fingerprint"])["polls"] == 144
+
+
+def test_a_device_that_the_settings_no_longer_have_is_still_shown(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), device("lab"))
+    seed(deployed)
+    build(deployed)
+    left = replace(deployed, settings=replace(deployed.settings, devices=deployed.settings.devices[:1]))
+    assert Page(page_of(gather(left, DAY))).shown == ["hall", "lab"]
+
+
+def test_the_first_slot_is_told_where_it_is_not_the_first_of_the_day(tmp_path):
+    deployed = deployment(tmp_path)
+    deployed.store.write(polls(START + 9 * HOUR, END))
+    assert "Expected from 09:00:00 on." in page_of_day(deployed, DAY).text("device-hall")
+
+
+def test_a_day_that_is_not_built_has_no_page(tmp_path):
+    with pytest.raises(DayNotBuilt, match=f"air-pipeline build --from {DAY} --to {DAY}"):
+        gather(deployment(tmp_path), DAY)
+
+
+def test_what_cannot_be_drawn_is_said_in_a_sentence(tmp_path, monkeypatch):
+    deployed = deployment(tmp_path)
+    seed(deployed)
+    build(deployed)
+    report = gather(deployed, DAY)
+    broken = replace(report, devices=(replace(report.devices[0], clock=None),))
+    with pytest.raises(ReportError, match=f"the page of {DAY} cannot be drawn"):
+        page_of(broken)
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (21.349, 1, "21.3"),
+        (-3.0, 1, "−3.0"),
+        (1013.25, 2, "1\u2009013.25"),
+        (None, 1, "–"),
+        (0.000123456, None, "0.0001235"),
+    ],
+)
+def test_numbers_have_the_precision_of_the_sensor(value, decimals, text):
+    assert number(value, decimals) == text
+
+
+def test_shares_are_all_or_nothing_only_when_they_are():
+    assert [percent(share) for share in (0, 0.00001, 0.5, 0.99999, 1, None)] == [
+        "0\u202f%", "0.1\u202f%", "50.0\u202f%", "99.9\u202f%", "100\u202f%", "–"
+    ]  # fmt: skip
+
+
+def test_differences_have_a_sign():
+    assert [signed(value, 1) for value in (1.04, -1.06, 0.01, None)] == ["+1.0", "−1.1", "±0.0", "–"]
+    assert milliseconds(5000.4) == "5\u2009000"
+
+
+def test_counts_add_up():
+    both = Counts(10, 5, 1, 2, 2) + Counts(10, 10)
+    assert (both, both.coverage) == (Counts(20, 15, 1, 2, 2), 0.75)
+    assert Counts().coverage is None
