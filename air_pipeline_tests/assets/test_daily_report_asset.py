@@ -1,0 +1,81 @@
+"""The asset `daily_report`, run on a real instance and a real store."""
+
+import base64
+
+import pytest
+
+from air_pipeline.days.inputs import Verdict, built_metadata, day_inputs, judge
+from air_pipeline.storage.pages import PAGE, page_file
+from air_pipeline_tests.assets.small_deployments import (
+    DAY,
+    build,
+    deployment_in,
+    failures,
+    metadata_of,
+    real_instance,
+    seed,
+    small_device,
+)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory):
+    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
+        yield instance
+
+
+@pytest.fixture
+def deployment(tmp_path):
+    deployment = deployment_in(tmp_path, small_device("hall"), small_device("attic", since="2026-03-01"))
+    seed(deployment, DAY, only=["hall"])
+    return deployment
+
+
+def verdict(deployment):
+    return judge(built_metadata(deployment.data, DAY), day_inputs(deployment.store, deployment.settings, DAY))
+
+
+def picture_is_a_small_png(picture):
+    start, _, data = picture.removesuffix(")").partition("data:image/png;base64,")
+    assert start == f"![Coverage by device and hour on {DAY}]("
+    assert base64.b64decode(data, validate=True).startswith(b"\x89PNG\r\n")
+    assert len(picture) < 12_000
+
+
+def test_a_day_is_built_with_its_page_and_only_with_it(deployment, instance):
+    page = page_file(deployment.data, DAY)
+    result = build(deployment, instance)
+    assert failures(result) == {}
+    assert verdict(deployment) is Verdict.CURRENT
+    said = metadata_of(result)[PAGE]
+    assert (said["path"], said["page"]) == (str(page.path), page.path.as_uri())
+    assert said["size_bytes"] == page.path.stat().st_size
+    assert (said["devices_shown"], said["device_count"]) == (2, 2)
+    assert said["input_fingerprint"] == page.metadata().input_fingerprint
+    picture_is_a_small_png(said["picture"])
+    page.path.unlink()
+    assert verdict(deployment) is Verdict.MISSING
+    assert failures(build(deployment, instance, only=[PAGE])) == {}  # the page alone, from the tables that are there
+    assert verdict(deployment) is Verdict.CURRENT
+
+
+def test_a_page_that_cannot_be_written_is_a_failure_with_a_sentence(deployment, instance):
+    page_file(deployment.data, DAY).path.mkdir(parents=True)
+    result = build(deployment, instance)
+    assert failures(result)[PAGE].startswith(f"daily_report of {DAY} cannot be written (")
+    assert list(failures(result)) == [PAGE]
+    assert verdict(deployment) is Verdict.MISSING
+
+
+def test_a_page_is_not_made_of_tables_that_are_not_there(deployment, instance):
+    said = failures(build(deployment, instance, only=[PAGE]))[PAGE]
+    assert "build it with: air-pipeline build" in said
+    assert not page_file(deployment.data, DAY).exists
+
+
+def test_a_day_without_devices_has_a_page_and_a_picture(instance, tmp_path):
+    deployment = deployment_in(tmp_path, small_device("hall", since="2026-03-15"))
+    result = build(deployment, instance)
+    assert failures(result) == {}
+    assert metadata_of(result)[PAGE]["devices_shown"] == 0
+    assert "Nothing was expected" in page_file(deployment.data, DAY).path.read_text()
