@@ -55,7 +55,6 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
             metadata={
                 "picture": _markdown(report, picture),
                 "path": dg.MetadataValue.path(str(page.path)),
-                "page": dg.MetadataValue.url(page.path.as_uri()),
                 "size_bytes": dg.MetadataValue.int(size),
                 "devices_shown": dg.MetadataValue.int(len(report.devices)),
                 "device_count": dg.MetadataValue.int(len(report.summaries)),

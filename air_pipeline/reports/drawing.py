@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ _EMPTY = "#E8EAED"
 WIDTH, HEIGHT = 300.0, 132.0
 """Of a curve, in CSS pixels at its natural size."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 8.0, 8.0, 24.0
+_LABEL_WIDTH = 18.0
 _RUG = 4.0
 """Height of the band under the curve in which missing slots are marked."""
 _ROLES = ("line", "ink", "faint", "suspect", "suspect-edge", "bad", "missing", "change")
@@ -157,10 +159,21 @@ def _draw_frame(plot: _Plot, ticks: Sequence[float], clock: DayClock) -> None:
     for one in ticks:
         text = f"{one:,.{decimals}f}".replace("-", "−").replace(",", "\u2009")
         plot.text(left - 5, plot.y(one), text, beside=True)
-    for tick in clock.ticks:
-        plot.text(plot.x(tick.at), _BOTTOM - 5, tick.label, beside=False)
+    places = _apart([plot.x(tick.at) for tick in clock.ticks])
+    for place, tick in zip(places, clock.ticks, strict=True):
+        plot.text(place, _BOTTOM - 5, tick.label, beside=False)
     for change in clock.changes:
         plot.line(([plot.x(change.at)] * 2, [_BOTTOM, top]), "change", 1.0, dashed=True)
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """Where labels stand, so that those of an hour that came twice do not touch."""
+    moved = list(places)
+    for number, (one, other) in enumerate(pairwise(places)):
+        short = max(_LABEL_WIDTH - (other - one), 0.0) / 2
+        moved[number] -= short
+        moved[number + 1] += short
+    return moved
 
 
 def _draw_curve(plot: _Plot, curve: Curve) -> None:
