@@ -9,6 +9,8 @@ import pytest
 
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem
+from air_pipeline.devices.simulator import Profile
+from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.reports.contents import Counts, ReportError
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import milliseconds, number, page_of, percent, signed
@@ -197,9 +199,13 @@ def test_the_page_asks_for_nothing_but_itself(tmp_path):
 
 
 def test_ids_are_unique_and_every_link_leads_somewhere(tmp_path):
-    deployed = deployment(tmp_path, device("hall"), replace(device("lab"), parameters=STATION))
+    suspect = {"dht22_temperature": (90.0, 99.0), "dht22_humidity": (190.0, 199.0)}
+    lab = replace(device("lab", interval_ms=HOUR), parameters=STATION, expected_range=suspect)
+    deployed = deployment(tmp_path, device("hall"), lab)
     seed(deployed)
+    deployed.store.write(list(polls_between(lab, Profile("lab", 1), START, END)))
     page = page_of_day(deployed, DAY)
+    assert len(page.all("use")) == 2 * 24
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = {
