@@ -8,6 +8,7 @@ from air_pipeline.days.inputs import Verdict, built_metadata, day_inputs, judge
 from air_pipeline.storage.pages import PAGE, page_file
 from air_pipeline_tests.assets.small_deployments import (
     DAY,
+    WHOLE,
     build,
     deployment_in,
     failures,
@@ -44,7 +45,7 @@ def picture_is_a_small_png(picture):
 
 def test_a_day_is_built_with_its_page_and_only_with_it(deployment, instance):
     page = page_file(deployment.data, DAY)
-    result = build(deployment, instance)
+    result = build(deployment, instance, only=WHOLE)
     assert failures(result) == {}
     assert verdict(deployment) is Verdict.CURRENT
     said = metadata_of(result)[PAGE]
@@ -61,7 +62,7 @@ def test_a_day_is_built_with_its_page_and_only_with_it(deployment, instance):
 
 def test_a_page_that_cannot_be_written_is_a_failure_with_a_sentence(deployment, instance):
     page_file(deployment.data, DAY).path.mkdir(parents=True)
-    result = build(deployment, instance)
+    result = build(deployment, instance, only=WHOLE)
     assert failures(result)[PAGE].startswith(f"daily_report of {DAY} cannot be written (")
     assert list(failures(result)) == [PAGE]
     assert verdict(deployment) is Verdict.MISSING
@@ -75,7 +76,7 @@ def test_a_page_is_not_made_of_tables_that_are_not_there(deployment, instance):
 
 def test_a_day_without_devices_has_a_page_and_a_picture(instance, tmp_path):
     deployment = deployment_in(tmp_path, small_device("hall", since="2026-03-15"))
-    result = build(deployment, instance)
+    result = build(deployment, instance, only=WHOLE)
     assert failures(result) == {}
     assert metadata_of(result)[PAGE]["devices_shown"] == 0
     assert "Nothing was expected" in page_file(deployment.data, DAY).path.read_text()

@@ -16,7 +16,15 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.building import built_daily, built_hourly, built_observations
 from air_pipeline.definitions import build_definitions
 from air_pipeline.storage.parquet import day_file
-from air_pipeline_tests.assets.small_deployments import Present, build, deployment_in, failures, real_instance, seed
+from air_pipeline_tests.assets.small_deployments import (
+    WHOLE,
+    Present,
+    build,
+    deployment_in,
+    failures,
+    real_instance,
+    seed,
+)
 from air_pipeline_tests.days.deployments import publish_page
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
@@ -132,7 +140,7 @@ def test_missing_days_are_asked_for_newest_first(tick, deployment):
 
 def test_what_it_asks_for_can_be_run(tick, deployment, instance):
     [request, *_] = tick().run_requests
-    result = build(deployment, instance, date.fromisoformat(request.partition_key), request.tags)
+    result = build(deployment, instance, date.fromisoformat(request.partition_key), request.tags, only=WHOLE)
     assert failures(result) == {}
     assert wanted(tick()) == FINISHED[1:]
 
