@@ -118,7 +118,8 @@ def test_without_any_built_day_the_remedy_is_named(deployed, command):
 
 def test_a_date_that_is_none_is_wrong_use(deployed, command):
     status, _, said = command("soon")
-    assert (status, said) == (2, "'soon' is not a time; write it as 2026-11-21, 2026-11-21T08:00 or -7d\n")
+    assert status == 2
+    assert said.startswith("'soon' is not a time; write it as 2026-11-21, ")
 
 
 def test_it_is_opened_when_asked_for_and_not_without_a_terminal(deployed, command, opened):
