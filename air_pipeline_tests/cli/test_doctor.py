@@ -49,6 +49,7 @@ from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
+from air_pipeline_tests.days.deployments import publish_page
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import free_port, last_finished, today, wait_for, write_devices
@@ -109,6 +110,7 @@ class Patient(Shell):
             table.staged.publish()
         with built_daily(deployment, day, observed, day_file(deployment.data, "hourly_aggregates", day)) as table:
             table.staged.publish()
+        publish_page(deployment, day, table.metadata)
         deployment.store.close()
 
     def dagster(self) -> dg.DagsterInstance:
