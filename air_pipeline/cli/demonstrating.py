@@ -99,6 +99,7 @@ def _prepare(place: "Environment", start: date, device_port: int) -> "Deployment
 def _welcome(deployment: "Deployment", url: str) -> str:
     from air_pipeline.days.calendar import finished_days
     from air_pipeline.demo import DYING, FAR, FLAKY
+    from air_pipeline.storage.pages import page_file
 
     place, settings = deployment.place, deployment.settings
     command = sys.argv[0]
@@ -106,7 +107,7 @@ def _welcome(deployment: "Deployment", url: str) -> str:
     return f"""
 The Dagster UI is at {url} — Ctrl-C stops everything. Look at
 
-  {url}/assets/daily_aggregates?view=lineage&lineageScope=upstream&lineageDepth=5
+  {url}/assets/daily_report?view=lineage&lineageScope=upstream&lineageDepth=5
       where everything comes from: devices, their readings, and a partition for each local day
   {url}/assets/raw_readings?view=events
       what comes in just now: {FLAKY} fails now and then, {FAR} has local days of its own
@@ -114,6 +115,8 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
       the check `complete` warns, and rightly: the string of thermometers of {DYING} has died
   {url}/assets/daily_aggregates?view=partitions&partition={yesterday}
       yesterday in numbers
+  {page_file(place.data, yesterday).path.as_uri()}
+      yesterday on a page
 
-In another terminal, in {place.config.parent}: {command} latest (or daily, poll, history, doctor)
+In another terminal, in {place.config.parent}: {command} latest (or poll, history, daily, report, doctor)
 """

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
 from air_pipeline.settings.file import read_settings
+from air_pipeline.storage.pages import page_file
 from air_pipeline_tests.running_pipeline import Installation, Pipeline, running_pipeline, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -26,7 +27,7 @@ ASSETS = {
     "observations": "A row for every slot",
     "hourly_aggregates": "A row for every device, series and hour",
     "daily_aggregates": "A row for every device and series",
-    "daily_report": "",
+    "daily_report": "One HTML page a local date",
 }
 
 
@@ -100,8 +101,19 @@ def test_a_day_shows_its_numbers_and_its_picture(demo: Pipeline, page: Page) -> 
     yesterday = next(finished_days(settings, Deployment(demo.installation.place, settings).now()))
     page.goto(f"{demo.url}/assets/daily_report?view=partitions&partition={yesterday}")
     expect(page.get_by_text("Materialized", exact=True).first).to_be_visible()
+    page.get_by_text("Show Markdown").first.click()
     expect(page.locator("img[src^='data:image/png']").first).to_be_visible()
     picture(page, "day")
+
+
+def test_yesterday_is_on_a_page(demo: Pipeline, page: Page) -> None:
+    settings = read_settings(demo.installation.config)
+    yesterday = next(finished_days(settings, Deployment(demo.installation.place, settings).now()))
+    page.goto(page_file(demo.installation.place.data, yesterday).path.as_uri())
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    for device in settings.devices:
+        expect(page.get_by_role("heading", name=device.id, exact=True)).to_be_visible()
+    picture(page, "report")
 
 
 def test_collecting_and_building_are_switched_on(demo: Pipeline, page: Page) -> None:
