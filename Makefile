@@ -41,7 +41,7 @@ docs: .venv/.dev
 
 # The pictures of the README, from the demo in a real browser.
 screenshots: .venv/.dev
-	AIR_PIPELINE_SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser air_pipeline_tests/browser
+	SCREENSHOTS=docs/images $(BIN)/python -m pytest -m browser air_pipeline_tests/browser/test_demo_ui.py
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras
 
