@@ -168,7 +168,10 @@ def test_the_workspace_of_the_root_names_the_definitions(deployment):
     assert origin.loadable_target_origin.module_name == "air_pipeline.definitions"
 
 
-@pytest.mark.parametrize("home", [False, True], ids=["without a home", "with a home"])
+@pytest.mark.parametrize(
+    "home",
+    [pytest.param(False, id="without a home"), pytest.param(True, id="with a home", marks=pytest.mark.slow)],
+)
 def test_dagster_s_own_command_builds_a_past_day(deployment, tmp_path, home):
     seed(deployment, DAY)
     variables = {}

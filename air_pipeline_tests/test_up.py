@@ -217,6 +217,7 @@ def a_new_one_goes_on_and_ends_cleanly(installation: Installation, begun: int) -
 
 
 @pytest.mark.influxdb
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_on_influxdb_points_are_as_described_and_days_are_as_from_the_embedded_store(
     tmp_path: Path, simulator: Simulator, influxdb: InfluxServer
