@@ -5,6 +5,7 @@ Belongs here: from reports, files and settings to a `Sight`. Does not: asking Da
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 
 from air_pipeline.collection.report import Report, Verdict, is_polled, silent_devices, verdicts
@@ -13,10 +14,12 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.notifying.deciding import Condition, Key, Sight
 from air_pipeline.notifying.messages import MOST_ITEMS
 from air_pipeline.processing.local_time import epoch_ms
-from air_pipeline.storage.parquet import TableError, day_file
+from air_pipeline.storage.parquet import DayFile, TableError, day_file
 
 WATCHED_DAYS = 7
 """Finished days of which is told when they are not built; older ones are for whoever builds them."""
+MOST_SERIES = 3
+"""Series of a device that are named where they are not complete."""
 BUILT_WITHIN = timedelta(hours=2)
 """From when a day is first seen finished and not built until that is told; `build_days` looks every 15 minutes."""
 
@@ -47,7 +50,12 @@ def sight(deployment: Deployment, report: Report, failed: Mapping[date, str], no
         found |= _devices(deployment, report, now)
     for day in watched_days(deployment, now):
         found |= _day(deployment, day, failed.get(day))
-    return Sight(found, frozenset({"devices_reporting"} if unknown else ()))
+    unsaid = {"devices_reporting"} if unknown else set()
+    try:
+        found |= _complete(deployment, watched_days(deployment, now))
+    except TableError:  # doctor and the next run of that day say so
+        unsaid.add("complete")
+    return Sight(found, frozenset(unsaid))
 
 
 def _devices(deployment: Deployment, report: Report, now: datetime) -> dict[Key, Condition | None]:
@@ -70,6 +78,45 @@ def _day(deployment: Deployment, day: date, run: str | None) -> dict[Key, Condit
     if run:
         return {("day_built", name): Condition(f"run {run} failed")}
     return {("day_built", name): Condition("", patience=BUILT_WITHIN)}
+
+
+def _complete(deployment: Deployment, days: Sequence[date]) -> dict[Key, Condition | None]:
+    """Each device on the newest day that is built: what of it is not complete."""
+    for file in (day_file(deployment.data, "daily_aggregates", day) for day in days):
+        if file.exists:
+            found = {("complete", device): _incomplete(file.day, series) for device, series in _series_of(file).items()}
+            return {key: found[key] for key in found if key[1] in {one.id for one in deployment.settings.devices}}
+    return {}
+
+
+def _incomplete(day: date, series: Mapping[str, float | None]) -> Condition | None:
+    if not series:
+        return None
+    named = ", ".join(f"{name} (coverage {coverage or 0:.0%})" for name, coverage in list(series.items())[:MOST_SERIES])
+    more = f" and {len(series) - MOST_SERIES} more" if len(series) > MOST_SERIES else ""
+    return Condition(f"{day}: {named}{more}")
+
+
+def _series_of(file: DayFile) -> dict[str, dict[str, float | None]]:
+    """Each device of which something was expected, with the coverage of its series that are not complete."""
+    return _read_series(file, file.path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_series(file: DayFile, stamp: int) -> dict[str, dict[str, float | None]]:
+    """Read once for each file that is published: a tick should take no time."""
+    del stamp
+    table = file.read_table()
+    columns = ("device", "series", "expected_count", "coverage", "is_complete")
+    found: dict[str, dict[str, float | None]] = {}
+    for device, series, expected, coverage, is_complete in zip(
+        *(table.column(name).to_pylist() for name in columns), strict=True
+    ):
+        if expected:
+            incomplete = found.setdefault(device, {})
+            if not is_complete:
+                incomplete[series] = coverage
+    return found
 
 
 def days_built_verdict(deployment: Deployment, now: datetime) -> Verdict:

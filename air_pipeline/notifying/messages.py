@@ -56,6 +56,11 @@ _WORDS: Mapping[str, _Words] = {
         "everything that {subject} sends is known",
         "Name it under `sensors` of the device in devices.yaml, or leave it.",
     ),
+    "complete": _Words(
+        "{subject} has series that are not to be relied on",
+        "all series of {subject} are complete again",
+        "The page of that day shows what is missing or bad: air-pipeline report",
+    ),
     "day_built": _Words("{subject} is not built", "{subject} is built", _BUILD),
     "day_rebuilt": _Words("building {subject} again failed", "{subject} is built again", _BUILD),
 }

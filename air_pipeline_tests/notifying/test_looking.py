@@ -8,7 +8,8 @@ from air_pipeline.collection.lease import Holder
 from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import DeviceState, Report
 from air_pipeline.notifying.looking import BUILT_WITHIN, day_summary, sight, watched_days
-from air_pipeline_tests.days.deployments import build, deployment, device, seed
+from air_pipeline.storage.parquet import day_file
+from air_pipeline_tests.days.deployments import MINUTE, build, deployment, device, poll, seed, window
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOW_MS = round(NOW.timestamp() * 1000)
@@ -89,6 +90,27 @@ def test_days_that_are_not_built_are_told_after_two_hours_and_at_once_when_their
     )
     assert told.pop(("day_built", DAYS[2].isoformat())) == ("run 3c4d failed", timedelta())
     assert told == {("day_built", day.isoformat()): ("", BUILT_WITHIN) for day in DAYS[3:]}
+
+
+def test_a_device_whose_day_is_not_complete_is_told_until_one_is(two):
+    seed(two, DAYS[:1])
+    two.store.write([poll(at, "attic", -300.0) for at in range(*window(DAYS[0]), 10 * MINUTE)])  # out of range: bad
+    seed(two, DAYS[1:2])
+    build(two, DAYS[1])
+    assert sight(two, report(), {}, NOW).holds["complete", "attic"] is None
+    build(two, DAYS[0])
+    holds = sight(two, report(), {}, NOW).holds
+    assert holds["complete", "hall"] is None
+    assert holds["complete", "attic"].detail == "2026-11-21: first_temperature (coverage 0%)"
+
+
+def test_of_a_table_that_cannot_be_read_nothing_is_said_of_complete_days(two):
+    seed(two, DAYS[:1])
+    build(two, DAYS[0])
+    day_file(two.data, "daily_aggregates", DAYS[0]).path.write_bytes(b"PAR1")
+    found = sight(two, report(), {}, NOW)
+    assert "complete" in found.unknown
+    assert not [key for key in found.holds if key[0] == "complete"]
 
 
 def test_the_summary_has_the_least_coverage_first(tmp_path):
