@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli.options import ConfigOption, progress, use_config
+from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.waiting import bar_if_long
 
 
 def build(
@@ -61,9 +62,10 @@ def build_days(home: Path, days: Sequence[date], *, force: bool = False, workers
     from air_pipeline.automation.range import build_range
 
     failed: dict[date, str] = {}
-    with progress("building days", len(days)) as advance:
-        for day, error in build_range(home, days, force=force, workers=workers):
-            advance(1)
+    with bar_if_long("building days") as progress:
+        progress(0, len(days))
+        for done, (day, error) in enumerate(build_range(home, days, force=force, workers=workers), start=1):
+            progress(done, len(days))
             if error:
                 failed[day] = error
     return failed

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.waiting import bar_if_long
 
 if TYPE_CHECKING:
     from air_pipeline.environment import Environment
@@ -37,9 +38,6 @@ def copy(
 
     Example: air-pipeline copy influxdb --to 2026-11-21
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from air_pipeline.collection.moving import between_embedded_and_influxdb, copy_part, move_readings
     from air_pipeline.environment import environment
 
@@ -52,14 +50,11 @@ def copy(
         return
     copying = copy_part(move, *_part(place, start, end)) if part else move_readings(move)
     polls = days = 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("copying days", total=None)
+    with bar_if_long("copying days") as progress:
         for copied in copying:
             polls += copied.polls
             days += 1
-            progress.update(task, completed=days, total=days + copied.left)
+            progress(days, days + copied.left)
     typer.echo(f"{polls} polls of {days} days (UTC) copied to {move.target.store}", err=True)
     if not part:
         _say_what_now(move.target)
@@ -71,15 +66,10 @@ def _part(place: "Environment", start: str | None, end: str | None) -> tuple[int
 
     from air_pipeline.processing.local_time import epoch_ms
     from air_pipeline.settings.file import read_settings
-    from air_pipeline.times import TimeError, instant
+    from air_pipeline.times import interval
 
-    zone, now = read_settings(place.config).zone, datetime.now(UTC)
-    since = instant("1900-01-01" if start is None else start, zone, now)
-    until = now if end is None else instant(end, zone, now)
-    if since >= until:
-        raise TimeError(
-            f"the part from {since.isoformat()} to {until.isoformat()} is empty; put the earlier time first"
-        )
+    zone = read_settings(place.config).zone
+    since, until = interval("1900-01-01" if start is None else start, end, zone, datetime.now(UTC))
     return epoch_ms(since), epoch_ms(until)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from air_pipeline.cli.building import build_days
-from air_pipeline.cli.options import progress
 from air_pipeline.cli.running import Part, dagster_home, free_port, next_free, only_one, run
+from air_pipeline.cli.waiting import bar_if_long
 
 if TYPE_CHECKING:
     from air_pipeline.deployment import Deployment
@@ -87,9 +87,11 @@ def _prepare(place: "Environment", start: date, device_port: int) -> "Deployment
     check_no_others(deployment)
     if not has_past(deployment):
         until = deployment.now()
-        with progress("two weeks of readings", past_polls(deployment.settings, until)) as advance:
-            for written in write_past(deployment, until):
-                advance(written)
+        written, polls = 0, past_polls(deployment.settings, until)
+        with bar_if_long("writing two weeks of polls") as progress:
+            for batch in write_past(deployment, until):
+                written += batch
+                progress(written, polls)
     days = plan_range(deployment, None, None, force=False).wanted
     for day, error in build_days(dagster_home(place), days).items():
         typer.echo(f"{day}: {error}", err=True)

@@ -22,14 +22,14 @@ def bar_if_long(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda _done, _steps: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
     )
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
     task = progress.add_task(what, total=None)
