@@ -124,8 +124,8 @@ def test_every_page_is_in_the_site_and_the_way_to_it(site):
     start = (site / "index.html").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         if page.stem != "index":
-            assert (site / page.stem / "index.html").exists()
-            assert f'href="{page.stem}/"' in start
+            assert (site / f"{page.stem}.html").exists()
+            assert f'href="{page.stem}.html"' in start
 
 
 def test_the_site_fetches_nothing_from_elsewhere(site):

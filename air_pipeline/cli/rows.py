@@ -50,13 +50,13 @@ def show_rows(frame: "pd.DataFrame", output: Path | None, *, as_json: bool, colu
         for line in _json_lines(_flat(frame)):
             typer.echo(line)
     elif not _show_table(_flat(frame), columns):
-        typer.echo(frame.to_csv(index=_has_index(frame)) if len(frame.columns) else "", nl=False)
+        typer.echo(_timed(_flat(frame)).to_csv(index=False) if len(frame.columns) else "", nl=False)
 
 
 def _write(frame: "pd.DataFrame", output: Path) -> None:
     try:
         if output.suffix == ".csv":
-            frame.to_csv(output, index=_has_index(frame))
+            _timed(_flat(frame)).to_csv(output, index=False)
         else:
             frame.to_parquet(output, index=_has_index(frame))
     except OSError as error:
@@ -71,6 +71,16 @@ def _flat(frame: "pd.DataFrame") -> "pd.DataFrame":
     """The rows with their index as a column, and a date as one."""
     flat = frame.reset_index() if _has_index(frame) else frame
     return flat.assign(date=flat["date"].dt.date) if flat.dtypes.get("date") == "datetime64[ms]" else flat
+
+
+def _timed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows with times as texts of one form: pandas leaves the time out where a whole column is midnights."""
+    times = frame.select_dtypes(["datetime", "datetimetz"])
+    texts = {
+        str(name): column.map(lambda time: time.isoformat(sep=" "), na_action="ignore")
+        for name, column in times.items()
+    }
+    return frame.assign(**texts)
 
 
 def _json_lines(frame: "pd.DataFrame") -> Iterator[str]:

@@ -65,7 +65,8 @@ def copy_readings(
     """Copies the polls of every device in [start, end) with their values, oldest day first.
 
     What both stores summarize alike is taken to be the same, as it is for built days, and left out: an interrupted copy
-    is finished by starting it again. One day of one device is in memory at a time.
+    is finished by starting it again. One day of one device is in memory at a time. Before anything is written, what the
+    target holds already is looked at: if it is not from `origin`, nothing is.
 
     Args:
         origin: the store to read.
@@ -75,9 +76,10 @@ def copy_readings(
         growing: whether polls may come into `origin` meanwhile; days to which some came are for the next time.
 
     Raises:
-        CopyError: afterwards a day is not the same in both stores.
+        CopyError: the target holds other polls of a device, or afterwards a day is not the same in both stores.
         StoreError: one of them cannot be read or written.
     """
+    _require_nothing_else(origin, target, start, end)
     midnights = range(_midnight(start), end, _DAY_MS)
     for left, midnight in zip(reversed(range(len(midnights))), midnights, strict=True):
         edges = max(start, midnight), min(end, midnight + _DAY_MS)
@@ -98,19 +100,43 @@ def _differing(held: Mapping[str, Summary], there: Mapping[str, Summary]) -> dic
     return {device: there.get(device, nothing) for device in held if there.get(device) != held[device]}
 
 
+def _require_nothing_else(origin: ReadingStore, target: ReadingStore, start: int, end: int) -> None:
+    """Makes sure that what the target holds of these devices came from the same polls."""
+    span = span_of(target)
+    if span is None:
+        return
+    for midnight in range(_midnight(max(start, span[0])), min(end, span[1]), _DAY_MS):
+        edges = max(start, midnight), min(end, midnight + _DAY_MS)
+        for device, there in _differing(origin.summaries(*edges), target.summaries(*edges)).items():
+            if there.polls and _others(origin, target, device, *edges):
+                day = datetime.fromtimestamp(midnight / 1000, UTC).date()
+                raise CopyError(
+                    f"{target.identity} holds other polls of device {device!r} on {day} (UTC), from somewhere else, so"
+                    " nothing was copied. Copy into a bucket that holds nothing of this device: set INFLUXDB_V2_BUCKET"
+                    " to another one."
+                )
+
+
+def _others(origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int) -> bool:
+    """Whether the target has polls of a device that are not those of the origin."""
+    there = target.polls(device, start, end)[["outcome", "duration_ms"]]
+    here = origin.polls(device, start, end)[["outcome", "duration_ms"]]
+    return not there.equals(here.reindex(there.index))
+
+
 def _require_same(
     origin: ReadingStore, target: ReadingStore, day: date, held: Mapping[str, Summary], there: Mapping[str, Summary]
 ) -> None:
     for device, other in _differing(held, there).items():
         raise CopyError(
             f"After copying, {target.identity} holds {_words(other)} of device {device!r} on {day} (UTC) and "
-            f"{origin.identity} {_words(held[device])}: something else has written there. Copy into a store that holds "
-            "nothing else of this device."
+            f"{origin.identity} {_words(held[device])}: something else has written there meanwhile. Set"
+            " INFLUXDB_V2_BUCKET to a bucket that holds nothing of this device, and copy again."
         )
 
 
 def _words(summary: Summary) -> str:
-    return f"{summary.polls} polls ({summary.duration_ms:.0f} ms) with {summary.values} values"  # noqa: PD011 - not of pandas
+    return f"{summary.polls} polls with {summary.values} values"  # noqa: PD011 - not of pandas
 
 
 def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int) -> int:

@@ -275,3 +275,10 @@ def test_completion_is_silent_where_there_is_no_configuration(home: Shell) -> No
     assert completed(home, "air-pipeline latest at") == ([], "")
     home.config.unlink()
     assert completed(home, "air-pipeline history --series dht22_") == ([], "")
+
+
+def test_times_in_csv_have_one_form_at_midnight_too(home: Shell) -> None:
+    written = home("hourly", "--from", str(YESTERDAY), "--to", f"{YESTERDAY}T01:00", "-o", "hour.csv")
+    assert written.status == 0
+    rows = pd.read_csv(home.folder / "hour.csv")
+    assert set(rows["hour_start_local"]) == {f"{YESTERDAY} 00:00:00"}

@@ -106,13 +106,17 @@ def test_an_empty_store_has_no_span(origin: SqliteStore) -> None:
     assert span_of(origin) is None
 
 
-def test_a_target_with_other_polls_of_a_device_and_day_is_told(origin: SqliteStore, target: SqliteStore) -> None:
-    origin.write([poll("attic", MIDNIGHT)])
-    target.write([poll("attic", MIDNIGHT + 10_000, duration_ms=7.0)])
+@pytest.mark.parametrize("slot", [MIDNIGHT + DAY, MIDNIGHT + DAY + 10_000])
+def test_into_a_target_with_other_polls_of_a_device_nothing_is_copied(
+    origin: SqliteStore, target: SqliteStore, slot: int
+) -> None:
+    origin.write([poll("attic", MIDNIGHT), poll("attic", MIDNIGHT + DAY)])
+    target.write([poll("attic", slot, duration_ms=7.0)])
     with pytest.raises(
-        CopyError, match=r"holds 2 polls \(48 ms\) with 4 values of device 'attic' on 2026-05-28 \(UTC\)"
+        CopyError, match=r"holds other polls of device 'attic' on 2026-05-29 \(UTC\).*nothing was copied"
     ):
         copied(origin, target)
+    assert target.first_poll("attic") == slot
 
 
 def test_other_devices_and_days_of_the_target_are_no_hindrance(origin: SqliteStore, target: SqliteStore) -> None:
