@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 # The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
 .venv/.ready: requirements.lock pyproject.toml
-	rm -rf .venv
+	@rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .

@@ -91,10 +91,10 @@ def settings_text(start: date, port: int) -> str:
     """The demo's `devices.yaml`, for devices that answer on a port of this machine."""
     url = f"http://127.0.0.1:{port}"
     return f"""\
-# The devices of the demo. It is written anew whenever the demo starts.
+# The devices of the demo: simulated, and answering only while it runs. It is written anew whenever the demo starts.
 timezone: {ZONE}
 start: {start}
-interval: 5s
+interval: 5s                # now; the two weeks before the first start were polled every {PAST_INTERVAL_MS // 1000} s
 timeout: 2s
 grace: {GRACE.seconds // 60}m
 devices:

@@ -110,6 +110,11 @@ def _joined(names: list[str]) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
+def last_valid(place: Environment) -> Path:
+    """The copy of the last valid configuration."""
+    return place.state / "devices.last-valid.yaml"
+
+
 def load_settings(place: Environment, *, keep: bool = True) -> Loaded:
     """The settings of the configuration file; while it is invalid, the last valid ones and the mistake.
 
@@ -120,7 +125,7 @@ def load_settings(place: Environment, *, keep: bool = True) -> Loaded:
     Raises:
         SettingsError: the file is invalid and no valid one has been seen before.
     """
-    copy = place.state / "devices.last-valid.yaml"
+    copy = last_valid(place)
     try:
         text = settings_text(place.config)
         settings = parse_settings(text, str(place.config))

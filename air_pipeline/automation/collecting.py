@@ -26,6 +26,7 @@ from air_pipeline.collection.lease import extend_lease, holder, start_collector
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Report, Verdict, look, verdicts
 from air_pipeline.deployment import Deployment
+from air_pipeline.environment import last_valid
 from air_pipeline.storage.opening import open_store
 
 TICK_S = 15
@@ -50,6 +51,7 @@ class Cursor:
         checked: when all checks were last reported, seconds UTC.
         started: when a collector was last started, seconds UTC.
         settings: what tells the last valid devices.yaml from others.
+        mistake: what was wrong with devices.yaml last.
     """
 
     until: int | None = None
@@ -58,6 +60,7 @@ class Cursor:
     checked: float = 0.0
     started: float = 0.0
     settings: str = ""
+    mistake: str = ""
 
     @classmethod
     def from_text(cls, text: str | None) -> "Cursor":
@@ -69,6 +72,7 @@ class Cursor:
                 until=None if until is None else int(until),
                 **{name: float(read.get(name, 0.0)) for name in ("reported", "checked", "started")},
                 settings=str(read.get("settings", "")),
+                mistake=str(read.get("mistake", "")),
                 passed={str(check): bool(passed) for check, passed in read.get("passed", {}).items()},
             )
         except (ValueError, TypeError, AttributeError, OverflowError):
@@ -141,10 +145,14 @@ def collect_sensor() -> dg.SensorDefinition:
             if now.timestamp() - cursor.started > STARTS_WITHIN_S:  # it is not up yet, and that is not its fault
                 found = [verdict for verdict in found if verdict.check not in _TAKE_A_MOMENT]
             cursor = replace(cursor, started=now.timestamp())
+        mistake = str(current.mistake or "")
+        if mistake != cursor.mistake:  # another one is told as well
+            passed = {check: was for check, was in cursor.passed.items() if check != "configuration_valid"}
+            cursor = replace(cursor, mistake=mistake, passed=passed)
         cursor, reports, due = advance(cursor, report, found, now.timestamp())
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
-        stamp = repr(settings_stamp(current.place.config))
-        if current.mistake is None and stamp != cursor.settings:
+        stamp = repr(settings_stamp(last_valid(current.place)))
+        if stamp != cursor.settings:
             cursor = replace(cursor, settings=stamp)
             events.append(devices_materialization(current))
         if reports:

@@ -17,6 +17,8 @@ from air_pipeline.diagnosis import Finding, Level
 
 DAEMON_TOLERANCE_S = 120.0
 """A daemon that lives has told so within this time; its heartbeat comes every 30 seconds."""
+LATE_S = 45.0
+"""All parts of a daemon are one process: if none has told so for this long, it has ended."""
 _SWITCHES = {
     "collect": ("sensor", "no collector is started, and a leased one ends"),
     "build_days": ("schedule", "days are not built by themselves"),
@@ -63,10 +65,12 @@ def _daemon(instance: dg.DagsterInstance) -> Finding:
         heartbeat_tolerance_seconds=DAEMON_TOLERANCE_S,
     )
     silent = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
-    if not silent:
-        return Finding("daemon", Level.OK, "runs")
+    beats = [status.last_heartbeat.timestamp for status in statuses.values() if status.last_heartbeat]
+    quiet_s = datetime.now(UTC).timestamp() - max(beats, default=0.0)
+    if not silent and quiet_s <= LATE_S:
+        return Finding("daemon", Level.OK, f"runs: its last sign of life came {max(quiet_s, 0.0):.0f} s ago")
     remedy = "air-pipeline up, or dagster-daemon run"
-    if len(silent) == len(statuses):
+    if quiet_s > LATE_S:
         text = "does not run: nothing is collected or built by itself"
         return Finding("daemon", Level.WARNING, text, remedy)
     return Finding(

@@ -67,6 +67,9 @@ def init(
         replace_file(place.config, new_configuration(zone, start, [entry for entry, _ in introduced]))
     except OSError as error:
         raise SettingsError(f"{place.config} cannot be written ({error.strerror}); name another by --config") from error
+    given = [entry.id for entry, _ in introduced[len(ids or []) :]]
+    if given and not _on_a_terminal():
+        typer.echo(f"Names stay with their readings: if you want others than {', '.join(given)}, change them now")
     typer.echo(f"{place.config} is written. Start everything: air-pipeline up")
 
 

@@ -88,6 +88,7 @@ def _prepare(place: "Environment", start: date, device_port: int) -> "Deployment
     if not has_past(deployment):
         until = deployment.now()
         written, polls = 0, past_polls(deployment.settings, until)
+        typer.echo("Writing two weeks of polls, one every ten seconds, and building their days …", err=True)
         with bar_if_long("writing two weeks of polls") as progress:
             for batch in write_past(deployment, until):
                 written += batch
@@ -112,7 +113,7 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
   {url}/assets/daily_report?view=lineage&lineageScope=upstream&lineageDepth=5
       where everything comes from: devices, their readings, and a partition for each local day
   {url}/assets/raw_readings?view=events
-      what comes in just now: {FLAKY} fails now and then, {FAR} has local days of its own
+      what came in, every five minutes: {FLAKY} fails now and then, {FAR} has local days of its own
   {url}/assets/daily_aggregates?view=checks
       the check `complete` warns, and rightly: the string of thermometers of {DYING} has died
   {url}/assets/daily_aggregates?view=partitions&partition={yesterday}
@@ -121,4 +122,6 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
       yesterday on a page
 
 In another terminal, in {place.config.parent}: {command} latest (or poll, history, daily, report, doctor)
+The two weeks were polled every ten seconds, from now on it is every five.
+
 """

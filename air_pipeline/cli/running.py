@@ -68,7 +68,7 @@ def up(
     make_state_directory(place)
     with only_one(place.state):
         check_free(host, port)
-        run(place, host, port, welcome=lambda url: f"The Dagster UI is at {url} — Ctrl-C stops everything.")
+        run(place, host, port, welcome=lambda url: f"The Dagster UI is at {url} — Ctrl-C stops everything. ")
 
 
 @contextlib.contextmanager
@@ -158,7 +158,7 @@ def run(
             _wait_for_ui(url, [*besides, *parts], stop, place)
             if not stop.is_set():
                 (place.state / "ui").write_text(f"{url}\n", encoding="utf-8")
-                typer.echo(f"{welcome(url)} Log: {place.state / 'dagster.log'}")
+                typer.echo(f"{welcome(url)}Log: {place.state / 'dagster.log'}")
             watch = Watch(place)
             while not stop.wait(_LOOK_EVERY_S):
                 _revive([*besides, *parts], variables, output)

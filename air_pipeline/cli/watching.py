@@ -1,20 +1,22 @@
-"""What `up` says while it runs: a mistake saved in devices.yaml, a store that does not take readings, and their ends.
+"""What `up` says while it runs: a mistake in devices.yaml, a store that takes no readings, silent devices, their ends.
 
 Belongs here: what is said of what is seen. Does not: processes (`running`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from air_pipeline.environment import Environment
+    from air_pipeline.settings import Settings
 
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 10.0
 STORE_WITHIN_S = 2.0
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,13 @@ class Seen:
         mistake: what is wrong with devices.yaml; empty if nothing is.
         start: what is to be said of its `start`.
         store_error: why the store does not take readings; empty if it does.
+        silent: the devices that give no readings, each with what became of its polls.
     """
 
     mistake: str = ""
     start: str = ""
     store_error: str = ""
+    silent: Mapping[str, str] = field(default_factory=dict)
 
 
 def changes(before: Seen, now: Seen) -> Iterator[str]:
@@ -46,6 +50,16 @@ def changes(before: Seen, now: Seen) -> Iterator[str]:
             yield f"the store does not take readings, so they wait in the outbox: {now.store_error}"
         else:
             yield "the store takes readings again"
+    if fallen := now.silent.keys() - before.silent.keys():
+        outcomes = [f"{name} ({now.silent[name] or 'not polled'})" for name in sorted(fallen)]
+        yield f"no readings from {_some(outcomes)}; what to do: air-pipeline doctor"
+    if back := before.silent.keys() - now.silent.keys():
+        yield f"readings again from {_some(sorted(back))}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 class Watch:
@@ -55,6 +69,7 @@ class Watch:
         self._place = place
         self._began = time()
         self._look_at_store = 0.0  # monotonic
+        self._settings: Settings | None = None  # of the last configuration that could be used
         self._stamp = self._file()
         self._seen = Seen(mistake=self._configuration()[0])
         self._stamp = ()  # so that the first look says what is to be said of `start`
@@ -68,6 +83,7 @@ class Watch:
             now = replace(now, mistake=mistake, start=start)
         if monotonic() >= self._look_at_store:
             now = replace(now, store_error=self._store_error())
+            now = replace(now, silent=self._silent(now))
             self._look_at_store = monotonic() + LOOK_EVERY_S
         said = list(changes(self._seen, now))
         self._seen = now
@@ -89,8 +105,28 @@ class Watch:
             loaded = load_settings(self._place, keep=False)
         except SettingsError as error:
             return str(error), ""
+        self._settings = loaded.settings
         future = start_in_the_future(loaded.settings, datetime.now(UTC))
         return str(loaded.mistake or ""), f"{future.text}; {future.remedy}" if future else ""
+
+    def _silent(self, now: Seen) -> Mapping[str, str]:
+        """The devices that gave no reading lately; as before where that cannot be told."""
+        from air_pipeline.collection.report import look, silent_devices
+        from air_pipeline.deployment import Deployment
+        from air_pipeline.storage.opening import open_store
+
+        if now.store_error or self._settings is None:
+            return now.silent
+        moment = datetime.now(UTC)
+        deployment = Deployment(self._place, self._settings)
+        try:
+            with closing(open_store(self._place.influxdb, self._place.state, STORE_WITHIN_S)) as store:
+                report = look(deployment, store, round(moment.timestamp() * 1000), moment, STORE_WITHIN_S)
+        except Exception:  # noqa: BLE001 - a look must not end what it looks at; what is wrong is said by the others
+            return now.silent
+        if report.store_error or report.collector is None:
+            return now.silent
+        return {state.device: state.outcome for state in silent_devices(report, moment)}
 
     def _store_error(self) -> str:
         """Why the collector's last attempt failed; where it made none yet, what the store itself says."""

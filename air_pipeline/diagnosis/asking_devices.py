@@ -37,6 +37,8 @@ _REMEDIES: Mapping[Failure, str] = {
 _OTHER_MACHINE = "another machine may have its address now: look for the device in the router, and correct its url"
 _REMEDIES_OF_OUTCOMES: Mapping[Outcome, str] = {
     Outcome.TIMEOUT: _REMEDIES[Failure.TIMEOUT],
+    Outcome.UNREACHABLE: f"{_NETWORK}, or the address or port in its url is wrong; which of these, air-pipeline poll"
+    " says while no collector runs",
     Outcome.TOO_LARGE: _OTHER_MACHINE,
     Outcome.SKIPPED: "it takes longer than its interval: set a longer interval",
 }

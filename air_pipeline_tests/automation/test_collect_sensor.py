@@ -301,6 +301,18 @@ def test_devices_are_told_once_for_each_valid_configuration(instance, tmp_path):
     assert told.description == "2 devices in devices.yaml"
 
 
+def test_another_mistake_is_told_though_the_check_fails_already(instance, tmp_path):
+    deployment = collecting(tmp_path, **EXTERNAL)
+    tick = Ticks(deployment, instance)
+    tick()
+    valid = deployment.place.config.read_text()
+    deployment.place.config.write_text(valid.replace("timezone", "timezoen"))
+    assert "timezoen" in checks(tick())["configuration_valid"].description
+    assert checks(tick()) == {}
+    deployment.place.config.write_text(valid.replace("devices:", "devcies:"))
+    assert "devcies" in checks(tick())["configuration_valid"].description
+
+
 def test_each_check_counts_something_that_the_ui_can_plot(instance, tmp_path):
     present = Present()
     deployment = collecting(tmp_path, present, **EXTERNAL)

@@ -11,8 +11,11 @@ import pytest
 from air_pipeline.cli import watching
 from air_pipeline.cli.sockets import make_sockets, remove_sockets
 from air_pipeline.cli.watching import Seen, Watch, changes
+from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
+from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import load_settings
+from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import Installation, free_port, today
 
 VALID = "timezone: Europe/Warsaw\nstart: {}\ndevices:\n  - {{id: attic, url: http://127.0.0.1:9/}}\n"
@@ -85,6 +88,29 @@ def test_only_what_the_collector_meets_while_up_runs_is_said(
         assert bool(said) is (attempted() > time.time())
         box.attempted(failures=0, retry_at=0.0, error="")
     assert watch.news() == (["the store takes readings again"] if said else [])
+
+
+def test_a_device_that_falls_silent_is_named_and_so_is_its_return(installed: Installation, at_once: None) -> None:
+    def store(ago_s: float, outcome: Outcome) -> None:
+        values = {"dht22_temperature": 20.0} if outcome.has_reading else {}
+        with closing(open_store(None, installed.place.state)) as into:
+            into.write([Poll("attic", round((time.time() - ago_s) * 1000), outcome, 40.0, 10.0, values=values)])
+
+    watch = Watch(installed.place)
+    assert watch.news() == []
+    store(60, Outcome.UNREACHABLE)
+    assert watch.news() == []  # nobody collects, and that is not the device's fault
+    with CollectorLock(installed.place.state):
+        assert watch.news() == ["no readings from attic (unreachable); what to do: air-pipeline doctor"]
+        assert watch.news() == []
+        store(30, Outcome.OK)
+        assert watch.news() == ["readings again from attic"]
+
+
+def test_of_many_silent_devices_some_are_named() -> None:
+    [said] = changes(Seen(), Seen(silent={f"d{number}": "timeout" for number in range(9)}))
+    assert said.startswith("no readings from d0 (timeout), d1 (timeout), ")
+    assert " and 4 more;" in said
 
 
 def test_sockets_of_a_killed_up_are_removed_by_the_next(tmp_path: Path) -> None:
