@@ -17,6 +17,7 @@ from air_pipeline.cli.options import ConfigOption, use_config
 
 if TYPE_CHECKING:
     from air_pipeline.devices.introduction import Introduction
+    from air_pipeline.environment import Environment
     from air_pipeline.settings.template import Entry
 
 _PATH = "/circumstances"
@@ -53,10 +54,10 @@ def init(
     place = environment()
     if place.config.exists() and not force:
         raise SettingsError(f"{place.config} is there already; --force replaces it, --config names another")
-    if running := holder(place.state):
-        raise CollectorRunning(place.state, running)
     zone = _zone(timezone)
     entries = _entries(urls or _asked_for_addresses(), ids or [])
+    if (running := holder(place.state)) and _polled(place) & {entry.url for entry in entries}:
+        raise CollectorRunning(place.state, running)  # one request at a time is all that a device can take
     start = datetime.now(ZoneInfo(zone) if _is_zone(zone) else UTC).date()
     new_configuration(zone, start, entries)  # what is wrong with these is said before a device is asked
     introduced = [_introduced(entry, zone) for entry in entries]
@@ -71,6 +72,18 @@ def init(
     if given and not _on_a_terminal():
         typer.echo(f"Names stay with their readings: if you want others than {', '.join(given)}, change them now")
     typer.echo(f"{place.config} is written. Start everything: air-pipeline up")
+
+
+def _polled(place: "Environment") -> set[str]:
+    """The addresses that a running collector asks."""
+    from air_pipeline.environment import last_valid
+    from air_pipeline.settings import SettingsError
+    from air_pipeline.settings.file import read_settings
+
+    try:
+        return {device.url for device in read_settings(last_valid(place)).devices}
+    except SettingsError:
+        return set()
 
 
 def device_address(text: str) -> str:

@@ -58,12 +58,14 @@ def report(
 
 def _day(deployment: "Deployment", text: str | None) -> "date":
     """The day that is meant: one that is built."""
+    from air_pipeline.days.calendar import check_over
     from air_pipeline.storage.parquet import DayNotBuilt, built_days, day_file
     from air_pipeline.times import instant
 
     if text is None:
         built = built_days(deployment.data, "daily_aggregates")
         if not built:
+            check_over(deployment.settings, deployment.settings.start, deployment.now())  # says from when on
             raise DayNotBuilt("no day has been built yet; build those that are over with: air-pipeline build")
         return built[-1]
     zone = deployment.settings.zone

@@ -126,9 +126,11 @@ def _summaries(daily: pd.DataFrame, outcomes: Mapping[str, Mapping[str, int]]) -
         yield DeviceSummary(device, counts, int(rows["is_complete"].sum()), len(rows), outcomes[device])
 
 
-def _worst_first(summary: DeviceSummary) -> tuple[float, int, str]:
+def _worst_first(summary: DeviceSummary) -> tuple[float, float, int, str]:
+    """By series that are not complete, then by coverage; a device of which nothing was expected comes last."""
     coverage = summary.counts.coverage
-    return 2.0 if coverage is None else coverage, -summary.counts.bad - summary.counts.suspect, summary.device
+    complete = 2.0 if coverage is None else summary.complete_series / summary.series_count
+    return complete, coverage or 0.0, -summary.counts.bad - summary.counts.suspect, summary.device
 
 
 def _series_days(

@@ -17,7 +17,7 @@ Place = tuple[str | int, ...]
 """Keys and positions on the way from the root, such as `("devices", 0, "url")`."""
 
 _YAML = "tag:yaml.org,2002:"
-_REMEDY = "look at the indentation (spaces, no tabs) and quotes of this line and the one before it"
+_REMEDY = "look at colons, quotes and indentation (spaces, no tabs) of this line and the one before it"
 _DEEPEST = 50
 """More levels than any settings have, and fewer than any loader can take."""
 

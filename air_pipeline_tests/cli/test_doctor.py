@@ -233,7 +233,7 @@ BROKEN = [
     Broken("no file", lambda p: p.config.unlink(), "settings", "failure", "there is no such file", "init", 2),
     Broken(
         "tab", lambda p: p.replace("    url", "\turl"), "settings", "failure", "devices.yaml:5: is not valid YAML",
-        "look at the indentation", 2,
+        "colons, quotes and indentation", 2,
     ),
     Broken(
         "unknown key", lambda p: p.replace("devices:", "intervall: 10s\ndevices:"), "settings", "failure",
@@ -249,7 +249,7 @@ BROKEN = [
     ),
     Broken(
         "mistake with last valid", lost_settings, "settings", "warning", "the last valid configuration is in force",
-        "look at the indentation", 0,
+        "colons, quotes and indentation", 0,
     ),
     Broken(
         "start in the future", lambda p: p.write(today() + timedelta(days=40)), "settings", "warning",

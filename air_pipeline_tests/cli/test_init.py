@@ -18,6 +18,7 @@ from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.devices.document import DocumentUnusable
 from air_pipeline.devices.introduction import introduce
 from air_pipeline.devices.simulator import Simulator
+from air_pipeline.environment import last_valid
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings
 from air_pipeline.settings.template import Entry, new_configuration
@@ -98,10 +99,22 @@ def test_what_is_wrong_is_said_before_a_device_is_asked(shell: Shell, simulator:
     assert "is not an address" in shell.refused("init", "http://", *ZONE, status=2)
     assert "2 --id for 1 devices" in shell.refused("init", url, "--id", "a", "--id", "b", *ZONE, status=2)
     assert "name at least one device" in shell.refused("init", *ZONE, status=2)
-    with CollectorLock(shell.place.state):
-        assert "already collects" in shell.refused("init", url, *ZONE, status=1)
     assert not simulator.requests("station").times_ms
     assert not shell.config.exists()
+
+
+def test_a_device_that_is_being_polled_is_not_asked_besides_and_another_one_is(
+    shell: Shell, simulator: Simulator
+) -> None:
+    url = simulator.url("station")
+    valid = new_configuration("Europe/Warsaw", date(2026, 11, 1), [Entry("attic", url)])
+    with CollectorLock(shell.place.state):
+        last_valid(shell.place).write_text(valid, encoding="utf-8")
+        assert "already collects" in shell.refused("init", url, *ZONE, status=1)
+        assert not simulator.requests("station").times_ms
+        last_valid(shell.place).write_text(valid.replace(url, "http://127.0.0.1:9/"), encoding="utf-8")
+        assert shell("init", url, *ZONE).status == 0
+    assert len(simulator.requests("station").times_ms) == 1
 
 
 def test_a_file_that_cannot_be_written_is_a_sentence(shell: Shell, simulator: Simulator) -> None:

@@ -219,7 +219,7 @@ MISTAKES = [
     # The file as a whole.
     ("", 1, "is not a mapping of settings; begin with a line such as timezone: Europe/Warsaw"),
     ("- hall\n", 1, "is not a mapping of settings; begin with"),
-    ("devices: [\n", 2, "is not valid YAML: expected the node content, but found '<stream end>'; look at the"),
+    ("devices: [\n", 2, "is not valid YAML: expected the node content, but found '<stream end>'; look at colons"),
     ("timezone: a: b\n", 1, "is not valid YAML: mapping values are not allowed here"),
     (ONE + "\tgrace: 1m\n", 6, "is not valid YAML: found character '\\t' that cannot start any token"),
     (ONE + "# \x07\n", 6, "is not valid YAML: it has the character '\\x07'"),
