@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from air_pipeline.deployment import Deployment
@@ -28,6 +29,8 @@ PAST_INTERVAL_MS = 10_000
 GRACE = timedelta(minutes=15)
 FLAKY, DYING, FAR = "living-room", "greenhouse", "tokyo-office"
 DEVICES = (FLAKY, DYING, FAR)
+HEAD = "# The devices of the demo"
+"""How its `devices.yaml` begins."""
 SEED = 7
 _BATCH = 5_000
 _MARKER = "past-written"
@@ -87,11 +90,21 @@ def first_day(now: datetime) -> date:
     return (now.astimezone(ZoneInfo(ZONE)) - GRACE).date() - timedelta(days=PAST_DAYS)
 
 
+def check_is_demo(config: Path) -> None:
+    """Makes sure that a configuration file, which the demo writes anew, is its own or not there yet.
+
+    Raises:
+        DemoError: it is somebody's.
+    """
+    if config.exists() and not config.read_bytes().startswith(HEAD.encode()):
+        raise DemoError(f"{config} is not the demo's; name another --directory for it")
+
+
 def settings_text(start: date, port: int) -> str:
     """The demo's `devices.yaml`, for devices that answer on a port of this machine."""
     url = f"http://127.0.0.1:{port}"
     return f"""\
-# The devices of the demo: simulated, and answering only while it runs. It is written anew whenever the demo starts.
+{HEAD}: simulated, and answering only while it runs. It is written anew whenever the demo starts.
 timezone: {ZONE}
 start: {start}
 interval: 5s                # now; the two weeks before the first start were polled every {PAST_INTERVAL_MS // 1000} s

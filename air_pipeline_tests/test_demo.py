@@ -1,6 +1,7 @@
 """The demo's world: its past in the store and its devices of now are one."""
 
 import socket
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from air_pipeline import demo
+from air_pipeline.cli import main
 from air_pipeline.cli.running import PORTS_TRIED, next_free
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.assemble import make_poll
@@ -89,6 +91,20 @@ def test_real_devices_in_the_store_keep_the_demo_away(deployment):
     with pytest.raises(demo.DemoError, match=r"holds readings of garage; set INFLUXDB_V2_BUCKET to an empty"):
         demo.check_no_others(deployment)
     deployment.store.close()
+
+
+def test_somebody_s_configuration_is_not_overwritten(tmp_path, capsys, monkeypatch):
+    config = tmp_path / "devices.yaml"
+    demo.check_is_demo(config)
+    config.write_text(demo.settings_text(START, 8080))
+    demo.check_is_demo(config)
+    config.write_text("timezone: Europe/Warsaw\n")
+    monkeypatch.setattr(sys, "argv", ["air-pipeline", "demo", "--directory", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert f"{config} is not the demo's" in capsys.readouterr().err
+    assert config.read_text() == "timezone: Europe/Warsaw\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["devices.yaml"]
 
 
 def test_a_port_that_is_taken_is_passed_over():

@@ -32,9 +32,11 @@ def demo(
 
     Example: air-pipeline demo --port 3001
     """
+    from air_pipeline.demo import check_is_demo
     from air_pipeline.environment import make_state_directory
 
     place = _place(directory)
+    check_is_demo(place.config)
     make_state_directory(place)
     with only_one(place.state):
         ui_port, device_port = next_free(host, port), free_port()
@@ -105,7 +107,7 @@ def _welcome(deployment: "Deployment", url: str) -> str:
     from air_pipeline.storage.pages import page_file
 
     place, settings = deployment.place, deployment.settings
-    command = sys.argv[0]
+    command = Path(sys.argv[0]).absolute()
     yesterday = next(finished_days(settings, deployment.now()))
     return f"""
 The Dagster UI is at {url} — Ctrl-C stops everything. Look at
