@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ QUERIES = [(panel["title"], target["query"]) for panel in PANELS for target in p
 UNITS = {"celsius": "°C", "humidity": "%", "pressurehpa": "hPa", "lengthm": "m", "ppm": "ppm"}
 HOUR = 3_600_000
 START = 1_780_000_000_000 // HOUR * HOUR
-BUCKET = "dashboard"
+BUCKET = f"dashboard-{secrets.token_hex(4)}"
 
 
 def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
@@ -88,7 +89,7 @@ def filled_in(query: str) -> str:
     return query
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests may come back to a worker, and the bucket is there then
 def ask(influxdb_server: InfluxServer) -> Any:
     """Asks a bucket with two hours of two devices and every outcome; gives the series of the result."""
     influxdb_server.start()
