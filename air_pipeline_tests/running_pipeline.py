@@ -1,5 +1,6 @@
 """`air-pipeline up` as its user starts it, and what can be seen of it: GraphQL, processes, the store, files."""
 
+import atexit
 import os
 import re
 import signal
@@ -65,6 +66,14 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def dead_port() -> int:
+    """A port of loopback that refuses connections as long as the tests run: it is taken, and nobody listens at it."""
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    atexit.register(holder.close)
+    return int(holder.getsockname()[1])
 
 
 def write_devices(path: Path, simulator: Simulator, devices: Mapping[str, str], start: date) -> None:

@@ -23,7 +23,7 @@ from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import (
     WITHIN_S,
     Installation,
-    free_port,
+    dead_port,
     has_colour,
     now_ms,
     today,
@@ -319,7 +319,7 @@ def test_beside_a_collector_poll_says_what_it_met(home: Shell, simulator: Simula
 
 
 def test_beside_a_collector_poll_knows_what_waits_while_the_store_is_away(home: Shell) -> None:
-    home.use_influxdb(f"http://127.0.0.1:{free_port()}")
+    home.use_influxdb(f"http://127.0.0.1:{dead_port()}")
     with closing(Outbox(home.place.state / "outbox.sqlite")) as box, CollectorLock(home.place.state):
         values = {"dht22_temperature": 21.0}
         box.add([Poll("attic", now_ms() - age, Outcome.OK, 40.0, 10.0, 200, values) for age in (0, 10_000)])
@@ -425,7 +425,7 @@ def test_up_says_that_its_port_is_taken(home: Shell, simulator: Simulator) -> No
 
 
 def test_a_store_that_does_not_answer_is_a_sentence(home: Shell) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{dead_port()}"
     home.use_influxdb(url)
     for command in ("latest", "history"):
         said = home.refused(command, status=1)

@@ -52,7 +52,7 @@ from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
 from air_pipeline_tests.days.deployments import publish_page
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import free_port, last_finished, today, wait_for, write_devices
+from air_pipeline_tests.running_pipeline import dead_port, last_finished, today, wait_for, write_devices
 
 MARKS = {"✓": "ok", "!": "warning", "✗": "failure", "?": "unknown"}
 
@@ -268,7 +268,7 @@ BROKEN = [
         "is no directory", "set AIR_PIPELINE_STATE", 2,
     ),
     Broken(
-        "refused", lambda p: p.address(f"http://127.0.0.1:{free_port()}/"), "device attic", "failure",
+        "refused", lambda p: p.address(f"http://127.0.0.1:{dead_port()}/"), "device attic", "failure",
         "refused the connection", "correct the port", 1,
     ),
     Broken(
@@ -616,7 +616,7 @@ def test_an_influxdb_that_is_well_gives_no_complaint_and_no_point(patient: Patie
             "no bucket 'nothing-of-ours'",
             "correct INFLUXDB_V2_BUCKET",
         ),
-        ({"URL": f"http://127.0.0.1:{free_port()}"}, 1, "failure", "gives no answer", "is INFLUXDB_V2_URL right?"),
+        ({"URL": f"http://127.0.0.1:{dead_port()}"}, 1, "failure", "gives no answer", "is INFLUXDB_V2_URL right?"),
     ],
 )
 def test_what_is_wrong_with_an_influxdb_is_named(

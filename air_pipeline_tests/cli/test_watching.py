@@ -16,7 +16,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import load_settings
 from air_pipeline.storage.opening import open_store
-from air_pipeline_tests.running_pipeline import Installation, free_port, today
+from air_pipeline_tests.running_pipeline import Installation, dead_port, today
 
 VALID = "timezone: Europe/Warsaw\nstart: {}\ndevices:\n  - {{id: attic, url: http://127.0.0.1:9/}}\n"
 
@@ -66,7 +66,7 @@ def test_a_start_in_the_future_is_said(installed: Installation) -> None:
 
 
 def test_a_store_that_is_away_at_the_start_is_said(installed: Installation, at_once: None) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{dead_port()}"
     names = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG", "INFLUXDB_V2_BUCKET")
     installed.influxdb.update(dict(zip(names, (url, "secret", "home", "air"), strict=True)))
     watch = Watch(installed.place)
