@@ -48,11 +48,12 @@ def sight(deployment: Deployment, report: Report, failed: Mapping[date, str], no
     unknown = report.store_error or report.collector is None  # that no collector runs is told already
     if not unknown:
         found |= _devices(deployment, report, now)
-    for day in watched_days(deployment, now):
+    days = watched_days(deployment, now)
+    for day in days:
         found |= _day(deployment, day, failed.get(day))
     unsaid = {"devices_reporting"} if unknown else set()
     try:
-        found |= _complete(deployment, watched_days(deployment, now))
+        found |= _complete(deployment, days)
     except TableError:  # doctor and the next run of that day say so
         unsaid.add("complete")
     return Sight(found, frozenset(unsaid))
@@ -84,8 +85,9 @@ def _complete(deployment: Deployment, days: Sequence[date]) -> dict[Key, Conditi
     """Each device on the newest day that is built: what of it is not complete."""
     for file in (day_file(deployment.data, "daily_aggregates", day) for day in days):
         if file.exists:
-            found = {("complete", device): _incomplete(file.day, series) for device, series in _series_of(file).items()}
-            return {key: found[key] for key in found if key[1] in {one.id for one in deployment.settings.devices}}
+            known = {device.id for device in deployment.settings.devices}
+            series_of = _series_of(file)
+            return {("complete", name): _incomplete(file.day, series_of[name]) for name in series_of if name in known}
     return {}
 
 
