@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from air_pipeline.cli.building import build_days
-from air_pipeline.cli.running import Part, dagster_home, free_port, next_free, only_one, run
+from air_pipeline.cli.parts import Part
+from air_pipeline.cli.running import dagster_home, free_port, next_free, only_one, run
 from air_pipeline.cli.waiting import bar_if_long
 
 if TYPE_CHECKING:

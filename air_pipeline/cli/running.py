@@ -1,7 +1,6 @@
 """The command `up`: code server, daemon and webserver on the user's devices, as one thing that starts and stops."""
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import importlib.resources
@@ -16,13 +15,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.parts import Part, revive, start_part, stop_collector, stop_parts
 from air_pipeline.cli.sockets import make_sockets, remove_sockets
 from air_pipeline.cli.watching import Watch
 
@@ -30,12 +29,8 @@ if TYPE_CHECKING:
     from air_pipeline.environment import Environment
 
 READY_WITHIN_S = 120.0
-STOP_WITHIN_S = 15.0
-COLLECTOR_STOP_WITHIN_S = 20.0
 PORTS_TRIED = 50
 _LOOK_EVERY_S = 0.5
-_RESTART_AFTER_S = 5.0
-_PR_SET_PDEATHSIG = 1
 _BACKFILLS_WAIT = ("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "1")
 """A backfill waits for a code server that is being started again, instead of failing."""
 
@@ -89,25 +84,6 @@ def only_one(state: Path) -> Iterator[None]:
         yield
 
 
-@dataclass(slots=True)
-class Part:
-    """One of the processes.
-
-    Attributes:
-        name: for people.
-        arguments: what `python -m` is given.
-        process: once it was started.
-        started: when that was, monotonic.
-        left_behind: groups of former processes, such as a run that they began.
-    """
-
-    name: str
-    arguments: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    left_behind: list[int] = field(default_factory=list)
-
-
 def run(
     place: "Environment", host: str, port: int, *, welcome: Callable[[str], str], besides: Sequence[Part] = ()
 ) -> None:
@@ -151,7 +127,7 @@ def run(
         try:
             _open_storage(home, variables, output, place)
             for part in (*besides, *parts):
-                _start(part, variables, output)
+                start_part(part, variables, output)
                 if part.name == "code server":
                     _wait_for_socket(sockets / "code", part, stop, place)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -161,14 +137,14 @@ def run(
                 typer.echo(f"{welcome(url)}Log: {place.state / 'dagster.log'}")
             watch = Watch(place)
             while not stop.wait(_LOOK_EVERY_S):
-                _revive([*besides, *parts], variables, output)
+                revive([*besides, *parts], variables, output)
                 for line in watch.news():
                     typer.echo(line, err=True)
         finally:
             typer.echo("stopping", err=True)
-            _stop(parts)
-            _stop_collector(place.state)
-            _stop(besides)
+            stop_parts(parts)
+            stop_collector(place.state)
+            stop_parts(besides)
             (place.state / "ui").unlink(missing_ok=True)
             remove_sockets(place.state)
 
@@ -247,46 +223,6 @@ def _open_storage(home: Path, variables: dict[str, str], output: IO[bytes], plac
         raise UpError(f"Dagster's storage in {home} cannot be opened; see {place.state / 'dagster.log'}")
 
 
-def _start(part: Part, variables: dict[str, str], output: IO[bytes]) -> None:
-    part.started = time.monotonic()
-    part.process = subprocess.Popen(  # noqa: S603 -- this interpreter, Dagster's modules
-        [sys.executable, "-m", *part.arguments],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,  # Ctrl-C is ours: they are stopped in order
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 -- nothing else runs in this process yet or takes locks
-    )
-
-
-def _end_with_parent() -> None:
-    """In the child: asks the kernel for a SIGTERM when `up` ends without having stopped it (prctl(2))."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _revive(parts: list[Part], variables: dict[str, str], output: IO[bytes]) -> None:
-    """Starts again whatever has ended by itself."""
-    for part in parts:
-        part.left_behind = [group for group in part.left_behind if _signal_group(group, 0)]
-        if part.process is None or part.process.poll() is None:
-            continue
-        if time.monotonic() - part.started > _RESTART_AFTER_S:
-            typer.echo(f"the {part.name} has ended and is started again", err=True)
-            part.left_behind.append(part.process.pid)  # a run goes on to its end
-            _start(part, variables, output)
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Sends a signal to a process group; whether there is such a group of ours."""
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
 def _wait_for_socket(path: Path, part: Part, stop: threading.Event, place: "Environment") -> None:
     _wait_until(path.exists, [part], stop, place)
 
@@ -320,36 +256,3 @@ def _wait_until(ready: Callable[[], bool], parts: list[Part], stop: threading.Ev
         if time.monotonic() > deadline:
             raise UpError(f"not ready within {READY_WITHIN_S:.0f} s; see {place.state / 'dagster.log'}")
         stop.wait(_LOOK_EVERY_S)
-
-
-def _stop(parts: Sequence[Part]) -> None:
-    """Ends all parts with everything they started: the daemon before the others, so that it asks them for nothing."""
-    deadline = time.monotonic() + STOP_WITHIN_S
-    last_first = list(reversed(parts))
-    for together in (last_first[:1], last_first[1:]):
-        for part in together:
-            if part.process is not None and part.process.poll() is None:
-                part.process.send_signal(signal.SIGINT)
-        for part in together:
-            if part.process is not None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    part.process.wait(max(deadline - time.monotonic(), 0.1))
-    for part in parts:
-        if part.process is not None:
-            # The group holds what the part left behind, such as a run in the middle of a step.
-            for group in (part.process.pid, *part.left_behind):
-                _signal_group(group, signal.SIGKILL)
-            part.process.wait()
-
-
-def _stop_collector(state: Path) -> None:
-    """Ends the leased collector and waits for it; one that runs by itself goes on."""
-    from air_pipeline.collection.lease import end_lease, holder
-
-    end_lease(state)
-    deadline = time.monotonic() + COLLECTOR_STOP_WITHIN_S
-    while (running := holder(state)) is not None and running.leased:
-        if time.monotonic() > deadline:
-            typer.echo(f"the collector (process {running.pid}) has not ended yet", err=True)
-            return
-        time.sleep(0.1)

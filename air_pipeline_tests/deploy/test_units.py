@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from air_pipeline.cli import app
-from air_pipeline.cli.running import COLLECTOR_STOP_WITHIN_S, STOP_WITHIN_S
+from air_pipeline.cli.parts import COLLECTOR_STOP_WITHIN_S, GONE_WITHIN_S, STOP_WITHIN_S
 from air_pipeline.collection.process import LAST_DELIVERY_S
 from air_pipeline.environment import environment
 
@@ -52,7 +52,7 @@ def test_a_unit_writes_where_it_may(unit: Path) -> None:
 
 def test_a_unit_waits_as_long_as_its_command_takes_to_stop() -> None:
     waits = {unit.stem: float(options(unit)["TimeoutStopSec"][0]) for unit in UNITS}
-    assert waits["air-pipeline"] > STOP_WITHIN_S + COLLECTOR_STOP_WITHIN_S
+    assert waits["air-pipeline"] > STOP_WITHIN_S + COLLECTOR_STOP_WITHIN_S + 2 * GONE_WITHIN_S
     assert waits["air-pipeline-collect"] > LAST_DELIVERY_S + 5  # the default timeout of a device
     for unit in UNITS:
         assert options(unit)["KillMode"] == ["mixed"]  # the others of a unit are its command's to stop

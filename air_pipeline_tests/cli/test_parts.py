@@ -1,0 +1,69 @@
+"""What `up` has started is gone from the machine when it says that it has stopped."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+
+from air_pipeline.cli.parts import Part, start_part, stop_collector, stop_parts
+from air_pipeline.collection.lease import extend_lease, holder
+from air_pipeline_tests.running_pipeline import wait_for
+
+# A part whose helper hears no signal but the last, and has much to give back when that comes.
+WITH_HELPER = """
+import os, signal, sys, time
+if os.fork() == 0:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    much = bytearray(os.urandom(1)) * 500_000_000
+    open(sys.argv[1], "w").write(str(os.getpid()))
+    while True:
+        time.sleep(1)
+time.sleep(100)
+"""
+# A collector that has given back its lock and takes its time to end.
+SLOW_TO_END = """
+import sys, time
+from pathlib import Path
+from air_pipeline.collection.lease import CollectorLock, lease_holds
+state = Path(sys.argv[1])
+with CollectorLock(state, leased=True):
+    while lease_holds(state):
+        time.sleep(0.05)
+time.sleep(1)
+"""
+
+
+def process_of(folder: Path, program: str, *arguments: object) -> Part:
+    """The program, started as a part of `up` is."""
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    part = Part("program", ["program", *map(str, arguments)])
+    paths = os.pathsep.join(path for path in (str(folder), *sys.path) if path)
+    with (folder / "log").open("ab") as output:
+        start_part(part, {**os.environ, "PYTHONPATH": paths}, output)
+    return part
+
+
+def test_nothing_that_a_part_started_outlives_its_stop(tmp_path: Path) -> None:
+    written = tmp_path / "pid"
+    part = process_of(tmp_path, WITH_HELPER, written)
+    helper = wait_for(lambda: written.exists() and written.read_text(encoding="utf-8"), "the helper")
+    assert psutil.pid_exists(int(helper))
+    stop_parts([part])
+    assert part.process is not None
+    assert part.process.returncode is not None
+    assert not psutil.pid_exists(int(helper))
+
+
+def test_a_collector_is_gone_when_it_counts_as_stopped(tmp_path: Path) -> None:
+    extend_lease(tmp_path)
+    process = process_of(tmp_path, SLOW_TO_END, tmp_path).process
+    assert process is not None
+    reaper = threading.Thread(target=process.wait)  # what the first process of a machine does for orphans
+    reaper.start()
+    wait_for(lambda: holder(tmp_path), "the collector")
+    stop_collector(tmp_path)
+    assert not psutil.pid_exists(process.pid)
+    reaper.join()
