@@ -263,7 +263,7 @@ def locked(deployment):
     """The deployment while another program has the store for itself."""
     path = deployment.place.state / "readings.sqlite"
     impatient = replace(deployment)
-    vars(impatient)["store"] = SqliteStore(path, timeout_s=0.05)
+    vars(impatient)["_store"] = SqliteStore(path, timeout_s=0.05)
     deployment.store.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = DELETE")
