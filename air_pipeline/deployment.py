@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-from air_pipeline.environment import Environment, check_store, environment, load_settings, remember_store
+from air_pipeline.environment import Environment, read_environment
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.settings.file import read_settings
+from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore
 
@@ -26,13 +27,13 @@ class Deployment:
     """Where everything of one deployment is.
 
     Attributes:
-        place: what the environment says.
+        environment: what the environment says.
         settings: what `devices.yaml` says, or said when it was last valid.
         mistake: what is wrong with `devices.yaml` now.
         now: tells the time, aware.
     """
 
-    place: Environment
+    environment: Environment
     settings: Settings
     mistake: SettingsError | None = None
     now: Callable[[], datetime] = field(default=_utc_now)
@@ -46,16 +47,16 @@ class Deployment:
 
     @cached_property
     def _store(self) -> ReadingStore:
-        return open_store(self.place.influxdb, self.place.state)
+        return open_store(self.environment.influxdb, self.environment.state)
 
     def remember_store(self) -> None:
         """Binds the state directory to the store, for good; see `environment.remember_store`."""
-        remember_store(self.place)
+        self.environment.state.remember_store(self.environment.store)
 
     @property
     def data(self) -> Path:
         """The directory of the Parquet tables."""
-        return self.place.data
+        return self.environment.data
 
 
 def open_deployment(config: str | Path | None = None, *, strict: bool = True) -> Deployment:
@@ -68,11 +69,11 @@ def open_deployment(config: str | Path | None = None, *, strict: bool = True) ->
     Raises:
         SettingsError: the environment or the settings cannot be used, or the store is not the one of before.
     """
-    place = environment()
+    environment = read_environment()
     if config is not None:
-        place = replace(place, config=Path(config).expanduser().absolute())
-    check_store(place)
+        environment = replace(environment, config=Path(config).expanduser().absolute())
+    environment.state.check_store(environment.store)
     if strict:
-        return Deployment(place, read_settings(place.config))
-    loaded = load_settings(place)
-    return Deployment(place, loaded.settings, loaded.mistake)
+        return Deployment(environment, read_settings(environment.config))
+    loaded = load_settings(environment.config, environment.state)
+    return Deployment(environment, loaded.settings, loaded.mistake)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import first_instant
 
 Time = str | date | datetime | timedelta
@@ -23,8 +24,10 @@ _TIMES = "write it as 2026-11-21, 2026-11-21T08:00, -7d or yesterday"
 _DATES = "write it as 2026-11-21, -7d or yesterday"
 
 
-class TimeError(ValueError):
+class TimeError(AirPipelineError, ValueError):
     """A time that cannot be understood; the message says how to write one."""
+
+    exit_status = 2
 
 
 def instant(time: Time, zone: ZoneInfo, now: datetime) -> datetime:

@@ -24,7 +24,7 @@ from air_pipeline.collection.lease import holder
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
-from air_pipeline.environment import Environment, environment
+from air_pipeline.environment import Environment, read_environment
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.opening import open_store
@@ -101,9 +101,9 @@ class Installation:
         return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | mine | self.influxdb
 
     @property
-    def place(self) -> Environment:
+    def environment(self) -> Environment:
         """What the program makes of that environment."""
-        return environment(self.variables)
+        return read_environment(self.variables)
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end."""
@@ -121,7 +121,7 @@ class Installation:
     def stored(self, devices: Iterable[str], since: int) -> Counter[tuple[str, int]]:
         """How often each slot (ms) of each device is in the store."""
         found: Counter[tuple[str, int]] = Counter()
-        with closing(open_store(self.place.influxdb, self.place.state)) as store:
+        with closing(open_store(self.environment.influxdb, self.environment.state)) as store:
             for device in devices:
                 index = store.polls(device, since, 10**14).index
                 found.update((device, round(at.timestamp() * 1000)) for at in index)
@@ -129,13 +129,13 @@ class Installation:
 
     def waiting(self) -> set[tuple[str, int]]:
         """The device and slot (ms) of every poll in the outbox."""
-        with closing(Outbox(self.place.state / "outbox.sqlite")) as box:
+        with closing(Outbox(self.environment.state.outbox)) as box:
             return {(one.poll.device, one.poll.observed_at) for one in box.pending(1_000_000)}
 
     def seed(self, simulator_seed: int, days: Iterable[date], interval_ms: int) -> None:
         """Writes what a collector would have stored on these local days, for every device, into the store."""
         settings = read_settings(self.config)
-        with closing(open_store(self.place.influxdb, self.place.state)) as store:
+        with closing(open_store(self.environment.influxdb, self.environment.state)) as store:
             for day in days:
                 start, end = (epoch_ms(edge) for edge in day_window(day, settings.zone))
                 for device in settings.devices:
@@ -144,7 +144,7 @@ class Installation:
 
     def collecting_since(self) -> int:
         """When the collector that runs was started, ms; waits for one."""
-        running = wait_for(lambda: holder(self.place.state), "a collector")
+        running = wait_for(lambda: holder(self.environment.state), "a collector")
         return int(running.since * 1000)
 
     def missing(self, intervals: Mapping[str, int], since: int, until: int) -> set[tuple[str, int]]:
@@ -164,7 +164,7 @@ class Installation:
     def file(self, table: str, day: date) -> Path:
         """The file of one table and local day."""
         suffix = "html" if table == "daily_report" else "parquet"
-        return self.place.data / table / f"date={day}" / f"{table}.{suffix}"
+        return self.environment.data / table / f"date={day}" / f"{table}.{suffix}"
 
     def built(self, day: date) -> bool:
         """Whether all files of a day are there."""
@@ -177,7 +177,7 @@ class Installation:
             try:
                 if process.status() == psutil.STATUS_ZOMBIE:
                     continue
-                mine = process.environ().get("AIR_PIPELINE_STATE") == str(self.place.state)
+                mine = process.environ().get("AIR_PIPELINE_STATE") == str(self.environment.state)
                 if mine and words in " ".join(process.cmdline()):
                     found.append(process)
             except psutil.Error:  # it has just ended, or is not ours

@@ -12,8 +12,10 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
+    ("errors", "replacing"),
     ("catalogue",),
     ("settings",),
+    ("state",),
     ("processing.local_time",),
     ("times",),
     ("environment",),
@@ -22,14 +24,15 @@ FLOORS = (
     ("storage",),
     ("deployment",),
     ("collection",),
-    ("days", "demo", "reports"),
+    ("days", "reports"),
     ("access",),
     ("notifying",),
     ("diagnosis",),
     ("assets",),
     ("automation",),
     ("definitions",),
-    ("automation.range",),
+    ("instance",),
+    ("running",),
     ("cli",),
     ("__main__",),
 )
@@ -37,19 +40,49 @@ FLOORS = (
 # Beyond the floors: what a room may import of ours and nothing else.
 ONLY = {
     "catalogue": set(),
-    "settings": {"catalogue"},
-    "times": {"processing.local_time"},
-    "environment": {"settings"},
-    "devices": {"catalogue", "settings"},
-    "processing": {"catalogue", "settings", "devices", "processing.local_time"},
-    "storage": {"settings", "devices", "processing"},
-    "deployment": {"settings", "environment", "storage"},
-    "collection": {"settings", "environment", "deployment", "devices", "processing.local_time", "storage"},
-    "days": {"settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
-    "demo": {"settings", "deployment", "devices", "processing.local_time"},
-    "diagnosis": {"settings", "environment", "deployment", "devices", "collection", "processing", "storage", "days"},
-    "notifying": {"settings", "environment", "deployment", "collection", "days", "processing.local_time", "storage"},
+    "settings": {"catalogue", "errors"},
+    "state": {"settings", "replacing"},
+    "times": {"errors", "processing.local_time"},
+    "environment": {"settings", "state"},
+    "devices": {"errors", "catalogue", "settings"},
+    "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
+    "storage": {"state", "replacing", "errors", "settings", "devices", "processing"},
+    "deployment": {"state", "settings", "environment", "storage"},
+    "collection": {
+        "state",
+        "errors",
+        "settings",
+        "environment",
+        "deployment",
+        "devices",
+        "processing.local_time",
+        "storage",
+    },
+    "days": {"errors", "settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
+    "diagnosis": {
+        "state",
+        "settings",
+        "environment",
+        "deployment",
+        "devices",
+        "collection",
+        "processing",
+        "storage",
+        "days",
+    },
+    "notifying": {
+        "state",
+        "errors",
+        "settings",
+        "environment",
+        "deployment",
+        "collection",
+        "days",
+        "processing.local_time",
+        "storage",
+    },
     "reports": {
+        "errors",
         "catalogue",
         "settings",
         "deployment",
@@ -58,14 +91,14 @@ ONLY = {
         "processing.local_time",
         "storage",
     },
-    "access": {"settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
+    "access": {"errors", "settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }
 
-MAY_IMPORT_DAGSTER = {"assets", "automation", "automation.range", "definitions", "cli"}
+MAY_IMPORT_DAGSTER = {"assets", "automation", "instance", "running", "definitions", "cli"}
 
 # Modules that stand on another floor than the room they are in: what needs only the time zone's rules can be used by
-# everybody; worker processes make the definitions anew.
-ROOMS_OF_THEIR_OWN = {"processing.local_time", "automation.range"}
+# everybody.
+ROOMS_OF_THEIR_OWN = {"processing.local_time"}
 
 
 def modules():
@@ -160,7 +193,14 @@ print(json.dumps(first))
     ("module", "heavy"),
     [
         ("air_pipeline.collection.process", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich")),
-        ("air_pipeline.cli", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "influxdb_client")),
+        (
+            "air_pipeline.cli",
+            ("dagster", "pandas", "pyarrow", "numpy", "pandera", "influxdb_client", "pydantic", "rich"),
+        ),
+        ("air_pipeline.cli.collect", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
+        ("air_pipeline.cli.poll", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
+        ("air_pipeline.cli.init", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
+        ("air_pipeline.cli.up", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
         (
             "air_pipeline.environment",
             ("dagster", "pandas", "pyarrow", "numpy", "pandera", "requests", "influxdb_client"),

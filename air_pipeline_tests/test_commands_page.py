@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from air_pipeline.cli import app
+from air_pipeline.cli import COMMANDS as LISTED
+from air_pipeline.cli import load_command
 
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = {name: load_command(name) for name in LISTED}
 
 
 def section(name: str) -> str:
@@ -46,3 +46,10 @@ def test_every_command_is_described_as_it_describes_itself(name: str) -> None:
 def test_nothing_else_is_described() -> None:
     headings = re.findall(r"^## (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(headings) == {*COMMANDS, "Common to all"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_command_says(name: str) -> None:
+    """A line of the list is the begin of the command's own first sentence."""
+    first = " ".join(COMMANDS[name].help.split())
+    assert first.startswith(LISTED[name].help.removesuffix("."))

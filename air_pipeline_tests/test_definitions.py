@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 
 from air_pipeline.definitions import build_definitions, defs
-from air_pipeline.environment import load_settings
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import InfluxConnection, SettingsError
+from air_pipeline.state import load_settings
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed, small_device
@@ -27,7 +27,7 @@ ASSETS = ["devices", "raw_readings", *TABLES, PAGE]
 def deployment(tmp_path, monkeypatch):
     """A deployment that the environment names."""
     deployment = deployment_in(tmp_path)
-    for name, value in deployment.place.variables().items():
+    for name, value in deployment.environment.variables().items():
         monkeypatch.setenv(name, value)
     return deployment
 
@@ -108,8 +108,10 @@ def test_collecting_building_and_telling_run_by_default(deployment):
 
 
 def test_the_kind_of_raw_readings_is_that_of_the_store(deployment):
-    place = replace(deployment.place, influxdb=InfluxConnection("http://localhost:8086", "secret", "home", "air"))
-    on_influxdb = build_definitions(replace(deployment, place=place))
+    environment = replace(
+        deployment.environment, influxdb=InfluxConnection("http://localhost:8086", "secret", "home", "air")
+    )
+    on_influxdb = build_definitions(replace(deployment, environment=environment))
     assert specs(build_definitions(deployment))["raw_readings"].kinds == {"sqlite"}
     spec = specs(on_influxdb)["raw_readings"]
     assert spec.kinds == {"influxdb"}
@@ -124,17 +126,17 @@ def test_partitions_are_the_local_dates_from_start_on(deployment):
 
 
 def test_an_invalid_configuration_leaves_the_last_valid_one_in_force(deployment):
-    load_settings(deployment.place)
-    deployment.place.config.write_text("timezone: Europe/Warsaw\nstrat: 2026-03-01\n")
+    load_settings(deployment.environment.config, deployment.environment.state)
+    deployment.environment.config.write_text("timezone: Europe/Warsaw\nstrat: 2026-03-01\n")
     assert sorted(specs(defs())) == sorted(ASSETS)
 
 
 def test_without_any_valid_configuration_there_is_one_sentence(deployment):
-    deployment.place.config.unlink()
+    deployment.environment.config.unlink()
     with pytest.raises(SettingsError) as raised:
         defs()
     assert str(raised.value) == (
-        f"{deployment.place.config}: there is no such file; air-pipeline init writes one, or name another in"
+        f"{deployment.environment.config}: there is no such file; air-pipeline init writes one, or name another in"
         " AIR_PIPELINE_CONFIG"
     )
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline import demo
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import TABLES
+from air_pipeline.running import demo
 from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.influxdb_server import InfluxServer
@@ -30,7 +30,7 @@ def test_the_demo_shows_two_weeks_and_what_comes_in_and_goes_on_when_it_is_start
     begun = now_ms()
     with running_pipeline(installation, *command) as pipeline:
         for table in TABLES:
-            assert len(built_days(installation.place.data, table)) == demo.PAST_DAYS
+            assert len(built_days(installation.environment.data, table)) == demo.PAST_DAYS
             assert pipeline.materialized_partitions(table) == demo.PAST_DAYS
         wait_for(
             lambda: {name for name, _ in installation.stored(demo.DEVICES, begun)} == set(demo.DEVICES), "readings"
@@ -58,11 +58,11 @@ def test_a_demo_that_was_killed_while_it_wrote_its_past_writes_it_again(tmp_path
     process = subprocess.Popen(
         [sys.executable, "-m", "air_pipeline", *arguments, str(free_port())], env=installation.variables, cwd=tmp_path
     )
-    readings = installation.state / "readings.sqlite"
+    readings = installation.state.readings
     wait_for(lambda: readings.exists() and readings.stat().st_size > 2_000_000, "a part of the past")
     process.kill()
     process.wait()
-    deployment = Deployment(installation.place, read_settings(installation.config))
+    deployment = Deployment(installation.environment, read_settings(installation.config))
     assert not demo.has_past(deployment)
     with running_pipeline(installation, *arguments[:-1]) as pipeline:
         assert demo.has_past(deployment)
@@ -81,8 +81,8 @@ def test_with_influxdb_named_the_demo_keeps_its_readings_there(tmp_path: Path, i
         INFLUXDB_V2_BUCKET=bucket,
     )
     with running_pipeline(installation, "demo", "--directory", str(tmp_path)) as pipeline:
-        with closing(Deployment(installation.place, read_settings(installation.config)).store) as store:
+        with closing(Deployment(installation.environment, read_settings(installation.config)).store) as store:
             assert set(store.latest()) == set(demo.DEVICES)
         assert pipeline.materialized_partitions("daily_aggregates") == demo.PAST_DAYS
         assert pipeline.stop() == 0
-    assert not (installation.state / "readings.sqlite").exists()
+    assert not installation.state.readings.exists()

@@ -56,12 +56,12 @@ def fill(home: Installation) -> None:
     """Polls every ten minutes since the beginning of the day before yesterday, which is built, until now."""
     settings = read_settings(home.config)
     first = today() - timedelta(days=2)
-    with closing(Deployment(home.place, settings).store) as store:
+    with closing(Deployment(home.environment, settings).store) as store:
         for device in settings.devices:
             past = replace(device, interval_ms=10 * MINUTE)
             start = epoch_ms(day_window(first, device.zone)[0])
             store.write(list(polls_between(past, Profile(device.id), start, now_ms())))
-        build(Deployment(home.place, settings), first)
+        build(Deployment(home.environment, settings), first)
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def run_snippets(home: Shell, monkeypatch: pytest.MonkeyPatch, name: str) -> Non
     monkeypatch.chdir(home.folder)
     namespace: dict[str, object] = {}
     for snippet in blocks(page(name), "python"):
-        code = snippet.replace(".air_pipeline/data", str(home.place.data))
-        code = code.replace('"air"', f'"{home.place.influxdb.bucket}"') if home.place.influxdb else code
-        if ".flux(" in code and not home.place.influxdb:
+        code = snippet.replace(".air_pipeline/data", str(home.environment.data))
+        code = code.replace('"air"', f'"{home.environment.influxdb.bucket}"') if home.environment.influxdb else code
+        if ".flux(" in code and not home.environment.influxdb:
             continue
         exec(compile(code, name, "exec"), namespace)  # noqa: S102 - our own page
     frames = [value for value in namespace.values() if hasattr(value, "columns")]
@@ -116,8 +116,8 @@ def test_the_snippets_of_a_page_run(home: Shell, monkeypatch: pytest.MonkeyPatch
 def test_the_snippets_for_who_comes_from_ahttpdc_run_on_influxdb(
     home: Shell, influxdb: InfluxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = influxdb.connection()
-    named = {"URL": place.url, "TOKEN": place.token, "ORG": place.org, "BUCKET": place.bucket}
+    environment = influxdb.connection()
+    named = {"URL": environment.url, "TOKEN": environment.token, "ORG": environment.org, "BUCKET": environment.bucket}
     home.influxdb.update({f"INFLUXDB_V2_{name}": value for name, value in named.items()})
     fill(home)
     run_snippets(home, monkeypatch, "from-ahttpdc.md")

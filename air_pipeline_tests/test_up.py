@@ -132,7 +132,7 @@ def what_came_in_is_reported(pipeline: Pipeline) -> None:
 
 def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun: int) -> None:
     installation = pipeline.installation
-    state = installation.place.state
+    state = installation.environment.state
     valid = installation.config.read_text(encoding="utf-8")
     installation.config.write_text(valid + "    intervall: 2s\n", encoding="utf-8")
     collector = wait_for(lambda: holder(state), "the collector")
@@ -164,10 +164,10 @@ def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun:
 
 def killed_dagster_processes_cost_no_slot(pipeline: Pipeline, begun: int) -> None:
     installation = pipeline.installation
-    killed = [pipeline.part(words) for words in ("dagster._daemon run", "code-server start")]
+    killed = [pipeline.part(words) for words in ("dagster-daemon run", "code-server start")]
     for process in killed:
         process.kill()
-    for words, old in zip(("dagster._daemon run", "code-server start"), killed, strict=True):
+    for words, old in zip(("dagster-daemon run", "code-server start"), killed, strict=True):
         wait_for(
             lambda words=words, old=old: [p for p in installation.processes(words) if p.pid != old.pid],  # type: ignore[misc]
             f"another {words}",
@@ -210,7 +210,7 @@ def a_new_one_goes_on_and_ends_cleanly(installation: Installation, begun: int) -
         assert pipeline.stop(signal.SIGINT) == 0
         ended = now_ms()
         assert installation.processes() == []
-        assert holder(installation.place.state) is None
+        assert holder(installation.environment.state) is None
         assert "Traceback" not in pipeline.said
     assert installation.waiting() == set()
     assert not installation.missing(INTERVALS, begun + 2_000, ended - LONGEST_END_MS)
@@ -292,8 +292,8 @@ def points_are_as_described(influxdb: InfluxServer, bucket: str, begun: int) -> 
 
 def copy_polls(source: Installation, target: Installation) -> None:
     """Copies every poll of all devices from one store to the other."""
-    target_store = open_store(None, target.place.state)
-    with closing(open_store(source.place.influxdb, source.place.state)) as store, closing(target_store):
+    target_store = open_store(None, target.environment.state)
+    with closing(open_store(source.environment.influxdb, source.environment.state)) as store, closing(target_store):
         for device in read_settings(source.config).devices:
             polls = store.polls(device.id, 0, 10**14)
             readings = store.readings(device.id, 0, 10**14)

@@ -82,7 +82,7 @@ def test_a_month_is_built_while_collecting_is_switched_off_and_on(tmp_path: Path
     installation = Installation(tmp_path)
     write_devices(installation.config, simulator, dict.fromkeys(("attic", "cellar", "kitchen"), "10s"), days[0])
     installation.seed(0, days, 10_000)
-    state = installation.place.state
+    state = installation.environment.state
     with running_pipeline(installation) as pipeline:
         begun = installation.collecting_since()
         backfill = pipeline.backfill(days)

@@ -25,6 +25,7 @@ from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Device, InfluxConnection, Settings
+from air_pipeline.state import StateDirectory
 from air_pipeline_tests.influxdb_server import open_server
 
 DAY = date(2026, 11, 20)
@@ -61,8 +62,8 @@ def _deployment(folder: Path, connection: InfluxConnection | None, devices: int,
         for number in range(devices)
     )
     settings = Settings(timezone="Europe/Warsaw", start=DAY, devices=named)
-    place = Environment(folder / "devices.yaml", folder, folder / "data", connection)
-    deployment = Deployment(place, settings, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    environment = Environment(folder / "devices.yaml", StateDirectory(folder), folder / "data", connection)
+    deployment = Deployment(environment, settings, now=lambda: datetime(2026, 11, 23, tzinfo=UTC))
     start, end = (round(datetime(2026, 11, day, 23, tzinfo=UTC).timestamp() * 1000) for day in (19, 20))
     for device in named:
         polls = polls_between(device, Profile(device.id), start, end)
@@ -96,14 +97,14 @@ def _case(name: str, deployment: Deployment, peer: Callable[[Deployment, Device]
 
 
 def _read_sql(deployment: Deployment, device: Device) -> int:
-    with closing(sqlite3.connect(deployment.place.state / "readings.sqlite")) as connection:
+    with closing(sqlite3.connect(deployment.environment.state.readings)) as connection:
         return len(pd.read_sql("SELECT * FROM air WHERE device = ?", connection, params=[device.id]))
 
 
 def _query_data_frame(deployment: Deployment, device: Device) -> int:
     from influxdb_client import InfluxDBClient
 
-    connection = replace(deployment.place.influxdb)  # type: ignore[type-var]
+    connection = replace(deployment.environment.influxdb)  # type: ignore[type-var]
     query = (
         f'from(bucket: "{connection.bucket}") |> range(start: 2026-11-19T23:00:00Z, stop: 2026-11-20T23:00:00Z)'
         f' |> filter(fn: (r) => r._measurement == "air" and r.device == "{device.id}")'

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 
 from air_pipeline.collection.lease import holder
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
 
 COMMAND = [sys.executable, "-m", "air_pipeline"]
@@ -82,7 +83,7 @@ def _case(folder: Path, base: str, devices: int, interval_s: int, seconds: int) 
     durations: list[float] = []
     outcomes: Counter[str] = Counter()
     gaps = 0
-    with closing(open_store(None, state)) as store:
+    with closing(open_store(None, StateDirectory(state))) as store:
         for number in range(1, devices + 1):
             polls = store.polls(f"device-{number:04}", 0, 10**15)
             outcomes.update(polls["outcome"])

@@ -16,14 +16,12 @@ import pandas as pd
 
 from air_pipeline.access.day_tables import Progress, day_rows
 from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import TableName
 from air_pipeline.processing.local_time import epoch_ms
-from air_pipeline.processing.observations import ProcessingError
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.values import near
-from air_pipeline.storage.parquet import TableError
-from air_pipeline.storage.store import StoreError
-from air_pipeline.times import Time, TimeError, interval
+from air_pipeline.times import Time, interval
 
 Names = str | Iterable[str] | None
 """One name, several, or None for all."""
@@ -42,7 +40,7 @@ def _plainly(question: Callable[_P, _R]) -> Callable[_P, _R]:
     def asked(*arguments: _P.args, **named: _P.kwargs) -> _R:
         try:
             return question(*arguments, **named)
-        except (ProcessingError, SettingsError, StoreError, TableError, TimeError) as error:
+        except AirPipelineError as error:
             raise error.with_traceback(None) from None
 
     return asked

@@ -16,8 +16,9 @@ from air_pipeline.collection.report import CHECKS, MOST_DEVICES, Report, Verdict
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.environment import Environment, Loaded, load_settings
+from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.state import Loaded, load_settings
 from air_pipeline.storage.opening import open_store
 
 DEVICES = dg.AssetKey("devices")
@@ -55,7 +56,7 @@ def devices_materialization(deployment: Deployment) -> dg.AssetMaterialization:
     """What devices.yaml says from now on, as an event of a sensor."""
     return dg.AssetMaterialization(
         DEVICES,
-        description=f"{len(deployment.settings.devices)} devices in {deployment.place.config.name}",
+        description=f"{len(deployment.settings.devices)} devices in {deployment.environment.config.name}",
         metadata=devices_metadata(deployment),
         tags={DATA_VERSION_TAG: DATA_VERSION.value},
     )
@@ -91,7 +92,7 @@ def devices_metadata(deployment: Deployment) -> dict[str, dg.MetadataValue]:
     )
     return {
         "device_count": dg.MetadataValue.int(len(settings.devices)),
-        "configuration": dg.MetadataValue.path(str(deployment.place.config)),
+        "configuration": dg.MetadataValue.path(str(deployment.environment.config)),
         "devices": dg.MetadataValue.table(rows, schema),
     }
 
@@ -114,7 +115,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
         metadata={
             "dagster/column_schema": _columns(deployment),
             "dagster/storage_kind": _store_kind(deployment),
-            "store": deployment.place.store,
+            "store": deployment.environment.store,
         },
         check_specs=check_specs(),
         freshness_policy=_freshness(deployment.settings),
@@ -150,7 +151,7 @@ def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg
 
     begun, polled = deployment.now(), True
     try:
-        collect_once(deployment.place, deployment.settings)
+        collect_once(deployment.environment, deployment.settings)
         context.log.info("no collector runs: every device was polled once")
     except CollectorRunning as running:
         polled = False
@@ -160,7 +161,7 @@ def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg
     if polled:  # the slots that were polled may have begun before the last report
         begun_ms = round(begun.timestamp() * 1000)
         since = min(since, *(slot_at(begun_ms, device.interval_ms) for device in deployment.settings.devices))
-    with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
+    with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
         return look(deployment, store, since, now, all_done=polled)
 
 
@@ -178,7 +179,7 @@ def present(deployment: Deployment) -> Deployment:
     Of an invalid file the last valid one is in force, and the mistake is there.
     """
     try:
-        loaded = _loaded(deployment.place, settings_stamp(deployment.place.config))
+        loaded = _loaded(deployment.environment, settings_stamp(deployment.environment.config))
     except SettingsError as mistake:  # and there is no last valid one
         return replace(deployment, mistake=mistake)
     return replace(deployment, settings=loaded.settings, mistake=loaded.mistake)
@@ -194,10 +195,10 @@ def settings_stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(place: Environment, stamp: tuple[int, int, int] | None) -> Loaded:
+def _loaded(environment: Environment, stamp: tuple[int, int, int] | None) -> Loaded:
     """The settings at this stamp: reading a thousand devices takes a second, and a tick should not."""
     del stamp
-    return load_settings(place)
+    return load_settings(environment.config, environment.state)
 
 
 def check_specs() -> list[dg.AssetCheckSpec]:
@@ -266,7 +267,7 @@ def report_metadata(report: Report) -> dict[str, dg.MetadataValue]:
 
 
 def _store_kind(deployment: Deployment) -> str:
-    return "sqlite" if deployment.place.influxdb is None else "influxdb"
+    return "sqlite" if deployment.environment.influxdb is None else "influxdb"
 
 
 def _columns(deployment: Deployment) -> dg.TableSchema:

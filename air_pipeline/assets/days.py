@@ -18,13 +18,14 @@ from air_pipeline.assets.tables import (
     table_or_note,
 )
 from air_pipeline.collection.report import Verdict
-from air_pipeline.days.calendar import DayError, over_at
+from air_pipeline.days.calendar import over_at
 from air_pipeline.deployment import Deployment
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.notifying.looking import BUILT_WITHIN, days_built_verdict
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
-from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.storage.parquet import DayFile, StagedDay, TableError
-from air_pipeline.storage.store import StoreError, StoreUnavailable
+from air_pipeline.settings import Settings
+from air_pipeline.storage.parquet import DayFile, StagedDay
+from air_pipeline.storage.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from air_pipeline.days.building import Built
@@ -173,9 +174,6 @@ def days_built_evaluation(found: Verdict) -> dg.AssetCheckEvaluation:
 @contextmanager
 def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turns what can go wrong into a sentence; what may go better soon is tried again."""
-    from air_pipeline.processing.observations import ProcessingError
-    from air_pipeline.reports.contents import ReportError
-
     try:
         yield
     except StoreUnavailable as error:
@@ -184,7 +182,7 @@ def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
         context.instance.add_run_tags(context.run.run_id, {AGAIN_TAG: "true"})
         raise dg.Failure(str(error), allow_retries=False) from error
-    except (DayError, ProcessingError, ReportError, StoreError, TableError, SettingsError) as error:
+    except AirPipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 

@@ -17,7 +17,6 @@ from air_pipeline.assets.days import AGAIN_TAG, DAYS_BUILT, FORCE_TAG
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.deployment import Deployment
-from air_pipeline.environment import replace_file
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
@@ -250,13 +249,13 @@ def _decide(
     today = now.astimezone(UTC).date()
     month = _month_left(deployment, finished[:MONTH_DAYS], today)
     end = time.monotonic() + LONGEST_LOOK_S
-    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(deployment.environment.state.outbox)) as box:
         kept = marks = box.late_days()
         box.forget_late(marks)  # first: a delivery that comes from now on marks its days anew
         try:
             late = {day for mark in marks for day in touched_days(mark, reach())}
             days = days_to_compare(finished, built, late, month)
-            with closing(open_store(deployment.place.influxdb, deployment.place.state)) as store:
+            with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
                 decision = days_to_build(
                     takewhile(lambda _: time.monotonic() < end, days),
                     _comparison(deployment, store),
@@ -268,7 +267,7 @@ def _decide(
             box.mark_late(kept)
     seen = list(takewhile(decision.seen.__contains__, month))
     if seen:
-        replace_file(deployment.place.state / "compared", f"{today} {seen[-1]}\n")
+        deployment.environment.state.write(deployment.environment.state.compared, f"{today} {seen[-1]}\n")
     return decision
 
 
@@ -278,7 +277,7 @@ _DAY = timedelta(days=1)
 def _month_left(deployment: Deployment, month: list[date], today: date) -> list[date]:
     """The days of the last month that were not compared yet on this UTC date, newest first."""
     try:
-        done, down_to = (deployment.place.state / "compared").read_text(encoding="utf-8").split()
+        done, down_to = deployment.environment.state.compared.read_text(encoding="utf-8").split()
         if done == today.isoformat():
             return [day for day in month if day < date.fromisoformat(down_to)]
     except (FileNotFoundError, ValueError):

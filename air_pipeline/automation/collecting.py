@@ -26,7 +26,6 @@ from air_pipeline.collection.lease import extend_lease, holder, start_collector
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Report, Verdict, look, verdicts
 from air_pipeline.deployment import Deployment
-from air_pipeline.environment import last_valid
 from air_pipeline.storage.opening import open_store
 
 TICK_S = 15
@@ -135,7 +134,7 @@ def collect_sensor() -> dg.SensorDefinition:
         cursor = Cursor.from_text(context.cursor)
         pid = _keep_collector(current)
         try:
-            with closing(open_store(current.place.influxdb, current.place.state)) as store:
+            with closing(open_store(current.environment.influxdb, current.environment.state)) as store:
                 report = look(current, store, since(cursor, now), now, STORE_WITHIN_S)
         except OutboxError as error:
             return dg.SkipReason(f"nothing is reported: {error}")
@@ -151,7 +150,7 @@ def collect_sensor() -> dg.SensorDefinition:
             cursor = replace(cursor, mistake=mistake, passed=passed)
         cursor, reports, due = advance(cursor, report, found, now.timestamp())
         events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = []
-        stamp = repr(settings_stamp(last_valid(current.place)))
+        stamp = repr(settings_stamp(current.environment.state.last_valid))
         if stamp != cursor.settings:
             cursor = replace(cursor, settings=stamp)
             events.append(devices_materialization(current))
@@ -169,10 +168,10 @@ def _keep_collector(deployment: Deployment) -> int | None:
     """Extends the lease and starts a collector if none runs; its process id if so."""
     if deployment.settings.collector == "external":
         return None
-    extend_lease(deployment.place.state)
-    if holder(deployment.place.state) is not None:
+    extend_lease(deployment.environment.state)
+    if holder(deployment.environment.state) is not None:
         return None
-    return start_collector(deployment.place)
+    return start_collector(deployment.environment)
 
 
 def _said(report: Report, due: Sequence[Verdict], pid: int | None, *, reported: bool) -> str:

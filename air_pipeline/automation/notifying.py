@@ -17,7 +17,6 @@ from air_pipeline.automation.collecting import Cursor, due_verdicts
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Verdict, look
 from air_pipeline.deployment import Deployment
-from air_pipeline.environment import make_state_directory
 from air_pipeline.notifying.looking import day_summary, days_built_verdict, sight, watched_days
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
@@ -68,15 +67,15 @@ def _due(cursor: Cursor, found: Verdict, now: datetime) -> tuple[Cursor, list[Ve
 
 def _tell(deployment: Deployment, instance: dg.DagsterInstance, now: datetime) -> str:
     """A round of telling; what became of it."""
-    rules, place = deployment.settings.notify, deployment.place
+    rules, environment = deployment.settings.notify, deployment.environment
     if rules is None:
         return "devices.yaml has no `notify`, so nobody is told"
-    make_state_directory(place)
-    with closing(open_store(place.influxdb, place.state)) as store:
+    environment.state.make()
+    with closing(open_store(environment.influxdb, environment.state)) as store:
         report = look(deployment, store, epoch_ms(now), now, STORE_WITHIN_S)
     failed = failed_builds(instance, watched_days(deployment, now))
     return tell(
-        place.state,
+        environment.state,
         rules,
         channels(rules),
         sight(deployment, report, failed, now),

@@ -1,65 +1,89 @@
 """The `air-pipeline` command: a few lines a command over the other rooms.
 
 Belongs here: options, words and tables for the terminal. Does not: anything that a notebook or program would want too.
-Modules that are slow to import are imported by the commands that need them, so that `collect` starts at once.
+A command's module is imported when the command is called: so each imports at its top what it needs, and `collect`
+starts at once.
 """
 
+import importlib
 import sys
-from typing import Annotated
+from importlib.metadata import version as version_of
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
-from air_pipeline.cli import (
-    beginning,
-    building,
-    checking,
-    collecting,
-    copying,
-    demonstrating,
-    notifying,
-    options,
-    reading,
-    report,
-    running,
-)
+from air_pipeline.errors import AirPipelineError
+
+
+class _Command(NamedTuple):
+    """Where a command is (the function of its name in that module), and its line in the list of commands."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "init": _Command("init", "Write a devices.yaml that fits your devices: each is asked once for what it sends."),
+    "up": _Command("up", "Run everything on your devices: collecting, daily builds and the Dagster UI."),
+    "demo": _Command("demo", "Show everything on three simulated devices with two weeks of history."),
+    "collect": _Command("collect", "Collect from the devices until stopped: the collector as a process of its own."),
+    "poll": _Command("poll", "Show what devices answer: one GET each, or its last poll while a collector runs."),
+    "latest": _Command("reading", "Show the last reading of each device and how its last poll went."),
+    "history": _Command("reading", "Show readings, unjudged, as the devices gave them."),
+    "observations": _Command("reading", "Show flagged observations: a row a series and slot, missed ones included."),
+    "hourly": _Command("reading", "Show the aggregates of local hours: counts, coverage, mean, minimum, maximum."),
+    "daily": _Command("reading", "Show the aggregates of local days: counts, coverage, mean, minimum, maximum."),
+    "flux": _Command("reading", "Show the rows of a Flux query to InfluxDB."),
+    "build": _Command("build", "Build days that are missing or were built from something else."),
+    "doctor": _Command("doctor", "Say what is not well, and what to do."),
+    "report": _Command("report", "Show the page of a built day, or write it to a file; prints where it is."),
+    "outbox": _Command("outbox", "Show what waits to be stored, and what the store would not take."),
+    "copy": _Command("copy", "Copy all readings to another store, and change over to it."),
+    "notify": _Command("notify", "Show who is told when something is not well, and what they were not told yet."),
+    "simulate": _Command("simulate", "Be the devices: an HTTP server that answers as the firmware does."),
+}
+"""Every command, in the order in which they are listed."""
+
+_PLAIN: dict[str, Any] = {
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+def load_command(name: str) -> Any:  # noqa: ANN401 -- a command of typer's, which has no public name for it
+    """The command itself, from its module."""
+    alone = typer.Typer(add_completion=False, **_PLAIN)
+    alone.command(name)(getattr(importlib.import_module(f"air_pipeline.cli.{COMMANDS[name].module}"), name))
+    return typer.main.get_command(alone)
+
+
+class _LazyGroup(TyperGroup):
+    """The list of commands; the module of one is imported once it is called or completed."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name else command, rest
+
 
 app = typer.Typer(
     name="air-pipeline",
     help="Air-quality readings that you can defend.",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=_LazyGroup,
+    **_PLAIN,
 )
 
-for command in (
-    beginning.init,
-    running.up,
-    demonstrating.demo,
-    collecting.collect,
-    collecting.poll,
-    reading.latest,
-    reading.history,
-    reading.observations,
-    reading.hourly,
-    reading.daily,
-    reading.flux,
-    building.build,
-    checking.doctor,
-    report.report,
-    collecting.outbox,
-    copying.copy,
-    notifying.notify,
-    collecting.simulate,
-):
-    app.command()(command)
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.help)(
+        lambda: None
+    )  # its place in the list; `resolve_command` gives what is called
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's callback
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(version("air-pipeline"))
+        typer.echo(version_of("air-pipeline"))
         raise typer.Exit
 
 
@@ -76,40 +100,6 @@ def main() -> None:
     """Runs the command; exit status 0 done, 1 something failed, 2 wrong use or configuration."""
     try:
         app()
-    except Exception as error:
-        status = _status_of(error)
-        if status is None:  # a mistake of ours: its traceback says where
-            raise
+    except AirPipelineError as error:  # any other is a mistake of ours: its traceback says where
         typer.echo(str(error), err=True)
-        sys.exit(status)
-
-
-def _status_of(error: Exception) -> int | None:
-    """The exit status for an error that is for the user; None for any other. Its families are imported only then."""
-    from air_pipeline.collection.lease import CollectorRunning
-    from air_pipeline.collection.moving import MoveUnfinished
-    from air_pipeline.collection.outbox import OutboxError
-    from air_pipeline.days.calendar import DayError
-    from air_pipeline.demo import DemoError
-    from air_pipeline.processing.observations import ProcessingError
-    from air_pipeline.reports.contents import ReportError
-    from air_pipeline.settings import SettingsError
-    from air_pipeline.storage.parquet import TableError
-    from air_pipeline.storage.store import StoreError
-    from air_pipeline.times import TimeError
-
-    if isinstance(error, SettingsError | TimeError):
-        return 2
-    ours = options.OutputError | collecting.PortError | running.UpError
-    others = (
-        CollectorRunning
-        | DayError
-        | DemoError
-        | MoveUnfinished
-        | OutboxError
-        | ProcessingError
-        | ReportError
-        | StoreError
-        | TableError
-    )
-    return 1 if isinstance(error, ours | others) else None
+        sys.exit(error.exit_status)

@@ -1,15 +1,15 @@
-"""Options that several commands share, with what a shell completes them to, and how results are shown."""
+"""Options that several commands share, with what a shell completes them to."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from air_pipeline.settings import Device
+from air_pipeline.environment import read_environment
+from air_pipeline.settings import Device
+from air_pipeline.settings.file import read_settings
 
 ConfigOption = Annotated[
     Path | None,
@@ -18,10 +18,6 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-class OutputError(Exception):
-    """A file cannot be written; the message names it and says why."""
 
 
 def _csv_or_parquet(output: Path | None) -> Path | None:
@@ -42,13 +38,10 @@ OutputOption = Annotated[
 ]
 
 
-def _devices_of(context: typer.Context) -> "Sequence[Device]":
+def _devices_of(context: typer.Context) -> Sequence[Device]:
     """The devices of the settings, for completion: whatever is wrong with these, a shell gets nothing and no error."""
-    from air_pipeline.environment import environment
-    from air_pipeline.settings.file import read_settings
-
     try:
-        return read_settings(context.params.get("config") or environment().config).devices
+        return read_settings(context.params.get("config") or read_environment().config).devices
     except Exception:  # noqa: BLE001 - said between the letters of somebody who types
         return ()
 
@@ -77,11 +70,6 @@ def use_config(config: Path | None) -> None:
     """Makes the file that was named that of this process and of those it starts."""
     if config is not None:
         os.environ["AIR_PIPELINE_CONFIG"] = str(config)
-
-
-def show_json(value: object) -> None:
-    """Prints a value as JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -4,27 +4,24 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
+from air_pipeline.access import Archive
 from air_pipeline.cli.options import (
     ConfigOption,
     DevicesArgument,
     JsonOption,
     OutputOption,
     SeriesOption,
-    show_json,
     show_table,
     use_config,
 )
 from air_pipeline.cli.rows import check_output, show_rows
-from air_pipeline.cli.waiting import bar_if_long
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from air_pipeline.access import Archive
+from air_pipeline.cli.terminal import bar_if_long, show_json
+from air_pipeline.deployment import open_deployment
 
 FromOption = Annotated[
     str, typer.Option("--from", help="2026-11-21, 2026-11-21T08:00, -7d, today or yesterday: the first that counts.")
@@ -36,11 +33,8 @@ _STATISTICS = ("device", "series", "mean", "unit", "min", "max", "coverage", "is
 
 
 @contextmanager
-def _archive(config: Path | None, output: Path | None = None) -> "Iterator[Archive]":
+def _archive(config: Path | None, output: Path | None = None) -> Iterator[Archive]:
     """The archive of a command; while devices.yaml is invalid, that of the last valid one."""
-    from air_pipeline.access import Archive
-    from air_pipeline.deployment import open_deployment
-
     check_output(output)
     use_config(config)
     deployment = open_deployment(strict=False)
@@ -74,7 +68,7 @@ def latest(devices: DevicesArgument = None, config: ConfigOption = None, as_json
             show_table(("series", "value", "unit"), rows)
 
 
-def _last(device: str, row: "pd.Series") -> dict[str, Any]:
+def _last(device: str, row: pd.Series) -> dict[str, Any]:
     """A device's row of `Archive.latest`, as the command's JSON has it."""
     said = row.dropna()
     times = {name: said[name].isoformat() if name in said else None for name in ("polled_at", "observed_at")}
@@ -200,7 +194,7 @@ def flux(
 
 
 def _say_if_nothing(
-    rows: "pd.DataFrame", what: str, archive: "Archive", start: str, end: str | None, devices: Sequence[str] | None
+    rows: pd.DataFrame, what: str, archive: Archive, start: str, end: str | None, devices: Sequence[str] | None
 ) -> None:
     if rows.empty:
         since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in archive.interval(start, end))

@@ -1,16 +1,24 @@
 """The command `report`: the page of a day."""
 
+import os
+import sys
+import webbrowser
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from air_pipeline.cli.options import ConfigOption, JsonOption, OutputError, show_json, use_config
-
-if TYPE_CHECKING:
-    from datetime import date
-
-    from air_pipeline.deployment import Deployment
+from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
+from air_pipeline.cli.rows import OutputError
+from air_pipeline.cli.terminal import show_json
+from air_pipeline.days.calendar import check_over
+from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.reports.gathering import gather
+from air_pipeline.reports.page import page_of
+from air_pipeline.storage.pages import page_file
+from air_pipeline.storage.parquet import DayNotBuilt, built_days, day_file
+from air_pipeline.times import instant
 
 
 def report(
@@ -31,9 +39,6 @@ def report(
 
     Example: air-pipeline report 2026-11-21 -o saturday.html
     """
-    from air_pipeline.deployment import open_deployment
-    from air_pipeline.storage.pages import page_file
-
     use_config(config)
     deployment = open_deployment()
     chosen = _day(deployment, day)
@@ -56,12 +61,8 @@ def report(
         _open(path)
 
 
-def _day(deployment: "Deployment", text: str | None) -> "date":
+def _day(deployment: Deployment, text: str | None) -> date:
     """The day that is meant: one that is built."""
-    from air_pipeline.days.calendar import check_over
-    from air_pipeline.storage.parquet import DayNotBuilt, built_days, day_file
-    from air_pipeline.times import instant
-
     if text is None:
         built = built_days(deployment.data, "daily_aggregates")
         if not built:
@@ -74,26 +75,19 @@ def _day(deployment: "Deployment", text: str | None) -> "date":
     return day
 
 
-def _made(deployment: "Deployment", day: "date") -> str:
+def _made(deployment: Deployment, day: date) -> str:
     """The page, made from the day's tables."""
-    from air_pipeline.reports.gathering import gather
-    from air_pipeline.reports.page import page_of
-
     return page_of(gather(deployment, day))
 
 
 def _display() -> bool:
     """Whether somebody sits at a terminal on a machine with a screen."""
-    import os
-    import sys
-
     return sys.stdout.isatty() and (
         sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     )
 
 
 def _open(path: Path) -> None:
-    import webbrowser
 
     if not webbrowser.open(path.as_uri()):
         typer.echo("No browser could be opened; open the file yourself.", err=True)

@@ -7,14 +7,16 @@ import json
 from collections.abc import Hashable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import typer
 
-from air_pipeline.cli.options import OutputError
+from air_pipeline.errors import AirPipelineError
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+class OutputError(AirPipelineError):
+    """A file cannot be written; the message names it and says why."""
+
 
 FEW = 60
 """So many rows are shown as a table; more, or wider ones, are CSV in a terminal too."""
@@ -31,7 +33,7 @@ def check_output(output: Path | None) -> None:
         raise OutputError(f"{output} cannot be written: there is no directory {output.parent}; make it first")
 
 
-def show_rows(frame: "pd.DataFrame", output: Path | None, *, as_json: bool, columns: Sequence[str] = ()) -> None:
+def show_rows(frame: pd.DataFrame, output: Path | None, *, as_json: bool, columns: Sequence[str] = ()) -> None:
     """Writes rows to a file (.csv, .parquet), or prints them: JSON lines, a table of few rows in a terminal, else CSV.
 
     Args:
@@ -53,7 +55,7 @@ def show_rows(frame: "pd.DataFrame", output: Path | None, *, as_json: bool, colu
         typer.echo(_timed(_flat(frame)).to_csv(index=False) if len(frame.columns) else "", nl=False)
 
 
-def _write(frame: "pd.DataFrame", output: Path) -> None:
+def _write(frame: pd.DataFrame, output: Path) -> None:
     try:
         if output.suffix == ".csv":
             _timed(_flat(frame)).to_csv(output, index=False)
@@ -63,17 +65,17 @@ def _write(frame: "pd.DataFrame", output: Path) -> None:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
 
 
-def _has_index(frame: "pd.DataFrame") -> bool:
+def _has_index(frame: pd.DataFrame) -> bool:
     return frame.index.name is not None
 
 
-def _flat(frame: "pd.DataFrame") -> "pd.DataFrame":
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows with their index as a column, and a date as one."""
     flat = frame.reset_index() if _has_index(frame) else frame
     return flat.assign(date=flat["date"].dt.date) if flat.dtypes.get("date") == "datetime64[ms]" else flat
 
 
-def _timed(frame: "pd.DataFrame") -> "pd.DataFrame":
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows with times as texts of one form: pandas leaves the time out where a whole column is midnights."""
     times = frame.select_dtypes(["datetime", "datetimetz"])
     texts = {
@@ -83,7 +85,7 @@ def _timed(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame.assign(**texts)
 
 
-def _json_lines(frame: "pd.DataFrame") -> Iterator[str]:
+def _json_lines(frame: pd.DataFrame) -> Iterator[str]:
     """A row a line: every digit of a number, times in ISO 8601, null for what is missing."""
     for first in range(0, len(frame), _JSON_AT_ONCE):
         some = frame.iloc[first : first + _JSON_AT_ONCE].astype(object)
@@ -97,7 +99,7 @@ def _json_value(value: object) -> object:
     return getattr(value, "item", value.__str__)()  # numpy's numbers, else a text
 
 
-def _show_table(frame: "pd.DataFrame", columns: Sequence[str]) -> bool:
+def _show_table(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
     """Prints a table if this is a terminal, and the rows are few and narrow enough for it."""
     from rich.box import SIMPLE
     from rich.console import Console
@@ -127,7 +129,6 @@ def _heading(name: Hashable, units: dict[str, str]) -> str:
 
 
 def _cell(value: object) -> str:
-    import pandas as pd
 
     if value is None or value is pd.NaT or value is pd.NA or value != value:  # noqa: PLR0124 - NaN
         return "–"

@@ -50,12 +50,12 @@ class Asked:
 
 
 def ask_devices(
-    place: Environment, devices: Sequence[Device], *, longest_s: float = math.inf, within_s: float = math.inf
+    environment: Environment, devices: Sequence[Device], *, longest_s: float = math.inf, within_s: float = math.inf
 ) -> list[Asked]:
     """Asks each device once, unless a collector runs: a device gets one request at a time, ever.
 
     Args:
-        place: whose collector.
+        environment: whose collector.
         devices: whom to ask.
         longest_s: how long one, or the store, may take, if its own timeout is longer.
         within_s: after so many seconds no more are asked.
@@ -63,8 +63,8 @@ def ask_devices(
     Raises:
         OutboxError: a collector runs and its outbox cannot be read.
     """
-    if holder(place.state) is not None:
-        return _last_polls(place, devices, min(longest_s, _STORE_WITHIN_S))
+    if holder(environment.state) is not None:
+        return _last_polls(environment, devices, min(longest_s, _STORE_WITHIN_S))
     end = monotonic() + within_s
     with ThreadPoolExecutor(min(len(devices), _AT_ONCE) or 1) as pool:
         return list(pool.map(partial(ask_device, longest_s=longest_s, end=end), devices))
@@ -83,17 +83,17 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
     return Asked(device, poll, live=True, reason=reason, notes=notes, body=answer.body)
 
 
-def _last_polls(place: Environment, devices: Sequence[Device], within_s: float) -> list[Asked]:
+def _last_polls(environment: Environment, devices: Sequence[Device], within_s: float) -> list[Asked]:
     """What the running collector knows: what it stored, and what waits."""
     waiting: Mapping[str, Poll] = {}
     notes: Mapping[str, str] = {}
-    if box := existing_outbox(place.state / "outbox.sqlite"):
+    if box := existing_outbox(environment.state.outbox):
         with closing(box):
             waiting, notes = box.newest(max(_WAITING_LOOKED_AT, 2 * len(devices))), box.notes()
     stored: Mapping[str, Latest] = {}
     store_error = ""
     try:
-        with closing(open_store(place.influxdb, place.state, within_s)) as store:
+        with closing(open_store(environment.influxdb, environment.state, within_s)) as store:
             stored = store.latest()
     except StoreError as error:
         store_error = str(error)

@@ -10,10 +10,11 @@ import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import IO, Self
 
-from air_pipeline.environment import Environment, keep_log_small, replace_file
+from air_pipeline.environment import Environment
+from air_pipeline.errors import AirPipelineError
+from air_pipeline.state import StateDirectory, keep_log_small
 
 LEASE_S = 75.0
 """How long a collector goes on without being wanted again: several ticks of its sensor, so that Dagster may restart."""
@@ -39,10 +40,10 @@ class Holder:
     leased: bool
 
 
-class CollectorRunning(Exception):
+class CollectorRunning(AirPipelineError):
     """Another collector holds this state directory's lock."""
 
-    def __init__(self, state: Path, holder: Holder | None) -> None:
+    def __init__(self, state: StateDirectory, holder: Holder | None) -> None:
         self.holder = holder
         process = f"process {holder.pid}" if holder else "another process"
         super().__init__(
@@ -53,8 +54,7 @@ class CollectorRunning(Exception):
 class CollectorLock:
     """The lock of one state directory; released when the process ends, however it ends."""
 
-    def __init__(self, state: Path, *, leased: bool = False) -> None:
-        self._path = state / "collector.lock"
+    def __init__(self, state: StateDirectory, *, leased: bool = False) -> None:
         self._state = state
         self._leased = leased
         self._file: IO[str] | None = None
@@ -65,8 +65,8 @@ class CollectorLock:
         Raises:
             CollectorRunning: somebody else has it.
         """
-        self._state.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+", encoding="utf-8")
+        self._state.make()
+        file = self._state.collector_lock.open("a+", encoding="utf-8")
         for _ in range(_TRIES):  # somebody who only looks (`holder`) has it for a moment
             if _lock(file, fcntl.LOCK_EX):
                 file.truncate(0)
@@ -101,11 +101,11 @@ def _lock(file: IO[str], kind: int) -> bool:
     return True
 
 
-def holder(state: Path) -> Holder | None:
+def holder(state: StateDirectory) -> Holder | None:
     """The collector that runs on a state directory; None if none does."""
     for _ in range(_TRIES):
         try:
-            with (state / "collector.lock").open(encoding="utf-8") as file:
+            with state.collector_lock.open(encoding="utf-8") as file:
                 if _lock(file, fcntl.LOCK_SH):
                     return None
                 return Holder(**json.loads(file.read()))
@@ -116,38 +116,38 @@ def holder(state: Path) -> Holder | None:
     return Holder(0, time.time(), leased=False)
 
 
-def extend_lease(state: Path, seconds: float = LEASE_S) -> None:
+def extend_lease(state: StateDirectory, seconds: float = LEASE_S) -> None:
     """Wants the leased collector for so long from now."""
-    replace_file(state / "collector.lease", f"{time.time() + seconds:.3f}\n")
+    state.write(state.collector_lease, f"{time.time() + seconds:.3f}\n")
 
 
-def end_lease(state: Path) -> None:
+def end_lease(state: StateDirectory) -> None:
     """Wants the leased collector no more: it ends within a second or two, once its polls are done."""
-    (state / "collector.lease").unlink(missing_ok=True)
+    state.collector_lease.unlink(missing_ok=True)
 
 
-def lease_holds(state: Path) -> bool:
+def lease_holds(state: StateDirectory) -> bool:
     """Whether the leased collector is wanted now."""
     try:
-        return time.time() < float((state / "collector.lease").read_text(encoding="utf-8"))
+        return time.time() < float(state.collector_lease.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
 
 
-def start_collector(place: Environment) -> int:
+def start_collector(environment: Environment) -> int:
     """Starts a leased collector in a process of its own, which outlives this one; its process id.
 
     It writes to `collector.log` in the state directory. If another one runs, it ends at once by itself.
     """
     _reap()
-    place.state.mkdir(parents=True, exist_ok=True)
-    keep_log_small(place.state / "collector.log")
-    log = os.open(place.state / "collector.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    environment.state.make()
+    keep_log_small(environment.state.collector_log)
+    log = os.open(environment.state.collector_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-m", "air_pipeline", "collect", "--leased"],
-            {**os.environ, **place.variables()},
+            {**os.environ, **environment.variables()},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),

@@ -9,7 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, holder
-from air_pipeline.environment import Environment, bind_store, make_state_directory, remembered_store
+from air_pipeline.environment import Environment
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import SettingsError
 from air_pipeline.storage.copying import CopiedDay, CopyError, copy_readings, span_of
 from air_pipeline.storage.opening import open_store
@@ -17,7 +18,7 @@ from air_pipeline.storage.opening import open_store
 _ALL_TIME = (-(2**63), 2**63)
 
 
-class MoveUnfinished(Exception):
+class MoveUnfinished(AirPipelineError):
     """What there was is copied, but a collector goes on; the message says how to finish."""
 
 
@@ -31,22 +32,22 @@ class Move:
     @property
     def is_done(self) -> bool:
         """Whether the state directory belongs to the target."""
-        return remembered_store(self.target) == self.target.store
+        return self.target.state.store == self.target.store
 
 
-def between_embedded_and_influxdb(place: Environment, *, to_embedded: bool) -> Move:
+def between_embedded_and_influxdb(environment: Environment, *, to_embedded: bool) -> Move:
     """The move from the embedded store to the InfluxDB that the environment names, or back.
 
     Raises:
         SettingsError: it names none.
     """
-    if place.influxdb is None:
+    if environment.influxdb is None:
         raise SettingsError(
             "environment: readings are copied between the embedded store and InfluxDB, and no InfluxDB is named; set"
             " INFLUXDB_V2_URL, INFLUXDB_V2_TOKEN, INFLUXDB_V2_ORG and INFLUXDB_V2_BUCKET"
         )
-    embedded = replace(place, influxdb=None)
-    return Move(place, embedded) if to_embedded else Move(embedded, place)
+    embedded = replace(environment, influxdb=None)
+    return Move(environment, embedded) if to_embedded else Move(embedded, environment)
 
 
 def move_readings(move: Move) -> Iterator[CopiedDay]:
@@ -61,16 +62,16 @@ def move_readings(move: Move) -> Iterator[CopiedDay]:
         StoreError: see `copy_readings`.
     """
     state = move.target.state
-    known = remembered_store(move.target)
+    known = move.target.state.store
     if known not in {"", move.origin.store}:
         raise SettingsError(f"environment: {state} belongs to {known}, and not to {move.origin.store}; copy from there")
-    make_state_directory(move.target)
+    move.target.state.make()
     if holder(state) is not None:
         yield from copy_part(move, *_ALL_TIME)
     try:
         with CollectorLock(state):
             yield from _copy(move, *_ALL_TIME, growing=False)
-            bind_store(move.target)
+            move.target.state.bind(move.target.store)
     except CollectorRunning as running:
         who = f"process {running.holder.pid}" if running.holder else "another process"
         raise MoveUnfinished(

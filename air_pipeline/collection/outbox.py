@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from air_pipeline.devices.polls import Poll, poll_from_json, poll_to_json
+from air_pipeline.errors import AirPipelineError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL);
@@ -31,7 +32,7 @@ _BUSY_TIMEOUT_S = 30.0
 _LOOK_TIMEOUT_S = 2.0
 
 
-class OutboxError(Exception):
+class OutboxError(AirPipelineError):
     """The outbox cannot be used; the message names the file and what to do."""
 
 

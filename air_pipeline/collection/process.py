@@ -13,8 +13,9 @@ from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.delivery import Delivery
 from air_pipeline.collection.lease import CollectorLock, lease_holds
 from air_pipeline.collection.outbox import Outbox
-from air_pipeline.environment import Environment, load_settings, remember_store
+from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _FILES = 16_384
 _BEGIN_ANEW_S = 10.0
 
 
-def collect(place: Environment, *, leased: bool = False) -> None:
+def collect(environment: Environment, *, leased: bool = False) -> None:
     """Collects until SIGTERM or SIGINT, or until the lease ends.
 
     Raises:
@@ -36,21 +37,21 @@ def collect(place: Environment, *, leased: bool = False) -> None:
         SettingsError: there are no usable settings, or the state directory belongs to another store.
     """
     _allow_many_files()
-    configuration = Configuration(place)
-    remember_store(place)
-    with CollectorLock(place.state, leased=leased):
-        outbox = Outbox(place.state / "outbox.sqlite")
+    configuration = Configuration(environment)
+    environment.state.remember_store(environment.store)
+    with CollectorLock(environment.state, leased=leased):
+        outbox = Outbox(environment.state.outbox)
         collector = Collector(configuration.settings, outbox)
         stop = threading.Event()
-        with _stopped_by_signals(stop, collector), delivering(place):
-            log.info("collecting from %d devices into %s", len(configuration.settings.devices), place.store)
+        with _stopped_by_signals(stop, collector), delivering(environment):
+            log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
             clock = SystemClock()
             look_at = clock.monotonic() + LOOK_EVERY_S
             while not stop.is_set():
                 collector.step()
                 if clock.monotonic() >= look_at:
                     look_at = clock.monotonic() + LOOK_EVERY_S
-                    if leased and not lease_holds(place.state):
+                    if leased and not lease_holds(environment.state):
                         log.info("the lease has run out")
                         break
                     if configuration.changed():
@@ -68,17 +69,17 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def collect_once(place: Environment, settings: Settings) -> None:
+def collect_once(environment: Environment, settings: Settings) -> None:
     """Collects the present slot of every device and delivers it, for when no collector runs.
 
     Raises:
         CollectorRunning: one does.
         SettingsError: the state directory belongs to another store.
     """
-    remember_store(place)
-    with CollectorLock(place.state):
-        outbox = Outbox(place.state / "outbox.sqlite")
-        with delivering(place):
+    environment.state.remember_store(environment.store)
+    with CollectorLock(environment.state):
+        outbox = Outbox(environment.state.outbox)
+        with delivering(environment):
             collector = Collector(settings, outbox)
             collector.poll_now()
             collector.finish()
@@ -88,10 +89,10 @@ def collect_once(place: Environment, settings: Settings) -> None:
 class Configuration:
     """The settings in force, taken anew from the file whenever it changes into something valid."""
 
-    def __init__(self, place: Environment) -> None:
-        self._place = place
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._seen = self._stamp()
-        loaded = load_settings(place)
+        loaded = load_settings(environment.config, environment.state)
         self.settings = loaded.settings
         if loaded.mistake:
             log.error("going on with the last valid configuration: %s", loaded.mistake)
@@ -103,7 +104,7 @@ class Configuration:
             return False
         self._seen = stamp
         try:
-            loaded = load_settings(self._place)
+            loaded = load_settings(self._environment.config, self._environment.state)
         except SettingsError as mistake:
             log.error("going on as before: %s", mistake)
             return False
@@ -118,17 +119,17 @@ class Configuration:
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
-            status = self._place.config.stat()
+            status = self._environment.config.stat()
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @contextmanager
-def delivering(place: Environment) -> Iterator[None]:
+def delivering(environment: Environment) -> Iterator[None]:
     """Delivers the outbox to the store in a thread of its own; at the end, waits a little for what is left."""
     stop = threading.Event()
-    thread = threading.Thread(target=_deliver, args=(place, stop), name="delivery", daemon=True)
+    thread = threading.Thread(target=_deliver, args=(environment, stop), name="delivery", daemon=True)
     thread.start()
     try:
         yield
@@ -137,12 +138,12 @@ def delivering(place: Environment) -> Iterator[None]:
         thread.join(LAST_DELIVERY_S)
 
 
-def _deliver(place: Environment, stop: threading.Event) -> None:
+def _deliver(environment: Environment, stop: threading.Event) -> None:
     while True:
         try:
             with (
-                closing(Outbox(place.state / "outbox.sqlite")) as outbox,
-                closing(open_store(place.influxdb, place.state)) as store,
+                closing(Outbox(environment.state.outbox)) as outbox,
+                closing(open_store(environment.influxdb, environment.state)) as store,
             ):
                 _deliver_until(stop, Delivery(outbox, store))
         except Exception:

@@ -137,7 +137,7 @@ def look(
     Raises:
         OutboxError: the outbox cannot be read.
     """
-    box = Outbox(deployment.place.state / "outbox.sqlite")
+    box = Outbox(deployment.environment.state.outbox)
     status, notes = box.status(), box.notes()
     box.close()
     now_ms = round(now.timestamp() * 1000)
@@ -162,7 +162,7 @@ def look(
         unwell=tuple(unwell),
         expected=len(devices),
         outbox=status,
-        collector=holder(deployment.place.state),
+        collector=holder(deployment.environment.state),
         notes={name: text for name, text in notes.items() if any(device.id == name for device in devices)},
         store_error=store_error,
     )

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import Device, Settings
 
 
-class DayError(Exception):
+class DayError(AirPipelineError):
     """A day cannot be built now; the message says why and what to do."""
 
 

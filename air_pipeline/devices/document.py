@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from air_pipeline.catalogue import KNOWN, Parameter
 from air_pipeline.devices.polls import Flag, Outcome, Problem
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import Device
 
 FIRMWARE_KEY = "nodemcu"
@@ -88,7 +89,7 @@ def read_document(body: bytes, device: Device) -> Document:
     return Document(values, tuple(problems), rejection, tuple(notes[:MAX_NOTES]))
 
 
-class DocumentUnusable(ValueError):
+class DocumentUnusable(AirPipelineError, ValueError):
     """The document as a whole cannot be used; the message says why."""
 
 

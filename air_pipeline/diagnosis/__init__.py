@@ -1,6 +1,6 @@
 """What is not well with a deployment, and what to do: each part of it looked at, nothing written, nobody waited for.
 
-Belongs here: findings, and the probes that make them: functions of a place or a deployment. Does not: how findings are
+Belongs here: findings, and the probes that make them. Does not: how findings are
 shown (`cli`), what only Dagster's storage knows (`automation.condition`).
 """
 

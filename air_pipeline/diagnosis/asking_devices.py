@@ -45,7 +45,7 @@ _REMEDIES_OF_OUTCOMES: Mapping[Outcome, str] = {
 _NO_WAY = {os.strerror(number) for number in (errno.EHOSTUNREACH, errno.ENETUNREACH)}
 
 
-def look_at_devices(place: Environment, devices: Iterable[Device], now: datetime) -> Iterator[Finding]:
+def look_at_devices(environment: Environment, devices: Iterable[Device], now: datetime) -> Iterator[Finding]:
     """One GET each, or the last poll of the running collector."""
     polled = []
     for device in devices:
@@ -56,7 +56,7 @@ def look_at_devices(place: Environment, devices: Iterable[Device], now: datetime
             text = f"is not polled now, by its since and until ({device.since or '…'} to {device.until or '…'})"
             yield Finding(f"device {device.id}", Level.OK, text)
     if polled:
-        for asked in ask_devices(place, polled, longest_s=LONGEST_S, within_s=ASK_WITHIN_S):
+        for asked in ask_devices(environment, polled, longest_s=LONGEST_S, within_s=ASK_WITHIN_S):
             yield finding_of(asked, now)
 
 

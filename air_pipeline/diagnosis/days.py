@@ -46,7 +46,7 @@ def look_at_days(deployment: Deployment) -> Iterator[Finding]:
 def _shrunk(deployment: Deployment, days: list[date]) -> list[date]:
     end = monotonic() + COMPARE_WITHIN_S
     found = []
-    with closing(open_store(deployment.place.influxdb, deployment.place.state, COMPARE_WITHIN_S)) as store:
+    with closing(open_store(deployment.environment.influxdb, deployment.environment.state, COMPARE_WITHIN_S)) as store:
         first_poll = cache(store.first_poll)
         for day in days:
             if monotonic() > end:

@@ -27,19 +27,19 @@ def probes(set_up: SetUp, devices: Sequence[str] = ()) -> list[Probe]:
     Raises:
         SettingsError: there is no such device.
     """
-    place, settings, now = set_up.place, set_up.settings, datetime.now(UTC)
+    environment, settings, now = set_up.environment, set_up.settings, datetime.now(UTC)
     found = [Probe(finding.subject, partial(iter, [finding])) for finding in set_up.findings]
-    found += [Probe("disk space", partial(look_at_space, place, settings)), Probe("clock", look_at_clock)]
+    found += [Probe("disk space", partial(look_at_space, environment, settings)), Probe("clock", look_at_clock)]
     if set_up.store_known:
-        found.append(Probe("store", partial(look_at_store, place)))
-    found.append(Probe("outbox", partial(look_at_outbox, place, now)))
+        found.append(Probe("store", partial(look_at_store, environment)))
+    found.append(Probe("outbox", partial(look_at_outbox, environment, now)))
     if settings is not None:
         asked = [settings.device(name) for name in devices] or settings.devices
-        found.append(Probe("devices", partial(look_at_devices, place, asked, now)))
-        found.append(Probe("collector", partial(look_at_collector, place, settings)))
-        found.append(Probe("up", partial(look_at_up, place, settings)))
+        found.append(Probe("devices", partial(look_at_devices, environment, asked, now)))
+        found.append(Probe("collector", partial(look_at_collector, environment, settings)))
+        found.append(Probe("up", partial(look_at_up, environment, settings)))
         if set_up.store_known:
-            found.append(Probe("days", partial(look_at_days, Deployment(place, settings))))
+            found.append(Probe("days", partial(look_at_days, Deployment(environment, settings))))
     return found
 
 

@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from air_pipeline.diagnosis import Finding, Level
-from air_pipeline.environment import Environment, Loaded, check_store, environment, load_settings
+from air_pipeline.environment import Environment, read_environment
 from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.state import Loaded, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +17,13 @@ class SetUp:
     """What could be made of what the user has set.
 
     Attributes:
-        place: where everything is.
+        environment: where everything is.
         store_known: whether the environment says which store is meant, and it is the one of before.
         settings: those in force; None if there are none.
         findings: what is to be said of it.
     """
 
-    place: Environment
+    environment: Environment
     store_known: bool
     settings: Settings | None
     findings: tuple[Finding, ...]
@@ -36,21 +37,21 @@ def look_at_set_up(config: Path | None, variables: Mapping[str, str], now: datet
         variables: the environment.
         now: the time.
     """
-    place, store_known, of_environment = _environment(variables)
+    environment, store_known, of_environment = _environment(variables)
     if config is not None:
-        place = replace(place, config=config.expanduser().absolute())
-    settings, of_settings = _settings(place, now)
-    return SetUp(place, store_known, settings, (*of_settings, *of_environment, *_directories(place)))
+        environment = replace(environment, config=config.expanduser().absolute())
+    settings, of_settings = _settings(environment, now)
+    return SetUp(environment, store_known, settings, (*of_settings, *of_environment, *_directories(environment)))
 
 
 def _environment(variables: Mapping[str, str]) -> tuple[Environment, bool, list[Finding]]:
     try:
-        place = environment(variables)
-        check_store(place)
+        environment = read_environment(variables)
+        environment.state.check_store(environment.store)
     except SettingsError as mistake:
         without = {name: value for name, value in variables.items() if not name.startswith("INFLUXDB_V2_")}
-        return environment(without), False, _mistakes("environment", mistake)
-    return place, True, [Finding("environment", Level.OK, f"readings are kept in {place.store}")]
+        return read_environment(without), False, _mistakes("environment", mistake)
+    return environment, True, [Finding("environment", Level.OK, f"readings are kept in {environment.store}")]
 
 
 def _mistakes(subject: str, error: SettingsError, level: Level = Level.FAILURE) -> list[Finding]:
@@ -62,22 +63,22 @@ def _mistakes(subject: str, error: SettingsError, level: Level = Level.FAILURE) 
     return found
 
 
-def _settings(place: Environment, now: datetime) -> tuple[Settings | None, list[Finding]]:
+def _settings(environment: Environment, now: datetime) -> tuple[Settings | None, list[Finding]]:
     try:
-        loaded = load_settings(place, keep=False)
+        loaded = load_settings(environment.config, environment.state, keep=False)
     except SettingsError as error:
         return None, _mistakes("settings", error)
-    return loaded.settings, list(_of_loaded(place, loaded, now))
+    return loaded.settings, list(_of_loaded(environment, loaded, now))
 
 
-def _of_loaded(place: Environment, loaded: Loaded, now: datetime) -> Iterator[Finding]:
+def _of_loaded(environment: Environment, loaded: Loaded, now: datetime) -> Iterator[Finding]:
     settings = loaded.settings
     if loaded.mistake:
         for finding in _mistakes("settings", loaded.mistake, Level.WARNING):
             yield replace(finding, text=f"{finding.text} (the last valid configuration is in force)")
     else:
         number = len(settings.devices)
-        text = f"{place.config}: {number} device{'' if number == 1 else 's'}, days of {settings.timezone}"
+        text = f"{environment.config}: {number} device{'' if number == 1 else 's'}, days of {settings.timezone}"
         yield Finding("settings", Level.OK, text)
     if warning := start_in_the_future(settings, now):
         yield warning
@@ -93,10 +94,10 @@ def start_in_the_future(settings: Settings, now: datetime) -> Finding | None:
     )
 
 
-def _directories(place: Environment) -> Iterator[Finding]:
+def _directories(environment: Environment) -> Iterator[Finding]:
     for subject, path, name in (
-        ("state directory", place.state, "AIR_PIPELINE_STATE"),
-        ("data directory", place.data, "AIR_PIPELINE_DATA"),
+        ("state directory", environment.state.path, "AIR_PIPELINE_STATE"),
+        ("data directory", environment.data, "AIR_PIPELINE_DATA"),
     ):
         there = nearest(path)
         remedy = f"set {name} to a directory that this user may read and write"

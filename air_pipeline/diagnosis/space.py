@@ -25,12 +25,12 @@ LEAST_BYTES = 50_000_000
 _DAY_MS = 86_400_000
 
 
-def look_at_space(place: Environment, settings: Settings | None) -> Iterator[Finding]:
+def look_at_space(environment: Environment, settings: Settings | None) -> Iterator[Finding]:
     """How many days the disks of the state and the data directory will do."""
     disks: dict[int, list[tuple[Path, float]]] = {}
     for path, daily in (
-        (place.state, _state_growth(settings, embedded=place.influxdb is None)),
-        (place.data, _data_growth(place.data)),
+        (environment.state.path, _state_growth(settings, embedded=environment.influxdb is None)),
+        (environment.data, _data_growth(environment.data)),
     ):
         disks.setdefault(nearest(path).stat().st_dev, []).append((path, daily))
     for found in disks.values():

@@ -19,10 +19,12 @@ ANSWER_WITHIN_S = 2.5
 _MOST_REASONS = 3
 
 
-def look_at_store(place: Environment) -> Iterator[Finding]:
+def look_at_store(environment: Environment) -> Iterator[Finding]:
     """Whether the store is there, and lets us read and write."""
     try:
-        yield from _influxdb(place.influxdb, place.store) if place.influxdb else _embedded(place)
+        yield from (
+            _influxdb(environment.influxdb, environment.store) if environment.influxdb else _embedded(environment)
+        )
     except StoreError as error:
         what, _, remedy = str(error).partition(": ")
         remedy = remedy or "see what answers there"
@@ -46,8 +48,8 @@ def _influxdb(connection: InfluxConnection, name: str) -> Iterator[Finding]:
     yield from look_at_servers_clock(connection.url, examined.ahead_s)
 
 
-def _embedded(place: Environment) -> Iterator[Finding]:
-    with closing(open_store(None, place.state)) as store:
+def _embedded(environment: Environment) -> Iterator[Finding]:
+    with closing(open_store(None, environment.state)) as store:
         known = store.latest()
     last = max((latest.poll.observed_at for latest in known.values()), default=None)
     devices = "1 device" if len(known) == 1 else f"{len(known)} devices"
@@ -55,10 +57,10 @@ def _embedded(place: Environment) -> Iterator[Finding]:
     yield Finding("store", Level.OK, f"the embedded store: {said}")
 
 
-def look_at_outbox(place: Environment, now: datetime) -> Iterator[Finding]:
+def look_at_outbox(environment: Environment, now: datetime) -> Iterator[Finding]:
     """What waits for the store, and what it would not take."""
     try:
-        box = existing_outbox(place.state / "outbox.sqlite")
+        box = existing_outbox(environment.state.outbox)
         if box is None:
             yield Finding("outbox", Level.OK, "nothing has been collected here yet")
             return

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.notifying.messages import Message
 from air_pipeline.settings import Email, Notify
 from air_pipeline.settings.values import is_address
@@ -26,7 +27,7 @@ WAIT_S = 10.0
 """How long a server may be silent."""
 
 
-class SendError(Exception):
+class SendError(AirPipelineError):
     """A message was not sent; the message says why and what to do, without secrets."""
 
 

@@ -14,18 +14,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from air_pipeline.environment import replace_file
 from air_pipeline.notifying.deciding import Change, Key, Sight, Watched, decide, digest_due, has_lasted
 from air_pipeline.notifying.messages import Message, change_message, digest_message
 from air_pipeline.notifying.sending import Channel, SendError
 from air_pipeline.settings import Notify
+from air_pipeline.state import StateDirectory
 
-FILE = "notified.json"
 SEND_WITHIN_S = 25.0
 """What a round may take; Dagster gives up a tick after 60 seconds."""
 FIRST_RETRY = timedelta(seconds=30)
@@ -120,16 +118,16 @@ def _text(instant: datetime | None) -> str | None:
     return instant.astimezone(UTC).isoformat() if instant else None
 
 
-def read_state(directory: Path) -> State:
+def read_state(directory: StateDirectory) -> State:
     """What is remembered in a state directory; nothing where there is no file, or one that is not ours."""
     try:
-        return State.from_text((directory / FILE).read_text(encoding="utf-8"))
+        return State.from_text(directory.notified.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return State()
 
 
 def tell(
-    directory: Path,
+    directory: StateDirectory,
     rules: Notify,
     ways: Sequence[Channel],
     sight: Sight,
@@ -156,11 +154,11 @@ def tell(
     before = read_state(directory)
     state = due(before, rules, [way.name for way in ways], sight, summary, zone, now, deployment)
     if state != before:
-        replace_file(directory / FILE, state.to_text())
+        directory.write(directory.notified, state.to_text())
     arrived = 0
     for name, attempt in _attempts(state, ways, now):
         state = outcome(state, name, attempt, now)
-        replace_file(directory / FILE, state.to_text())
+        directory.write(directory.notified, state.to_text())
         arrived += not attempt.error
     said = [f"{len(sight.unwell)} not well", f"{arrived} messages sent"]
     said += [f"{f.error}; again from {f.retry_at:%H:%M:%S} UTC" for f in state.failing.values()]

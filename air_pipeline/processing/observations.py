@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from air_pipeline.devices.polls import Outcome
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, local_clock_ms, utc_offset_minutes
 from air_pipeline.processing.schemas import arrow_schema
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 OUTCOMES = pd.CategoricalDtype([outcome.value for outcome in Outcome])
 
 
-class ProcessingError(Exception):
+class ProcessingError(AirPipelineError):
     """What was read cannot be processed. The message says which device, what is wrong, what to do."""
 
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.curves import Curve
 from air_pipeline.storage.parquet import DayMetadata
 
 
-class ReportError(Exception):
+class ReportError(AirPipelineError):
     """A page could not be made; the message says of which day, and why."""
 
 

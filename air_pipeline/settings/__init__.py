@@ -15,6 +15,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from air_pipeline.catalogue import STATION, Parameter, shared_parameters
+from air_pipeline.errors import AirPipelineError
 
 _MOST_NAMED = 20
 
@@ -23,11 +24,13 @@ def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
-class SettingsError(Exception):
+class SettingsError(AirPipelineError):
     """What the user has set cannot be used.
 
     The message has a line for each mistake: the place, what is wrong, what would be right.
     """
+
+    exit_status = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,10 @@ class Settings:
         some = ", ".join(known[:_MOST_NAMED]) + (" …" if len(known) > _MOST_NAMED else "")
         remedy = f"did you mean {near[0]}?" if near else f"there are: {some}"
         raise SettingsError(f"there is no device {name!r} in devices.yaml; {remedy}")
+
+
+INFLUXDB_VARIABLES = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG", "INFLUXDB_V2_BUCKET")
+"""What names an InfluxDB in the environment: the client's own variables."""
 
 
 @dataclass(frozen=True, slots=True)

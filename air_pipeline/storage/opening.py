@@ -1,16 +1,15 @@
 """Which reading store a deployment uses."""
 
-from pathlib import Path
-
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import ReadingStore
 
-EMBEDDED_FILE = "readings.sqlite"
 
-
-def open_store(connection: InfluxConnection | None, state: Path, within_s: float | None = None) -> ReadingStore:
+def open_store(
+    connection: InfluxConnection | None, state: StateDirectory, within_s: float | None = None
+) -> ReadingStore:
     """InfluxDB if a connection is given, else the embedded store in the state directory. Opens nothing yet.
 
     Args:
@@ -19,5 +18,5 @@ def open_store(connection: InfluxConnection | None, state: Path, within_s: float
         within_s: how long an answer may take, where somebody waits for it; else as long as large answers need.
     """
     if connection is None:
-        return SqliteStore(state / EMBEDDED_FILE)
+        return SqliteStore(state.readings)
     return InfluxStore(connection) if within_s is None else InfluxStore(connection, within_s, within_s)

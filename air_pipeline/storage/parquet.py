@@ -13,9 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.processing.schemas import arrow_schema
-from air_pipeline.storage.staging import put_in_place, remove_leftovers_of, staged_file
+from air_pipeline.replacing import put_in_place, remove_leftovers_of, staged_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ ROWS_PER_GROUP = 131_072
 _PREFIX = "air_pipeline."
 
 
-class TableError(Exception):
+class TableError(AirPipelineError):
     """A table's file could not be read or written. The message says which day, what happened, what to do."""
 
 

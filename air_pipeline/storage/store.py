@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from air_pipeline.devices.polls import Poll
+from air_pipeline.errors import AirPipelineError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class StoreError(Exception):
+class StoreError(AirPipelineError):
     """A store could not do what was asked.
 
     The message is for a person: what happened, at which store, what to do.

@@ -224,7 +224,7 @@ def test_built_days_are_read_without_the_store(tmp_path):
     seed(deployed)
     build(deployed)
     deployed.store.close()
-    (deployed.place.state / "readings.sqlite").write_text("no database at all", encoding="utf-8")
+    deployed.environment.state.readings.write_text("no database at all", encoding="utf-8")
     archive = Archive(deployed)
     assert len(archive.observations(DAY, AFTER)) == 144
     with pytest.raises(StoreError, match="is damaged or no SQLite file"):
@@ -431,8 +431,8 @@ def test_an_autumn_night_has_its_hour_twice(tmp_path):
 
 def test_an_error_for_a_person_brings_no_others_along(tmp_path):
     deployed = deployment(tmp_path, device("hall"), now=NOW)
-    deployed.place.state.mkdir()
-    (deployed.place.state / "readings.sqlite").write_text("no database at all", encoding="utf-8")
+    deployed.environment.state.path.mkdir()
+    deployed.environment.state.readings.write_text("no database at all", encoding="utf-8")
     with pytest.raises(StoreError) as raised:
         Archive(deployed).history("-1d")
     shown = "".join(traceback.format_exception(raised.value))

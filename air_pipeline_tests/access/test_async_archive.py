@@ -43,8 +43,8 @@ def embedded(tmp_path: Path) -> Iterator[Deployment]:
 @pytest.fixture
 def influx(tmp_path: Path, influxdb: InfluxServer) -> Iterator[Deployment]:
     deployed = deployment(tmp_path, *DEVICES, now=NOW)
-    place = replace(deployed.place, influxdb=influxdb.connection())
-    yield from filled(Deployment(place, deployed.settings, now=deployed.now))
+    environment = replace(deployed.environment, influxdb=influxdb.connection())
+    yield from filled(Deployment(environment, deployed.settings, now=deployed.now))
 
 
 @pytest.fixture(params=["embedded", pytest.param("influx", marks=pytest.mark.influxdb)])
@@ -121,9 +121,9 @@ def test_errors_come_to_who_asked(embedded: Deployment) -> None:
 
 
 def test_flux_is_answered_in_the_zone_of_the_deployment(influx: Deployment) -> None:
-    assert influx.place.influxdb is not None
+    assert influx.environment.influxdb is not None
     query = (
-        f'from(bucket: "{influx.place.influxdb.bucket}")'
+        f'from(bucket: "{influx.environment.influxdb.bucket}")'
         " |> range(start: 2026-11-20T00:00:00Z, stop: 2026-11-21T00:00:00Z)"
         ' |> filter(fn: (r) => r._measurement == "air" and r.device == "hall")'
     )

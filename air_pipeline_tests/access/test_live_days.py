@@ -62,7 +62,7 @@ def test_what_is_computed_live_is_what_will_be_built(tmp_path, day, seed):
 
 def at(deployed, now_ms):
     """The archive at another time."""
-    return Archive(Deployment(deployed.place, deployed.settings, now=lambda: from_epoch_ms(now_ms)))
+    return Archive(Deployment(deployed.environment, deployed.settings, now=lambda: from_epoch_ms(now_ms)))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Poll
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
-from air_pipeline.environment import Environment, environment
+from air_pipeline.environment import Environment, read_environment
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.pages import PAGE
@@ -50,7 +50,7 @@ class Present:
 
 
 def place_in(directory: Path) -> Environment:
-    return environment(
+    return read_environment(
         {"AIR_PIPELINE_CONFIG": str(directory / "devices.yaml"), "AIR_PIPELINE_STATE": str(directory / "state")}
     )
 
@@ -60,8 +60,8 @@ def deployment_in(
 ) -> Deployment:
     """A deployment of small devices (`hall` if none are given) that are due every hour, with an empty store."""
     write_settings(directory / "devices.yaml", devices or [small_device("hall")], **more)
-    place = place_in(directory)
-    return Deployment(place, read_settings(place.config), now=present or Present())
+    environment = place_in(directory)
+    return Deployment(environment, read_settings(environment.config), now=present or Present())
 
 
 def past_polls(deployment: Deployment, day: date, *only: str) -> Iterator[Poll]:

@@ -56,7 +56,7 @@ def half_seeded(directory):
 
 
 def damage(deployment, statement):
-    with closing(sqlite3.connect(deployment.place.state / "readings.sqlite")) as store, store:
+    with closing(sqlite3.connect(deployment.environment.state.readings)) as store, store:
         store.execute(statement)
 
 
@@ -191,8 +191,8 @@ def test_a_schema_check_counts_and_names_what_is_wrong(built):
         for _, rows in day.device_tables():
             flags = rows.column("flag").to_numpy().copy()
             flags[:3] = 5
-            place = rows.schema.get_field_index("flag")
-            staged.write(rows.set_column(place, rows.schema.field("flag"), [flags]))
+            environment = rows.schema.get_field_index("flag")
+            staged.write(rows.set_column(environment, rows.schema.field("flag"), [flags]))
         checks = {check.check_name: check for check in check_staged("observations", Built(staged, metadata, rows=96))}
     assert checks["row_count"].passed
     assert not checks["schema"].passed
@@ -249,8 +249,8 @@ def test_a_day_with_fewer_polls_than_before_is_refused_unless_forced(deployment,
 
 def test_a_damaged_store_fails_with_a_sentence_and_is_not_tried_again(instance, tmp_path):
     deployment = deployment_in(tmp_path)
-    deployment.place.state.mkdir()
-    path = deployment.place.state / "readings.sqlite"
+    deployment.environment.state.path.mkdir()
+    path = deployment.environment.state.readings
     path.write_bytes(b"no database " * 1000)
     result = build(deployment, instance)
     [said] = failures(result).values()
@@ -261,7 +261,7 @@ def test_a_damaged_store_fails_with_a_sentence_and_is_not_tried_again(instance, 
 @pytest.fixture
 def locked(deployment):
     """The deployment while another program has the store for itself."""
-    path = deployment.place.state / "readings.sqlite"
+    path = deployment.environment.state.readings
     impatient = replace(deployment)
     vars(impatient)["_store"] = SqliteStore(path, timeout_s=0.05)
     deployment.store.close()

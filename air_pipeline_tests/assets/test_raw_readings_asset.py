@@ -72,7 +72,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
 def test_with_a_collector_no_device_is_asked_and_the_file_of_now_counts(deployment, instance, simulator, tmp_path):
     before = len(simulator.requests("hall").times_ms)
     (tmp_path / "devices.yaml").write_text("timezone: Europe/Warsow\n", encoding="utf-8")
-    with CollectorLock(deployment.place.state):
+    with CollectorLock(deployment.environment.state):
         result = run_job(deployment, instance)
     assert len(simulator.requests("hall").times_ms) == before
     assert metadata_of(result)["raw_readings"]["polls"] == 0
@@ -99,8 +99,8 @@ def test_a_device_that_is_silent_is_named(deployment, instance, simulator, tmp_p
 
 
 def test_a_store_that_does_not_answer_is_a_failure_in_words(deployment, instance):
-    deployment.place.state.mkdir()
-    (deployment.place.state / "readings.sqlite").write_bytes(b"no database " * 1000)
-    with CollectorLock(deployment.place.state):
+    deployment.environment.state.path.mkdir()
+    deployment.environment.state.readings.write_bytes(b"no database " * 1000)
+    with CollectorLock(deployment.environment.state):
         [said] = failures(run_job(deployment, instance)).values()
     assert "is damaged or no SQLite file" in said

@@ -111,7 +111,7 @@ def at(*when):
 
 
 def rewrite(deployment, statement, *parameters):
-    with closing(sqlite3.connect(deployment.place.state / "readings.sqlite")) as store, store:
+    with closing(sqlite3.connect(deployment.environment.state.readings)) as store, store:
         assert store.execute(statement, parameters).rowcount > 0
 
 
@@ -121,12 +121,12 @@ def change(deployment, *when):
 
 
 def marks(deployment):
-    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(deployment.environment.state.outbox)) as box:
         return box.late_days()
 
 
 def mark(deployment, *days):
-    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(deployment.environment.state.outbox)) as box:
         box.mark_late(days)
 
 
@@ -176,7 +176,7 @@ def test_a_changed_day_is_built_again_and_a_shrunk_one_is_told(tick, deployment)
 def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path, present):
     built(deployment, *FINISHED)
     assert wanted(tick()) == []
-    (deployment.place.state / "compared").unlink()
+    deployment.environment.state.compared.unlink()
     device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "sensors": {"dht22": ["temperature"]}}
     changed = deployment_in(tmp_path, device, present=present)
     assert wanted(tick(changed)) == FINISHED
@@ -229,7 +229,7 @@ def test_the_whole_month_is_compared_once_a_utc_day(tick, deployment, present):
 
 def test_a_month_that_takes_too_long_is_gone_on_with_at_the_next_tick(tick, deployment, monkeypatch):
     built(deployment, *FINISHED)
-    compared = deployment.place.state / "compared"
+    compared = deployment.environment.state.compared
     with monkeypatch.context() as patch:
         patch.setattr("air_pipeline.automation.building.LONGEST_LOOK_S", -1.0)
         assert tick().skip_message.startswith("0 days were compared")
@@ -270,13 +270,13 @@ def test_a_store_that_is_away_is_told_and_no_mark_is_lost(tick, tmp_path, presen
     (tmp_path / "damaged").mkdir()
     deployment = deployment_in(tmp_path / "damaged", present=present)
     mark(deployment, FINISHED[-1])
-    (deployment.place.state / "readings.sqlite").write_bytes(b"no database " * 1000)
+    deployment.environment.state.readings.write_bytes(b"no database " * 1000)
     answer = tick(deployment)
     assert answer.run_requests == []
     assert answer.skip_message.startswith("days were not compared: ")
     assert "is damaged or no SQLite file" in answer.skip_message
     assert marks(deployment) == {FINISHED[-1]}
-    assert not (deployment.place.state / "compared").exists()
+    assert not deployment.environment.state.compared.exists()
 
 
 def test_before_the_first_day_is_over_the_tick_says_when(tick, deployment, present):

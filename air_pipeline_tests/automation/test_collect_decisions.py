@@ -20,7 +20,7 @@ from air_pipeline.collection.lease import Holder
 from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import CHECKS, DeviceState, Report, Verdict, verdicts
 from air_pipeline.deployment import Deployment
-from air_pipeline.environment import environment
+from air_pipeline.environment import read_environment
 from air_pipeline.settings import Device, Settings, SettingsError
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ def report(**more):
 
 def deployment(**more):
     settings = Settings("Europe/Warsaw", NOW.date(), (Device("hall", "http://hall/", "Europe/Warsaw"),), **more)
-    return Deployment(environment({}), settings)
+    return Deployment(read_environment({}), settings)
 
 
 def verdict(check, passed=True):
@@ -254,7 +254,7 @@ def test_an_external_collector_is_for_the_operator_to_start():
 
 
 def test_a_mistake_in_the_configuration_is_told_with_its_place():
-    wrong = Deployment(environment({}), deployment().settings, SettingsError("devices.yaml:3: that will not do"))
+    wrong = Deployment(read_environment({}), deployment().settings, SettingsError("devices.yaml:3: that will not do"))
     one = found("configuration_valid", wrong, report())
     assert not one.passed
     assert (

@@ -74,7 +74,7 @@ def checks(tick):
 
 
 def lease_ends(deployment):
-    return float((deployment.place.state / "collector.lease").read_text())
+    return float(deployment.environment.state.collector_lease.read_text())
 
 
 def collecting(tmp_path, present=None, **more):
@@ -91,7 +91,7 @@ def test_ticks_keep_a_real_collector_that_ends_with_its_lease(instance, tmp_path
     with Simulator(["hall"]) as simulator:
         device = small_device("hall", simulator.url("hall"), interval="1s")
         deployment = deployment_in(tmp_path, device, present=lambda: datetime.now(UTC))
-        state = deployment.place.state
+        state = deployment.environment.state
         tick = Ticks(deployment, instance)
         try:
             before = time.time()
@@ -114,12 +114,12 @@ def test_ticks_keep_a_real_collector_that_ends_with_its_lease(instance, tmp_path
         wait_until(lambda: holder(state) is None, "the collector has ended")
         with suppress(psutil.NoSuchProcess):
             process.wait(DEADLINE_S)
-    assert "Traceback" not in (state / "collector.log").read_text()
+    assert "Traceback" not in state.collector_log.read_text()
 
 
 def test_the_second_tick_says_that_a_collector_runs(instance, tmp_path):
     deployment = collecting(tmp_path)
-    with CollectorLock(deployment.place.state):
+    with CollectorLock(deployment.environment.state):
         found = checks(Ticks(deployment, instance)())
     assert set(found) == CHECKS
     assert found["collector_running"].passed
@@ -129,8 +129,8 @@ def test_the_second_tick_says_that_a_collector_runs(instance, tmp_path):
 def test_a_collector_that_does_not_stay_up_fails_the_check(instance, tmp_path):
     present = Present()
     deployment = collecting(tmp_path, present)
-    deployment.place.state.mkdir()
-    (deployment.place.state / "store").write_text("another store\n")  # so it ends at once
+    deployment.environment.state.path.mkdir()
+    deployment.environment.state.binding.write_text("another store\n")  # so it ends at once
     tick = Ticks(deployment, instance)
     started = []
 
@@ -183,7 +183,7 @@ def test_checks_come_on_change_and_hourly(instance, tmp_path):
     assert set(checks(tick())) == CHECKS
     present.now += timedelta(seconds=15)
     assert checks(tick()) == {}
-    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(deployment.environment.state.outbox)) as box:
         box.remember("hall", notes="it sends something new")
     [changed] = checks(tick()).values()
     assert (changed.check_name, changed.passed) == ("documents_known", False)
@@ -196,8 +196,8 @@ def test_checks_come_on_change_and_hourly(instance, tmp_path):
 def test_an_external_collector_is_only_reported(instance, tmp_path):
     deployment = collecting(tmp_path, **EXTERNAL)
     tick = Ticks(deployment, instance)()
-    assert not (deployment.place.state / "collector.lease").exists()
-    assert holder(deployment.place.state) is None
+    assert not deployment.environment.state.collector_lease.exists()
+    assert holder(deployment.environment.state) is None
     assert not checks(tick)["collector_running"].passed
     assert tick.skip_message.startswith("since the last report: 0 polls; checks: collector_running failed, ")
 
@@ -207,15 +207,15 @@ def test_a_store_that_is_away_is_told_and_the_lease_is_extended(instance, tmp_pa
     deployment = collecting(tmp_path, present)
     seed(deployment, present.now.date())
     deployment.store.close()
-    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(deployment.environment.state.outbox)) as box:
         box.add([poll("hall", present.now - timedelta(minutes=10))])
         box.attempted(failures=3, retry_at=0.0, error="the store is away")
     tick = Ticks(deployment, instance)
     tick.cursor = json.dumps({"passed": dict.fromkeys(CHECKS, True), "checked": present.now.timestamp()})
-    path = deployment.place.state / "readings.sqlite"
+    path = deployment.environment.state.readings
     path.rename(path.with_suffix(".away"))
     path.write_bytes(b"no database " * 1000)
-    with CollectorLock(deployment.place.state):
+    with CollectorLock(deployment.environment.state):
         told = tick()
     assert lease_ends(deployment) > time.time()
     assert told.skip_message.startswith("the store did not answer: ")
@@ -225,15 +225,15 @@ def test_a_store_that_is_away_is_told_and_the_lease_is_extended(instance, tmp_pa
     assert draining.description.endswith("the oldest for 0:10:00: the store is away")
     path.unlink()
     path.with_suffix(".away").rename(path)
-    with CollectorLock(deployment.place.state):
+    with CollectorLock(deployment.environment.state):
         assert "the store did not answer" not in tick().skip_message
 
 
 def test_a_damaged_outbox_is_told_and_the_lease_is_extended(instance, tmp_path):
     deployment = collecting(tmp_path)
-    deployment.place.state.mkdir()
-    with CollectorLock(deployment.place.state):
-        (deployment.place.state / "outbox.sqlite").write_bytes(b"no database " * 1000)
+    deployment.environment.state.path.mkdir()
+    with CollectorLock(deployment.environment.state):
+        deployment.environment.state.outbox.write_bytes(b"no database " * 1000)
         told = Ticks(deployment, instance)()
     assert lease_ends(deployment) > time.time()
     assert told.skip_message.startswith("nothing is reported: the outbox ")
@@ -243,7 +243,7 @@ def test_a_typing_error_saved_into_the_configuration_is_told_with_file_and_line(
     deployment = collecting(tmp_path, **EXTERNAL)
     tick = Ticks(deployment, instance)
     assert checks(tick())["configuration_valid"].passed
-    path = deployment.place.config
+    path = deployment.environment.config
     valid = path.read_text()
     path.write_text(valid.replace("interval: 10s", "intervall: 10s"))
     failed = checks(tick())["configuration_valid"]
@@ -281,7 +281,7 @@ def test_what_waits_in_the_outbox_makes_no_device_look_unwell(instance, tmp_path
     present = Present()
     deployment = collecting(tmp_path, present, **EXTERNAL)
     deployment.store.write([poll("hall", present.now - timedelta(hours=1, seconds=10))])
-    with closing(Outbox(deployment.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(deployment.environment.state.outbox)) as box:
         box.add([poll("hall", present.now - timedelta(hours=1))])
     found = checks(Ticks(deployment, instance)())
     assert found["devices_reporting"].passed
@@ -294,7 +294,7 @@ def test_devices_are_told_once_for_each_valid_configuration(instance, tmp_path):
     [told] = materializations(tick(), "devices")
     assert plain(told.metadata)["device_count"] == 1
     assert materializations(tick(), "devices") == []
-    deployment.place.config.write_text("timezone: [")
+    deployment.environment.config.write_text("timezone: [")
     assert materializations(tick(), "devices") == []
     deployment_in(tmp_path, small_device("hall", interval="10s"), small_device("attic", interval="10s"), **EXTERNAL)
     [told] = materializations(tick(), "devices")
@@ -305,11 +305,11 @@ def test_another_mistake_is_told_though_the_check_fails_already(instance, tmp_pa
     deployment = collecting(tmp_path, **EXTERNAL)
     tick = Ticks(deployment, instance)
     tick()
-    valid = deployment.place.config.read_text()
-    deployment.place.config.write_text(valid.replace("timezone", "timezoen"))
+    valid = deployment.environment.config.read_text()
+    deployment.environment.config.write_text(valid.replace("timezone", "timezoen"))
     assert "timezoen" in checks(tick())["configuration_valid"].description
     assert checks(tick()) == {}
-    deployment.place.config.write_text(valid.replace("devices:", "devcies:"))
+    deployment.environment.config.write_text(valid.replace("devices:", "devcies:"))
     assert "devcies" in checks(tick())["configuration_valid"].description
 
 

@@ -15,7 +15,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.notifying import telling
-from air_pipeline.notifying.telling import FILE
+from air_pipeline.state import StateDirectory
 from air_pipeline_tests.assets.small_deployments import (
     Present,
     build,
@@ -81,12 +81,12 @@ def titles(hook):
 def test_without_notify_it_does_nothing_and_says_so(instance, tmp_path):
     deployment = deployment_in(tmp_path, **OF_YESTERDAY)
     assert tick(deployment, instance) == "devices.yaml has no `notify`, so nobody is told"
-    assert not (deployment.place.state / FILE).exists()
+    assert not deployment.environment.state.notified.exists()
 
 
 def test_a_device_that_falls_silent_and_speaks_again_is_told_by_its_name(instance, tmp_path):
     present = Present(NOON)
-    with Hook() as hook, CollectorLock(tmp_path / "state"):
+    with Hook() as hook, CollectorLock(StateDirectory(tmp_path / "state")):
         deployment = told_by(hook, "hall", "garage", present=present, tmp_path=tmp_path)
         present.now += timedelta(hours=1)  # the collector has been there for longer than that
         polled(deployment, present, hall=Outcome.OK, garage=Outcome.TIMEOUT)
@@ -115,7 +115,7 @@ def test_a_typing_error_in_devices_yaml_is_told_to_whom_the_last_valid_one_names
     with Hook() as hook:
         deployment = told_by(hook, present=present, tmp_path=tmp_path)
         tick(deployment, instance)
-        path = deployment.place.config
+        path = deployment.environment.config
         path.write_text(path.read_text().replace("webhook:", "webhok:"))
         tick(deployment, instance)
     assert titles(hook)[1:] == ["air: devices.yaml is not valid"]
@@ -124,7 +124,7 @@ def test_a_typing_error_in_devices_yaml_is_told_to_whom_the_last_valid_one_names
 
 def test_a_day_whose_run_failed_is_told_and_when_it_is_built(own_instance, tmp_path):
     present = Present(NOON)
-    with Hook() as hook, CollectorLock(tmp_path / "state"):
+    with Hook() as hook, CollectorLock(StateDirectory(tmp_path / "state")):
         deployment = told_by(hook, present=present, tmp_path=tmp_path)
         seed(deployment, YESTERDAY)
         polled(deployment, present, hall=Outcome.OK)
@@ -149,7 +149,7 @@ def test_a_day_whose_run_failed_is_told_and_when_it_is_built(own_instance, tmp_p
 
 def test_a_day_that_nobody_builds_is_told_after_two_hours(instance, tmp_path):
     present = Present(NOON)
-    with Hook() as hook, CollectorLock(tmp_path / "state"):
+    with Hook() as hook, CollectorLock(StateDirectory(tmp_path / "state")):
         deployment = told_by(hook, present=present, tmp_path=tmp_path)
         for minutes in (0, 90, 29, 1):
             present.now += timedelta(minutes=minutes)
@@ -190,7 +190,7 @@ def test_a_hanging_webhook_costs_a_tick_a_bounded_time(instance, tmp_path, monke
 
 def test_the_digest_is_sent_at_its_time(own_instance, tmp_path):
     present = Present(NOON)
-    with Hook() as hook, CollectorLock(tmp_path / "state"):
+    with Hook() as hook, CollectorLock(StateDirectory(tmp_path / "state")):
         deployment = told_by(hook, present=present, tmp_path=tmp_path, digest="14:00")
         seed(deployment, YESTERDAY)
         assert build(deployment, own_instance, YESTERDAY).success
@@ -203,14 +203,14 @@ def test_the_digest_is_sent_at_its_time(own_instance, tmp_path):
     assert "Coverage of 2026-03-19, the least first:\n- hall: " in digest["text"]
 
 
-@pytest.mark.parametrize("what", ["outbox.sqlite", FILE])
+@pytest.mark.parametrize("what", ["outbox.sqlite", "notified.json"])
 def test_a_file_that_cannot_be_used_is_a_sentence(instance, tmp_path, what):
     with Hook() as hook:
         deployment = told_by(hook, present=Present(NOON), tmp_path=tmp_path)
-        with closing(Outbox(deployment.place.state / "outbox.sqlite")):
+        with closing(Outbox(deployment.environment.state.outbox)):
             pass
-        (deployment.place.state / what).unlink(missing_ok=True)
-        (deployment.place.state / what).mkdir()
+        (deployment.environment.state.path / what).unlink(missing_ok=True)
+        (deployment.environment.state.path / what).mkdir()
         assert tick(deployment, instance).startswith("nobody is told: ")
     assert hook.bodies == []
 

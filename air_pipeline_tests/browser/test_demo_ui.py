@@ -96,7 +96,7 @@ def test_what_comes_in_is_told_in_numbers(demo: Pipeline, page: Page) -> None:
 
 def test_a_day_shows_its_numbers_and_its_picture(demo: Pipeline, page: Page) -> None:
     settings = read_settings(demo.installation.config)
-    yesterday = next(finished_days(settings, Deployment(demo.installation.place, settings).now()))
+    yesterday = next(finished_days(settings, Deployment(demo.installation.environment, settings).now()))
     page.goto(f"{demo.url}/assets/daily_report?view=partitions&partition={yesterday}")
     expect(page.get_by_text("Materialized", exact=True).first).to_be_visible()
     page.get_by_text("Show Markdown").first.click()
@@ -105,8 +105,8 @@ def test_a_day_shows_its_numbers_and_its_picture(demo: Pipeline, page: Page) -> 
 
 def test_yesterday_is_on_a_page(demo: Pipeline, page: Page) -> None:
     settings = read_settings(demo.installation.config)
-    yesterday = next(finished_days(settings, Deployment(demo.installation.place, settings).now()))
-    page.goto(page_file(demo.installation.place.data, yesterday).path.as_uri())
+    yesterday = next(finished_days(settings, Deployment(demo.installation.environment, settings).now()))
+    page.goto(page_file(demo.installation.environment.data, yesterday).path.as_uri())
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     for device in settings.devices:
         expect(page.get_by_role("heading", name=device.id, exact=True)).to_be_visible()
@@ -122,7 +122,7 @@ def test_collecting_and_building_are_switched_on(demo: Pipeline, page: Page) -> 
 
 def test_a_backfill_started_by_clicks_ends_green(demo: Pipeline, page: Page) -> None:
     settings = read_settings(demo.installation.config)
-    yesterday = next(finished_days(settings, Deployment(demo.installation.place, settings).now()))
+    yesterday = next(finished_days(settings, Deployment(demo.installation.environment, settings).now()))
     file = demo.installation.file("daily_aggregates", yesterday)
     before = file.stat().st_mtime_ns
     page.goto(f"{demo.url}/locations/air_pipeline/jobs/build_day")

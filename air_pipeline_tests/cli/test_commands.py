@@ -18,7 +18,7 @@ from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.environment import load_settings, remember_store
+from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import (
     WITHIN_S,
@@ -180,15 +180,15 @@ def test_half_of_influxdb_is_refused(name: str, home: Shell) -> None:
 
 @pytest.mark.parametrize("name", ["up", "collect"])
 def test_a_state_directory_that_cannot_be_made_is_named(name: str, home: Shell) -> None:
-    home.place.state.write_text("a file is in the way", encoding="utf-8")
+    home.environment.state.path.write_text("a file is in the way", encoding="utf-8")
     said = home.refused(name, status=2)
-    assert f"the state directory {home.place.state} cannot be used" in said
+    assert f"the state directory {home.environment.state} cannot be used" in said
     assert "set AIR_PIPELINE_STATE" in said
 
 
 @pytest.mark.parametrize("name", ["up", "collect", "latest", "history", "build", "outbox"])
 def test_another_store_than_before_is_refused(name: str, home: Shell) -> None:
-    remember_store(home.place)
+    home.environment.state.remember_store(home.environment.store)
     home.use_influxdb("http://127.0.0.1:9")
     said = home.refused(name, status=2)
     assert "belongs to the embedded store" in said
@@ -217,7 +217,7 @@ def test_a_file_that_is_neither_csv_nor_parquet_is_refused_before_anything_is_re
     assert "rows.xlsx" in said
     assert ".csv" in said
     assert ".parquet" in said
-    assert not (home.place.state / "readings.sqlite").exists()
+    assert not home.environment.state.readings.exists()
 
 
 def test_a_file_that_cannot_be_written_is_a_sentence(home: Shell) -> None:
@@ -293,11 +293,11 @@ def test_poll_asks_and_stores_nothing(home: Shell, simulator: Simulator) -> None
     assert (cellar["outcome"], cellar["http_status"], cellar["values"]) == ("http_error", 500, {})
     assert "500" in home("poll", "cellar").out
     assert home("poll", "attic").status == 0
-    assert not home.place.state.exists()
+    assert not home.environment.state.path.exists()
 
 
 def test_poll_goes_on_with_the_last_valid_configuration_and_says_so(home: Shell) -> None:
-    load_settings(home.place)
+    load_settings(home.environment.config, home.environment.state)
     home.config.write_text("timezone: Europe/Warsaw\n", encoding="utf-8")
     polled = home("poll", "attic")
     assert polled.status == 0
@@ -309,7 +309,7 @@ def test_poll_goes_on_with_the_last_valid_configuration_and_says_so(home: Shell)
 def test_beside_a_collector_poll_says_what_it_met(home: Shell, simulator: Simulator) -> None:
     page = Poll("cellar", now_ms(), Outcome.REJECTED, 40.0, 10.0, http_status=200, body="<html>who are you?")
     missed = Poll("attic", now_ms(), Outcome.HTTP_ERROR, 40.0, 10.0, http_status=404)
-    with closing(open_store(None, home.place.state)) as store, CollectorLock(home.place.state):
+    with closing(open_store(None, home.environment.state)) as store, CollectorLock(home.environment.state):
         store.write([page, missed])
         polled = home("poll")
     assert polled.status == 1
@@ -320,7 +320,7 @@ def test_beside_a_collector_poll_says_what_it_met(home: Shell, simulator: Simula
 
 def test_beside_a_collector_poll_knows_what_waits_while_the_store_is_away(home: Shell) -> None:
     home.use_influxdb(f"http://127.0.0.1:{dead_port()}")
-    with closing(Outbox(home.place.state / "outbox.sqlite")) as box, CollectorLock(home.place.state):
+    with closing(Outbox(home.environment.state.outbox)) as box, CollectorLock(home.environment.state):
         values = {"dht22_temperature": 21.0}
         box.add([Poll("attic", now_ms() - age, Outcome.OK, 40.0, 10.0, 200, values) for age in (0, 10_000)])
         box.remember("attic", notes="sends x.y, which is not stored")
@@ -356,7 +356,7 @@ def test_collect_goes_on_until_it_is_stopped(home: Shell, simulator: Simulator) 
 
 def test_what_was_set_aside_is_shown_and_put_back(home: Shell) -> None:
     poll = Poll("attic", 1_795_000_000_000, Outcome.OK, 40.0, 10.0, values={"dht22_temperature": 21.0})
-    with closing(Outbox(home.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(home.environment.state.outbox)) as box:
         box.add([poll])
         [pending] = box.pending(1)
         box.quarantine(pending.number, "the field is of another type")

@@ -30,8 +30,8 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._daemon.types import DaemonHeartbeat
 
-from air_pipeline.cli import checking
-from air_pipeline.cli.running import only_one
+from air_pipeline.cli import doctor as doctor_command
+from air_pipeline.cli import terminal
 from air_pipeline.collection.lease import CollectorLock, extend_lease
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.building import built_daily, built_hourly, built_observations
@@ -44,8 +44,9 @@ from air_pipeline.diagnosis.clock import judge_clock, kernel_synchronized, look_
 from air_pipeline.diagnosis.days import look_at_days
 from air_pipeline.diagnosis.probing import findings
 from air_pipeline.diagnosis.space import judge_space
-from air_pipeline.environment import load_settings, remember_store
+from air_pipeline.running.up import only_one
 from air_pipeline.settings.file import read_settings
+from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
@@ -95,14 +96,14 @@ class Patient(Shell):
 
     def collecting(self) -> None:
         """As if a collector ran."""
-        self.opened.enter_context(CollectorLock(self.place.state))
+        self.opened.enter_context(CollectorLock(self.environment.state))
 
     def store(self, *polls: Poll) -> None:
-        with closing(open_store(self.place.influxdb, self.place.state)) as store:
+        with closing(open_store(self.environment.influxdb, self.environment.state)) as store:
             store.write(polls)
 
     def build(self, day: date) -> None:
-        deployment = Deployment(self.place, read_settings(self.config))
+        deployment = Deployment(self.environment, read_settings(self.config))
         with built_observations(deployment, day) as table:
             table.staged.publish()
         observed = day_file(deployment.data, "observations", day)
@@ -115,7 +116,7 @@ class Patient(Shell):
 
     def dagster(self) -> dg.DagsterInstance:
         """Dagster's storage, with a daemon that lives."""
-        home = self.place.state / "dagster"
+        home = self.environment.state.dagster
         if not home.exists():
             shutil.copytree(self._storage, home)
         instance = self.opened.enter_context(dg.DagsterInstance.from_config(str(home)))
@@ -166,18 +167,18 @@ class Broken:
 
 
 def stuck(p: Patient) -> None:
-    with closing(Outbox(p.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(p.environment.state.outbox)) as box:
         box.add([poll_of("attic", age_s=600)])
         box.attempted(failures=3, retry_at=time.time() + 30, error="the store is on holiday")
 
 
 def damage(p: Patient, name: str) -> None:
-    p.place.state.mkdir()
-    (p.place.state / name).write_text("this is no SQLite file" * 99)
+    p.environment.state.path.mkdir()
+    (p.environment.state.path / name).write_text("this is no SQLite file" * 99)
 
 
 def set_aside(p: Patient) -> None:
-    with closing(Outbox(p.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(p.environment.state.outbox)) as box:
         box.add([poll_of("attic")])
         [pending] = box.pending(1)
         box.quarantine(pending.number, "the field is of another type")
@@ -187,7 +188,7 @@ def shrunk(p: Patient) -> None:
     p.write(last_finished())
     p.seed(0, [last_finished()], 3_600_000)
     p.build(last_finished())
-    (p.place.state / "readings.sqlite").unlink()
+    p.environment.state.readings.unlink()
 
 
 def failed_run(p: Patient) -> None:
@@ -207,13 +208,13 @@ def failed_run(p: Patient) -> None:
 
 
 def lost_settings(p: Patient) -> None:
-    load_settings(p.place)
+    load_settings(p.environment.config, p.environment.state)
     p.replace("timezone:", "timezone")
 
 
 def used_with_influxdb(p: Patient) -> None:
     p.use_influxdb("http://127.0.0.1:9")
-    remember_store(p.place)
+    p.environment.state.remember_store(p.environment.store)
     p.influxdb.clear()
 
 
@@ -222,8 +223,8 @@ def silent_part(p: Patient) -> None:
 
 
 def collector_that_fails(p: Patient) -> None:
-    with closing(Outbox(p.place.state / "outbox.sqlite")):
-        extend_lease(p.place.state)
+    with closing(Outbox(p.environment.state.outbox)):
+        extend_lease(p.environment.state)
 
 
 FIRMWARE = b'{"sensebox":{"dht22":{"temperature":"20.1","humidity":"40.0"}}}'
@@ -264,7 +265,7 @@ BROKEN = [
         "set INFLUXDB_V2_URL", 2,
     ),
     Broken(
-        "file as state", lambda p: p.place.state.write_text("in the way"), "state directory", "failure",
+        "file as state", lambda p: p.environment.state.path.write_text("in the way"), "state directory", "failure",
         "is no directory", "set AIR_PIPELINE_STATE", 2,
     ),
     Broken(
@@ -338,13 +339,13 @@ BROKEN = [
         "store", "failure", "damaged or no SQLite file", "Restore a copy", 1,
     ),
     Broken(
-        "collector gone", lambda p: Outbox(p.place.state / "outbox.sqlite").close(), "collector", "failure",
+        "collector gone", lambda p: Outbox(p.environment.state.outbox).close(), "collector", "failure",
         "none runs", "air-pipeline up", 1,
     ),
     Broken(
         "collector that does not stay", collector_that_fails, "collector", "failure", "none runs", "collector.log", 1
     ),
-    Broken("daemon dead", lambda p: shutil.copytree(p._storage, p.place.state / "dagster"), "daemon", "warning",
+    Broken("daemon dead", lambda p: shutil.copytree(p._storage, p.environment.state.dagster), "daemon", "warning",
            "does not run", "air-pipeline up", 0),
     Broken("a part of it dead", silent_part, "daemon", "failure", "parts of it have stopped: sensor", "again", 1),
     Broken(
@@ -405,16 +406,16 @@ def test_a_healthy_set_up_gives_no_complaint(patient: Patient) -> None:
     patient.seed(0, [last_finished()], 3_600_000)
     patient.store(poll_of("attic"), poll_of("cellar"))
     patient.build(last_finished())
-    Outbox(patient.place.state / "outbox.sqlite").close()
-    remember_store(patient.place)
+    Outbox(patient.environment.state.outbox).close()
+    patient.environment.state.remember_store(patient.environment.store)
     patient.dagster()
     patient.collecting()
     server = HTTPServer(("127.0.0.1", 0), Answering)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     patient.opened.callback(server.server_close)
     patient.opened.callback(server.shutdown)
-    patient.opened.enter_context(only_one(patient.place.state))
-    (patient.place.state / "ui").write_text(f"http://127.0.0.1:{server.server_port}\n")
+    patient.opened.enter_context(only_one(patient.environment.state))
+    patient.environment.state.ui_address.write_text(f"http://127.0.0.1:{server.server_port}\n")
     before = set(patient.folder.rglob("*"))
     ran = patient("doctor")
     assert complaints(ran) == []
@@ -432,7 +433,7 @@ def test_looking_makes_no_file(patient: Patient) -> None:
     before = sorted(patient.folder.rglob("*"))
     assert patient("doctor").status == 0
     assert sorted(patient.folder.rglob("*")) == before
-    Outbox(patient.place.state / "outbox.sqlite").close()
+    Outbox(patient.environment.state.outbox).close()
     patient.store(poll_of("attic"))
     before = sorted(patient.folder.rglob("*"))
     assert patient("doctor").status == 1
@@ -442,7 +443,7 @@ def test_looking_makes_no_file(patient: Patient) -> None:
 def test_while_a_collector_runs_its_last_polls_are_told_and_no_device_is_asked(patient: Patient) -> None:
     patient.collecting()
     patient.store(poll_of("attic", Outcome.HTTP_ERROR, http_status=404))
-    with closing(Outbox(patient.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(patient.environment.state.outbox)) as box:
         box.add([poll_of("cellar", Outcome.TIMEOUT, http_status=None)])
     said = dict(line.split(": ", 1) for _, line in complaints(patient("doctor")))
     assert "http_error, status 404, last poll of the running collector" in said["device attic"]
@@ -472,7 +473,7 @@ def test_a_day_is_only_missing_once_the_schedule_had_its_time(patient: Patient) 
     settings = read_settings(patient.config)
     over = over_at(settings, date(2026, 11, 20))
     for later, level in ((timedelta(minutes=5), Level.OK), (timedelta(hours=2), Level.WARNING)):
-        deployment = Deployment(patient.place, settings, now=lambda later=later: over + later)  # type: ignore[misc]
+        deployment = Deployment(patient.environment, settings, now=lambda later=later: over + later)  # type: ignore[misc]
         [finding] = look_at_days(deployment)
         assert finding.level is level
 
@@ -499,16 +500,16 @@ class Terminal(io.StringIO):
 
 
 def test_a_sign_of_life_is_for_a_terminal_and_only_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checking, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(terminal, "LONG_S", 0.0)
     monkeypatch.setattr("sys.stderr", shown := Terminal())
 
     def slowly() -> Iterator[Finding]:
         wait_for(lambda: "still looking" in shown.getvalue(), "a sign of life")
         yield Finding("well", Level.OK, "it is")
 
-    assert len(list(checking._with_progress(slowly()))) == 1
+    assert len(list(doctor_command._with_progress(slowly()))) == 1
     monkeypatch.setattr("sys.stderr", quiet := io.StringIO())
-    assert len(list(checking._with_progress(iter([Finding("well", Level.OK, "it is")])))) == 1
+    assert len(list(doctor_command._with_progress(iter([Finding("well", Level.OK, "it is")])))) == 1
     assert quiet.getvalue() == ""
 
 
@@ -596,7 +597,7 @@ def test_an_influxdb_that_is_well_gives_no_complaint_and_no_point(patient: Patie
     bucket = influxdb.make_bucket()
     use(patient, influxdb, BUCKET=bucket, TOKEN=influxdb.make_token(bucket, "read", "write"))
     assert store_lines(patient) == (0, [])
-    with closing(open_store(patient.place.influxdb, patient.place.state)) as store:
+    with closing(open_store(patient.environment.influxdb, patient.environment.state)) as store:
         assert store.latest() == {}
 
 

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from air_pipeline.catalogue import STATION
-from air_pipeline.cli import beginning
-from air_pipeline.cli.beginning import device_address, machine_zone
+from air_pipeline.cli import init as beginning
+from air_pipeline.cli.init import device_address, machine_zone
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.devices.document import DocumentUnusable
 from air_pipeline.devices.introduction import introduce
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.environment import last_valid
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings
 from air_pipeline.settings.template import Entry, new_configuration
@@ -108,11 +107,11 @@ def test_a_device_that_is_being_polled_is_not_asked_besides_and_another_one_is(
 ) -> None:
     url = simulator.url("station")
     valid = new_configuration("Europe/Warsaw", date(2026, 11, 1), [Entry("attic", url)])
-    with CollectorLock(shell.place.state):
-        last_valid(shell.place).write_text(valid, encoding="utf-8")
+    with CollectorLock(shell.environment.state):
+        shell.environment.state.last_valid.write_text(valid, encoding="utf-8")
         assert "already collects" in shell.refused("init", url, *ZONE, status=1)
         assert not simulator.requests("station").times_ms
-        last_valid(shell.place).write_text(valid.replace(url, "http://127.0.0.1:9/"), encoding="utf-8")
+        shell.environment.state.last_valid.write_text(valid.replace(url, "http://127.0.0.1:9/"), encoding="utf-8")
         assert shell("init", url, *ZONE).status == 0
     assert len(simulator.requests("station").times_ms) == 1
 

@@ -11,6 +11,7 @@ from air_pipeline.notifying.deciding import Condition, Sight
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
 from air_pipeline.settings.file import read_settings
+from air_pipeline.state import StateDirectory
 from air_pipeline_tests.assets.small_deployments import place_in, small_device, write_settings
 from air_pipeline_tests.notifying.receivers import Hook, Post, mail_server
 
@@ -67,7 +68,9 @@ def test_it_shows_what_waits_and_why_and_sends_nothing(notify, tmp_path):
         settings = read_settings(tmp_path / "devices.yaml").notify
         sight = Sight({("devices_reporting", "hall"): Condition("timeout")})
         now = datetime.now(UTC) - timedelta(minutes=1)
-        tell(tmp_path / "state", settings, channels(settings), sight, list, ZoneInfo("UTC"), now, "attic")
+        tell(
+            StateDirectory(tmp_path / "state"), settings, channels(settings), sight, list, ZoneInfo("UTC"), now, "attic"
+        )
         status, out, _ = notify(rules)
         assert status == 0
         assert ": 1 messages wait; webhook 127.0.0.1" in out

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from air_pipeline.access import Archive
-from air_pipeline.cli import waiting
+from air_pipeline.cli import terminal as showing
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 @contextmanager
 def archive_of(home: Shell) -> Iterator[Archive]:
-    with Archive(Deployment(home.place, read_settings(home.config))) as archive:
+    with Archive(Deployment(home.environment, read_settings(home.config))) as archive:
         yield archive
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_series_is_answered_with_the_nearest(home: Shell) -> None:
 
 
 def test_latest_and_history_give_the_same_numbers_to_the_last_digit(home: Shell) -> None:
-    store = Deployment(home.place, read_settings(home.config)).store
+    store = Deployment(home.environment, read_settings(home.config)).store
     [index] = store.readings("attic", 0, 10**14).index[-1:].asi8
     uneven = {"dht22_temperature": 0.1 + 0.2, "bmp180_pressure": 1006.1300000000001, "mq135_co": 1e-7 / 3}
     store.write([Poll("attic", int(index) + 600_000, Outcome.OK, 40.0, 600.0, http_status=200, values=uneven)])
@@ -153,12 +153,12 @@ def test_flux_is_given_one_query(home: Shell) -> None:
 
 @pytest.mark.influxdb
 def test_flux_comes_from_the_argument_a_file_or_the_standard_input(home: Shell, influxdb: InfluxServer) -> None:
-    place = influxdb.connection()
-    named = {"URL": place.url, "TOKEN": place.token, "ORG": place.org, "BUCKET": place.bucket}
+    environment = influxdb.connection()
+    named = {"URL": environment.url, "TOKEN": environment.token, "ORG": environment.org, "BUCKET": environment.bucket}
     home.influxdb.update({f"INFLUXDB_V2_{name}": value for name, value in named.items()})
     home.seed(0, [YESTERDAY], 3_600_000)
     query = (
-        f'from(bucket: "{place.bucket}") |> range(start: -3d)'
+        f'from(bucket: "{environment.bucket}") |> range(start: -3d)'
         ' |> filter(fn: (r) => r._measurement == "air" and r._field == "dht22_temperature" and r.device == "attic")'
         ' |> keep(columns: ["_time", "_value"])'
     )
@@ -226,11 +226,11 @@ def test_a_terminal_shows_many_rows_as_csv(home: Shell) -> None:
 
 
 def test_a_bar_comes_when_it_takes_long_and_goes_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LONG_S", 0.0)
+    monkeypatch.setattr(showing, "LONG_S", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     with terminal() as (theirs, text), os.fdopen(os.dup(theirs), "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
-        with waiting.bar_if_long("reading") as progress:
+        with showing.bar_if_long("reading") as progress:
             progress(3, 7)
             wait_for(lambda: re.search("reading .* 3/7", text()), "the bar")
 
@@ -240,11 +240,11 @@ def test_nothing_is_shown_of_what_is_soon_done_or_piped(
 ) -> None:
     with terminal() as (theirs, text), os.fdopen(os.dup(theirs), "w") as stderr, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stderr)
-        with waiting.bar_if_long("reading") as progress:
+        with showing.bar_if_long("reading") as progress:
             progress(1, 7)
         assert text() == ""
-    monkeypatch.setattr(waiting, "LONG_S", 0.0)
-    with waiting.bar_if_long("reading") as progress:
+    monkeypatch.setattr(showing, "LONG_S", 0.0)
+    with showing.bar_if_long("reading") as progress:
         progress(1, 7)
     assert capsys.readouterr() == ("", "")
 

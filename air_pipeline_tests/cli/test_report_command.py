@@ -27,9 +27,9 @@ devices:
 def deployed(tmp_path, monkeypatch):
     """A deployment that the environment names, with a day that is built and has another page than ours."""
     deployed = deployment(tmp_path)
-    deployed.place.config.write_text(DEVICES)
-    assert "hall" in settings_text(deployed.place.config)
-    for name, value in deployed.place.variables().items():
+    deployed.environment.config.write_text(DEVICES)
+    assert "hall" in settings_text(deployed.environment.config)
+    for name, value in deployed.environment.variables().items():
         monkeypatch.setenv(name, value)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)

@@ -25,15 +25,16 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.collection.process import collect_once
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.environment import Environment, load_settings
+from air_pipeline.environment import Environment
 from air_pipeline.settings import SettingsError
+from air_pipeline.state import StateDirectory, load_settings
 from air_pipeline.storage.opening import open_store
 
 WITHIN_S = 40.0
 _START = """
 from air_pipeline.collection.lease import start_collector
-from air_pipeline.environment import environment
-print(start_collector(environment()))
+from air_pipeline.environment import read_environment
+print(start_collector(read_environment()))
 """
 
 
@@ -51,11 +52,11 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, simulator: Simulator) -> Environment:
+def environment(tmp_path: Path, simulator: Simulator) -> Environment:
     config = tmp_path / "devices.yaml"
     write_config(config, simulator, "a", "b")
     state = tmp_path / "state"
-    return Environment(config, state, state / "data")
+    return Environment(config, StateDirectory(state), state / "data")
 
 
 def write_config(path: Path, simulator: Simulator, *names: str, interval: str = "1s") -> None:
@@ -66,10 +67,10 @@ def write_config(path: Path, simulator: Simulator, *names: str, interval: str = 
 
 
 @contextmanager
-def running_collector(place: Environment, *options: str) -> Iterator[subprocess.Popen[str]]:
+def running_collector(environment: Environment, *options: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "air_pipeline", "collect", *options],
-        env={**os.environ, **place.variables()},
+        env={**os.environ, **environment.variables()},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -81,50 +82,50 @@ def running_collector(place: Environment, *options: str) -> Iterator[subprocess.
         process.communicate()
 
 
-def stored(place: Environment) -> Counter[tuple[str, int]]:
+def stored(environment: Environment) -> Counter[tuple[str, int]]:
     """How often each slot of each device is in the store."""
-    with closing(open_store(None, place.state)) as store:
+    with closing(open_store(None, environment.state)) as store:
         found: Counter[tuple[str, int]] = Counter()
         for device in ("a", "b"):
             found.update((device, int(at.timestamp())) for at in store.polls(device, 0, 10**15).index)
         return found
 
 
-def waiting(place: Environment) -> set[tuple[str, int]]:
-    with closing(Outbox(place.state / "outbox.sqlite")) as box:
+def waiting(environment: Environment) -> set[tuple[str, int]]:
+    with closing(Outbox(environment.state.outbox)) as box:
         return {(one.poll.device, one.poll.observed_at // 1000) for one in box.pending(10_000)}
 
 
-def test_what_is_polled_is_stored_and_sigterm_ends_it_cleanly(place: Environment, simulator: Simulator) -> None:
-    with running_collector(place) as process:
-        wait_for(lambda: len(stored(place)) >= 6, "three slots of two devices")
+def test_what_is_polled_is_stored_and_sigterm_ends_it_cleanly(environment: Environment, simulator: Simulator) -> None:
+    with running_collector(environment) as process:
+        wait_for(lambda: len(stored(environment)) >= 6, "three slots of two devices")
         process.send_signal(signal.SIGTERM)
         assert process.wait(WITHIN_S) == 0
-    polls = stored(place)
+    polls = stored(environment)
     assert set(polls.values()) == {1}
-    assert waiting(place) == set()
+    assert waiting(environment) == set()
     assert len(polls) >= sum(len(simulator.requests(name).times_ms) for name in ("a", "b")), "a request without a poll"
 
 
 def test_a_killed_collector_loses_nothing_that_was_accepted_and_polls_no_slot_twice(
-    place: Environment, simulator: Simulator
+    environment: Environment, simulator: Simulator
 ) -> None:
     # An answer that is late by a second, on a busy machine, still falls into its slot.
-    write_config(place.config, simulator, "a", "b", interval="2s\ntimeout: 1s")
+    write_config(environment.config, simulator, "a", "b", interval="2s\ntimeout: 1s")
     accepted: set[tuple[str, int]] = set()
     for round_number in range(2):
-        with running_collector(place) as process:
-            before = len(stored(place)) if round_number else 0
-            wait_for(lambda before=before: len(stored(place)) >= before + 2, "another slot")  # type: ignore[misc]
+        with running_collector(environment) as process:
+            before = len(stored(environment)) if round_number else 0
+            wait_for(lambda before=before: len(stored(environment)) >= before + 2, "another slot")  # type: ignore[misc]
             time.sleep(0.13 * round_number)  # another moment in the life of a slot each time
             process.send_signal(signal.SIGKILL)
             process.wait()
-            accepted |= waiting(place) | set(stored(place))
-    with running_collector(place) as process:
-        wait_for(lambda: not waiting(place) and len(stored(place)) > len(accepted), "the outbox drained")
+            accepted |= waiting(environment) | set(stored(environment))
+    with running_collector(environment) as process:
+        wait_for(lambda: not waiting(environment) and len(stored(environment)) > len(accepted), "the outbox drained")
         process.send_signal(signal.SIGTERM)
         assert process.wait(WITHIN_S) == 0
-    polls = stored(place)
+    polls = stored(environment)
     assert accepted <= set(polls)
     assert set(polls.values()) == {1}
     for name in ("a", "b"):
@@ -133,62 +134,64 @@ def test_a_killed_collector_loses_nothing_that_was_accepted_and_polls_no_slot_tw
         assert simulator.requests(name).most_at_once == 1
 
 
-def test_only_one_collector_runs_on_a_state_directory(place: Environment) -> None:
-    with running_collector(place):
-        wait_for(lambda: holder(place.state) is not None, "the collector")
-        with running_collector(place) as second:
+def test_only_one_collector_runs_on_a_state_directory(environment: Environment) -> None:
+    with running_collector(environment):
+        wait_for(lambda: holder(environment.state) is not None, "the collector")
+        with running_collector(environment) as second:
             assert second.wait(WITHIN_S) == 1
             assert second.stderr is not None
             assert "already collects into" in second.stderr.read()
         with pytest.raises(CollectorRunning, match="already collects into"):
-            collect_once(place, load_settings(place).settings)
+            collect_once(environment, load_settings(environment.config, environment.state).settings)
 
 
-def test_a_leased_collector_ends_with_its_lease_and_outlives_who_started_it(place: Environment) -> None:
-    extend_lease(place.state, 60)
+def test_a_leased_collector_ends_with_its_lease_and_outlives_who_started_it(environment: Environment) -> None:
+    extend_lease(environment.state, 60)
     started = subprocess.run(
         [
             sys.executable,
             "-c",
             _START,
         ],
-        env={**os.environ, **place.variables()},
+        env={**os.environ, **environment.variables()},
         capture_output=True,
         text=True,
         check=True,
     )
     pid = int(started.stdout)
-    wait_for(lambda: holder(place.state) is not None, "the collector")
-    running = holder(place.state)
+    wait_for(lambda: holder(environment.state) is not None, "the collector")
+    running = holder(environment.state)
     assert running is not None
     assert (running.pid, running.leased) == (pid, True)
-    wait_for(lambda: len(stored(place)) >= 2, "readings")
-    end_lease(place.state)
-    wait_for(lambda: holder(place.state) is None, "the end of the collector")
-    assert waiting(place) == set()
+    wait_for(lambda: len(stored(environment)) >= 2, "readings")
+    end_lease(environment.state)
+    wait_for(lambda: holder(environment.state) is None, "the end of the collector")
+    assert waiting(environment) == set()
 
 
-def test_a_lease_runs_out_by_itself(place: Environment) -> None:
-    extend_lease(place.state, 60)
-    assert lease_holds(place.state)
-    extend_lease(place.state, -1)
-    assert not lease_holds(place.state)
-    start_collector(place)
-    log = place.state / "collector.log"
+def test_a_lease_runs_out_by_itself(environment: Environment) -> None:
+    extend_lease(environment.state, 60)
+    assert lease_holds(environment.state)
+    extend_lease(environment.state, -1)
+    assert not lease_holds(environment.state)
+    start_collector(environment)
+    log = environment.state.collector_log
     wait_for(lambda: "the collector has ended" in log.read_text(encoding="utf-8"), "its end")
     assert "the lease has run out" in log.read_text(encoding="utf-8")
 
 
 def test_a_changed_configuration_is_taken_up_and_an_invalid_one_is_not(
-    place: Environment, simulator: Simulator
+    environment: Environment, simulator: Simulator
 ) -> None:
-    write_config(place.config, simulator, "a")
-    with running_collector(place) as process:
+    write_config(environment.config, simulator, "a")
+    with running_collector(environment) as process:
         wait_for(lambda: len(simulator.requests("a").times_ms) >= 1, "polls of a")
         assert not simulator.requests("b").times_ms
-        write_config(place.config, simulator, "a", "b")
+        write_config(environment.config, simulator, "a", "b")
         wait_for(lambda: len(simulator.requests("b").times_ms) >= 1, "polls of b")
-        place.config.write_text(place.config.read_text(encoding="utf-8") + "\n    intervall: 2s\n", encoding="utf-8")
+        environment.config.write_text(
+            environment.config.read_text(encoding="utf-8") + "\n    intervall: 2s\n", encoding="utf-8"
+        )
         asked = len(simulator.requests("b").times_ms)
         wait_for(lambda: len(simulator.requests("b").times_ms) >= asked + 3, "polls under the last valid configuration")
         process.send_signal(signal.SIGTERM)
@@ -197,42 +200,42 @@ def test_a_changed_configuration_is_taken_up_and_an_invalid_one_is_not(
         assert "did you mean interval?" in process.stderr.read()
 
 
-def test_a_collector_starts_with_the_last_valid_configuration(place: Environment, simulator: Simulator) -> None:
-    load_settings(place)
-    place.config.write_text("devices: [", encoding="utf-8")
-    with running_collector(place):
+def test_a_collector_starts_with_the_last_valid_configuration(environment: Environment, simulator: Simulator) -> None:
+    load_settings(environment.config, environment.state)
+    environment.config.write_text("devices: [", encoding="utf-8")
+    with running_collector(environment):
         wait_for(lambda: len(simulator.requests("b").times_ms) >= 1, "polls")
 
 
-def test_one_slot_by_hand_is_collected_and_delivered(place: Environment, simulator: Simulator) -> None:
-    write_config(place.config, simulator, "a", "b", interval="1h")
+def test_one_slot_by_hand_is_collected_and_delivered(environment: Environment, simulator: Simulator) -> None:
+    write_config(environment.config, simulator, "a", "b", interval="1h")
     simulator.set_fault("b", "http_500")
-    collect_once(place, load_settings(place).settings)
-    with closing(open_store(None, place.state)) as store:
+    collect_once(environment, load_settings(environment.config, environment.state).settings)
+    with closing(open_store(None, environment.state)) as store:
         latest = store.latest()
     assert {name: one.poll.outcome for name, one in latest.items()} == {"a": Outcome.OK, "b": Outcome.HTTP_ERROR}
     assert all(one.poll.observed_at % 3_600_000 == 0 for one in latest.values())
-    assert holder(place.state) is None
+    assert holder(environment.state) is None
 
 
-def test_another_store_than_before_is_refused_with_the_remedy(place: Environment) -> None:
-    collect_once(place, load_settings(place).settings)
-    (place.state / "store").write_text("InfluxDB at http://localhost:8086, org home, bucket air\n", encoding="utf-8")
+def test_another_store_than_before_is_refused_with_the_remedy(environment: Environment) -> None:
+    collect_once(environment, load_settings(environment.config, environment.state).settings)
+    environment.state.binding.write_text("InfluxDB at http://localhost:8086, org home, bucket air\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="set INFLUXDB_V2_URL"):
-        collect_once(place, load_settings(place).settings)
+        collect_once(environment, load_settings(environment.config, environment.state).settings)
 
 
-def test_somebody_who_only_looks_does_not_keep_a_collector_from_starting(place: Environment) -> None:
+def test_somebody_who_only_looks_does_not_keep_a_collector_from_starting(environment: Environment) -> None:
     for _ in range(50):
-        assert holder(place.state) is None
-        with CollectorLock(place.state):
-            assert holder(place.state) is not None
+        assert holder(environment.state) is None
+        with CollectorLock(environment.state):
+            assert holder(environment.state) is not None
 
 
-def test_an_unreachable_store_delays_no_poll(place: Environment, simulator: Simulator) -> None:
+def test_an_unreachable_store_delays_no_poll(environment: Environment, simulator: Simulator) -> None:
     variables = {
         **os.environ,
-        **place.variables(),
+        **environment.variables(),
         "INFLUXDB_V2_URL": "http://127.0.0.1:9",
         "INFLUXDB_V2_TOKEN": "t",
         "INFLUXDB_V2_ORG": "o",
@@ -241,8 +244,8 @@ def test_an_unreachable_store_delays_no_poll(place: Environment, simulator: Simu
     process = subprocess.Popen([sys.executable, "-m", "air_pipeline", "collect"], env=variables, stderr=subprocess.PIPE)
     try:
         wait_for(lambda: len(simulator.requests("a").times_ms) >= 4, "polls")
-        wait_for(lambda: len(waiting(place)) >= 6, "polls in the outbox")
-        with closing(Outbox(place.state / "outbox.sqlite")) as box:
+        wait_for(lambda: len(waiting(environment)) >= 6, "polls in the outbox")
+        with closing(Outbox(environment.state.outbox)) as box:
             assert "127.0.0.1:9" in box.status().error
     finally:
         process.terminate()

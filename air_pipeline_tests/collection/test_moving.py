@@ -19,7 +19,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.range import Plan, plan_range
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Poll
-from air_pipeline.environment import Environment, check_store, remember_store, remembered_store
+from air_pipeline.environment import Environment
 from air_pipeline.settings import InfluxConnection, SettingsError
 from air_pipeline.storage.copying import CopyError
 from air_pipeline.storage.opening import open_store
@@ -46,15 +46,15 @@ class Moved(Installation):
 
     @property
     def embedded(self) -> Environment:
-        return replace(self.place, influxdb=None)
+        return replace(self.environment, influxdb=None)
 
-    def write(self, polls: list[Poll], place: Environment | None = None) -> None:
-        with closing(open_store((place or self.embedded).influxdb, self.place.state)) as store:
+    def write(self, polls: list[Poll], environment: Environment | None = None) -> None:
+        with closing(open_store((environment or self.embedded).influxdb, self.environment.state)) as store:
             store.write(polls)
 
-    def polls(self, place: Environment) -> int:
+    def polls(self, environment: Environment) -> int:
         """How many there are."""
-        with closing(open_store(place.influxdb, place.state)) as store:
+        with closing(open_store(environment.influxdb, environment.state)) as store:
             return sum(summary.polls for summary in store.summaries(-(2**62), 2**62).values())
 
 
@@ -73,38 +73,38 @@ def test_days_stay_current_and_the_state_directory_is_the_new_stores(tmp_path: P
     seed(before, (BEFORE, DAY))
     for day in (BEFORE, DAY):
         build(before, day)
-    place = replace(before.place, influxdb=influxdb.connection())
-    list(move_readings(between_embedded_and_influxdb(place, to_embedded=False)))
-    after = Deployment(place, before.settings, now=before.now)
+    environment = replace(before.environment, influxdb=influxdb.connection())
+    list(move_readings(between_embedded_and_influxdb(environment, to_embedded=False)))
+    after = Deployment(environment, before.settings, now=before.now)
     assert plan_range(after, None, None, force=False) == Plan(current=[BEFORE, DAY])
-    check_store(place)
+    environment.state.check_store(environment.store)
     with pytest.raises(SettingsError, match="belongs to InfluxDB"):
-        check_store(before.place)
+        before.environment.state.check_store(before.environment.store)
     for deployed in (before, after):
         deployed.store.close()
 
 
 def test_there_and_back(home: Moved) -> None:
     home.write(a_day_of_polls())
-    remember_store(home.embedded)
-    with closing(Outbox(home.place.state / "outbox.sqlite")) as box:
+    home.embedded.state.remember_store(home.embedded.store)
+    with closing(Outbox(home.environment.state.outbox)) as box:
         box.add([poll(window()[1])])
     there = home.run("copy")
     assert (there.returncode, there.stdout) == (0, ""), there.stderr
     assert "144 polls of 2 days (UTC) copied to InfluxDB at" in there.stderr
-    assert f"{home.place.state} belongs to InfluxDB at" in there.stderr
+    assert f"{home.environment.state} belongs to InfluxDB at" in there.stderr
     assert "1 polls wait in the outbox; the next collector delivers them there" in there.stderr
     assert "\r" not in there.stderr
     assert "\x1b" not in there.stderr
     again = home.run("copy")
     assert (again.returncode, "already" in again.stderr) == (0, True), again.stderr
-    home.write([poll(window()[1])], home.place)
-    (home.place.state / "readings.sqlite").unlink()
+    home.write([poll(window()[1])], home.environment)
+    home.environment.state.readings.unlink()
     back = home.run("copy", "embedded")
     assert back.returncode == 0, back.stderr
     assert "belongs to the embedded store from now on: run everything without INFLUXDB_V2_*" in back.stderr
     assert home.polls(home.embedded) == 145
-    check_store(home.embedded)
+    home.embedded.state.check_store(home.embedded.store)
 
 
 @pytest.mark.slow
@@ -112,66 +112,66 @@ def test_a_killed_move_is_finished_by_the_next(home: Moved) -> None:
     start = window()[0]
     polls = [poll(start + n * MINUTE, interval_ms=MINUTE, duration_ms=float(n % 97)) for n in range(40 * 1440)]
     home.write(polls)
-    remember_store(home.embedded)
+    home.embedded.state.remember_store(home.embedded.store)
     process = subprocess.Popen(
         [sys.executable, "-m", "air_pipeline", "copy"],
         env=home.variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: home.polls(home.place), "the first polls of the copy")
+    wait_for(lambda: home.polls(home.environment), "the first polls of the copy")
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert 0 < home.polls(home.place) < len(polls)
-    check_store(home.embedded)
+    assert 0 < home.polls(home.environment) < len(polls)
+    home.embedded.state.check_store(home.embedded.store)
     rest = home.run("copy")
     assert rest.returncode == 0, rest.stderr
     [written] = re.findall(r"(\d+) polls of 41 days", rest.stderr)
     assert 0 < int(written) < len(polls)
-    assert home.polls(home.place) == len(polls)
-    check_store(home.place)
+    assert home.polls(home.environment) == len(polls)
+    home.environment.state.check_store(home.environment.store)
 
 
 @pytest.fixture
 def collecting(home: Moved) -> Iterator[CollectorLock]:
     home.write(a_day_of_polls())
-    remember_store(home.embedded)
-    with CollectorLock(home.place.state) as lock:
+    home.embedded.state.remember_store(home.embedded.store)
+    with CollectorLock(home.environment.state) as lock:
         yield lock
 
 
 def test_beside_a_collector_everything_is_copied_and_nothing_changed_over(
     home: Moved, collecting: CollectorLock
 ) -> None:
-    move = between_embedded_and_influxdb(home.place, to_embedded=False)
+    move = between_embedded_and_influxdb(home.environment, to_embedded=False)
     with pytest.raises(MoveUnfinished, match=f"process {os.getpid()} still collects into the old one"):
         list(move_readings(move))
-    assert home.polls(home.place) == 144
-    check_store(home.embedded)
+    assert home.polls(home.environment) == 144
+    home.embedded.state.check_store(home.embedded.store)
     collecting.release()
     home.write([poll(window()[0] + MINUTE)])
     assert [day.polls for day in move_readings(move)] == [7, 0]
-    assert home.polls(home.place) == 145
-    check_store(home.place)
+    assert home.polls(home.environment) == 145
+    home.environment.state.check_store(home.environment.store)
 
 
 def test_no_collector_begins_while_the_rest_is_copied(home: Moved) -> None:
     home.write(a_day_of_polls())
-    copying = move_readings(between_embedded_and_influxdb(home.place, to_embedded=False))
+    copying = move_readings(between_embedded_and_influxdb(home.environment, to_embedded=False))
     next(copying)
     ran = Installation(home.folder).run("collect")
     assert (ran.returncode, "already collects into" in ran.stderr) == (1, True), ran.stderr
     list(copying)
-    check_store(home.place)
+    home.environment.state.check_store(home.environment.store)
 
 
 def test_a_part_is_copied_beside_a_collector_and_changes_nothing_over(home: Moved, collecting: CollectorLock) -> None:
     ran = home.run("copy", "--from", "2026-11-21T06:00", "--to", "2026-11-21T12:00")
     assert ran.returncode == 0, ran.stderr
-    assert home.polls(home.place) == 36
-    assert remembered_store(home.place) == home.embedded.store
+    assert home.polls(home.environment) == 36
+    assert home.environment.state.store == home.embedded.store
     start = window()[0]
-    move = between_embedded_and_influxdb(home.place, to_embedded=False)
+    move = between_embedded_and_influxdb(home.environment, to_embedded=False)
     assert sum(day.polls for day in copy_part(move, start, start + 60 * MINUTE)) == 6
 
 
@@ -182,28 +182,29 @@ def test_a_part_that_is_none_is_refused(home: Moved) -> None:
 
 def test_a_state_directory_of_a_third_store_is_refused(home: Moved, influxdb: InfluxServer) -> None:
     home.write(a_day_of_polls())
-    remember_store(replace(home.place, influxdb=influxdb.connection()))
+    there = replace(home.environment, influxdb=influxdb.connection())
+    there.state.remember_store(there.store)
     with pytest.raises(SettingsError, match="and not to the embedded store; copy from there"):
-        list(move_readings(between_embedded_and_influxdb(home.place, to_embedded=False)))
+        list(move_readings(between_embedded_and_influxdb(home.environment, to_embedded=False)))
 
 
 def test_an_empty_store_is_no_origin(home: Moved) -> None:
     for to_embedded in (False, True):
         with pytest.raises(CopyError, match="holds no readings: do AIR_PIPELINE_STATE and INFLUXDB_V2_"):
-            list(move_readings(between_embedded_and_influxdb(home.place, to_embedded=to_embedded)))
-    assert remembered_store(home.place) == ""
+            list(move_readings(between_embedded_and_influxdb(home.environment, to_embedded=to_embedded)))
+    assert home.environment.state.store == ""
 
 
 def test_a_wrong_token_a_missing_bucket_and_a_server_that_is_away_are_told(home: Moved, influxdb: InfluxServer) -> None:
     home.write(a_day_of_polls())
-    assert home.place.influxdb is not None
-    narrow = influxdb.make_token(home.place.influxdb.bucket, "read", "write")
+    assert home.environment.influxdb is not None
+    narrow = influxdb.make_token(home.environment.influxdb.bucket, "read", "write")
     for change, error, said in (
         ({"token": "wrong"}, StoreRefused, "INFLUXDB_V2_TOKEN"),
         ({"bucket": "nowhere", "token": narrow}, StoreRefused, "nowhere"),
         ({"url": "http://127.0.0.1:1"}, StoreUnavailable, "127.0.0.1:1"),
     ):
-        place = replace(home.place, influxdb=replace(home.place.influxdb, **change))
+        environment = replace(home.environment, influxdb=replace(home.environment.influxdb, **change))
         with pytest.raises(error, match=said):
-            list(move_readings(between_embedded_and_influxdb(place, to_embedded=False)))
-    assert remembered_store(home.place) == ""
+            list(move_readings(between_embedded_and_influxdb(environment, to_embedded=False)))
+    assert home.environment.state.store == ""

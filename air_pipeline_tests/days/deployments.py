@@ -11,6 +11,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import Device, Settings
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.pages import page_file
 from air_pipeline.storage.parquet import day_file
 
@@ -26,12 +27,12 @@ def device(name="hall", timezone="Europe/Warsaw", interval_ms=10 * MINUTE, **cha
 
 
 def deployment(path, *devices, start=date(2026, 1, 1), now=LATER, timezone="Europe/Warsaw"):
-    place = Environment(path / "devices.yaml", path / "state", path / "data")
-    return Deployment(place, Settings(timezone, start, devices or (device(),)), now=lambda: now)
+    environment = Environment(path / "devices.yaml", StateDirectory(path / "state"), path / "data")
+    return Deployment(environment, Settings(timezone, start, devices or (device(),)), now=lambda: now)
 
 
 def with_devices(deployed, *devices):
-    return Deployment(deployed.place, replace(deployed.settings, devices=devices), now=deployed.now)
+    return Deployment(deployed.environment, replace(deployed.settings, devices=devices), now=deployed.now)
 
 
 def window(day=DAY, one=None):

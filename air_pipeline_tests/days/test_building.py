@@ -176,7 +176,7 @@ def test_a_device_that_was_never_polled_and_has_no_since_has_no_rows(tmp_path):
 def test_a_store_without_anything_gives_files_without_rows(deployed):
     assert all(frame.empty for frame in build(deployed))
     assert all(contents(deployed))
-    assert not (deployed.place.state / "readings.sqlite").exists()
+    assert not deployed.environment.state.readings.exists()
 
 
 def test_the_counts_that_are_told_are_those_of_the_table(tmp_path):

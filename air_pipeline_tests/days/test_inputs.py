@@ -69,7 +69,7 @@ def inputs(deployed, day=DAY):
 
 
 def delete(deployed, name, start, end):
-    with sqlite3.connect(deployed.place.state / "readings.sqlite") as connection:
+    with sqlite3.connect(deployed.environment.state.readings) as connection:
         for table in ("air", "poll"):
             connection.execute(
                 f"DELETE FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ?",  # noqa: S608

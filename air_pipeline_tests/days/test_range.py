@@ -85,7 +85,7 @@ def test_force_wants_every_day(deployed):
 def test_a_day_that_would_lose_something_is_left_alone_and_the_others_are_not(deployed):
     seed(deployed, DAYS)
     build(deployed, DAYS[1])
-    with sqlite3.connect(deployed.place.state / "readings.sqlite") as connection:
+    with sqlite3.connect(deployed.environment.state.readings) as connection:
         connection.execute("DELETE FROM poll WHERE observed_at = ?", (window(DAYS[1])[0],))
     connection.close()
     plan = plan_range(deployed, None, None, force=False)

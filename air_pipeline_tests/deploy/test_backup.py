@@ -14,7 +14,6 @@ import pytest
 
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.environment import check_store
 from air_pipeline_tests.running_pipeline import Installation, now_ms, today, wait_for, write_devices
 
 BACKUP = Path(__file__).parents[2] / "deploy" / "backup"
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.skipif(shutil.which("sqlite3") is None, reason="sqlite3
 
 
 def back_up(home: Installation, target: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([BACKUP, home.place.state, target], capture_output=True, text=True, check=False)
+    return subprocess.run([BACKUP, home.environment.state.path, target], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
@@ -42,35 +41,37 @@ def test_a_restored_backup_has_every_slot_up_to_its_time_and_the_days(tmp_path: 
         assert collector.wait() == 0
         assert (copied.returncode, copied.stdout, copied.stderr) == (0, "", "")
 
-        shutil.rmtree(home.place.state)
-        (tmp_path / "an 'old' backup").rename(home.place.state)
+        shutil.rmtree(home.environment.state.path)
+        (tmp_path / "an 'old' backup").rename(home.environment.state.path)
         assert home.missing({"attic": 1000, "cellar": 1000}, since, until) == set()
-        check_store(home.place)
+        home.environment.state.check_store(home.environment.store)
         rebuilt = home.run("build")
         assert "0 of 0 days built" in rebuilt.stderr
-        assert not list(home.place.state.rglob("*-wal"))
-        assert not list(home.place.state.glob("*.lock"))
+        assert not list(home.environment.state.path.rglob("*-wal"))
+        assert not list(home.environment.state.path.glob("*.lock"))
 
 
 def test_each_poll_is_in_the_outbox_or_in_the_store_of_a_backup(tmp_path: Path) -> None:
     """The order matters: a poll that is delivered between the two copies must be in one of them."""
     home = Installation(tmp_path)
-    with closing(Outbox(home.place.state / "outbox.sqlite")):
+    with closing(Outbox(home.environment.state.outbox)):
         pass
-    with closing(sqlite3.connect(home.place.state / "readings.sqlite")):
-        (home.place.state / "readings.sqlite").touch()
+    with closing(sqlite3.connect(home.environment.state.readings)):
+        home.environment.state.readings.touch()
     shim = tmp_path / "bin"
     shim.mkdir()
     (shim / "sqlite3").write_text(f'#!/bin/sh\necho "$3" >> {tmp_path}/order\nexec {shutil.which("sqlite3")} "$@"\n')
     (shim / "sqlite3").chmod(0o755)
     path = f"{shim}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run([BACKUP, home.place.state, tmp_path / "copy"], env={**os.environ, "PATH": path}, check=True)
+    subprocess.run(
+        [BACKUP, home.environment.state.path, tmp_path / "copy"], env={**os.environ, "PATH": path}, check=True
+    )
     assert (tmp_path / "order").read_text().split() == ["outbox.sqlite", "readings.sqlite"]
 
 
 def test_a_backup_is_never_written_into_an_older_one(tmp_path: Path) -> None:
     home = Installation(tmp_path)
-    home.place.state.mkdir()
+    home.environment.state.path.mkdir()
     (tmp_path / "old").mkdir()
     refused = back_up(home, tmp_path / "old")
     assert refused.returncode != 0

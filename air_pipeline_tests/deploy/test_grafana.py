@@ -98,11 +98,13 @@ def ask(influxdb_server: InfluxServer) -> Any:
     for name in ("attic", "cellar"):
         device = Device(name, f"http://{name}/", "UTC", interval_ms=60_000, parameters=STATION)
         polls = list(polls_between(device, Profile(name, 0), START, START + 2 * HOUR))
-        for place, outcome in enumerate(Outcome):
+        for environment, outcome in enumerate(Outcome):
             if not outcome.has_reading:
-                polls[place] = Poll(name, polls[place].observed_at, outcome, 5.0, 60.0)
+                polls[environment] = Poll(name, polls[environment].observed_at, outcome, 5.0, 60.0)
             elif outcome is Outcome.PARTIAL:
-                polls[place] = Poll(name, polls[place].observed_at, outcome, 5.0, 60.0, values=polls[place].values)
+                polls[environment] = Poll(
+                    name, polls[environment].observed_at, outcome, 5.0, 60.0, values=polls[environment].values
+                )
         store.write(polls)
     store.close()
 

@@ -5,12 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from air_pipeline.cli import app
-from air_pipeline.cli.parts import COLLECTOR_STOP_WITHIN_S, GONE_WITHIN_S, STOP_WITHIN_S
+from air_pipeline.cli import load_command
 from air_pipeline.collection.process import LAST_DELIVERY_S
-from air_pipeline.environment import environment
+from air_pipeline.environment import read_environment
+from air_pipeline.running.parts import COLLECTOR_STOP_WITHIN_S, GONE_WITHIN_S, STOP_WITHIN_S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
@@ -36,7 +35,7 @@ def test_a_unit_runs_a_command_with_options_that_it_has(unit: Path) -> None:
     [line] = options(unit)["ExecStart"]
     program, command, *arguments = line.split()
     assert program == "/opt/air_pipeline/.venv/bin/air-pipeline"
-    parameters = typer.main.get_command(app).commands[command].params
+    parameters = load_command(command).params
     known = {option for parameter in parameters for option in parameter.opts}
     assert {argument for argument in arguments if argument.startswith("--")} <= known
 
@@ -44,9 +43,9 @@ def test_a_unit_runs_a_command_with_options_that_it_has(unit: Path) -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_unit_writes_where_it_may(unit: Path) -> None:
     said = options(unit)
-    place = environment(dict(text.split("=", 1) for text in said["Environment"]))
-    assert str(place.state) == f"/var/lib/{said['StateDirectory'][0]}"
-    assert place.data.is_relative_to(place.state)
+    environment = read_environment(dict(text.split("=", 1) for text in said["Environment"]))
+    assert str(environment.state) == f"/var/lib/{said['StateDirectory'][0]}"
+    assert environment.data.is_relative_to(environment.state.path)
     assert said["ProtectSystem"] == ["strict"]
 
 

@@ -15,7 +15,6 @@ from air_pipeline.notifying import telling
 from air_pipeline.notifying.deciding import Condition, Sight
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import (
-    FILE,
     KEPT,
     LONGEST_RETRY,
     Attempt,
@@ -26,6 +25,7 @@ from air_pipeline.notifying.telling import (
     tell,
 )
 from air_pipeline.settings import Email, Notify
+from air_pipeline.state import StateDirectory
 from air_pipeline_tests.notifying.receivers import Hook, Post, mail_server
 from air_pipeline_tests.notifying.test_messages import bad, said
 
@@ -45,11 +45,13 @@ class Rounds:
     def __call__(self, sight, after=timedelta(seconds=30)):
         self.now += after
         ways = channels(self.rules, {})
-        return tell(self.directory, self.rules, ways, sight, lambda: ["summary"], WARSAW, self.now, "attic")
+        return tell(
+            StateDirectory(self.directory), self.rules, ways, sight, lambda: ["summary"], WARSAW, self.now, "attic"
+        )
 
     @property
     def state(self):
-        return read_state(self.directory)
+        return read_state(StateDirectory(self.directory))
 
 
 def kinds(hook):
@@ -127,11 +129,12 @@ from air_pipeline.notifying.deciding import Condition, Sight
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
 from air_pipeline.settings import Notify
+from air_pipeline.state import StateDirectory
 
 rules = Notify((sys.argv[2],), wait=timedelta())
 sight = Sight({("devices_reporting", "garage"): Condition("timeout")})
 now = datetime.fromisoformat(sys.argv[3])
-tell(Path(sys.argv[1]), rules, channels(rules), sight, list, ZoneInfo("Europe/Warsaw"), now, "attic")
+tell(StateDirectory(Path(sys.argv[1])), rules, channels(rules), sight, list, ZoneInfo("Europe/Warsaw"), now, "attic")
 """
 
 
@@ -159,11 +162,11 @@ def test_nothing_is_sent_when_it_could_not_be_remembered(tmp_path):
 
 @pytest.mark.parametrize("garbage", ["", "{", "[]", "7", '{"watched": 5}', '{"watched": [{}]}', "\ud800"])
 def test_a_damaged_file_begins_anew(tmp_path, garbage):
-    (tmp_path / FILE).write_bytes(garbage.encode("utf-8", "surrogatepass"))
+    (tmp_path / "notified.json").write_bytes(garbage.encode("utf-8", "surrogatepass"))
     with Hook() as hook:
         Rounds(tmp_path, Notify((hook.url(),), wait=AT_ONCE))(BAD)
     assert len(hook.bodies) == 1
-    assert json.loads((tmp_path / FILE).read_text())["watched"][0]["told"]
+    assert json.loads((tmp_path / "notified.json").read_text())["watched"][0]["told"]
 
 
 def test_the_digest_comes_with_what_is_not_well(tmp_path):

@@ -8,6 +8,7 @@ import requests
 
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import PollsRejected, ReadingStore, StoreError, StoreRefused, StoreUnavailable
@@ -261,7 +262,7 @@ def test_the_identity_has_no_secrets() -> None:
 
 
 def test_a_connection_opens_influxdb(influxdb: InfluxServer, tmp_path) -> None:
-    store = open_store(influxdb.connection(), tmp_path)
+    store = open_store(influxdb.connection(), StateDirectory(tmp_path))
     store.write([poll()])
     assert list(tmp_path.iterdir()) == []
     store.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import PollsRejected, StoreError, StoreRefused, StoreUnavailable, Summary
@@ -20,7 +21,7 @@ from air_pipeline_tests.storage.model import END, START, poll, rows
 
 
 def test_readers_of_a_store_that_is_not_there_do_not_make_it(tmp_path: Path) -> None:
-    store = open_store(None, tmp_path / "state")
+    store = open_store(None, StateDirectory(tmp_path / "state"))
     assert store.latest() == {}
     assert store.readings("living-room", START, END).empty
     store.write([])
@@ -29,7 +30,7 @@ def test_readers_of_a_store_that_is_not_there_do_not_make_it(tmp_path: Path) -> 
 
 
 def test_the_state_directory_gets_one_file_of_sqlite(tmp_path: Path) -> None:
-    store = open_store(None, tmp_path / "state")
+    store = open_store(None, StateDirectory(tmp_path / "state"))
     store.write([poll()])
     store.close()
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["readings.sqlite"]

@@ -19,6 +19,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.simulator import Fault, Flaky, Profile, Script, Simulator, serve_forever
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.devices.simulator.script import Entry
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
 from air_pipeline.settings import Settings
 
@@ -36,7 +37,7 @@ _BATCH = 5_000
 _MARKER = "past-written"
 
 
-class DemoError(Exception):
+class DemoError(AirPipelineError):
     """The demo cannot begin; the message says why and what to do."""
 
 
@@ -133,7 +134,7 @@ def check_no_others(deployment: Deployment) -> None:
     others = sorted(deployment.store.latest().keys() - set(DEVICES))
     if others:
         raise DemoError(
-            f"{deployment.place.store} holds readings of {', '.join(others[:3])}{' …' if others[3:] else ''}; set"
+            f"{deployment.environment.store} holds readings of {', '.join(others[:3])}{' …' if others[3:] else ''}; set"
             " INFLUXDB_V2_BUCKET to an empty bucket for the demo, or unset the INFLUXDB_V2_* variables"
         )
 
@@ -144,7 +145,7 @@ def has_past(deployment: Deployment) -> bool:
     Raises:
         StoreError: the store cannot say.
     """
-    written = (deployment.place.state / _MARKER).exists()
+    written = (deployment.environment.state.path / _MARKER).exists()
     return written and deployment.store.first_poll(DEVICES[0]) is not None
 
 
@@ -170,7 +171,7 @@ def write_past(deployment: Deployment, until: datetime) -> Iterator[int]:
     settings = deployment.settings
     world = World(settings.start)
     deployment.remember_store()
-    marker = deployment.place.state / _MARKER
+    marker = deployment.environment.state.path / _MARKER
     marker.unlink(missing_ok=True)
     for device in settings.devices:
         past = replace(device, interval_ms=PAST_INTERVAL_MS)

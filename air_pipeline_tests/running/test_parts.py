@@ -7,8 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from air_pipeline.cli.parts import Part, start_part, stop_collector, stop_parts
 from air_pipeline.collection.lease import extend_lease, holder
+from air_pipeline.running.parts import Part, start_part, stop_collector, stop_parts
+from air_pipeline.state import StateDirectory
 from air_pipeline_tests.running_pipeline import wait_for
 
 # A part whose helper hears no signal but the last, and has much to give back when that comes.
@@ -28,7 +29,8 @@ SLOW_TO_END = """
 import sys, time
 from pathlib import Path
 from air_pipeline.collection.lease import CollectorLock, lease_holds
-state = Path(sys.argv[1])
+from air_pipeline.state import StateDirectory
+state = StateDirectory(Path(sys.argv[1]))
 with CollectorLock(state, leased=True):
     while lease_holds(state):
         time.sleep(0.05)
@@ -39,7 +41,7 @@ time.sleep(1)
 def process_of(folder: Path, program: str, *arguments: object) -> Part:
     """The program, started as a part of `up` is."""
     (folder / "program.py").write_text(program, encoding="utf-8")
-    part = Part("program", ["program", *map(str, arguments)])
+    part = Part("program", [sys.executable, "-m", "program", *map(str, arguments)])
     paths = os.pathsep.join(path for path in (str(folder), *sys.path) if path)
     with (folder / "log").open("ab") as output:
         start_part(part, {**os.environ, "PYTHONPATH": paths}, output)
@@ -58,12 +60,13 @@ def test_nothing_that_a_part_started_outlives_its_stop(tmp_path: Path) -> None:
 
 
 def test_a_collector_is_gone_when_it_counts_as_stopped(tmp_path: Path) -> None:
-    extend_lease(tmp_path)
+    state = StateDirectory(tmp_path)
+    extend_lease(state)
     process = process_of(tmp_path, SLOW_TO_END, tmp_path).process
     assert process is not None
     reaper = threading.Thread(target=process.wait)  # what the first process of a machine does for orphans
     reaper.start()
-    wait_for(lambda: holder(tmp_path), "the collector")
-    stop_collector(tmp_path)
+    wait_for(lambda: holder(state), "the collector")
+    stop_collector(state)
     assert not psutil.pid_exists(process.pid)
     reaper.join()

@@ -1,22 +1,22 @@
 """The command `doctor`: what is not well, and what to do."""
 
 import os
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 import typer
 
-from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption, show_json
-
-if TYPE_CHECKING:
-    from air_pipeline.diagnosis import Finding
-    from air_pipeline.environment import Environment
+from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption
+from air_pipeline.cli.terminal import show_json, sign_of_life
+from air_pipeline.diagnosis import Finding, Probe
+from air_pipeline.diagnosis.examination import exit_status, probes
+from air_pipeline.diagnosis.probing import findings
+from air_pipeline.diagnosis.setting_up import look_at_set_up
+from air_pipeline.environment import Environment
+from air_pipeline.instance.condition import look_at_dagster
+from air_pipeline.instance.home import home_of_dagster
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red"), "unknown": ("?", "cyan")}
 _PATIENCE_S = 2.0
@@ -31,13 +31,8 @@ def doctor(devices: DevicesArgument = None, config: ConfigOption = None, as_json
 
     Example: air-pipeline doctor
     """
-    from air_pipeline.diagnosis import Probe
-    from air_pipeline.diagnosis.examination import exit_status, probes
-    from air_pipeline.diagnosis.probing import findings
-    from air_pipeline.diagnosis.setting_up import look_at_set_up
-
     set_up = look_at_set_up(config, os.environ, datetime.now(UTC))
-    wanted = [*probes(set_up, devices or ()), Probe("dagster", partial(_dagster, set_up.place))]
+    wanted = [*probes(set_up, devices or ()), Probe("dagster", partial(_dagster, set_up.environment))]
     found = []
     for finding in _with_progress(findings(wanted)):
         found.append(finding)
@@ -49,43 +44,23 @@ def doctor(devices: DevicesArgument = None, config: ConfigOption = None, as_json
         raise typer.Exit(status)
 
 
-def _dagster(place: "Environment") -> "Iterator[Finding]":
-    from air_pipeline.automation.condition import look_at_dagster
-    from air_pipeline.cli.running import home_of_dagster
+def _dagster(environment: Environment) -> Iterator[Finding]:
 
-    return look_at_dagster(home_of_dagster(place))
+    return look_at_dagster(home_of_dagster(environment))
 
 
-def _show(finding: "Finding") -> None:
+def _show(finding: Finding) -> None:
     mark, colour = _MARKS[finding.level]
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     line = " ".join(f"{finding.subject}: {finding.text}{remedy}".split())
     typer.echo(f"{typer.style(mark, fg=colour)} {line}")
 
 
-def _with_progress(findings: "Iterator[Finding]") -> "Iterator[Finding]":
+def _with_progress(findings: Iterator[Finding]) -> Iterator[Finding]:
     """The same, with a sign of life on a terminal while the next one takes long."""
     while True:
-        with _sign_of_life():
+        with sign_of_life():
             finding = next(findings, None)
         if finding is None:
             return
         yield finding
-
-
-@contextmanager
-def _sign_of_life() -> "Iterator[None]":
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    status = Console(stderr=True).status("still looking …")
-    timer = threading.Timer(_PATIENCE_S, status.start)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        status.stop()

@@ -8,11 +8,15 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from air_pipeline.environment import Environment
-    from air_pipeline.settings import Settings
+from air_pipeline.collection.outbox import existing_outbox
+from air_pipeline.collection.report import look, silent_devices
+from air_pipeline.deployment import Deployment
+from air_pipeline.diagnosis.setting_up import start_in_the_future
+from air_pipeline.environment import Environment
+from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.state import load_settings
+from air_pipeline.storage.opening import open_store
 
 LOOK_EVERY_S = 10.0
 STORE_WITHIN_S = 2.0
@@ -65,8 +69,8 @@ def _some(names: Sequence[str]) -> str:
 class Watch:
     """Looks, and tells what changed; the mistake that is there when it begins has been said."""
 
-    def __init__(self, place: "Environment") -> None:
-        self._place = place
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
         self._began = time()
         self._look_at_store = 0.0  # monotonic
         self._settings: Settings | None = None  # of the last configuration that could be used
@@ -91,18 +95,15 @@ class Watch:
 
     def _file(self) -> tuple[int, ...]:
         try:
-            status = self._place.config.stat()
+            status = self._environment.config.stat()
         except OSError:
             return (0,)
         return status.st_mtime_ns, status.st_size, status.st_ino
 
     def _configuration(self) -> tuple[str, str]:
-        from air_pipeline.diagnosis.setting_up import start_in_the_future
-        from air_pipeline.environment import load_settings
-        from air_pipeline.settings import SettingsError
 
         try:
-            loaded = load_settings(self._place, keep=False)
+            loaded = load_settings(self._environment.config, self._environment.state, keep=False)
         except SettingsError as error:
             return str(error), ""
         self._settings = loaded.settings
@@ -111,16 +112,12 @@ class Watch:
 
     def _silent(self, now: Seen) -> Mapping[str, str]:
         """The devices that gave no reading lately; as before where that cannot be told."""
-        from air_pipeline.collection.report import look, silent_devices
-        from air_pipeline.deployment import Deployment
-        from air_pipeline.storage.opening import open_store
-
         if now.store_error or self._settings is None:
             return now.silent
         moment = datetime.now(UTC)
-        deployment = Deployment(self._place, self._settings)
+        deployment = Deployment(self._environment, self._settings)
         try:
-            with closing(open_store(self._place.influxdb, self._place.state, STORE_WITHIN_S)) as store:
+            with closing(open_store(self._environment.influxdb, self._environment.state, STORE_WITHIN_S)) as store:
                 report = look(deployment, store, round(moment.timestamp() * 1000), moment, STORE_WITHIN_S)
         except Exception:  # noqa: BLE001 - a look must not end what it looks at; what is wrong is said by the others
             return now.silent
@@ -130,17 +127,14 @@ class Watch:
 
     def _store_error(self) -> str:
         """Why the collector's last attempt failed; where it made none yet, what the store itself says."""
-        from air_pipeline.collection.outbox import existing_outbox
-        from air_pipeline.storage.opening import open_store
-
         try:
-            if box := existing_outbox(self._place.state / "outbox.sqlite"):
+            if box := existing_outbox(self._environment.state.outbox):
                 with closing(box):
                     status = box.status()
                 if status.error and status.retry_at >= self._began:
                     return status.error
             if self._look_at_store == 0.0 or self._seen.store_error:
-                with closing(open_store(self._place.influxdb, self._place.state, STORE_WITHIN_S)) as store:
+                with closing(open_store(self._environment.influxdb, self._environment.state, STORE_WITHIN_S)) as store:
                     store.outcome_counts(0, 1, STORE_WITHIN_S)
         except Exception as error:  # noqa: BLE001 - a look must not end what it looks at
             return " ".join(str(error).split()) or type(error).__name__

@@ -5,20 +5,28 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from air_pipeline.cli.options import ConfigOption, use_config
-
-if TYPE_CHECKING:
-    from air_pipeline.devices.introduction import Introduction
-    from air_pipeline.environment import Environment
-    from air_pipeline.settings.template import Entry
+from air_pipeline.collection.asking import ask_device
+from air_pipeline.collection.lease import CollectorRunning, holder
+from air_pipeline.devices.document import DocumentUnusable
+from air_pipeline.devices.introduction import Introduction, introduce
+from air_pipeline.diagnosis.asking_devices import LONGEST_S, finding_of
+from air_pipeline.environment import Environment, read_environment
+from air_pipeline.replacing import replace_file
+from air_pipeline.settings import Device, SettingsError
+from air_pipeline.settings.file import read_settings
+from air_pipeline.settings.template import Entry, new_configuration
+from air_pipeline.settings.values import Zone, is_address
 
 _PATH = "/circumstances"
 
@@ -45,43 +53,40 @@ def init(
 
     Example: air-pipeline init 192.168.1.32 --id living-room
     """
-    from air_pipeline.collection.lease import CollectorRunning, holder
-    from air_pipeline.environment import environment, replace_file
-    from air_pipeline.settings import SettingsError
-    from air_pipeline.settings.template import new_configuration
-
     use_config(config)
-    place = environment()
-    if place.config.exists() and not force:
-        raise SettingsError(f"{place.config} is there already; --force replaces it, --config names another")
+    environment = read_environment()
+    if environment.config.exists() and not force:
+        raise SettingsError(f"{environment.config} is there already; --force replaces it, --config names another")
     zone = _zone(timezone)
     entries = _entries(urls or _asked_for_addresses(), ids or [])
-    if (running := holder(place.state)) and _polled(place) & {entry.url for entry in entries}:
-        raise CollectorRunning(place.state, running)  # one request at a time is all that a device can take
+    if (running := holder(environment.state)) and _polled(environment) & {entry.url for entry in entries}:
+        raise CollectorRunning(environment.state, running)  # one request at a time is all that a device can take
     start = datetime.now(ZoneInfo(zone) if _is_zone(zone) else UTC).date()
     new_configuration(zone, start, entries)  # what is wrong with these is said before a device is asked
     introduced = [_introduced(entry, zone) for entry in entries]
-    if not all(well for _, well in introduced) and not force and not _agreed(f"Write {place.config} all the same?"):
+    if (
+        not all(well for _, well in introduced)
+        and not force
+        and not _agreed(f"Write {environment.config} all the same?")
+    ):
         typer.echo("nothing was written; --force writes it all the same", err=True)
         raise typer.Exit(1)
     try:
-        replace_file(place.config, new_configuration(zone, start, [entry for entry, _ in introduced]))
+        replace_file(environment.config, new_configuration(zone, start, [entry for entry, _ in introduced]))
     except OSError as error:
-        raise SettingsError(f"{place.config} cannot be written ({error.strerror}); name another by --config") from error
+        raise SettingsError(
+            f"{environment.config} cannot be written ({error.strerror}); name another by --config"
+        ) from error
     given = [entry.id for entry, _ in introduced[len(ids or []) :]]
     if given and not _on_a_terminal():
         typer.echo(f"Names stay with their readings: if you want others than {', '.join(given)}, change them now")
-    typer.echo(f"{place.config} is written. Start everything: air-pipeline up")
+    typer.echo(f"{environment.config} is written. Start everything: air-pipeline up")
 
 
-def _polled(place: "Environment") -> set[str]:
+def _polled(environment: Environment) -> set[str]:
     """The addresses that a running collector asks."""
-    from air_pipeline.environment import last_valid
-    from air_pipeline.settings import SettingsError
-    from air_pipeline.settings.file import read_settings
-
     try:
-        return {device.url for device in read_settings(last_valid(place)).devices}
+        return {device.url for device in read_settings(environment.state.last_valid).devices}
     except SettingsError:
         return set()
 
@@ -92,9 +97,6 @@ def device_address(text: str) -> str:
     Raises:
         SettingsError: it is none.
     """
-    from air_pipeline.settings import SettingsError
-    from air_pipeline.settings.values import is_address
-
     url = text.strip() if "://" in text else f"http://{text.strip()}"
     if not is_address(url):
         raise SettingsError(f"{text!r} is not an address; write it as 192.168.1.32 or http://192.168.1.32{_PATH}")
@@ -112,9 +114,6 @@ def machine_zone(variables: Mapping[str, str], localtime: Path = Path("/etc/loca
 
 
 def _is_zone(name: str) -> bool:
-    from pydantic import TypeAdapter, ValidationError
-
-    from air_pipeline.settings.values import Zone
 
     try:
         TypeAdapter(Zone).validate_python(name)
@@ -124,7 +123,6 @@ def _is_zone(name: str) -> bool:
 
 
 def _zone(given: str | None) -> str:
-    from air_pipeline.settings import SettingsError
 
     found = given or machine_zone(os.environ)
     if not given and _on_a_terminal():
@@ -140,9 +138,7 @@ def _asked_for_addresses() -> list[str]:
     return str(typer.prompt("Address of the device, such as 192.168.1.32 (several with spaces between)")).split()
 
 
-def _entries(addresses: list[str], ids: list[str]) -> "list[Entry]":
-    from air_pipeline.settings import SettingsError
-    from air_pipeline.settings.template import Entry
+def _entries(addresses: list[str], ids: list[str]) -> list[Entry]:
 
     if len(ids) > len(addresses):
         raise SettingsError(
@@ -171,16 +167,8 @@ def _suggested_id(url: str, taken: set[str]) -> str:
     )
 
 
-def _introduced(entry: "Entry", zone: str) -> "tuple[Entry, bool]":
+def _introduced(entry: Entry, zone: str) -> tuple[Entry, bool]:
     """The entry with what the device says, and whether it said something that can be used."""
-    from dataclasses import replace
-
-    from air_pipeline.collection.asking import ask_device
-    from air_pipeline.devices.document import DocumentUnusable
-    from air_pipeline.devices.introduction import introduce
-    from air_pipeline.diagnosis.asking_devices import LONGEST_S, finding_of
-    from air_pipeline.settings import Device
-
     asked = ask_device(Device(entry.id, entry.url, zone), LONGEST_S)
     try:
         if not asked.body:
@@ -195,7 +183,7 @@ def _introduced(entry: "Entry", zone: str) -> "tuple[Entry, bool]":
     return replace(entry, lines=tuple(introduction.lines(_units(introduction)))), True
 
 
-def _units(introduction: "Introduction") -> dict[tuple[str, str], str]:
+def _units(introduction: Introduction) -> dict[tuple[str, str], str]:
     """The units of what the catalogue does not know, as far as there is somebody who knows them."""
     units = {}
     for sensor, key in introduction.unknown:

@@ -8,7 +8,11 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
-from air_pipeline.cli.waiting import bar_if_long
+from air_pipeline.cli.terminal import bar_if_long
+from air_pipeline.days.range import plan_range
+from air_pipeline.deployment import open_deployment
+from air_pipeline.instance.home import dagster_home
+from air_pipeline.instance.ranges import build_range
 
 
 def build(
@@ -29,15 +33,11 @@ def build(
 
     Example: air-pipeline build --from 2026-11-01 --to 2026-11-30
     """
-    from air_pipeline.cli.running import dagster_home
-    from air_pipeline.days.range import plan_range
-    from air_pipeline.deployment import open_deployment
-
     use_config(config)
     deployment = open_deployment()
     plan = plan_range(deployment, start, end, force=force)
     days = plan.wanted
-    home = dagster_home(deployment.place)
+    home = dagster_home(deployment.environment)
     if plan.current:
         typer.echo(f"{len(plan.current)} days are current", err=True)
     failed = build_days(home, days, force=force, workers=workers)
@@ -59,8 +59,6 @@ def build_days(home: Path, days: Sequence[date], *, force: bool = False, workers
         force: whether to build even what would be built from fewer polls than before.
         workers: how many processes; 0 for one a core.
     """
-    from air_pipeline.automation.range import build_range
-
     failed: dict[date, str] = {}
     with bar_if_long("building days") as progress:
         progress(0, len(days))

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO
 
-import typer
+from air_pipeline.collection.lease import end_lease, holder
+from air_pipeline.state import StateDirectory
 
 STOP_WITHIN_S = 15.0
 COLLECTOR_STOP_WITHIN_S = 20.0
@@ -28,14 +28,14 @@ class Part:
 
     Attributes:
         name: for people.
-        arguments: what `python -m` is given.
+        command: the program and its arguments.
         process: once it was started.
         started: when that was, monotonic.
         left_behind: groups of former processes, such as a run that they began.
     """
 
     name: str
-    arguments: list[str]
+    command: list[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     left_behind: list[int] = field(default_factory=list)
@@ -50,8 +50,8 @@ def start_part(part: Part, variables: dict[str, str], output: IO[bytes]) -> None
         output: where it writes.
     """
     part.started = time.monotonic()
-    part.process = subprocess.Popen(  # noqa: S603 -- this interpreter, Dagster's modules
-        [sys.executable, "-m", *part.arguments],
+    part.process = subprocess.Popen(  # noqa: S603 -- this interpreter, Dagster's programs
+        part.command,
         env=variables,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -67,14 +67,14 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def revive(parts: list[Part], variables: dict[str, str], output: IO[bytes]) -> None:
-    """Starts again whatever has ended by itself."""
+def revive(parts: list[Part], variables: dict[str, str], output: IO[bytes]) -> Iterator[str]:
+    """Starts again whatever has ended by itself, and says so."""
     for part in parts:
         part.left_behind = [group for group in part.left_behind if _signal_group(group, 0)]
         if part.process is None or part.process.poll() is None:
             continue
         if time.monotonic() - part.started > _RESTART_AFTER_S:
-            typer.echo(f"the {part.name} has ended and is started again", err=True)
+            yield f"the {part.name} has ended and is started again"
             part.left_behind.append(part.process.pid)  # a run goes on to its end
             start_part(part, variables, output)
 
@@ -111,21 +111,19 @@ def stop_parts(parts: Sequence[Part]) -> None:
     _wait_until_gone(lambda: any(_signal_group(group, 0) for group in groups))
 
 
-def stop_collector(state: Path) -> None:
-    """Ends the leased collector and waits for it; one that runs by itself goes on."""
-    from air_pipeline.collection.lease import end_lease, holder
-
+def stop_collector(state: StateDirectory) -> str:
+    """Ends the leased collector and waits for it; one that runs by itself goes on. Says so if it does not end."""
     end_lease(state)
     deadline = time.monotonic() + COLLECTOR_STOP_WITHIN_S
     last = None
     while (running := holder(state)) is not None and running.leased:
         last = running.pid
         if time.monotonic() > deadline:
-            typer.echo(f"the collector (process {running.pid}) has not ended yet", err=True)
-            return
+            return f"the collector (process {running.pid}) has not ended yet"
         time.sleep(0.1)
     if last is not None:
         _wait_until_gone(lambda: _is_process(last))  # it lives on for a moment after giving back its lock
+    return ""
 
 
 def _is_process(pid: int) -> bool:

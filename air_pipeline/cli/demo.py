@@ -3,19 +3,38 @@
 import os
 import sys
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from air_pipeline.cli.building import build_days
-from air_pipeline.cli.parts import Part
-from air_pipeline.cli.running import dagster_home, free_port, next_free, only_one, run
-from air_pipeline.cli.waiting import bar_if_long
-
-if TYPE_CHECKING:
-    from air_pipeline.deployment import Deployment
-    from air_pipeline.environment import Environment
+from air_pipeline.cli.build import build_days
+from air_pipeline.cli.terminal import bar_if_long
+from air_pipeline.days.calendar import finished_days
+from air_pipeline.days.range import plan_range
+from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.environment import Environment, read_environment
+from air_pipeline.instance.home import dagster_home
+from air_pipeline.replacing import replace_file
+from air_pipeline.running.demo import (
+    DYING,
+    FAR,
+    FLAKY,
+    check_is_demo,
+    check_no_others,
+    first_day,
+    has_past,
+    past_polls,
+    settings_text,
+    write_past,
+)
+from air_pipeline.running.parts import Part
+from air_pipeline.running.ports import free_port, next_free
+from air_pipeline.running.up import only_one, run
+from air_pipeline.settings import SettingsError
+from air_pipeline.settings.file import read_settings
+from air_pipeline.storage.pages import page_file
 
 
 def demo(
@@ -33,59 +52,51 @@ def demo(
 
     Example: air-pipeline demo --port 3001
     """
-    from air_pipeline.demo import check_is_demo
-    from air_pipeline.environment import make_state_directory
-
-    place = _place(directory)
-    check_is_demo(place.config)
-    make_state_directory(place)
-    with only_one(place.state):
+    environment = _environment(directory)
+    check_is_demo(environment.config)
+    environment.state.make()
+    with only_one(environment.state):
         ui_port, device_port = next_free(host, port), free_port()
-        start = _began(place)
-        deployment = _prepare(place, start, device_port)
+        start = _began(environment)
+        deployment = _prepare(environment, start, device_port)
         run(
-            place,
+            environment,
             host,
             ui_port,
-            welcome=lambda url: _welcome(deployment, url),
-            besides=[Part("simulator", ["air_pipeline.demo", start.isoformat(), str(device_port)])],
+            welcome=lambda url: typer.echo(f"{_welcome(deployment, url)}Log: {environment.state.dagster_log}"),
+            say=partial(typer.echo, err=True),
+            besides=[
+                Part(
+                    "simulator",
+                    [sys.executable, "-m", "air_pipeline.running.demo", start.isoformat(), str(device_port)],
+                )
+            ],
         )
 
 
-def _place(directory: Path | None) -> "Environment":
+def _environment(directory: Path | None) -> Environment:
     """The deployment of the demo, made that of this process and of those it starts."""
-    from air_pipeline.environment import environment
-
     if directory is None:
-        directory = Path("demo" if environment().influxdb is None else "demo-influxdb")
+        directory = Path("demo" if read_environment().influxdb is None else "demo-influxdb")
     directory = directory.absolute()
     os.environ["AIR_PIPELINE_CONFIG"] = str(directory / "devices.yaml")
     os.environ["AIR_PIPELINE_STATE"] = str(directory / ".air_pipeline")
     os.environ.pop("AIR_PIPELINE_DATA", None)
     os.environ.pop("DAGSTER_HOME", None)  # the demo has a history of its own
-    return environment()
+    return read_environment()
 
 
-def _began(place: "Environment") -> date:
+def _began(environment: Environment) -> date:
     """The first day of the past: that of an earlier start, if there was one."""
-    from air_pipeline.demo import first_day
-    from air_pipeline.settings import SettingsError
-    from air_pipeline.settings.file import read_settings
-
     try:
-        return read_settings(place.config).start
+        return read_settings(environment.config).start
     except SettingsError:
         return first_day(datetime.now(UTC))
 
 
-def _prepare(place: "Environment", start: date, device_port: int) -> "Deployment":
+def _prepare(environment: Environment, start: date, device_port: int) -> Deployment:
     """Writes the settings, the past and its days; what is there from an earlier start stays."""
-    from air_pipeline.days.range import plan_range
-    from air_pipeline.demo import check_no_others, has_past, past_polls, settings_text, write_past
-    from air_pipeline.deployment import open_deployment
-    from air_pipeline.environment import replace_file
-
-    replace_file(place.config, settings_text(start, device_port))
+    replace_file(environment.config, settings_text(start, device_port))
     deployment = open_deployment()
     check_no_others(deployment)
     if not has_past(deployment):
@@ -97,17 +108,14 @@ def _prepare(place: "Environment", start: date, device_port: int) -> "Deployment
                 written += batch
                 progress(written, polls)
     days = plan_range(deployment, None, None, force=False).wanted
-    for day, error in build_days(dagster_home(place), days).items():
+    for day, error in build_days(dagster_home(environment), days).items():
         typer.echo(f"{day}: {error}", err=True)
     return deployment
 
 
-def _welcome(deployment: "Deployment", url: str) -> str:
-    from air_pipeline.days.calendar import finished_days
-    from air_pipeline.demo import DYING, FAR, FLAKY
-    from air_pipeline.storage.pages import page_file
+def _welcome(deployment: Deployment, url: str) -> str:
 
-    place, settings = deployment.place, deployment.settings
+    environment, settings = deployment.environment, deployment.settings
     command = Path(sys.argv[0]).absolute()
     yesterday = next(finished_days(settings, deployment.now()))
     return f"""
@@ -121,10 +129,10 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
       the check `complete` warns, and rightly: the string of thermometers of {DYING} has died
   {url}/assets/daily_aggregates?view=partitions&partition={yesterday}
       yesterday in numbers
-  {page_file(place.data, yesterday).path.as_uri()}
+  {page_file(environment.data, yesterday).path.as_uri()}
       yesterday on a page
 
-In another terminal, in {place.config.parent}: {command} latest (or poll, history, daily, report, doctor)
+In another terminal, in {environment.config.parent}: {command} latest (or poll, history, daily, report, doctor)
 The two weeks were polled every ten seconds, from now on it is every five.
 
 """

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from air_pipeline import demo
 from air_pipeline.cli import main
-from air_pipeline.cli.running import PORTS_TRIED, next_free
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import get
@@ -20,7 +18,10 @@ from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import Environment
 from air_pipeline.processing.local_time import epoch_ms
+from air_pipeline.running import demo
+from air_pipeline.running.ports import PORTS_TRIED, next_free
 from air_pipeline.settings.file import parse_settings
+from air_pipeline.state import StateDirectory
 
 START = date(2026, 3, 20)  # the clocks change within its two weeks
 WORLD = demo.World(START)
@@ -28,8 +29,10 @@ WORLD = demo.World(START)
 
 @pytest.fixture
 def deployment(tmp_path):
-    place = Environment(tmp_path / "devices.yaml", tmp_path / "state", tmp_path / "state" / "data")
-    return Deployment(place, parse_settings(demo.settings_text(START, 8080)))
+    environment = Environment(
+        tmp_path / "devices.yaml", StateDirectory(tmp_path / "state"), tmp_path / "state" / "data"
+    )
+    return Deployment(environment, parse_settings(demo.settings_text(START, 8080)))
 
 
 def test_the_settings_are_valid_and_of_the_devices_that_answer(deployment):

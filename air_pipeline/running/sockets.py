@@ -4,30 +4,28 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from air_pipeline.state import StateDirectory
+
 _PREFIX = "air-pipeline-"
 
 
-def make_sockets(state: Path) -> Path:
+def make_sockets(state: StateDirectory) -> Path:
     """A new directory for sockets; what a killed `up` of this state directory left is removed.
 
     Not in the state directory itself: its path may be longer than that of a socket can be, and its disk know none.
     """
     remove_sockets(state)
     here = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    _memory(state).write_text(str(here), encoding="utf-8")
+    state.write(state.sockets, str(here))
     return here
 
 
-def remove_sockets(state: Path) -> None:
+def remove_sockets(state: StateDirectory) -> None:
     """Removes the directory that was made last."""
     try:
-        last = Path(_memory(state).read_text(encoding="utf-8"))
+        last = Path(state.sockets.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
     if last.name.startswith(_PREFIX):
         shutil.rmtree(last, ignore_errors=True)
-    _memory(state).unlink(missing_ok=True)
-
-
-def _memory(state: Path) -> Path:
-    return state / "sockets"
+    state.sockets.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Files that are replaced whole: staged under another name in the same directory, and named once they are on disk.
 
-Belongs here: what tables and pages of a day have in common on the way to the disk. Does not: what is in them.
+Belongs here: what tables, pages and the small files of the state directory have in common on the way to the disk. Does
+not: what is in them.
 
 A reader sees the old file or the new one. A staged file is locked for as long as its writer lives, so that the next
 writer of that file can tell what a killed one left and remove it.
@@ -17,15 +18,19 @@ _PARTIAL = ".partial"
 
 
 @contextmanager
-def staged_file(target: Path) -> Iterator[tuple[Path, int]]:
+def staged_file(target: Path, mode: int = 0o666) -> Iterator[tuple[Path, int]]:
     """A new, empty file beside the target, and a descriptor of it; gone by the end of the block unless put in place.
+
+    Args:
+        target: the file that it is to be.
+        mode: its rights, less those that the process's umask takes away.
 
     Raises:
         OSError: the directory cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers_of(target)
-    partial, descriptor = _create_locked(target)
+    partial, descriptor = _create_locked(target, mode)
     try:
         yield partial, descriptor
     finally:
@@ -47,6 +52,18 @@ def put_in_place(partial: Path, target: Path) -> None:
         os.close(descriptor)
 
 
+def replace_file(path: Path, text: str, mode: int = 0o666) -> None:
+    """Writes a small file whole or not at all, and durably; several processes and threads may do so at once.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with staged_file(path, mode) as (partial, descriptor):
+        partial.write_bytes(text.encode("utf-8"))
+        os.fsync(descriptor)
+        put_in_place(partial, path)
+
+
 def remove_leftovers_of(target: Path) -> list[Path]:
     """Removes what killed writers of this file left, and says what; files of living writers stay."""
     removed = []
@@ -62,10 +79,10 @@ def remove_leftovers_of(target: Path) -> list[Path]:
     return removed
 
 
-def _create_locked(target: Path) -> tuple[Path, int]:
+def _create_locked(target: Path, mode: int) -> tuple[Path, int]:
     while True:
         partial = target.with_name(f".{target.name}.{uuid4().hex}{_PARTIAL}")
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return partial, descriptor

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from air_pipeline.automation.range import _outcome, build_range
 from air_pipeline.cli import main
+from air_pipeline.instance.ranges import _outcome, build_range
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.pages import PAGE
 from air_pipeline.storage.parquet import built_days
@@ -26,7 +26,7 @@ def deployment(tmp_path, monkeypatch):
     """A deployment that the environment names."""
     deployment = deployment_in(tmp_path, small_device("hall"))
     monkeypatch.chdir(tmp_path)
-    for name, value in deployment.place.variables().items():
+    for name, value in deployment.environment.variables().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DAGSTER_HOME", "")
     return deployment
@@ -96,13 +96,13 @@ def test_the_command_builds_what_is_missing_and_says_what_was_done(deployment, c
     assert first == "2 days are current"
     assert second.startswith("2026-03-03: observations of 2026-03-03 cannot be written (")
     assert last == "0 of 1 days built"
-    with closing(sqlite3.connect(deployment.place.state / "readings.sqlite")) as store, store:
+    with closing(sqlite3.connect(deployment.environment.state.readings)) as store, store:
         store.execute("DELETE FROM poll WHERE observed_at = (SELECT min(observed_at) FROM poll)")
     status, said = command("--to", "2026-03-01")
     assert status == 1
     assert said.startswith("2026-03-01 was built from 24 polls and the store now holds 23 ")
     assert command("--to", "2026-03-01", "--force", "--workers", "1") == (0, "1 of 1 days built\n")
-    home = deployment.place.state / "dagster"
+    home = deployment.environment.state.dagster
     assert os.environ["DAGSTER_HOME"] == str(home)  # workers find it there
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert instance.get_materialized_partitions(dg.AssetKey("daily_aggregates")) == {"2026-03-01", "2026-03-02"}
@@ -123,8 +123,8 @@ def test_wrong_use_of_the_command_is_status_2(deployment, command, arguments):
 
 
 def test_a_mistake_in_the_settings_is_status_2_and_its_place(deployment, command):
-    deployment.place.config.write_text("timezone: Europe/Warsaw\nstrat: 2026-03-01\n")
+    deployment.environment.config.write_text("timezone: Europe/Warsaw\nstrat: 2026-03-01\n")
     status, said = command()
     assert status == 2
-    assert f"{deployment.place.config}:2: " in said
+    assert f"{deployment.environment.config}:2: " in said
     assert "Traceback" not in said

@@ -1,16 +1,20 @@
 """The command `copy`: readings from one store to the other."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
-from air_pipeline.cli.waiting import bar_if_long
-
-if TYPE_CHECKING:
-    from air_pipeline.environment import Environment
+from air_pipeline.cli.terminal import bar_if_long
+from air_pipeline.collection.moving import between_embedded_and_influxdb, copy_part, move_readings
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.environment import Environment, read_environment
+from air_pipeline.processing.local_time import epoch_ms
+from air_pipeline.settings.file import read_settings
+from air_pipeline.times import interval
 
 
 class Target(StrEnum):
@@ -38,17 +42,14 @@ def copy(
 
     Example: air-pipeline copy influxdb --to 2026-11-21
     """
-    from air_pipeline.collection.moving import between_embedded_and_influxdb, copy_part, move_readings
-    from air_pipeline.environment import environment
-
     use_config(config)
-    place = environment()
-    move = between_embedded_and_influxdb(place, to_embedded=target is Target.EMBEDDED)
+    environment = read_environment()
+    move = between_embedded_and_influxdb(environment, to_embedded=target is Target.EMBEDDED)
     part = start is not None or end is not None
     if not part and move.is_done:
-        typer.echo(f"{place.state} belongs to {move.target.store} already", err=True)
+        typer.echo(f"{environment.state} belongs to {move.target.store} already", err=True)
         return
-    copying = copy_part(move, *_part(place, start, end)) if part else move_readings(move)
+    copying = copy_part(move, *_part(environment, start, end)) if part else move_readings(move)
     polls = days = 0
     with bar_if_long("copying days") as progress:
         for copied in copying:
@@ -60,23 +61,16 @@ def copy(
         _say_what_now(move.target)
 
 
-def _part(place: "Environment", start: str | None, end: str | None) -> tuple[int, int]:
+def _part(environment: Environment, start: str | None, end: str | None) -> tuple[int, int]:
     """The part that is meant, ms UTC."""
-    from datetime import UTC, datetime
-
-    from air_pipeline.processing.local_time import epoch_ms
-    from air_pipeline.settings.file import read_settings
-    from air_pipeline.times import interval
-
-    zone = read_settings(place.config).zone
+    zone = read_settings(environment.config).zone
     since, until = interval("1900-01-01" if start is None else start, end, zone, datetime.now(UTC))
     return epoch_ms(since), epoch_ms(until)
 
 
-def _say_what_now(target: "Environment") -> None:
-    from air_pipeline.collection.outbox import Outbox
+def _say_what_now(target: Environment) -> None:
 
-    with closing(Outbox(target.state / "outbox.sqlite")) as box:
+    with closing(Outbox(target.state.outbox)) as box:
         waiting = box.status().pending
     variables = "without INFLUXDB_V2_*" if target.influxdb is None else "with INFLUXDB_V2_* as now"
     typer.echo(f"{target.state} belongs to {target.store} from now on: run everything {variables}", err=True)

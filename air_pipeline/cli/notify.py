@@ -1,12 +1,19 @@
 """The command `notify`: who is told, what waits to be told, and a test."""
 
 import socket
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.environment import read_environment
+from air_pipeline.notifying.messages import trial_message
+from air_pipeline.notifying.sending import SendError, channels
+from air_pipeline.notifying.telling import read_state
+from air_pipeline.settings import SettingsError
+from air_pipeline.settings.file import read_settings
 
 
 def notify(
@@ -17,21 +24,14 @@ def notify(
 
     Example: air-pipeline notify --test
     """
-    from datetime import UTC, datetime
-
-    from air_pipeline.environment import environment
-    from air_pipeline.notifying.messages import trial_message
-    from air_pipeline.notifying.sending import SendError, channels
-    from air_pipeline.notifying.telling import read_state
-    from air_pipeline.settings import SettingsError
-    from air_pipeline.settings.file import read_settings
-
     use_config(config)
-    place = environment()
-    settings = read_settings(place.config)
+    environment = read_environment()
+    settings = read_settings(environment.config)
     if settings.notify is None:
-        raise SettingsError(f"{place.config}: names nobody to tell; add notify: {{webhook: https://example.org/hook}}")
-    state = read_state(place.state)
+        raise SettingsError(
+            f"{environment.config}: names nobody to tell; add notify: {{webhook: https://example.org/hook}}"
+        )
+    state = read_state(environment.state)
     message = trial_message(uuid4().hex, settings.zone, datetime.now(UTC), socket.gethostname())
     failed = False
     for way in channels(settings.notify):

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from air_pipeline.assets.days import FORCE_TAG
+from air_pipeline.definitions import build_definitions
+from air_pipeline.deployment import open_deployment
+
 # What went wrong is said once, by the command; the events are in Dagster's storage.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -26,16 +30,11 @@ class DayBuilder:
         Raises:
             SettingsError: the environment or the settings cannot be used.
         """
-        from air_pipeline.definitions import build_definitions
-        from air_pipeline.deployment import open_deployment
-
         self._job = build_definitions(open_deployment()).resolve_job_def("build_day")
         self._instance = dg.DagsterInstance.get()
 
     def build(self, day: date, *, force: bool) -> str:
         """Builds one day; what went wrong, empty if nothing did."""
-        from air_pipeline.assets.days import FORCE_TAG
-
         try:
             result = self._job.execute_in_process(
                 partition_key=day.isoformat(),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline.cli import watching
-from air_pipeline.cli.sockets import make_sockets, remove_sockets
-from air_pipeline.cli.watching import Seen, Watch, changes
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
-from air_pipeline.environment import load_settings
+from air_pipeline.running import watch as watching
+from air_pipeline.running.sockets import make_sockets, remove_sockets
+from air_pipeline.running.watch import Seen, Watch, changes
+from air_pipeline.state import StateDirectory, load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import Installation, dead_port, today
 
@@ -25,7 +25,7 @@ VALID = "timezone: Europe/Warsaw\nstart: {}\ndevices:\n  - {{id: attic, url: htt
 def installed(tmp_path: Path) -> Installation:
     installed = Installation(tmp_path)
     installed.config.write_text(VALID.format(today()), encoding="utf-8")
-    load_settings(installed.place)
+    load_settings(installed.environment.config, installed.environment.state)
     return installed
 
 
@@ -47,7 +47,7 @@ def test_only_changes_are_said() -> None:
 
 
 def test_a_mistake_that_is_saved_is_said_once_and_so_is_its_end(installed: Installation, at_once: None) -> None:
-    watch = Watch(installed.place)
+    watch = Watch(installed.environment)
     assert watch.news() == []
     installed.config.write_text("timezone: Europe/Warsaw\n", encoding="utf-8")
     [said] = watch.news()
@@ -59,7 +59,7 @@ def test_a_mistake_that_is_saved_is_said_once_and_so_is_its_end(installed: Insta
 
 def test_a_start_in_the_future_is_said(installed: Installation) -> None:
     installed.config.write_text(VALID.format(today() + timedelta(days=9)), encoding="utf-8")
-    watch = Watch(installed.place)
+    watch = Watch(installed.environment)
     [said] = watch.news()
     assert "in the future" in said
     assert watch.news() == []
@@ -69,7 +69,7 @@ def test_a_store_that_is_away_at_the_start_is_said(installed: Installation, at_o
     url = f"http://127.0.0.1:{dead_port()}"
     names = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG", "INFLUXDB_V2_BUCKET")
     installed.influxdb.update(dict(zip(names, (url, "secret", "home", "air"), strict=True)))
-    watch = Watch(installed.place)
+    watch = Watch(installed.environment)
     [said] = watch.news()
     assert url in said
     assert "wait in the outbox" in said
@@ -80,9 +80,9 @@ def test_a_store_that_is_away_at_the_start_is_said(installed: Installation, at_o
 def test_only_what_the_collector_meets_while_up_runs_is_said(
     attempted: Callable[[], float], installed: Installation, at_once: None
 ) -> None:
-    watch = Watch(installed.place)
+    watch = Watch(installed.environment)
     assert watch.news() == []
-    with closing(Outbox(installed.place.state / "outbox.sqlite")) as box:
+    with closing(Outbox(installed.environment.state.outbox)) as box:
         box.attempted(failures=1, retry_at=attempted(), error="on holiday")
         said = watch.news()
         assert bool(said) is (attempted() > time.time())
@@ -93,14 +93,14 @@ def test_only_what_the_collector_meets_while_up_runs_is_said(
 def test_a_device_that_falls_silent_is_named_and_so_is_its_return(installed: Installation, at_once: None) -> None:
     def store(ago_s: float, outcome: Outcome) -> None:
         values = {"dht22_temperature": 20.0} if outcome.has_reading else {}
-        with closing(open_store(None, installed.place.state)) as into:
+        with closing(open_store(None, installed.environment.state)) as into:
             into.write([Poll("attic", round((time.time() - ago_s) * 1000), outcome, 40.0, 10.0, values=values)])
 
-    watch = Watch(installed.place)
+    watch = Watch(installed.environment)
     assert watch.news() == []
     store(60, Outcome.UNREACHABLE)
     assert watch.news() == []  # nobody collects, and that is not the device's fault
-    with CollectorLock(installed.place.state):
+    with CollectorLock(installed.environment.state):
         assert watch.news() == ["no readings from attic (unreachable); what to do: air-pipeline doctor"]
         assert watch.news() == []
         store(30, Outcome.OK)
@@ -114,21 +114,21 @@ def test_of_many_silent_devices_some_are_named() -> None:
 
 
 def test_sockets_of_a_killed_up_are_removed_by_the_next(tmp_path: Path) -> None:
-    killed = make_sockets(tmp_path)
+    killed = make_sockets(StateDirectory(tmp_path))
     (killed / "workspace.yaml").write_text("left")
-    here = make_sockets(tmp_path)
+    here = make_sockets(StateDirectory(tmp_path))
     assert here != killed
     assert here.is_dir()
     assert not killed.exists()
-    remove_sockets(tmp_path)
+    remove_sockets(StateDirectory(tmp_path))
     assert not here.exists()
-    assert list(tmp_path.iterdir()) == []
-    remove_sockets(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["version"]
+    remove_sockets(StateDirectory(tmp_path))
 
 
 def test_nothing_else_is_removed(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (tmp_path / "sockets").write_text(str(precious))
-    remove_sockets(tmp_path)
+    remove_sockets(StateDirectory(tmp_path))
     assert precious.is_dir()

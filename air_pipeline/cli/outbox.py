@@ -1,0 +1,53 @@
+"""The command `outbox`: what waits to be stored."""
+
+from typing import Annotated
+
+import typer
+
+from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
+from air_pipeline.cli.terminal import show_json, show_table, utc_text
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.environment import read_environment
+
+
+def outbox(
+    config: ConfigOption = None,
+    release: Annotated[
+        bool, typer.Option("--release", help="Put what is in quarantine back, to be tried again.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what waits to be stored, and what the store would not take.
+
+    Example: air-pipeline outbox --json
+    """
+    use_config(config)
+    environment = read_environment()
+    environment.state.check_store(environment.store)
+    box = Outbox(environment.state.outbox)
+    if release:
+        typer.echo(f"{box.release()} polls put back into the outbox", err=True)
+    status, quarantined = box.status(), box.quarantined()
+    box.close()
+    oldest = utc_text(status.oldest) if status.oldest is not None else None
+    rows = [(q.poll.device, utc_text(q.poll.observed_at), q.reason) for q in quarantined]
+    if as_json:
+        show_json(
+            {
+                "pending": status.pending,
+                "oldest": oldest,
+                "failures": status.failures,
+                "error": status.error,
+                "quarantined": status.quarantined,
+                "quarantine": [dict(zip(("device", "observed_at", "reason"), row, strict=True)) for row in rows],
+            }
+        )
+        return
+    typer.echo(
+        f"{status.pending} polls wait for {environment.store}" + (f", the oldest since {oldest}" if oldest else "")
+    )
+    if status.error:
+        typer.echo(f"the last attempt failed ({status.failures} in a row): {status.error}")
+    typer.echo(f"{status.quarantined} polls are in quarantine")
+    if rows:
+        show_table(("device", "slot (UTC)", "reason"), rows)

@@ -1,0 +1,62 @@
+"""The command `simulate`: be the devices."""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from air_pipeline.devices.simulator import Fault, Simulator, read_script, serve_forever
+from air_pipeline.errors import AirPipelineError
+
+_MOST_SHOWN = 10
+
+
+class PortError(AirPipelineError):
+    """The simulator cannot listen where it should; the message says why and what to do."""
+
+
+def simulate(
+    devices: Annotated[list[str] | None, typer.Argument(help="Ids of the devices.", show_default="station")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65_535)] = 8080,
+    count: Annotated[int | None, typer.Option(help="So many devices, called device-0001 and so on.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed is other weather.")] = 0,
+    fault: Annotated[list[str] | None, typer.Option(help="DEVICE=FAULT, such as garage=hang; may be repeated.")] = None,
+    script: Annotated[Path | None, typer.Option(help="A YAML file of faults with times.")] = None,
+) -> None:
+    """Be the devices: an HTTP server that answers as the firmware does, with the faults you ask for.
+
+    Example: air-pipeline simulate living-room garage --port 8080 --fault garage=dht22_frozen
+    """
+    names = [f"device-{number:04}" for number in range(1, count + 1)] if count else devices or ["station"]
+    try:
+        faults = read_script(script.read_text(encoding="utf-8")) if script else None
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error), param_hint="--script") from error
+    lasting = [_fault_of(one, names) for one in fault or []]
+    try:
+        simulator = Simulator(names, seed=seed, host=host, port=port, script=faults)
+    except OSError as error:
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+        raise PortError(f"port {port} of {host} {reason}; choose another with --port") from error
+    for name, kind in lasting:
+        simulator.set_fault(name, kind)
+    for name in names[:_MOST_SHOWN]:
+        typer.echo(simulator.url(name))
+    if len(names) > _MOST_SHOWN:
+        typer.echo(f"… and {len(names) - _MOST_SHOWN} more")
+    serve_forever(simulator)
+
+
+def _fault_of(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """Device and fault of `DEVICE=FAULT`."""
+    name, _, kind = text.partition("=")
+    if name not in names:
+        raise typer.BadParameter(f"{text!r} names no device; write it as {names[0]}=hang", param_hint="--fault")
+    try:
+        Fault(kind)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--fault") from error
+    return name, kind

@@ -1,0 +1,37 @@
+"""The command `up`: everything on the user's devices."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.environment import read_environment
+from air_pipeline.running.ports import check_free
+from air_pipeline.running.up import only_one, run
+from air_pipeline.state import load_settings
+
+
+def up(
+    config: ConfigOption = None,
+    host: Annotated[str, typer.Option(help="Address of the UI; keep it local, as the UI has no login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the UI.", min=1, max=65_535)] = 3000,
+) -> None:
+    """Run everything on your devices: collecting, daily builds and the Dagster UI. Ctrl-C stops all of it.
+
+    Example: air-pipeline up --port 3001
+    """
+    use_config(config)
+    environment = read_environment()
+    environment.state.check_store(environment.store)
+    loaded = load_settings(environment.config, environment.state)
+    if loaded.mistake:
+        typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
+    environment.state.make()
+
+    def welcome(url: str) -> None:
+        typer.echo(f"The Dagster UI is at {url} — Ctrl-C stops everything. Log: {environment.state.dagster_log}")
+
+    with only_one(environment.state):
+        check_free(host, port)
+        run(environment, host, port, welcome=welcome, say=partial(typer.echo, err=True))

@@ -1,0 +1,26 @@
+"""Where Dagster keeps its storage."""
+
+import importlib.resources
+import os
+from pathlib import Path
+
+from air_pipeline.environment import Environment
+
+
+def home_of_dagster(environment: Environment) -> Path:
+    """Where Dagster keeps its storage; nothing is made."""
+    named = os.environ.get("DAGSTER_HOME")
+    return Path(named).expanduser().absolute() if named else environment.state.dagster
+
+
+def dagster_home(environment: Environment) -> Path:
+    """Where Dagster keeps its storage: DAGSTER_HOME if it is set, else in the state directory, with our settings."""
+    home = home_of_dagster(environment)
+    if os.environ.get("DAGSTER_HOME"):
+        return home
+
+    environment.state.make()
+    home.mkdir(exist_ok=True)
+    settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+    return home

@@ -1,0 +1,237 @@
+"""The state directory: everything that the program writes, and which store it belongs to.
+
+Belongs here: the paths in it, their rights, its version, the store that it is bound to, the last valid configuration.
+Does not: what is in its files, which each have a room of their own.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from air_pipeline.replacing import replace_file
+from air_pipeline.settings import INFLUXDB_VARIABLES, Settings, SettingsError
+from air_pipeline.settings.file import parse_settings, read_settings, settings_text
+
+EMBEDDED_STORE = "the embedded store"
+VERSION = 1
+"""Of what is where in the directory. A newer one is not touched; an older one is brought up to date by its rooms."""
+LARGE_LOG_BYTES = 5_000_000
+_DIRECTORY_MODE, _FILE_MODE = 0o700, 0o600  # outboxes and logs are nobody else's business
+
+
+@dataclass(frozen=True, slots=True)
+class StateDirectory:
+    """The directory of everything that the program writes; nothing is made before `make` or `write`."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def outbox(self) -> Path:
+        """Polls on their way to the store."""
+        return self.path / "outbox.sqlite"
+
+    @property
+    def readings(self) -> Path:
+        """The embedded store."""
+        return self.path / "readings.sqlite"
+
+    @property
+    def collector_lock(self) -> Path:
+        """Held by the one collector."""
+        return self.path / "collector.lock"
+
+    @property
+    def collector_lease(self) -> Path:
+        """Until when a collector that Dagster keeps is wanted."""
+        return self.path / "collector.lease"
+
+    @property
+    def collector_log(self) -> Path:
+        """What a collector that Dagster keeps says."""
+        return self.path / "collector.log"
+
+    @property
+    def up_lock(self) -> Path:
+        """Held by the one `up`."""
+        return self.path / "up.lock"
+
+    @property
+    def ui_address(self) -> Path:
+        """Where the UI of `up` is, while it runs."""
+        return self.path / "ui"
+
+    @property
+    def sockets(self) -> Path:
+        """Where the sockets of `up` are, while it runs."""
+        return self.path / "sockets"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's storage, where DAGSTER_HOME names no other place."""
+        return self.path / "dagster"
+
+    @property
+    def dagster_log(self) -> Path:
+        """What the parts of `up` say."""
+        return self.path / "dagster.log"
+
+    @property
+    def last_valid(self) -> Path:
+        """The copy of the last valid configuration."""
+        return self.path / "devices.last-valid.yaml"
+
+    @property
+    def binding(self) -> Path:
+        """The name of the store that the directory belongs to."""
+        return self.path / "store"
+
+    @property
+    def compared(self) -> Path:
+        """How far the days were compared with the store today."""
+        return self.path / "compared"
+
+    @property
+    def notified(self) -> Path:
+        """What a person was told, and is to be told."""
+        return self.path / "notified.json"
+
+    @property
+    def version(self) -> Path:
+        """Of what is where in the directory."""
+        return self.path / "version"
+
+    def make(self) -> None:
+        """Makes the directory, if it is not there yet, for this user alone.
+
+        Raises:
+            SettingsError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            found = self.path.stat()
+            if stat.S_IMODE(found.st_mode) != _DIRECTORY_MODE and found.st_uid == os.geteuid():
+                self.path.chmod(_DIRECTORY_MODE)
+            if not self.version.exists():
+                replace_file(self.version, f"{VERSION}\n", _FILE_MODE)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def write(self, path: Path, text: str) -> None:
+        """Writes one of the directory's small files, whole and durably.
+
+        Raises:
+            SettingsError: the directory cannot be made.
+            OSError: the file cannot be written.
+        """
+        self.make()
+        replace_file(path, text, _FILE_MODE)
+
+    @property
+    def store(self) -> str:
+        """The store from which the days here came; empty if none is known.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        return self._read(self.binding)
+
+    def check_store(self, store: str) -> None:
+        """Makes sure that the directory may be used with this store: it is no newer program's, and no other store's.
+
+        Raises:
+            SettingsError: it may not; the message names the remedy.
+        """
+        version = self._read(self.version)
+        if version.isdecimal() and int(version) > VERSION:
+            raise SettingsError(f"environment: {self} was written by a newer air_pipeline; update this one")
+        known = self.store
+        if known and known != store:
+            if store == EMBEDDED_STORE:
+                remedy = f"set {', '.join(INFLUXDB_VARIABLES)} again"
+            else:
+                remedy = "unset the INFLUXDB_V2_* variables or set them as before"
+            move = ", or move the readings there: air-pipeline copy" if known == EMBEDDED_STORE else ""
+            raise SettingsError(
+                f"environment: {self} belongs to {known}, and the environment names {store}; {remedy}"
+                f"{move} — or, if the readings have moved there, delete {self.binding}"
+            )
+
+    def remember_store(self, store: str) -> None:
+        """Binds the directory to the store, at the first reading collected or day built.
+
+        Raises:
+            SettingsError: it belongs to another one, or cannot be written.
+        """
+        self.check_store(store)
+        if not self.store:
+            self.bind(store)
+
+    def bind(self, store: str) -> None:
+        """Binds the directory to the store, whichever it belonged to: its readings have moved there.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
+        try:
+            self.write(self.binding, f"{store}\n")
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _read(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> SettingsError:
+        return SettingsError(
+            f"environment: the state directory {self} cannot be used ({error});"
+            " set AIR_PIPELINE_STATE to a directory that this user may read and write"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and what is wrong with the file if they are not its own but the last valid ones."""
+
+    settings: Settings
+    mistake: SettingsError | None = None
+
+
+def load_settings(config: Path, state: StateDirectory, *, keep: bool = True) -> Loaded:
+    """The settings of the configuration file; while it is invalid, the last valid ones and the mistake.
+
+    Args:
+        config: the configuration file.
+        state: where the last valid ones are kept.
+        keep: whether a valid file is kept there as a copy; who only looks writes nothing.
+
+    Raises:
+        SettingsError: the file is invalid and no valid one has been seen before.
+    """
+    copy = state.last_valid
+    try:
+        text = settings_text(config)
+        settings = parse_settings(text, str(config))
+    except SettingsError as mistake:
+        with suppress(SettingsError):  # no copy, or one that is no longer valid: then only the mistake is left
+            return Loaded(read_settings(copy), mistake)
+        raise
+    with suppress(OSError, SettingsError):  # without a copy, valid settings are still valid
+        if keep and (not copy.exists() or copy.read_bytes() != text.encode()):
+            state.write(copy, text)
+    return Loaded(settings)
+
+
+def keep_log_small(path: Path) -> None:
+    """Sets a log aside (under its name with `.1`) that has grown large, before its next writer opens it."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > LARGE_LOG_BYTES:
+            path.replace(path.with_name(f"{path.name}.1"))
