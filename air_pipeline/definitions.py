@@ -2,14 +2,18 @@
 
 Belongs here: which parts there are and with what they are given. Does not: the parts. Nothing is read at import: `defs`
 reads the settings when Dagster calls it.
+
+For the underlying Dagster concept, see docs.dagster.io: definitions.
 """
 
 import dagster as dg
 
-from air_pipeline.assets.collection import devices_asset, raw_readings_asset
-from air_pipeline.assets.days import day_assets, days_built_check
-from air_pipeline.assets.report import daily_report_asset
-from air_pipeline.assets.tables import TablesIOManager
+from air_pipeline.assets.checks import days_built_check
+from air_pipeline.assets.daily_report import daily_report_asset
+from air_pipeline.assets.days import day_assets
+from air_pipeline.assets.devices import devices_asset
+from air_pipeline.assets.io_manager import TablesIOManager
+from air_pipeline.assets.raw_readings import raw_readings_asset
 from air_pipeline.automation.building import build_day_job, build_days_schedule
 from air_pipeline.automation.collecting import collect_sensor
 from air_pipeline.automation.notifying import notify_sensor

@@ -1,19 +1,19 @@
 """One deployment: environment, settings, store and tables, as the edges of the program need them together.
 
-Belongs here: opening these. Does not: anything done with them.
+Belongs here: opening these, and noticing that the settings changed. Does not: anything done with them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.settings.file import read_settings
-from air_pipeline.state import load_settings
+from air_pipeline.state import Loaded, load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore
 
@@ -77,3 +77,31 @@ def open_deployment(config: str | Path | None = None, *, strict: bool = True) ->
         return Deployment(environment, read_settings(environment.config))
     loaded = load_settings(environment.config, environment.state)
     return Deployment(environment, loaded.settings, loaded.mistake)
+
+
+def present(deployment: Deployment) -> Deployment:
+    """The deployment with what `devices.yaml` says now, rather than when the definitions were loaded.
+
+    Of an invalid file the last valid one is in force, and the mistake is there.
+    """
+    try:
+        loaded = _loaded(deployment.environment, settings_stamp(deployment.environment.config))
+    except SettingsError as mistake:  # and there is no last valid one
+        return replace(deployment, mistake=mistake)
+    return replace(deployment, settings=loaded.settings, mistake=loaded.mistake)
+
+
+def settings_stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever a file does; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@lru_cache(maxsize=1)
+def _loaded(environment: Environment, stamp: tuple[int, int, int] | None) -> Loaded:
+    """The settings at this stamp: reading a thousand devices takes a second, and a tick should not."""
+    del stamp
+    return load_settings(environment.config, environment.state)

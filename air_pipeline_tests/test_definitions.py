@@ -1,6 +1,8 @@
 """What Dagster loads, and from where."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -58,6 +60,19 @@ def test_every_asset_says_what_it_is_whose_and_where_it_belongs(deployment):
         assert spec.kinds, name
         assert spec.owners, name
         assert spec.group_name == ("days" if name in {*TABLES, PAGE} else "collecting"), name
+
+
+def test_the_job_says_whose_it_is_and_where_it_belongs(deployment):
+    job = build_definitions(deployment).resolve_job_def("build_day")
+    assert job.tags == {"air_pipeline/group": "days", "air_pipeline/owner": "team:air"}
+
+
+@pytest.mark.parametrize("room", ["assets", "automation", "instance", "definitions"])
+def test_every_module_of_dagster_s_rooms_names_the_concept_that_it_is_about(room):
+    modules = [*files("air_pipeline").joinpath(room).glob("*.py")] or [files("air_pipeline").joinpath(f"{room}.py")]
+    for module in modules:
+        *_, last = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))).splitlines()
+        assert re.fullmatch(r"For the underlying Dagster concept, see docs\.dagster\.io: [\w/ ]+\.", last), module
 
 
 def test_every_table_has_its_columns_with_units(deployment):

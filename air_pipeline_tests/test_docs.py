@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline.assets.days import days_built_check
-from air_pipeline.assets.tables import check_specs
+from air_pipeline.assets.checks import check_specs, days_built_check
 from air_pipeline.cli import COMMANDS
 from air_pipeline.collection.report import CHECKS
 from air_pipeline.devices.polls import Outcome

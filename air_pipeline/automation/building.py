@@ -1,4 +1,7 @@
-"""The schedule `build_days`: every 15 minutes it asks a pure function which days to build, and runs them."""
+"""The schedule `build_days`: every 15 minutes it asks a pure function which days to build, and runs them.
+
+For the underlying Dagster concept, see docs.dagster.io: schedules.
+"""
 
 import hashlib
 import time
@@ -13,7 +16,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.assets.days import AGAIN_TAG, DAYS_BUILT, FORCE_TAG
+from air_pipeline.assets.checks import DAYS_BUILT
+from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.deployment import Deployment
@@ -180,6 +185,7 @@ def build_day_job() -> "UnresolvedAssetJobDefinition":
             " no harm. With the tag"
             f" {FORCE_TAG}: true it builds even a day for which the store now holds fewer polls than before."
         ),
+        tags={"air_pipeline/group": DAYS, "air_pipeline/owner": OWNER},  # `owners` of jobs is beta, and warns
     )
 
 

@@ -2,6 +2,8 @@
 
 A tick extends the collector's lease and starts a collector if none runs; then it reports what came in, now and then. It
 takes milliseconds and never waits for a device.
+
+For the underlying Dagster concept, see docs.dagster.io: sensors.
 """
 
 import json
@@ -12,20 +14,14 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from air_pipeline.assets.collection import (
-    DEVICES,
-    FIRST_REPORT,
-    RAW_READINGS,
-    check_evaluations,
-    devices_materialization,
-    materialization,
-    present,
-    settings_stamp,
-)
+from air_pipeline.assets.checks import check_evaluations
+from air_pipeline.assets.devices import devices_materialization
+from air_pipeline.assets.names import DEVICES, RAW_READINGS
+from air_pipeline.assets.raw_readings import FIRST_REPORT, materialization
 from air_pipeline.collection.lease import extend_lease, holder, start_collector
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Report, Verdict, look, verdicts
-from air_pipeline.deployment import Deployment
+from air_pipeline.deployment import Deployment, present, settings_stamp
 from air_pipeline.storage.opening import open_store
 
 TICK_S = 15

@@ -1,6 +1,8 @@
 """The sensor `notify`: tells a person what is not well, and when it is well again.
 
 Its ticks are its own: whatever a mail server or a webhook does, collecting and building do not wait for it.
+
+For the underlying Dagster concept, see docs.dagster.io: sensors.
 """
 
 import socket
@@ -11,12 +13,12 @@ from datetime import date, datetime
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.assets.collection import present
-from air_pipeline.assets.days import AGAIN_TAG, days_built_evaluation
+from air_pipeline.assets.checks import days_built_evaluation
+from air_pipeline.assets.days import AGAIN_TAG
 from air_pipeline.automation.collecting import Cursor, due_verdicts
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Verdict, look
-from air_pipeline.deployment import Deployment
+from air_pipeline.deployment import Deployment, present
 from air_pipeline.notifying.looking import day_summary, days_built_verdict, sight, watched_days
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell

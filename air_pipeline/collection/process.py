@@ -13,6 +13,7 @@ from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.delivery import Delivery
 from air_pipeline.collection.lease import CollectorLock, lease_holds
 from air_pipeline.collection.outbox import Outbox
+from air_pipeline.deployment import settings_stamp
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import load_settings
@@ -91,7 +92,7 @@ class Configuration:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._seen = self._stamp()
+        self._seen = settings_stamp(environment.config)
         loaded = load_settings(environment.config, environment.state)
         self.settings = loaded.settings
         if loaded.mistake:
@@ -99,7 +100,7 @@ class Configuration:
 
     def changed(self) -> bool:
         """Looks at the file; whether the settings are others now."""
-        stamp = self._stamp()
+        stamp = settings_stamp(self._environment.config)
         if stamp == self._seen:
             return False
         self._seen = stamp
@@ -116,13 +117,6 @@ class Configuration:
         self.settings = loaded.settings
         log.info("taking up the changed configuration: %d devices", len(self.settings.devices))
         return True
-
-    def _stamp(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._environment.config.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @contextmanager

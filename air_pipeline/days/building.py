@@ -57,6 +57,11 @@ class Built:
     rows: int = 0
     counts: list[DeviceCounts] = field(default_factory=list)
 
+    @property
+    def written(self) -> DayFile:
+        """What was written, to be read back; the first use ends the writing."""
+        return self.staged.written
+
 
 @contextmanager
 def built_observations(deployment: Deployment, day: date, *, force: bool = False) -> Iterator[Built]:

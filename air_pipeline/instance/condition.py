@@ -1,6 +1,8 @@
 """What only Dagster's storage knows of how things stand: daemon, switches, runs that failed. It is looked at, not made.
 
 Belongs here: questions to an instance. Does not: whether its processes can be seen (`diagnosis.processes`).
+
+For the underlying Dagster concept, see docs.dagster.io: the Dagster daemon.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Where Dagster keeps its storage."""
+"""Where Dagster keeps its storage.
+
+For the underlying Dagster concept, see docs.dagster.io: the Dagster instance.
+"""
 
 import importlib.resources
 import os

@@ -3,6 +3,8 @@
 Dagster would take each for running for two more hours, and leave it its place in the queue. `up` starts this as a
 process of its own, and so stays small itself; before all others, because processes that make Dagster's storage at the
 same time can leave it unusable (alembic_version with two heads).
+
+For the underlying Dagster concept, see docs.dagster.io: run monitoring.
 """
 
 import json

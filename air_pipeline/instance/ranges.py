@@ -1,6 +1,8 @@
 """Many days on one machine without launching runs.
 
 Worker processes stay warm, and leave the same events as runs do.
+
+For the underlying Dagster concept, see docs.dagster.io: job execution.
 """
 
 import os

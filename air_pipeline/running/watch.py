@@ -11,7 +11,7 @@ from time import monotonic, time
 
 from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.report import look, silent_devices
-from air_pipeline.deployment import Deployment
+from air_pipeline.deployment import Deployment, settings_stamp
 from air_pipeline.diagnosis.setting_up import start_in_the_future
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings, SettingsError
@@ -74,13 +74,13 @@ class Watch:
         self._began = time()
         self._look_at_store = 0.0  # monotonic
         self._settings: Settings | None = None  # of the last configuration that could be used
-        self._stamp = self._file()
+        self._stamp: tuple[int, ...] | None = settings_stamp(environment.config)
         self._seen = Seen(mistake=self._configuration()[0])
         self._stamp = ()  # so that the first look says what is to be said of `start`
 
     def news(self) -> list[str]:
         """What there is to say now: of devices.yaml at once, of the store every few seconds. Cheap."""
-        now, stamp = self._seen, self._file()
+        now, stamp = self._seen, settings_stamp(self._environment.config)
         if stamp != self._stamp:
             self._stamp = stamp
             mistake, start = self._configuration()
@@ -93,15 +93,7 @@ class Watch:
         self._seen = now
         return said
 
-    def _file(self) -> tuple[int, ...]:
-        try:
-            status = self._environment.config.stat()
-        except OSError:
-            return (0,)
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
     def _configuration(self) -> tuple[str, str]:
-
         try:
             loaded = load_settings(self._environment.config, self._environment.state, keep=False)
         except SettingsError as error:

@@ -233,7 +233,7 @@ class StagedDay:
         self._last_device = ""
 
     @property
-    def staged(self) -> DayFile:
+    def written(self) -> DayFile:
         """A handle of what has been written, for checks before it is published; the first use ends the writing."""
         self._finish()
         return DayFile(self._target.table, self._target.day, self._partial)

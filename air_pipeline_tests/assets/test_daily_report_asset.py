@@ -2,10 +2,14 @@
 
 import base64
 
+import pyarrow.parquet as pq
 import pytest
 
 from air_pipeline.days.inputs import Verdict, built_metadata, day_inputs, judge
+from air_pipeline.processing.columns import TABLES
+from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.storage.pages import PAGE, page_file
+from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.assets.small_deployments import (
     DAY,
     WHOLE,
@@ -68,10 +72,31 @@ def test_a_page_that_cannot_be_written_is_a_failure_with_a_sentence(deployment, 
     assert verdict(deployment) is Verdict.MISSING
 
 
-def test_a_page_is_not_made_of_tables_that_are_not_there(deployment, instance):
-    said = failures(build(deployment, instance, only=[PAGE]))[PAGE]
-    assert "build it with: air-pipeline build" in said
+def refused(deployment, instance):
+    """What is said of a page that cannot be made of the tables there are, and not tried again."""
+    result = build(deployment, instance, only=[PAGE])
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
     assert not page_file(deployment.data, DAY).exists
+    return failures(result)[PAGE]
+
+
+REMEDY = f"; build it with: air-pipeline build --from {DAY} --to {DAY}"
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_page_is_not_made_without_one_of_its_tables(deployment, instance, table):
+    assert failures(build(deployment, instance, only=[*TABLES])) == {}
+    path = day_file(deployment.data, table, DAY).path
+    path.unlink()
+    assert refused(deployment, instance) == f"{DAY} has no {table} yet ({path} is missing){REMEDY}"
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_page_is_not_made_of_a_table_of_somebody_else(deployment, instance, table):
+    assert failures(build(deployment, instance, only=[*TABLES])) == {}
+    path = day_file(deployment.data, table, DAY).path
+    pq.write_table(pq.read_table(path, partitioning=None).cast(arrow_schema(table)), path)
+    assert refused(deployment, instance) == f"{path} was not written by air_pipeline{REMEDY}"
 
 
 def test_a_day_without_devices_has_a_page_and_a_picture(instance, tmp_path):

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from air_pipeline.assets.collection import materialization
 from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG, RETRIES
+from air_pipeline.assets.raw_readings import materialization
 from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import Report
 from air_pipeline.definitions import build_definitions
@@ -181,7 +181,7 @@ def test_a_table_that_fails_a_check_is_not_published_and_stops_those_after_it(de
 
 
 def test_a_schema_check_counts_and_names_what_is_wrong(built):
-    from air_pipeline.assets.tables import check_staged
+    from air_pipeline.assets.checks import check_staged
     from air_pipeline.days.building import Built
 
     deployment, _ = built
@@ -191,9 +191,9 @@ def test_a_schema_check_counts_and_names_what_is_wrong(built):
         for _, rows in day.device_tables():
             flags = rows.column("flag").to_numpy().copy()
             flags[:3] = 5
-            environment = rows.schema.get_field_index("flag")
-            staged.write(rows.set_column(environment, rows.schema.field("flag"), [flags]))
-        checks = {check.check_name: check for check in check_staged("observations", Built(staged, metadata, rows=96))}
+            column = rows.schema.get_field_index("flag")
+            staged.write(rows.set_column(column, rows.schema.field("flag"), [flags]))
+        checks = {check.check_name: check for check in check_staged(Built(staged, metadata, rows=96))}
     assert checks["row_count"].passed
     assert not checks["schema"].passed
     assert checks["schema"].metadata["failures"].value == 6

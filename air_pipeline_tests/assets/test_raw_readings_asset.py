@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from air_pipeline.assets.collection import materialization
+from air_pipeline.assets.raw_readings import materialization
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import Report

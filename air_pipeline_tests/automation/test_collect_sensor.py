@@ -330,7 +330,7 @@ def test_a_damaged_cursor_begins_anew(instance, tmp_path, garbage):
 
 
 def test_the_configuration_is_read_again_only_when_it_changed(instance, tmp_path):
-    from air_pipeline.assets.collection import _loaded
+    from air_pipeline.deployment import _loaded
 
     devices = [small_device(f"d{number}", interval="10s") for number in range(50)]
     deployment = deployment_in(tmp_path, *devices, **EXTERNAL)

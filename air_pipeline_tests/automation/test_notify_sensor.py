@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from air_pipeline.assets.days import AGAIN_TAG, DAYS_BUILT
+from air_pipeline.assets.checks import DAYS_BUILT
+from air_pipeline.assets.days import AGAIN_TAG
 from air_pipeline.automation import notifying
 from air_pipeline.automation.notifying import failed_builds
 from air_pipeline.collection.lease import CollectorLock

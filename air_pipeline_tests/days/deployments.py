@@ -62,13 +62,13 @@ def seed(deployed, days=(DAY,)):
 def build(deployed, day=DAY, *, force=False):
     """All tables of a day, published, and a page of nothing but a head; gives the tables as frames."""
     with built_observations(deployed, day, force=force) as built:
-        assert built.staged.staged.row_count() == built.rows
+        assert built.written.row_count() == built.rows
         observed = built.staged.publish()
     with built_hourly(deployed, day, observed) as built:
-        assert built.staged.staged.row_count() == built.rows
+        assert built.written.row_count() == built.rows
         hourly = built.staged.publish()
     with built_daily(deployed, day, observed, hourly) as built:
-        assert built.staged.staged.row_count() == built.rows
+        assert built.written.row_count() == built.rows
         daily = built.staged.publish()
     publish_page(deployed, day, built.metadata)
     return observed.read(), hourly.read(), daily.read()

@@ -189,7 +189,7 @@ def test_the_counts_that_are_told_are_those_of_the_table(tmp_path):
             DeviceCounts("b", expected=144, valid=2, bad=1, missing=141),
         ]
         assert [count.coverage for count in built.counts] == [1.0, 2 / 144]
-        assert built.rows == built.staged.staged.row_count() == 288
+        assert built.rows == built.written.row_count() == 288
     assert DeviceCounts("none").coverage is None
     deployed.store.close()
 

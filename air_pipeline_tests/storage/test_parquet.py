@@ -187,7 +187,7 @@ def test_a_staged_file_can_be_read_before_it_is_published(tmp_path):
     old = publish(tmp_path, rows("a"))
     with stage(tmp_path, "observations", DAY, METADATA) as staged:
         staged.write(rows("b"))
-        assert staged.staged.devices() == ["b"]
+        assert staged.written.devices() == ["b"]
         assert old.devices() == ["a"]
         with pytest.raises(ValueError, match="finished"):
             staged.write(rows("c"))
@@ -238,7 +238,7 @@ with stage(Path(sys.argv[1]), "observations", DAY, METADATA) as staged:
     staged.write(rows("b", 1000))
     staged.write(rows("c", 1000))
     if sys.argv[3] == "finished":
-        staged.staged
+        staged.written
     print("written", flush=True)
     sys.stdin.read()
 """

@@ -1,4 +1,7 @@
-"""The asset `daily_report`: the page of a local day, from its tables."""
+"""The asset `daily_report`: the page of a local day, from its tables.
+
+For the underlying Dagster concept, see docs.dagster.io: assets.
+"""
 
 import base64
 from datetime import date
@@ -6,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from air_pipeline.assets.collection import OWNER
-from air_pipeline.assets.days import GROUP, day_partitions, explained
-from air_pipeline.assets.tables import metadata_version
+from air_pipeline.assets.days import explained
+from air_pipeline.assets.metadata import data_version
+from air_pipeline.assets.names import DAYS, OWNER
+from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.deployment import Deployment
-from air_pipeline.processing.columns import SCHEMA_VERSION
+from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.pages import PAGE, page_file
-from air_pipeline.storage.parquet import DayFile
+from air_pipeline.storage.parquet import day_file
 
 if TYPE_CHECKING:
     from air_pipeline.reports.contents import DayReport
@@ -23,8 +27,9 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=PAGE,
+        deps=list(TABLES),
         partitions_def=day_partitions(deployment.settings),
-        group_name=GROUP,
+        group_name=DAYS,
         kinds={"html", "matplotlib"},
         owners=[OWNER],
         code_version=SCHEMA_VERSION,
@@ -36,17 +41,15 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
         metadata={"dagster/storage_kind": "html", "dagster/uri": (deployment.data / PAGE).as_uri()},
     )
     def daily_report(
-        context: dg.AssetExecutionContext,
-        deployment: dg.ResourceParam[Deployment],
-        observations: DayFile,  # noqa: ARG001 - asked for, the three are checked to be there; reports find them
-        hourly_aggregates: DayFile,  # noqa: ARG001
-        daily_aggregates: DayFile,  # noqa: ARG001
+        context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
     ) -> dg.MaterializeResult[None]:
         from air_pipeline.reports.gathering import gather
         from air_pipeline.reports.page import page_of, picture_of
 
         day = date.fromisoformat(context.partition_key)
         with explained(context):
+            for table in TABLES:
+                day_file(deployment.data, table, day).metadata()  # it must be there and be ours
             report = gather(deployment, day)
             html, picture = page_of(report), picture_of(report)
             page = page_file(deployment.data, day)
@@ -62,7 +65,7 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
                 "rule_set_version": report.metadata.rule_set_version,
                 "settings_digest": report.metadata.settings_digest,
             },
-            data_version=metadata_version(report.metadata),
+            data_version=data_version(report.metadata),
         )
 
     return daily_report

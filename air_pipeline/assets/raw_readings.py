@@ -1,100 +1,30 @@
-"""The assets of collecting: the devices, and the readings as they come in."""
+"""The asset `raw_readings`: the readings as they come in.
 
-from collections.abc import Iterable, Iterator
+For the underlying Dagster concept, see docs.dagster.io: assets.
+"""
+
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from air_pipeline.assets.checks import check_results, readings_check_specs
+from air_pipeline.assets.metadata import DATA_VERSION, DATA_VERSION_TAGS
+from air_pipeline.assets.names import COLLECTING, DEVICES, OWNER, RAW_READINGS
 from air_pipeline.collection.lease import CollectorRunning
 from air_pipeline.collection.outbox import OutboxError
-from air_pipeline.collection.report import CHECKS, MOST_DEVICES, Report, Verdict, look, verdicts
+from air_pipeline.collection.report import MOST_DEVICES, Report, look, verdicts
 from air_pipeline.collection.schedule import slot_at
-from air_pipeline.deployment import Deployment
+from air_pipeline.deployment import Deployment, present
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.state import Loaded, load_settings
 from air_pipeline.storage.opening import open_store
 
-DEVICES = dg.AssetKey("devices")
-RAW_READINGS = dg.AssetKey("raw_readings")
-GROUP = "collecting"
-OWNER = "team:air"
-MOST_SHOWN = 200
-"""Devices in the table of all devices."""
 FIRST_REPORT = timedelta(minutes=5)
 """How far back a report looks when there is none before it."""
 LONGEST_BY_HAND = timedelta(days=1)
 """How far back a report by hand counts at most, so that the store can count it in time."""
-DATA_VERSION = dg.DataVersion("INITIAL")
-"""Always the same, and that of an asset without materializations: otherwise the UI would call every day out of date
-whenever readings come in. Which days are is known to `build_days`."""
-
-
-def devices_asset(deployment: Deployment) -> dg.AssetSpec:
-    """The devices themselves: outside of Dagster, shown as the source of everything."""
-    return dg.AssetSpec(
-        DEVICES,
-        description=(
-            "What is polled: each device of devices.yaml answers an HTTP GET with its present readings and remembers"
-            " nothing, so it is asked at every slot.\n\nDagster does not make devices; it shows where everything comes"
-            " from, and a materialization whenever a valid `devices.yaml` was saved."
-        ),
-        group_name=GROUP,
-        kinds={"http"},
-        owners=[OWNER],
-        metadata=devices_metadata(deployment),
-    )
-
-
-def devices_materialization(deployment: Deployment) -> dg.AssetMaterialization:
-    """What devices.yaml says from now on, as an event of a sensor."""
-    return dg.AssetMaterialization(
-        DEVICES,
-        description=f"{len(deployment.settings.devices)} devices in {deployment.environment.config.name}",
-        metadata=devices_metadata(deployment),
-        tags={DATA_VERSION_TAG: DATA_VERSION.value},
-    )
-
-
-def devices_metadata(deployment: Deployment) -> dict[str, dg.MetadataValue]:
-    """The devices as metadata: how many, and a table of the first so many."""
-    settings = deployment.settings
-    shown = settings.devices[:MOST_SHOWN]
-    rows = [
-        dg.TableRecord(
-            {
-                "device": device.id,
-                "url": device.url,
-                "interval_s": device.interval_ms / 1000,
-                "timezone": device.timezone,
-                "sensors": ", ".join(dict.fromkeys(parameter.sensor for parameter in device.parameters)),
-                "series": len(device.units),
-            }
-        )
-        for device in shown
-    ]
-    meaning = {
-        "interval_s": "every so many seconds it is due [s]",
-        "series": "what it measures, and means over sensors",
-    }
-    schema = dg.TableSchema(
-        [
-            dg.TableColumn(name, {str: "string", int: "int"}.get(type(value), "float"), meaning.get(name))
-            for name, value in rows[0].data.items()
-        ],
-        constraints=dg.TableConstraints([f"{len(shown)} of {len(settings.devices)} devices"]),
-    )
-    return {
-        "device_count": dg.MetadataValue.int(len(settings.devices)),
-        "configuration": dg.MetadataValue.path(str(deployment.environment.config)),
-        "devices": dg.MetadataValue.table(rows, schema),
-    }
 
 
 def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
@@ -103,7 +33,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
     @dg.asset(
         key=RAW_READINGS,
         deps=[DEVICES],
-        group_name=GROUP,
+        group_name=COLLECTING,
         kinds={_store_kind(deployment)},
         owners=[OWNER],
         description=(
@@ -117,7 +47,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
             "dagster/storage_kind": _store_kind(deployment),
             "store": deployment.environment.store,
         },
-        check_specs=check_specs(),
+        check_specs=readings_check_specs(),
         freshness_policy=_freshness(deployment.settings),
     )
     def raw_readings(
@@ -173,75 +103,13 @@ def _since(last: dg.EventLogEntry | None, now: datetime) -> int:
     return round((now - FIRST_REPORT).timestamp() * 1000)
 
 
-def present(deployment: Deployment) -> Deployment:
-    """The deployment with what `devices.yaml` says now, rather than when the definitions were loaded.
-
-    Of an invalid file the last valid one is in force, and the mistake is there.
-    """
-    try:
-        loaded = _loaded(deployment.environment, settings_stamp(deployment.environment.config))
-    except SettingsError as mistake:  # and there is no last valid one
-        return replace(deployment, mistake=mistake)
-    return replace(deployment, settings=loaded.settings, mistake=loaded.mistake)
-
-
-def settings_stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes whenever a file does; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-@lru_cache(maxsize=1)
-def _loaded(environment: Environment, stamp: tuple[int, int, int] | None) -> Loaded:
-    """The settings at this stamp: reading a thousand devices takes a second, and a tick should not."""
-    del stamp
-    return load_settings(environment.config, environment.state)
-
-
-def check_specs() -> list[dg.AssetCheckSpec]:
-    """The checks of `raw_readings`."""
-    return [dg.AssetCheckSpec(name, asset=RAW_READINGS, description=text) for name, text in CHECKS.items()]
-
-
-def check_results(found: Iterable[Verdict]) -> Iterator[dg.AssetCheckResult]:
-    """Verdicts as results of a step."""
-    for verdict in found:
-        yield dg.AssetCheckResult(
-            check_name=verdict.check,
-            passed=verdict.passed,
-            severity=_severity(verdict),
-            description=verdict.text,
-            metadata=dict(verdict.numbers),
-        )
-
-
-def check_evaluations(found: Iterable[Verdict]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Verdicts as events of a sensor."""
-    for verdict in found:
-        yield dg.AssetCheckEvaluation(
-            asset_key=RAW_READINGS,
-            check_name=verdict.check,
-            passed=verdict.passed,
-            severity=_severity(verdict),
-            description=verdict.text,
-            metadata={name: dg.MetadataValue.int(number) for name, number in verdict.numbers.items()},
-        )
-
-
-def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
-    return dg.AssetCheckSeverity.ERROR if verdict.grave else dg.AssetCheckSeverity.WARN
-
-
 def materialization(report: Report) -> dg.AssetMaterialization:
     """A report as an event of a sensor."""
     return dg.AssetMaterialization(
         RAW_READINGS,
         description=f"{report.readings} readings in {report.polls} polls of {len(report.counts)} devices",
         metadata=report_metadata(report),
-        tags={DATA_VERSION_TAG: DATA_VERSION.value},
+        tags=DATA_VERSION_TAGS,
     )
 
 

@@ -1,0 +1,39 @@
+"""How tables of a day pass between steps: as files, published once they are whole and checked.
+
+For the underlying Dagster concept, see docs.dagster.io: I/O managers.
+"""
+
+from datetime import date
+from typing import cast
+
+import dagster as dg
+
+from air_pipeline.deployment import Deployment
+from air_pipeline.processing.columns import TableName
+from air_pipeline.storage.parquet import DayFile, StagedDay, TableError, day_file
+
+
+class TablesIOManager(dg.IOManager):
+    """Publishes staged tables, and hands tables of the same day to the steps after them, unopened."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    def handle_output(self, context: dg.OutputContext, obj: StagedDay) -> None:
+        """Puts the table in its place, whole."""
+        # Dagster calls this while the step's generator is suspended at its `yield`, inside the `stage()` that keeps the
+        # file: a step that returned its result instead would have left that block, and nothing to publish.
+        file = obj.publish()
+        context.add_output_metadata(
+            {"path": dg.MetadataValue.path(str(file.path)), "size_bytes": dg.MetadataValue.int(file.size_bytes)}
+        )
+
+    def load_input(self, context: dg.InputContext) -> DayFile:
+        """The table of the same day."""
+        table = cast("TableName", context.asset_key.to_user_string())
+        file = day_file(self._deployment.data, table, date.fromisoformat(context.partition_key))
+        try:
+            file.metadata()  # a day that was built before is a claim about a file: it must be there and be ours
+        except TableError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        return file
