@@ -73,10 +73,10 @@ def picture_of(report: DayReport) -> bytes:
     Raises:
         ReportError: it cannot be drawn.
     """
-    from air_pipeline.reports.drawing import fleet_png
+    from air_pipeline.reports.overview import overview_png
 
     with _drawing(report.day):
-        return fleet_png(report)
+        return overview_png(report)
 
 
 @contextmanager
@@ -170,8 +170,7 @@ def _groups(device: DevicePage) -> Iterator[Group]:
         panels = []
         for day in days:
             scale = scales[day.series.parameter]
-            name = f"{device.summary.device} {day.series.name}"
-            svg = curve_svg(day.curve, scale, device.clock, name, _in_words(day))
+            svg = curve_svg(day.curve, scale, device.clock, _in_words(day))
             panels.append(Panel(day, svg, tuple(_notes(day, scale))))
         yield Group(title[:1].upper() + title[1:], unit, tuple(panels))
 

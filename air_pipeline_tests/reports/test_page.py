@@ -100,8 +100,7 @@ def test_what_the_rules_said_is_told_in_words_with_its_time(tmp_path):
     assert "1 observation of first_temperature, at 03:00:00." in hall
     assert "2 suspect; 1 bad; marks at the edge are values beyond it: 300.0 °C" in hall
     assert "first_temperature: 20.0 to 26.0 °C" in page.all("svg")[-1]["aria-label"]
-    marks = [attributes["style"] for attributes in page.all("use")]
-    assert [sum(f"var(--{flag})" in style for style in marks) for flag in ("suspect", "bad")] == [2, 1]
+    assert page.strokes("suspect") == 2
 
 
 def test_hours_that_are_not_complete_are_shown_with_their_coverage(tmp_path):
@@ -136,7 +135,7 @@ def test_a_day_on_which_the_clock_changes_is_drawn_as_long_as_it_is(tmp_path, da
     assert notice in page.text("")
     _, hours = page.text("device-hall").split("Coverage by hour")
     assert f" {labels} " in hours
-    assert any("var(--change)" in attributes.get("style", "") for attributes in page.all("path"))
+    assert page.strokes("change") == 1
 
 
 def test_a_device_of_another_zone_has_its_own_day(tmp_path):
@@ -205,7 +204,7 @@ def test_ids_are_unique_and_every_link_leads_somewhere(tmp_path):
     seed(deployed)
     deployed.store.write(list(polls_between(lab, Profile("lab", 1), START, END)))
     page = page_of_day(deployed, DAY)
-    assert len(page.all("use")) == 2 * 24
+    assert page.strokes("suspect") == 2 * 24
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = {
