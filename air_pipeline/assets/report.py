@@ -25,7 +25,7 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
         name=PAGE,
         partitions_def=day_partitions(deployment.settings),
         group_name=GROUP,
-        kinds={"html", "matplotlib"},
+        kinds={"html"},
         owners=[OWNER],
         code_version=SCHEMA_VERSION,
         description=(
