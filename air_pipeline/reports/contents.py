@@ -96,19 +96,11 @@ class DayStatistics:
         counts: of the day.
         is_complete: whether the day is complete.
         values: `mean`, `min` and so on.
-        mean_before: the mean of the day before; None if there is none, or that day is not built.
     """
 
     counts: Counts
     is_complete: bool
     values: Mapping[str, float | None]
-    mean_before: float | None
-
-    @property
-    def change(self) -> float | None:
-        """The mean less that of the day before."""
-        mean = self.values["mean"]
-        return None if mean is None or self.mean_before is None else mean - self.mean_before
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,7 +203,6 @@ class DayReport:
         metadata: how the tables were made.
         summaries: all devices, the worst first.
         devices: those that are shown, in the same order.
-        before_built: whether the tables of the day before were there.
     """
 
     day: date
@@ -219,7 +210,6 @@ class DayReport:
     metadata: DayMetadata
     summaries: tuple[DeviceSummary, ...]
     devices: tuple[DevicePage, ...]
-    before_built: bool
 
     @property
     def counts(self) -> Counts:

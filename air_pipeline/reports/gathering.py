@@ -5,7 +5,7 @@ Belongs here: what is read and summed up. Does not: how it looks (`drawing`, `pa
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ from air_pipeline.reports.contents import (
 )
 from air_pipeline.reports.curves import thinned
 from air_pipeline.settings import Device
-from air_pipeline.storage.parquet import TableError, day_file
+from air_pipeline.storage.parquet import day_file
 
 MOST_DEVICES = 20
 """Devices that are shown one by one; of more, so many of the worst."""
@@ -61,7 +61,6 @@ def gather(deployment: Deployment, day: date) -> DayReport:
     """
     daily_file = day_file(deployment.data, "daily_aggregates", day)
     daily, metadata = daily_file.read(), daily_file.metadata()
-    before = _means_of(deployment, day - timedelta(days=1))
     outcomes = _outcomes(deployment, daily)
     summaries = sorted(_summaries(daily, outcomes), key=_worst_first)
     shown = [summary.device for summary in summaries[:MOST_DEVICES]]
@@ -78,7 +77,7 @@ def gather(deployment: Deployment, day: date) -> DayReport:
         pages[name] = DevicePage(
             summary=by_device[name],
             clock=clock,
-            series=tuple(_series_days(own, observations, clock, known.get(name), before)),
+            series=tuple(_series_days(own, observations, clock, known.get(name))),
             strips=tuple(_strips(hours[name], clock)),
             polls=tuple(_latencies(polls)),
             findings=tuple(_findings(observations, metadata.rules, clock)),
@@ -91,23 +90,12 @@ def gather(deployment: Deployment, day: date) -> DayReport:
         metadata=metadata,
         summaries=tuple(summaries),
         devices=tuple(pages[name] for name in shown),
-        before_built=before is not None,
     )
 
 
 def _clock(row: "pd.Series[Any]") -> DayClock:
     """The local day that a row of `daily_aggregates` is of."""
     return DayClock(row["day_start"].to_pydatetime(), row["day_end"].to_pydatetime(), str(row["timezone"]))
-
-
-def _means_of(deployment: Deployment, day: date) -> Mapping[tuple[str, str], float] | None:
-    """The means of a day by device and series, of what has one; None if that day is not built."""
-    try:
-        rows = day_file(deployment.data, "daily_aggregates", day).read()
-    except TableError:
-        return None
-    rows = rows[rows["mean"].notna()]
-    return dict(zip(zip(rows["device"], rows["series"], strict=True), rows["mean"], strict=True))
 
 
 def _outcomes(deployment: Deployment, daily: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -138,7 +126,6 @@ def _series_days(
     observations: DeviceObservations,
     clock: DayClock,
     device: Device | None,
-    before: Mapping[tuple[str, str], float] | None,
 ) -> Iterator[SeriesDay]:
     """The series of a device: those of one unit together, means over sensors before their members."""
     rows = {str(row["series"]): row for row in daily.to_dict("records")}
@@ -149,7 +136,6 @@ def _series_days(
             counts=Counts(*(int(row[f"{count}_count"]) for count in _COUNTS)),
             is_complete=bool(row["is_complete"]),
             values={name: None if pd.isna(row[name]) else float(row[name]) for name in STATISTICS},
-            mean_before=(before or {}).get((observations.device, series.name)),
         )
         values = observations.values[series.name].to_numpy()  # noqa: PD011 - not a frame
         flags = observations.flags[series.name].to_numpy()

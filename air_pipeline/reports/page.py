@@ -6,7 +6,7 @@ Belongs here: words, numbers and their places. Does not: what is known of the da
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -59,7 +59,6 @@ def page_of(report: DayReport) -> str:
     with _drawing(report.day):
         return _template().render(
             report=report,
-            before=report.day - timedelta(days=1),
             meta=report.metadata.to_texts(),
             devices=[(device, tuple(_groups(device)) if _has_points(device) else ()) for device in report.devices],
             notices=_notices(report),
@@ -102,7 +101,6 @@ def _template() -> "Template":
     )
     environment.filters |= {
         "number": number,
-        "signed": signed,
         "count": count,
         "percent": percent,
         "ms": milliseconds,
@@ -118,14 +116,6 @@ def number(value: float | None, decimals: int | None) -> str:
         return NOTHING
     text = f"{value:.4g}" if decimals is None else f"{value:,.{decimals}f}"
     return text.replace("-", "−").replace(",", "\u2009")
-
-
-def signed(value: float | None, decimals: int | None) -> str:
-    """A difference, with its sign."""
-    if value is None:
-        return NOTHING
-    text = number(abs(value), decimals)
-    return f"±{text}" if not float(text.replace("\u2009", "")) else f"{'+' if value > 0 else '−'}{text}"
 
 
 def count(value: int) -> str:

@@ -42,7 +42,7 @@ def curve(line=(), suspect=(), bad=(), gaps=()):
 
 
 def series_day(step=0.1, **kinds):
-    statistics = DayStatistics(Counts(), is_complete=True, values={}, mean_before=None)
+    statistics = DayStatistics(Counts(), is_complete=True, values={})
     return SeriesDay(Series("t", "t", "", "°C", step=step), statistics, curve(**kinds))
 
 

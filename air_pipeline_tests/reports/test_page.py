@@ -1,7 +1,6 @@
 """What is on the page of a day, made from real tables and a real store."""
 
 import json
-import re
 from dataclasses import replace
 from datetime import date
 
@@ -13,7 +12,7 @@ from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.reports.contents import Counts, ReportError
 from air_pipeline.reports.gathering import gather
-from air_pipeline.reports.page import milliseconds, number, page_of, percent, signed
+from air_pipeline.reports.page import milliseconds, number, page_of, percent, picture_of
 from air_pipeline.storage.parquet import DayNotBuilt, day_file
 from air_pipeline_tests.days.deployments import (
     BEFORE,
@@ -67,22 +66,15 @@ def test_a_day_without_anything_expected_says_so(tmp_path):
     assert page.shown == []
 
 
-def test_statistics_stand_beside_the_day_before(tmp_path):
-    deployed = deployment(tmp_path)
-    for day, value in ((BEFORE, 20.0), (DAY, 18.5)):
-        deployed.store.write([replace(one, values={"first_temperature": value}) for one in polls(*window(day))])
-    build(deployed, BEFORE)
-    hall = page_of_day(deployed, DAY).text("device-hall")
-    assert "first_temperature °C °C 18.5 20.0 −1.5 18.5 18.5" in hall
-    assert "that day was not built" not in hall
-
-
-def test_without_the_day_before_the_page_says_so(tmp_path):
+def test_statistics_are_the_row_of_the_table_in_the_precision_of_the_sensor(tmp_path):
     deployed = deployment(tmp_path)
     seed(deployed)
-    hall = page_of_day(deployed, DAY).text("device-hall")
-    assert f"its change from {BEFORE} (–: that day was not built when this page was made)" in hall
-    assert re.search(r"first_temperature °C °C [\d.]+ – – ", hall)
+    *_, daily = build(deployed)
+    row = daily.iloc[0]
+    first, last = ("mean", "min", "max", "median", "p02", "p98"), ("mean_06_22", "mean_22_06", "max_8h_mean")
+    numbers = [*(f"{row[name]:.1f}" for name in first), f"{row['sd']:.2f}", *(f"{row[name]:.1f}" for name in last)]
+    hall = Page(page_of(gather(deployed, DAY))).text("device-hall")
+    assert f"first_temperature °C °C {' '.join(numbers)} 100\u202f%" in hall
 
 
 def test_what_the_rules_said_is_told_in_words_with_its_time(tmp_path):
@@ -213,11 +205,19 @@ def test_ids_are_unique_and_every_link_leads_somewhere(tmp_path):
     assert links <= set(ids)
 
 
-def test_the_same_tables_give_the_same_page(tmp_path):
-    deployed = deployment(tmp_path)
-    seed(deployed)
-    build(deployed)
-    assert page_of(gather(deployed, DAY)) == page_of(gather(deployed, DAY))
+def test_the_same_inputs_give_the_same_page_in_whatever_order_days_are_built(tmp_path):
+    pages = []
+    for order in ((BEFORE, DAY), (DAY, BEFORE)):
+        deployed = deployment(tmp_path / str(order[0]), device("hall"), device("lab", "Asia/Tokyo"))
+        seed(deployed, (BEFORE, DAY))
+        made = {}
+        for day in order:
+            build(deployed, day)
+            report = gather(deployed, day)
+            made[day] = (page_of(report).encode(), picture_of(report))
+        pages.append(made)
+    assert pages[0] == pages[1]
+    assert pages[0][BEFORE] != pages[0][DAY]
 
 
 def test_the_head_says_how_the_tables_were_made(tmp_path):
@@ -278,9 +278,8 @@ def test_shares_are_all_or_nothing_only_when_they_are():
     ]  # fmt: skip
 
 
-def test_differences_have_a_sign():
-    assert [signed(value, 1) for value in (1.04, -1.06, 0.01, None)] == ["+1.0", "−1.1", "±0.0", "–"]
-    assert milliseconds(5000.4) == "5\u2009000"
+def test_durations_are_whole_milliseconds():
+    assert [milliseconds(value) for value in (5000.4, None)] == ["5\u2009000", "–"]
 
 
 def test_counts_add_up():
