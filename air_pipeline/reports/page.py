@@ -10,17 +10,16 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
-from typing import TYPE_CHECKING
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from air_pipeline.reports.contents import DayReport, DevicePage, ReportError, SeriesDay
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-    from air_pipeline.reports.drawing import Scale
+from air_pipeline.reports.drawing import Scale, curve_svg, scale_of
+from air_pipeline.reports.overview import overview_png
 
 NOTHING = "–"
-OUTCOMES: Mapping[str, str] = {
+OUTCOME_WORDS: Mapping[str, str] = {
     "ok": "every value was usable",
     "partial": "some values were unusable",
     "rejected": "the document was unusable",
@@ -72,8 +71,6 @@ def picture_of(report: DayReport) -> bytes:
     Raises:
         ReportError: it cannot be drawn.
     """
-    from air_pipeline.reports.overview import overview_png
-
     with _drawing(report.day):
         return overview_png(report)
 
@@ -89,9 +86,7 @@ def _drawing(day: date) -> Iterator[None]:
 
 
 @cache
-def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("air_pipeline.reports", "."),
         autoescape=True,
@@ -106,7 +101,7 @@ def _template() -> "Template":
         "ms": milliseconds,
         "names": names,
     }
-    environment.globals |= {"outcome_words": OUTCOMES, "nothing": NOTHING}
+    environment.globals |= {"outcome_words": OUTCOME_WORDS, "nothing": NOTHING}
     return environment.get_template("page.html")
 
 
@@ -150,8 +145,6 @@ def _notices(report: DayReport) -> tuple[str, ...]:
 
 def _groups(device: DevicePage) -> Iterator[Group]:
     """The series of a device by unit; those of one parameter share a scale, so that they can be compared."""
-    from air_pipeline.reports.drawing import curve_svg, scale_of
-
     for unit, members in groupby(device.series, lambda one: one.series.unit):
         days = tuple(members)
         parameters = list(dict.fromkeys(day.series.parameter for day in days))
@@ -172,28 +165,21 @@ def _has_points(device: DevicePage) -> bool:
 
 def _in_words(day: SeriesDay) -> str:
     """What a picture shows, for who does not see it."""
-    values, decimals = day.statistics.values, day.series.decimals
-    if values["mean"] is None:
+    if day.row["mean"] is None:
         return f"{day.series.name}: no valid observation"
-    least, greatest, mean = (number(values[name], decimals) for name in ("min", "max", "mean"))
+    least, greatest, mean = (number(day.row[name], day.series.decimals) for name in ("min", "max", "mean"))
     return f"{day.series.name}: {least} to {greatest} {day.series.unit}, mean {mean}, over the local day"
 
 
-def _notes(day: SeriesDay, scale: "Scale | None") -> Iterator[str]:
+def _notes(day: SeriesDay, scale: Scale | None) -> Iterator[str]:
     """What is to be known beside a picture."""
-    import numpy as np
-
-    counts, series = day.statistics.counts, day.series
-    for flag, total in (("suspect", counts.suspect), ("bad", counts.bad), ("missing", counts.missing)):
-        if total:
+    for flag in ("suspect", "bad", "missing"):
+        if total := day.row[f"{flag}_count"]:
             yield f"{count(total)} {flag}"
     if np.isnan(day.curve.bad.y).any():
         yield "bad ones at the lower edge were no number"
-    marks = (
-        []
-        if scale is None
-        else [y for points in (day.curve.suspect, day.curve.bad) for y in points.y[scale.outside(points.y)].tolist()]
-    )
-    if marks:
-        ends = {number(min(marks), series.decimals): None, number(max(marks), series.decimals): None}
-        yield f"marks at the edge are values beyond it: {' to '.join(ends)} {series.unit}"
+    marks = np.concatenate([day.curve.suspect.y, day.curve.bad.y])
+    beyond = marks[scale.outside(marks)] if scale else marks[:0]
+    if len(beyond):
+        ends = dict.fromkeys(number(end, day.series.decimals) for end in (beyond.min(), beyond.max()))
+        yield f"marks at the edge are values beyond it: {' to '.join(ends)} {day.series.unit}"

@@ -10,7 +10,7 @@ from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
-from air_pipeline.reports.contents import Counts, ReportError
+from air_pipeline.reports.contents import ObservationCounts, ReportError
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import milliseconds, number, page_of, percent, picture_of
 from air_pipeline.storage.parquet import DayNotBuilt, day_file
@@ -243,6 +243,12 @@ def test_the_first_slot_is_told_where_it_is_not_the_first_of_the_day(tmp_path):
     assert "Expected from 09:00:00 on." in page_of_day(deployed, DAY).text("device-hall")
 
 
+def test_a_slot_beside_the_grid_is_not_taken_for_the_interval(tmp_path):
+    deployed = deployment(tmp_path)
+    deployed.store.write([*polls(START + 15 * MINUTE, END), poll(START + 65 * MINUTE)])
+    assert "Expected from" not in page_of_day(deployed, DAY).text("device-hall")
+
+
 def test_a_day_that_is_not_built_has_no_page(tmp_path):
     with pytest.raises(DayNotBuilt, match=f"air-pipeline build --from {DAY} --to {DAY}"):
         gather(deployment(tmp_path), DAY)
@@ -282,7 +288,15 @@ def test_durations_are_whole_milliseconds():
     assert [milliseconds(value) for value in (5000.4, None)] == ["5\u2009000", "–"]
 
 
-def test_counts_add_up():
-    both = Counts(10, 5, 1, 2, 2) + Counts(10, 10)
-    assert (both, both.coverage) == (Counts(20, 15, 1, 2, 2), 0.75)
-    assert Counts().coverage is None
+def test_counts_add_up(tmp_path):
+    deployed = deployment(tmp_path, device("attic", since=date(2026, 1, 1)), device("hall"))
+    deployed.store.write(polls(START, START + 18 * HOUR))
+    build(deployed)
+    report = gather(deployed, DAY)
+    assert {one.device: one.counts for one in report.summaries} == {
+        "attic": ObservationCounts(144, 0, 0, 0, 144),
+        "hall": ObservationCounts(144, 108, 0, 0, 36),
+    }
+    assert report.counts == ObservationCounts(288, 108, 0, 0, 180)
+    assert report.counts.coverage == 0.375
+    assert ObservationCounts.of([]).coverage is None
