@@ -94,7 +94,7 @@ def curve_svg(curve: Curve, scale: Scale | None, clock: DayClock, text: str) -> 
         text: what it shows, in words.
     """
     labels = [f"{tick:,f}".replace("-", "−").replace(",", "\u2009") for tick in scale.ticks] if scale else []
-    left = max(_LEFT, *(len(label) * _DIGIT + 2 * _BESIDE for label in labels), 0)
+    left = max([_LEFT, *(len(label) * _DIGIT + 2 * _BESIDE for label in labels)])
     frame = Frame(clock.elapsed_hours, scale or Scale(0.0, 1.0), left)
     heights = frame.y(frame.scale.ticks) if scale else []
     parts = [*_grid(frame, heights), *_labels(frame, heights, labels), *_hours(frame, clock), *_curve(frame, curve)]
