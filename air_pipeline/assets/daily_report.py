@@ -30,13 +30,13 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
         deps=list(TABLES),
         partitions_def=day_partitions(deployment.settings),
         group_name=DAYS,
-        kinds={"html", "matplotlib"},
+        kinds={"html"},
         owners=[OWNER],
         code_version=SCHEMA_VERSION,
         description=(
             "One HTML page a local date that needs nothing besides itself: how the fleet fared, and each series of each"
             " device (of a large fleet, of the worst) with what the rules said. `air-pipeline report` opens it.\n\nIt"
-            " is made from the tables of the day, the polls in the store and the means of the day before."
+            " is made from the tables of the day and the polls in the store, and shows no other day."
         ),
         metadata={"dagster/storage_kind": "html", "dagster/uri": (deployment.data / PAGE).as_uri()},
     )

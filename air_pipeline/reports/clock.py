@@ -5,9 +5,11 @@ Belongs here: ticks, labels and sentences about the clock. Does not: when days a
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from air_pipeline.processing.local_time import LocalHour, epoch_ms, local_hours
@@ -121,6 +123,16 @@ class DayClock:
     def span_ms(self) -> tuple[int, int]:
         """The day in ms since 1970 UTC."""
         return epoch_ms(self.start), epoch_ms(self.end)
+
+
+def apart(places: Sequence[int], least: int) -> list[int]:
+    """Where the labels of ticks stand, so that those of an hour that came twice do not touch."""
+    moved = list(places)
+    for number, (one, other) in enumerate(pairwise(places)):
+        short = max(least - (other - one), 0) // 2
+        moved[number] -= short
+        moved[number + 1] += short
+    return moved
 
 
 def _label(hour: LocalHour) -> str:

@@ -3,14 +3,18 @@
 Belongs here: the types, and numbers that follow from their own fields. Does not: where they come from.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date
+from typing import Any
 
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.curves import Curve
 from air_pipeline.storage.parquet import DayMetadata
+
+Row = Mapping[str, Any]
+"""A row of a table by column; None is a null."""
 
 
 class ReportError(AirPipelineError):
@@ -18,28 +22,24 @@ class ReportError(AirPipelineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How observations came out."""
+class ObservationCounts:
+    """How the observations of several series came out, together."""
 
-    expected: int = 0
-    valid: int = 0
-    suspect: int = 0
-    bad: int = 0
-    missing: int = 0
+    expected: int
+    valid: int
+    suspect: int
+    bad: int
+    missing: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "ObservationCounts":
+        """The sums over rows of `daily_aggregates`."""
+        return cls(*(sum(row[f"{field.name}_count"] for row in rows) for field in fields(cls)))
 
     @property
     def coverage(self) -> float | None:
         """Valid ÷ expected; None where nothing was expected."""
         return self.valid / self.expected if self.expected else None
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.expected + other.expected,
-            self.valid + other.valid,
-            self.suspect + other.suspect,
-            self.bad + other.bad,
-            self.missing + other.missing,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class DeviceSummary:
         counts: over all of its series.
         complete_series: how many of its series have a complete day.
         series_count: how many series it has.
-        outcomes: outcome to number of polls; only what is not zero.
+        outcomes: outcome to number of polls, the most frequent first; only what is not zero.
     """
 
     device: str
-    counts: Counts
+    counts: ObservationCounts
     complete_series: int
     series_count: int
     outcomes: Mapping[str, int]
@@ -73,7 +73,6 @@ class Series:
     Attributes:
         name: as in the tables.
         parameter: what is measured.
-        sensor: by which sensor; empty for the mean over sensors.
         unit: of its values.
         decimals: with how many its values are written; None where the sensor's resolution is not known.
         step: the smallest difference between two of its values; 0 where it is not known.
@@ -82,42 +81,18 @@ class Series:
 
     name: str
     parameter: str
-    sensor: str
     unit: str
     decimals: int | None = None
     step: float = 0.0
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DayStatistics:
-    """The row of `daily_aggregates` of one series; None is a null.
-
-    Attributes:
-        counts: of the day.
-        is_complete: whether the day is complete.
-        values: `mean`, `min` and so on.
-        mean_before: the mean of the day before; None if there is none, or that day is not built.
-    """
-
-    counts: Counts
-    is_complete: bool
-    values: Mapping[str, float | None]
-    mean_before: float | None
-
-    @property
-    def change(self) -> float | None:
-        """The mean less that of the day before."""
-        mean = self.values["mean"]
-        return None if mean is None or self.mean_before is None else mean - self.mean_before
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesDay:
-    """One series of one device on the day."""
+    """One series of one device on the day, with its row of `daily_aggregates`."""
 
     series: Series
-    statistics: DayStatistics
+    row: Row
     curve: Curve
 
 
@@ -150,7 +125,7 @@ class OutcomeLatency:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Remark:
     """What a rule said of some series, alike: how many observations of each, and when first and last by local clock."""
 
     rule: str
@@ -183,7 +158,7 @@ class DevicePage:
         series: sorted for reading: those of one unit together.
         strips: hourly coverage.
         polls: by outcome, the most frequent first.
-        findings: what the rules said.
+        remarks: what the rules said.
         unusable: what came in and could not be used, the most frequent first.
         unusable_left_out: how many more such kinds there are.
         rejected: beginnings of documents that were rejected.
@@ -195,7 +170,7 @@ class DevicePage:
     series: tuple[SeriesDay, ...]
     strips: tuple[CoverageStrip, ...]
     polls: tuple[OutcomeLatency, ...]
-    findings: tuple[Finding, ...]
+    remarks: tuple[Remark, ...]
     unusable: tuple[Unusable, ...]
     unusable_left_out: int
     rejected: tuple[str, ...]
@@ -210,31 +185,19 @@ class DayReport:
         day: the local date.
         timezone: the deployment's.
         metadata: how the tables were made.
+        counts: over all devices and series.
+        outcomes: outcome to number of polls over all devices, the most frequent first.
         summaries: all devices, the worst first.
-        devices: those that are shown, in the same order.
-        before_built: whether the tables of the day before were there.
+        devices: those that have a section of their own, in the same order.
     """
 
     day: date
     timezone: str
     metadata: DayMetadata
+    counts: ObservationCounts
+    outcomes: Mapping[str, int]
     summaries: tuple[DeviceSummary, ...]
     devices: tuple[DevicePage, ...]
-    before_built: bool
-
-    @property
-    def counts(self) -> Counts:
-        """Over all devices and series."""
-        return sum((one.counts for one in self.summaries), Counts())
-
-    @property
-    def outcomes(self) -> dict[str, int]:
-        """Outcome to number of polls over all devices, the most frequent first."""
-        total: dict[str, int] = {}
-        for summary in self.summaries:
-            for outcome, count in summary.outcomes.items():
-                total[outcome] = total.get(outcome, 0) + count
-        return dict(sorted(total.items(), key=lambda one: (-one[1], one[0])))
 
     @property
     def complete_devices(self) -> int:

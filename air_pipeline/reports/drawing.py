@@ -1,53 +1,43 @@
-"""Pictures of a day by matplotlib: curves as inline SVG, and one small PNG for Dagster.
+"""The curve of a series as an inline SVG element.
 
-Belongs here: lines, marks, axes, colours of pictures. Does not: what is drawn (`contents`), the page around (`page`).
+Belongs here: where lines, marks, ticks and labels of a picture stand. Does not: which points there are (`curves`),
+colours and widths (`page.css`), the words around (`page`).
 
-An SVG takes its colours from the page's CSS variables, so that it follows light and dark, and its text is text. Artists
-are drawn with stand-in colours, which become `var(--name)` afterwards. The few lines of an axis are drawn by hand: a
-page has hundreds of pictures, and with matplotlib's axes each takes three times as long. The palette is Okabe and Ito's
-(2008), which does not rely on telling red from green; suspect and bad differ in shape as well.
+The unit is a tenth of a CSS pixel at a picture's natural size: coordinates are whole numbers, and the same curve is the
+same text. Everything of one kind is one path: a page has hundreds of pictures.
 """
 
-import io
-import re
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from decimal import Decimal
 from html import escape
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from air_pipeline.processing.aggregates import COMPLETE_SHARE
-from air_pipeline.reports.clock import DayClock
-from air_pipeline.reports.contents import DayReport, SeriesDay
-from air_pipeline.reports.curves import Curve, Floats
+from air_pipeline.reports.clock import DayClock, apart
+from air_pipeline.reports.contents import SeriesDay
+from air_pipeline.reports.curves import Curve, Floats, Points
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-BLUE, VERMILLION = "#0072B2", "#D55E00"
-_EMPTY = "#E8EAED"
-WIDTH, HEIGHT = 300.0, 132.0
-"""Of a curve, in CSS pixels at its natural size."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 8.0, 8.0, 24.0
-_LABEL_WIDTH = 18.0
-_RUG = 4.0
-"""Height of the band under the curve in which missing slots are marked."""
-_ROLES = ("line", "ink", "faint", "suspect", "suspect-edge", "bad", "missing", "change")
-_STAND_INS = {role: f"#0{number:x}0{number:x}f{number:x}" for number, role in enumerate(_ROLES, 1)}
-_SUSPECT = {
-    "marker": "D",
-    "markerfacecolor": _STAND_INS["suspect"],
-    "markeredgecolor": _STAND_INS["suspect-edge"],
-    "markeredgewidth": 0.7,
-}
-_BAD = {"marker": "x", "markeredgecolor": _STAND_INS["bad"], "markeredgewidth": 1.4}
+WIDTH, HEIGHT = 3000, 1320
+TOP, RIGHT, FOOT = 80, WIDTH - 80, HEIGHT - 240
+"""The upper edge of the curve, its right one, and the axis below."""
+_LEFT = 400
+_DIGIT, _BESIDE = 60, 50
+"""The width of a character, and the room between a label and the axis."""
+_LABEL = 180
+"""Labels of hours are at least so far apart."""
+_RUG = 40
+"""Height of the band on the axis in which missing slots are marked."""
+FLOOR = FOOT - _RUG - 20
+"""The lower edge of the curve, above that band."""
+_DIAMOND, _CROSS = 32, 24
+"""Half the width of a mark."""
 _LEAST_STEPS = 10
 """A picture is at least so many steps of the sensor high: its noise is not to look like weather."""
-_PNG_WIDTH = 420
-_MOST_IN_PNG = 12
+_MOST_TICKS = 5
+_ROUND = tuple(map(Decimal, ("1", "2", "5", "1E1")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +47,19 @@ class Scale:
     low: float
     high: float
 
-    def outside(self, values: Floats) -> "np.typing.NDArray[np.bool_]":
+    def outside(self, values: Floats) -> npt.NDArray[np.bool_]:
         """Which values do not fit."""
         return (values < self.low) | (values > self.high)
+
+    @property
+    def ticks(self) -> list[Decimal]:
+        """Two to five round numbers inside, with as many decimals as tell them apart."""
+        exponent = math.floor(math.log10((self.high - self.low) / _MOST_TICKS))
+        for step in (one.scaleb(exponent) for one in _ROUND):
+            first, last = math.ceil(self.low / float(step)), math.floor(self.high / float(step))
+            if last - first < _MOST_TICKS:
+                break
+        return [number * step for number in range(first, last + 1)]
 
 
 def scale_of(days: Sequence[SeriesDay]) -> Scale | None:
@@ -71,201 +71,113 @@ def scale_of(days: Sequence[SeriesDay]) -> Scale | None:
     if not len(valid):
         return None
     low, high = float(valid.min()), float(valid.max())
-    reach = max(high - low, _LEAST_STEPS * max(day.series.step for day in days)) or max(abs(high), 1.0) * 0.01
+    reach = max(high - low, _LEAST_STEPS * max(day.series.step for day in days))
+    if reach <= 1e-9 * max(abs(low), abs(high)):  # too little for floats to tell heights apart
+        reach = 0.01 * max(abs(low), abs(high), 1.0)
     near = marks[(marks >= low - reach) & (marks <= high + reach)]
     low, high = min(low, *near.tolist()) if len(near) else low, max(high, *near.tolist()) if len(near) else high
     spare = max(reach - (high - low), 0.0) / 2 + 0.06 * max(reach, high - low)
     return Scale(low - spare, high + spare)
 
 
-def curve_svg(curve: Curve, scale: Scale | None, clock: DayClock, name: str, text: str) -> str:
+def _numbers(values: Floats) -> Floats:
+    return values[~np.isnan(values)]
+
+
+def curve_svg(curve: Curve, scale: Scale | None, clock: DayClock, text: str) -> str:
     """One series of one day as an inline SVG element.
 
     Args:
         curve: the thinned series.
         scale: of its values; None if it has none.
         clock: of its day.
-        name: differs between the pictures of a page.
         text: what it shows, in words.
     """
-    from matplotlib.figure import Figure
+    labels = [f"{tick:,f}".replace("-", "−").replace(",", "\u2009") for tick in scale.ticks] if scale else []
+    left = max([_LEFT, *(len(label) * _DIGIT + 2 * _BESIDE for label in labels)])
+    frame = Frame(clock.elapsed_hours, scale or Scale(0.0, 1.0), left)
+    heights = frame.y(frame.scale.ticks) if scale else []
+    parts = [*_grid(frame, heights), *_labels(frame, heights, labels), *_hours(frame, clock), *_curve(frame, curve)]
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(text)}">{"".join(parts)}</svg>'
 
-    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
-    plot = _Plot(figure, clock.elapsed_hours, scale or Scale(0.0, 1.0))
-    _draw_frame(plot, _ticks(scale) if scale else [], clock)
-    _draw_curve(plot, curve)
-    return _svg(figure, name, text)
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where hours and values lie in a picture.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Plot:
-    """A figure with one unit a CSS pixel, and where hours and values lie in it."""
+    Attributes:
+        hours: how long the day is.
+        scale: from the lower to the upper edge.
+        left: where the day begins.
+    """
 
-    figure: "Figure"
     hours: float
     scale: Scale
+    left: int = _LEFT
 
-    def x(self, hours: Any) -> Any:  # noqa: ANN401 - numbers or arrays of them
-        return _LEFT + (WIDTH - _LEFT - _RIGHT) * hours / self.hours
+    def x(self, hours: Iterable[float]) -> list[int]:
+        """The places of elapsed hours."""
+        return _whole(self.left + (RIGHT - self.left) / self.hours * np.array([*hours], dtype=np.float64))
 
-    def y(self, values: Any) -> Any:  # noqa: ANN401
-        floor = _BOTTOM + _RUG + 2
-        return floor + (HEIGHT - _TOP - floor) * (values - self.scale.low) / (self.scale.high - self.scale.low)
-
-    def line(self, xy: tuple[Any, Any], role: str, width: float, *, dashed: bool = False) -> None:
-        from matplotlib.lines import Line2D
-        from matplotlib.transforms import IdentityTransform
-
-        if len(xy[0]):
-            line = Line2D(*xy, color=_STAND_INS[role], linewidth=width, linestyle=(0, (2, 2)) if dashed else "-")
-            line.set_solid_capstyle("round" if role == "line" else "butt")
-            line.set_transform(IdentityTransform())
-            self.figure.add_artist(line)
-
-    def marks(self, xy: tuple[Any, Any], style: Mapping[str, Any]) -> None:
-        from matplotlib.lines import Line2D
-        from matplotlib.transforms import IdentityTransform
-
-        if len(xy[0]):
-            marks = Line2D(*xy, linestyle="none", markersize=4.5, **style)
-            marks.set_transform(IdentityTransform())
-            self.figure.add_artist(marks)
-
-    def text(self, x: float, y: float, text: str, *, beside: bool) -> None:
-        """Beside a place on the left, or below it."""
-        from matplotlib.text import Text
-        from matplotlib.transforms import IdentityTransform
-
-        written = Text(x, y, text, color=_STAND_INS["ink"], fontsize=10)
-        written.set_horizontalalignment("right" if beside else "center")
-        written.set_verticalalignment("center" if beside else "top")
-        written.set_transform(IdentityTransform())
-        self.figure.add_artist(written)
+    def y(self, values: Iterable[float | Decimal]) -> list[int]:
+        """The heights of values, from the top; what does not fit stands at the edge, and what is no number below."""
+        low, high = self.scale.low, self.scale.high
+        fitting = np.clip(np.nan_to_num(np.array([*values], dtype=np.float64), nan=low), low, high)
+        return _whole(FLOOR - (FLOOR - TOP) / (high - low) * (fitting - low))
 
 
-def _ticks(scale: Scale) -> list[float]:
-    from matplotlib.ticker import MaxNLocator
-
-    found = np.asarray(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(scale.low, scale.high))
-    return [float(one) for one in found if scale.low <= one <= scale.high]
+def _whole(places: Floats) -> list[int]:
+    return [int(place) for place in np.rint(places)]
 
 
-def _draw_frame(plot: _Plot, ticks: Sequence[float], clock: DayClock) -> None:
-    left, right, top = plot.x(0), plot.x(plot.hours), HEIGHT - _TOP
-    plot.line(_joined([([left, right], [plot.y(one)] * 2) for one in ticks]), "faint", 0.7)
-    plot.line(([left, right], [_BOTTOM, _BOTTOM]), "ink", 0.8)
-    plot.line(_joined([([plot.x(tick.at)] * 2, [_BOTTOM, _BOTTOM - 3]) for tick in clock.ticks]), "ink", 0.8)
-    decimals = _decimals(ticks)
-    for one in ticks:
-        text = f"{one:,.{decimals}f}".replace("-", "−").replace(",", "\u2009")
-        plot.text(left - 5, plot.y(one), text, beside=True)
-    places = _apart([plot.x(tick.at) for tick in clock.ticks])
-    for place, tick in zip(places, clock.ticks, strict=True):
-        plot.text(place, _BOTTOM - 5, tick.label, beside=False)
-    for change in clock.changes:
-        plot.line(([plot.x(change.at)] * 2, [_BOTTOM, top]), "change", 1.0, dashed=True)
+def _path(kind: str, steps: Iterable[str]) -> Iterator[str]:
+    """A path, if there is anything in it."""
+    if drawn := "".join(steps):
+        yield f'<path class="{kind}" d="{drawn}"/>'
 
 
-def _apart(places: Sequence[float]) -> list[float]:
-    """Where labels stand, so that those of an hour that came twice do not touch."""
-    moved = list(places)
-    for number, (one, other) in enumerate(pairwise(places)):
-        short = max(_LABEL_WIDTH - (other - one), 0.0) / 2
-        moved[number] -= short
-        moved[number + 1] += short
-    return moved
+def _texts(kind: str, places: Iterable[tuple[int, int, str]]) -> Iterator[str]:
+    if written := "".join(f'<text x="{x}" y="{y}">{escape(text)}</text>' for x, y, text in places):
+        yield f'<g class="{kind}">{written}</g>'
 
 
-def _draw_curve(plot: _Plot, curve: Curve) -> None:
-    low, high = plot.scale.low, plot.scale.high
-    rug = _BOTTOM + _RUG / 2
-    plot.line(_joined([([plot.x(begin), plot.x(end)], [rug, rug]) for begin, end in curve.gaps]), "missing", _RUG)
-    plot.line((plot.x(curve.line.x), plot.y(curve.line.y)), "line", 1.3)
-    for points, style in ((curve.suspect, _SUSPECT), (curve.bad, _BAD)):
-        y = np.clip(np.where(np.isnan(points.y), low, points.y), low, high)
-        plot.marks((plot.x(points.x), plot.y(y)), style)
+def _grid(frame: Frame, heights: Sequence[int]) -> Iterator[str]:
+    return _path("grid", (f"M{frame.left} {y}H{RIGHT}" for y in heights))
 
 
-def _joined(strokes: Sequence[tuple[list[float], list[float]]]) -> tuple[list[float], list[float]]:
-    """Strokes as one path."""
-    return [x for xs, _ in strokes for x in (*xs, np.nan)], [y for _, ys in strokes for y in (*ys, np.nan)]
+def _labels(frame: Frame, heights: Sequence[int], labels: Sequence[str]) -> Iterator[str]:
+    middle = 36  # half the height of a digit
+    return _texts("values", ((frame.left - _BESIDE, y + middle, text) for y, text in zip(heights, labels, strict=True)))
 
 
-def _decimals(ticks: Sequence[float]) -> int:
-    """With how many decimals ticks are told apart."""
-    if len(ticks) < 2:  # noqa: PLR2004
-        return 1
-    step = ticks[1] - ticks[0]
-    return next((number for number in range(6) if abs(round(step, number) - step) < step / 100), 6)
+def _hours(frame: Frame, clock: DayClock) -> Iterator[str]:
+    """The axis, what the clock shows along it, and where it was changed."""
+    ticks = frame.x(tick.at for tick in clock.ticks)
+    yield from _path("axis", [f"M{frame.left} {FOOT}H{RIGHT}", *(f"M{x} {FOOT}v30" for x in ticks)])
+    yield from _texts(
+        "hours", ((x, FOOT + 130, t.label) for x, t in zip(apart(ticks, _LABEL), clock.ticks, strict=True))
+    )
+    yield from _path("change", (f"M{x} {FOOT}V{TOP}" for x in frame.x(change.at for change in clock.changes)))
 
 
-def _numbers(values: Floats) -> Floats:
-    return values[~np.isnan(values)]
+def _curve(frame: Frame, curve: Curve) -> Iterator[str]:
+    gaps = (frame.x(gap) for gap in curve.gaps)
+    yield from _path("gaps", (f"M{begin} {FOOT - _RUG // 2}H{end}" for begin, end in gaps))
+    yield from _path("line", _line(frame, curve.line))
+    half, whole = _DIAMOND, 2 * _CROSS
+    diamond = f"m0-{half}l{half} {half}-{half} {half}-{half}-{half}z"
+    cross = f"m-{_CROSS}-{_CROSS}l{whole} {whole}m0-{whole}l-{whole} {whole}"
+    for kind, points, mark in (("suspect", curve.suspect, diamond), ("bad", curve.bad, cross)):
+        places = zip(frame.x(points.x), frame.y(points.y), strict=True)
+        yield from _path(kind, (f"M{x} {y}{mark}" for x, y in places))
 
 
-def _svg(figure: Any, name: str, label: str) -> str:  # noqa: ANN401
-    """A figure as an SVG element that fits into a page: without ids that could clash, fonts and numbers beyond need."""
-    import matplotlib as mpl
-
-    written = io.StringIO()
-    figure.patch.set_visible(False)
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "path.simplify": False}):
-        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = written.getvalue()
-    text = text[text.index("<svg") :].strip()
-    text = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
-    text = text[text.index(">") + 1 :]
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r" ?font-family: [^;\"]*;?", "", text)
-    text = re.sub(r' (?:d|x|y|transform)="[^"]*"', lambda found: re.sub(r"(\.\d)\d+", r"\1", found[0]), text)
-    text = re.sub(r"\s*\n\s*", " ", text)
-    for role, stand_in in _STAND_INS.items():
-        text = text.replace(stand_in, f"var(--{role})")
-    return f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(label)}">{text}'
-
-
-def fleet_png(report: DayReport) -> bytes:
-    """The hourly coverage of the worst devices as a small PNG, for Dagster's metadata."""
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    shown = [(page, _mean_coverage(page.strips)) for page in report.devices[:_MOST_IN_PNG]]
-    height = 46 + 16 * max(len(shown), 1)
-    figure = Figure(figsize=(_PNG_WIDTH / 100, height / 100), dpi=100, facecolor="white")
-    axes = figure.add_axes((0.26, 26 / height, 0.71, 1 - 46 / height))
-    for row, (page, coverage) in enumerate(shown):
-        begin = [(hour.start_utc - page.clock.start) / timedelta(hours=1) for hour in page.clock.hours]
-        width = [hour.elapsed / timedelta(hours=1) * 0.92 for hour in page.clock.hours]
-        axes.barh([row] * len(begin), width, left=begin, height=0.8, color=_EMPTY)
-        colours = [BLUE if share >= COMPLETE_SHARE else VERMILLION for share in coverage]
-        heights = [-0.8 * share for share in coverage]
-        axes.barh([row + 0.4] * len(begin), width, left=begin, height=heights, color=colours, align="edge")
-    longest = max((page.clock.elapsed_hours for page, _ in shown), default=24.0)
-    axes.set(xlim=(0, longest), ylim=(max(len(shown), 1) - 0.5, -0.5))
-    axes.set_yticks(range(len(shown)), [_shortened(page.summary.device) for page, _ in shown])
-    clock = shown[0][0].clock if shown else None
-    axes.set_xticks([tick.at for tick in clock.ticks] if clock else [], [t.label for t in clock.ticks] if clock else [])
-    axes.tick_params(length=0, labelsize=7, colors="#333333")
-    axes.spines[:].set_visible(False)
-    coverage_text = "nothing expected" if report.counts.coverage is None else f"coverage {report.counts.coverage:.1%}"
-    axes.set_title(f"{report.day}: {coverage_text}, by device and hour", fontsize=8, loc="left", color="#333333")
-    written = io.BytesIO()
-    figure.savefig(written, format="png")
-    written.seek(0)
-    small = io.BytesIO()
-    Image.open(written).convert("RGB").quantize(24).save(small, "PNG", optimize=True)
-    return small.getvalue()
-
-
-def _mean_coverage(strips: Sequence[Any]) -> list[float]:
-    """The coverage of each hour over the series of a device; 0 where nothing was expected."""
-    series = sum(len(strip.series) for strip in strips)
-    hours = zip(*(strip.cells for strip in strips), strict=True)
-    return [
-        sum(len(strip.series) * (cell.coverage or 0.0) for strip, cell in zip(strips, cells, strict=True)) / series
-        for cells in hours
-    ]
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= 16 else f"{name[:15]}…"  # noqa: PLR2004
+def _line(frame: Frame, line: Points) -> Iterator[str]:
+    """From point to point; the pen is lifted where the line is broken."""
+    at: tuple[int, int] | None = None
+    for x, y, broken in zip(frame.x(line.x), frame.y(line.y), np.isnan(line.y), strict=True):
+        if broken:
+            at = None
+            continue
+        yield f"l{x - at[0]} {y - at[1]}" if at else f"M{x} {y}"
+        at = x, y

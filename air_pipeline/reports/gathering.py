@@ -4,13 +4,18 @@ Belongs here: what is read and summed up. Does not: how it looks (`drawing`, `pa
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date
 from functools import cache
-from typing import Any, TypeVar
+from itertools import groupby
+from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from air_pipeline.catalogue import KNOWN, Parameter
 from air_pipeline.deployment import Deployment
@@ -20,34 +25,29 @@ from air_pipeline.processing.rules import RULES
 from air_pipeline.processing.slots import index_ms
 from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.contents import (
-    Counts,
     CoverageStrip,
     DayReport,
-    DayStatistics,
     DevicePage,
     DeviceSummary,
-    Finding,
     HourCell,
+    ObservationCounts,
     OutcomeLatency,
+    Remark,
+    Row,
     Series,
     SeriesDay,
     Unusable,
 )
 from air_pipeline.reports.curves import thinned
 from air_pipeline.settings import Device
-from air_pipeline.storage.parquet import TableError, day_file
+from air_pipeline.storage.parquet import day_file
 
 MOST_DEVICES = 20
-"""Devices that are shown one by one; of more, so many of the worst."""
+"""Devices that have a section of their own; of more, so many of the worst."""
 MOST_UNUSABLE = 8
 """Kinds of unusable values that are spelt out for a device."""
 MOST_REJECTED = 2
 REJECTED_CHARACTERS = 200
-STATISTICS = (
-    *("mean", "min", "max", "sd", "median", "p02", "p98"),
-    *("mean_06_22", "mean_22_06", "max_8h_mean", "exceedance_minutes"),
-)
-_COUNTS = ("expected", "valid", "suspect", "bad", "missing")
 _MEANINGS = {rule.name: rule.meaning for rule in RULES}
 _T = TypeVar("_T")
 
@@ -59,71 +59,61 @@ def gather(deployment: Deployment, day: date) -> DayReport:
         TableError: a table of the day is missing or cannot be read.
         StoreError: the store cannot be read.
     """
-    daily_file = day_file(deployment.data, "daily_aggregates", day)
-    daily, metadata = daily_file.read(), daily_file.metadata()
-    before = _means_of(deployment, day - timedelta(days=1))
-    outcomes = _outcomes(deployment, daily)
-    summaries = sorted(_summaries(daily, outcomes), key=_worst_first)
-    shown = [summary.device for summary in summaries[:MOST_DEVICES]]
-    observed, hourly = (day_file(deployment.data, name, day) for name in ("observations", "hourly_aggregates"))
-    hours = {name: rows.to_pandas() for name, rows in hourly.device_tables(shown)}
-    known = {device.id: device for device in deployment.settings.devices}
+    observed, hourly, daily = (
+        day_file(deployment.data, table, day) for table in ("observations", "hourly_aggregates", "daily_aggregates")
+    )
+    rows: Sequence[Row] = daily.read_table().to_pylist()
+    metadata = daily.metadata()
+    own = {name: list(of_one) for name, of_one in groupby(rows, itemgetter("device"))}
+    clocks = {name: _clock(of_one[0]) for name, of_one in own.items()}
+    outcome_counts = cache(deployment.store.outcome_counts)
+    polled = {name: outcome_counts(*clock.span_ms).get(name, {}) for name, clock in clocks.items()}
+    summaries = sorted((_summary(name, own[name], polled[name]) for name in own), key=_worst_first)
+    worst = [summary.device for summary in summaries[:MOST_DEVICES]]
     by_device = {summary.device: summary for summary in summaries}
+    strips = {name: tuple(_strips(table, clocks[name])) for name, table in hourly.device_tables(worst)}
+    settings = {device.id: device for device in deployment.settings.devices}
     pages = {}
-    for name, rows in observed.device_tables(shown):
-        own = daily[daily["device"] == name]
-        clock = _clock(own.iloc[0])
-        observations = observations_from_table(rows, clock.zone)
+    for name, table in observed.device_tables(worst):
+        clock = clocks[name]
+        observations = observations_from_table(table, clock.zone)
         polls = deployment.store.polls(name, *clock.span_ms)
+        unusable = _unusable(polls, clock)
         pages[name] = DevicePage(
             summary=by_device[name],
             clock=clock,
-            series=tuple(_series_days(own, observations, clock, known.get(name), before)),
-            strips=tuple(_strips(hours[name], clock)),
+            series=tuple(_series_days(own[name], observations, clock, settings.get(name))),
+            strips=strips[name],
             polls=tuple(_latencies(polls)),
-            findings=tuple(_findings(observations, metadata.rules, clock)),
-            **_unusable(polls, clock),
+            remarks=tuple(_remarks(observations, metadata.rules, clock)),
+            unusable=tuple(unusable[:MOST_UNUSABLE]),
+            unusable_left_out=len(unusable[MOST_UNUSABLE:]),
+            rejected=_rejected(polls),
             expected_from=_expected_from(observations, clock),
         )
     return DayReport(
         day=day,
         timezone=deployment.settings.timezone,
         metadata=metadata,
+        counts=ObservationCounts.of(rows),
+        outcomes=_by_frequency(sum(map(Counter, polled.values()), Counter())),
         summaries=tuple(summaries),
-        devices=tuple(pages[name] for name in shown),
-        before_built=before is not None,
+        devices=tuple(pages[name] for name in worst),
     )
 
 
-def _clock(row: "pd.Series[Any]") -> DayClock:
+def _clock(row: Row) -> DayClock:
     """The local day that a row of `daily_aggregates` is of."""
-    return DayClock(row["day_start"].to_pydatetime(), row["day_end"].to_pydatetime(), str(row["timezone"]))
+    return DayClock(row["day_start"], row["day_end"], row["timezone"])
 
 
-def _means_of(deployment: Deployment, day: date) -> Mapping[tuple[str, str], float] | None:
-    """The means of a day by device and series, of what has one; None if that day is not built."""
-    try:
-        rows = day_file(deployment.data, "daily_aggregates", day).read()
-    except TableError:
-        return None
-    rows = rows[rows["mean"].notna()]
-    return dict(zip(zip(rows["device"], rows["series"], strict=True), rows["mean"], strict=True))
+def _summary(device: str, rows: Sequence[Row], polled: Mapping[str, int]) -> DeviceSummary:
+    complete = sum(row["is_complete"] for row in rows)
+    return DeviceSummary(device, ObservationCounts.of(rows), complete, len(rows), _by_frequency(polled))
 
 
-def _outcomes(deployment: Deployment, daily: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Device to outcome to number of polls in its own local day."""
-    found: dict[str, dict[str, int]] = {}
-    for _, rows in daily.groupby("timezone", observed=True):
-        counts = deployment.store.outcome_counts(*_clock(rows.iloc[0]).span_ms)
-        found.update({name: counts.get(name, {}) for name in rows["device"].unique()})
-    return found
-
-
-def _summaries(daily: pd.DataFrame, outcomes: Mapping[str, Mapping[str, int]]) -> Iterator[DeviceSummary]:
-    for name, rows in daily.groupby("device", observed=True):
-        device = str(name)
-        counts = Counts(*(int(rows[f"{count}_count"].sum()) for count in _COUNTS))
-        yield DeviceSummary(device, counts, int(rows["is_complete"].sum()), len(rows), outcomes[device])
+def _by_frequency(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _worst_first(summary: DeviceSummary) -> tuple[float, float, int, str]:
@@ -134,51 +124,32 @@ def _worst_first(summary: DeviceSummary) -> tuple[float, float, int, str]:
 
 
 def _series_days(
-    daily: pd.DataFrame,
-    observations: DeviceObservations,
-    clock: DayClock,
-    device: Device | None,
-    before: Mapping[tuple[str, str], float] | None,
+    rows: Iterable[Row], observations: DeviceObservations, clock: DayClock, device: Device | None
 ) -> Iterator[SeriesDay]:
     """The series of a device: those of one unit together, means over sensors before their members."""
-    rows = {str(row["series"]): row for row in daily.to_dict("records")}
-    described = [_described(name, str(row["unit"]), device) for name, row in rows.items()]
+    by_series = {row["series"]: row for row in rows}
+    described = [_described(name, row["unit"], device) for name, row in by_series.items()]
     for series in _in_reading_order(described, device):
-        row = rows[series.name]
-        statistics = DayStatistics(
-            counts=Counts(*(int(row[f"{count}_count"]) for count in _COUNTS)),
-            is_complete=bool(row["is_complete"]),
-            values={name: None if pd.isna(row[name]) else float(row[name]) for name in STATISTICS},
-            mean_before=(before or {}).get((observations.device, series.name)),
-        )
         values = observations.values[series.name].to_numpy()  # noqa: PD011 - not a frame
         flags = observations.flags[series.name].to_numpy()
-        yield SeriesDay(series, statistics, thinned(observations.at, values, flags, *clock.span_ms))
+        yield SeriesDay(series, by_series[series.name], thinned(observations.at, values, flags, *clock.span_ms))
 
 
 def _described(name: str, unit: str, device: Device | None) -> Series:
     """What is known of a series: from the settings, else from the catalogue, as settings may have changed since."""
     parameters = [*(device.parameters if device else ()), *(one for known in KNOWN.values() for one in known.values())]
-    own = next((one for one in parameters if one.series == name), None)
-    if own is not None:
-        decimals = _decimals(own)
-        return Series(name, own.name, own.sensor, unit, decimals, own.resolution or 0.0, own.description)
+    for own in parameters:
+        if own.series == name:
+            return _with_steps(Series(name, own.name, unit, description=own.description), [own])
     members = [one for one in parameters if one.name == name]
-    places = [_decimals(one) for one in members]
-    return Series(
-        name,
-        name,
-        "",
-        unit,
-        max((one for one in places if one is not None), default=None),
-        max((one.resolution or 0.0 for one in members), default=0.0),
-        "mean over the sensors that measure it",
-    )
+    return _with_steps(Series(name, name, unit, description="mean over the sensors that measure it"), members)
 
 
-def _decimals(parameter: Parameter) -> int | None:
-    """With how many decimals a value is written so that a step of the sensor shows: 1 for 0.1, 2 for 0.0625."""
-    return max(math.ceil(-math.log10(parameter.resolution)), 0) if parameter.resolution else None
+def _with_steps(series: Series, parameters: Iterable[Parameter]) -> Series:
+    """With so many decimals that a step of each sensor shows, 1 for 0.1, 2 for 0.0625, and the greatest step."""
+    steps = [one.resolution for one in parameters if one.resolution]
+    decimals = max((max(math.ceil(-math.log10(step)), 0) for step in steps), default=None)
+    return replace(series, decimals=decimals, step=max(steps, default=0.0))
 
 
 def _in_reading_order(series: Iterable[Series], device: Device | None) -> list[Series]:
@@ -192,14 +163,16 @@ def _place(names: Sequence[str], name: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def _strips(hours: pd.DataFrame, clock: DayClock) -> Iterator[CoverageStrip]:
+def _strips(hours: pa.Table, clock: DayClock) -> Iterator[CoverageStrip]:
     """The hours of each series; one strip for those that are alike."""
-    strips = {}
-    for name, rows in hours.groupby("series", observed=True):
-        strips[str(name)] = tuple(
-            HourCell(label, None if pd.isna(coverage) else float(coverage), bool(complete))
-            for label, coverage, complete in zip(clock.labels, rows["coverage"], rows["is_complete"], strict=True)
+    rows = hours.select(["series", "coverage", "is_complete"]).to_pylist()
+    strips = {
+        series: tuple(
+            HourCell(label, row["coverage"], row["is_complete"])
+            for label, row in zip(clock.labels, of_one, strict=True)
         )
+        for series, of_one in groupby(rows, itemgetter("series"))
+    }
     for cells, names in _alike(strips).items():
         yield CoverageStrip(names, cells)
 
@@ -212,15 +185,16 @@ def _alike(things: Mapping[str, _T]) -> dict[_T, tuple[str, ...]]:
     return found
 
 
-def _latencies(polls: pd.DataFrame) -> Iterator[OutcomeLatency]:
-    counts = polls["outcome"].value_counts()
-    for outcome, count in sorted(counts.items(), key=lambda one: (-one[1], str(one[0]))):
-        durations = polls.loc[polls["outcome"] == outcome, "duration_ms"].dropna().to_numpy()
-        known = [float(np.percentile(durations, share)) for share in (50, 95, 100)] if len(durations) else [None] * 3
-        yield OutcomeLatency(str(outcome), int(count), *known)
+def _latencies(polls: pd.DataFrame) -> list[OutcomeLatency]:
+    found = []
+    for outcome, durations in polls.groupby("outcome")["duration_ms"]:
+        known = durations.dropna().to_numpy()
+        took = np.percentile(known, (50, 95, 100)).tolist() if len(known) else [None] * 3
+        found.append(OutcomeLatency(str(outcome), len(durations), *took))
+    return sorted(found, key=lambda one: (-one.count, one.outcome))
 
 
-def _findings(observations: DeviceObservations, rules: Mapping[str, int], clock: DayClock) -> Iterator[Finding]:
+def _remarks(observations: DeviceObservations, rules: Mapping[str, int], clock: DayClock) -> Iterator[Remark]:
     """What each rule said, and of which series."""
     at = observations.at.tolist()
     for rule, bit in rules.items():
@@ -228,14 +202,13 @@ def _findings(observations: DeviceObservations, rules: Mapping[str, int], clock:
         for series in observations.series:
             places = np.flatnonzero(observations.rules[series].to_numpy() & bit)
             if len(places):
-                first, last = (clock.at(at[place]) for place in (places[0], places[-1]))
-                said[series] = (len(places), first, last)
+                said[series] = (len(places), clock.at(at[places[0]]), clock.at(at[places[-1]]))
         for (count, first, last), names in _alike(said).items():
-            yield Finding(rule, _MEANINGS.get(rule, ""), names, count, first, last)
+            yield Remark(rule, _MEANINGS.get(rule, ""), names, count, first, last)
 
 
-def _unusable(polls: pd.DataFrame, clock: DayClock) -> dict[str, Any]:
-    """What came in and could not be stored, by series, and beginnings of rejected documents."""
+def _unusable(polls: pd.DataFrame, clock: DayClock) -> list[Unusable]:
+    """What came in and could not be stored, by kind: the same of several series at the same times is one."""
     seen: dict[tuple[str, str | None, str], list[int]] = {}
     some = polls[polls["problems"] != ""]
     parse = cache(problems_from_json)  # the same problem comes with every poll
@@ -246,17 +219,17 @@ def _unusable(polls: pd.DataFrame, clock: DayClock) -> dict[str, Any]:
     for (series, value, reason), times in seen.items():
         kinds.setdefault((value, reason, len(times), clock.at(times[0]), clock.at(times[-1])), []).append(series)
     every = [Unusable(tuple(series), *kind) for kind, series in kinds.items()]
-    every.sort(key=lambda one: (-one.count, one.first, one.series))
-    bodies = [str(body)[:REJECTED_CHARACTERS] for body in polls["body"].dropna()]
-    return {
-        "unusable": tuple(every[:MOST_UNUSABLE]),
-        "unusable_left_out": len(every[MOST_UNUSABLE:]),
-        "rejected": tuple(dict.fromkeys(bodies))[:MOST_REJECTED],
-    }
+    return sorted(every, key=lambda one: (-one.count, one.first, one.series))
+
+
+def _rejected(polls: pd.DataFrame) -> tuple[str, ...]:
+    """How documents that were rejected begin, each beginning once."""
+    bodies = (str(body)[:REJECTED_CHARACTERS] for body in polls["body"].dropna())
+    return tuple(dict.fromkeys(bodies))[:MOST_REJECTED]
 
 
 def _expected_from(observations: DeviceObservations, clock: DayClock) -> str:
-    """The local clock at the first slot, where that is more than two intervals into the day."""
+    """The local clock at the first slot, where that is more than two usual distances of slots into the day."""
     at, start = observations.at, clock.span_ms[0]
-    interval = int(np.diff(at).min()) if len(at) > 1 else 0
-    return clock.at(int(at[0])) if at[0] - start > 2 * interval else ""
+    usual = float(np.median(np.diff(at))) if len(at) > 1 else 0.0  # a slot beside the grid does not count for much
+    return clock.at(int(at[0])) if at[0] - start > 2 * usual else ""

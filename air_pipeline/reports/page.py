@@ -6,21 +6,20 @@ Belongs here: words, numbers and their places. Does not: what is known of the da
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
-from typing import TYPE_CHECKING
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from air_pipeline.reports.contents import DayReport, DevicePage, ReportError, SeriesDay
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-    from air_pipeline.reports.drawing import Scale
+from air_pipeline.reports.drawing import Scale, curve_svg, scale_of
+from air_pipeline.reports.overview import overview_png
 
 NOTHING = "–"
-OUTCOMES: Mapping[str, str] = {
+OUTCOME_WORDS: Mapping[str, str] = {
     "ok": "every value was usable",
     "partial": "some values were unusable",
     "rejected": "the document was unusable",
@@ -59,7 +58,6 @@ def page_of(report: DayReport) -> str:
     with _drawing(report.day):
         return _template().render(
             report=report,
-            before=report.day - timedelta(days=1),
             meta=report.metadata.to_texts(),
             devices=[(device, tuple(_groups(device)) if _has_points(device) else ()) for device in report.devices],
             notices=_notices(report),
@@ -73,10 +71,8 @@ def picture_of(report: DayReport) -> bytes:
     Raises:
         ReportError: it cannot be drawn.
     """
-    from air_pipeline.reports.drawing import fleet_png
-
     with _drawing(report.day):
-        return fleet_png(report)
+        return overview_png(report)
 
 
 @contextmanager
@@ -90,9 +86,7 @@ def _drawing(day: date) -> Iterator[None]:
 
 
 @cache
-def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("air_pipeline.reports", "."),
         autoescape=True,
@@ -102,13 +96,12 @@ def _template() -> "Template":
     )
     environment.filters |= {
         "number": number,
-        "signed": signed,
         "count": count,
         "percent": percent,
         "ms": milliseconds,
         "names": names,
     }
-    environment.globals |= {"outcome_words": OUTCOMES, "nothing": NOTHING}
+    environment.globals |= {"outcome_words": OUTCOME_WORDS, "nothing": NOTHING}
     return environment.get_template("page.html")
 
 
@@ -118,14 +111,6 @@ def number(value: float | None, decimals: int | None) -> str:
         return NOTHING
     text = f"{value:.4g}" if decimals is None else f"{value:,.{decimals}f}"
     return text.replace("-", "−").replace(",", "\u2009")
-
-
-def signed(value: float | None, decimals: int | None) -> str:
-    """A difference, with its sign."""
-    if value is None:
-        return NOTHING
-    text = number(abs(value), decimals)
-    return f"±{text}" if not float(text.replace("\u2009", "")) else f"{'+' if value > 0 else '−'}{text}"
 
 
 def count(value: int) -> str:
@@ -160,8 +145,6 @@ def _notices(report: DayReport) -> tuple[str, ...]:
 
 def _groups(device: DevicePage) -> Iterator[Group]:
     """The series of a device by unit; those of one parameter share a scale, so that they can be compared."""
-    from air_pipeline.reports.drawing import curve_svg, scale_of
-
     for unit, members in groupby(device.series, lambda one: one.series.unit):
         days = tuple(members)
         parameters = list(dict.fromkeys(day.series.parameter for day in days))
@@ -170,8 +153,7 @@ def _groups(device: DevicePage) -> Iterator[Group]:
         panels = []
         for day in days:
             scale = scales[day.series.parameter]
-            name = f"{device.summary.device} {day.series.name}"
-            svg = curve_svg(day.curve, scale, device.clock, name, _in_words(day))
+            svg = curve_svg(day.curve, scale, device.clock, _in_words(day))
             panels.append(Panel(day, svg, tuple(_notes(day, scale))))
         yield Group(title[:1].upper() + title[1:], unit, tuple(panels))
 
@@ -183,28 +165,21 @@ def _has_points(device: DevicePage) -> bool:
 
 def _in_words(day: SeriesDay) -> str:
     """What a picture shows, for who does not see it."""
-    values, decimals = day.statistics.values, day.series.decimals
-    if values["mean"] is None:
+    if day.row["mean"] is None:
         return f"{day.series.name}: no valid observation"
-    least, greatest, mean = (number(values[name], decimals) for name in ("min", "max", "mean"))
+    least, greatest, mean = (number(day.row[name], day.series.decimals) for name in ("min", "max", "mean"))
     return f"{day.series.name}: {least} to {greatest} {day.series.unit}, mean {mean}, over the local day"
 
 
-def _notes(day: SeriesDay, scale: "Scale | None") -> Iterator[str]:
+def _notes(day: SeriesDay, scale: Scale | None) -> Iterator[str]:
     """What is to be known beside a picture."""
-    import numpy as np
-
-    counts, series = day.statistics.counts, day.series
-    for flag, total in (("suspect", counts.suspect), ("bad", counts.bad), ("missing", counts.missing)):
-        if total:
+    for flag in ("suspect", "bad", "missing"):
+        if total := day.row[f"{flag}_count"]:
             yield f"{count(total)} {flag}"
     if np.isnan(day.curve.bad.y).any():
         yield "bad ones at the lower edge were no number"
-    marks = (
-        []
-        if scale is None
-        else [y for points in (day.curve.suspect, day.curve.bad) for y in points.y[scale.outside(points.y)].tolist()]
-    )
-    if marks:
-        ends = {number(min(marks), series.decimals): None, number(max(marks), series.decimals): None}
-        yield f"marks at the edge are values beyond it: {' to '.join(ends)} {series.unit}"
+    marks = np.concatenate([day.curve.suspect.y, day.curve.bad.y])
+    beyond = marks[scale.outside(marks)] if scale else marks[:0]
+    if len(beyond):
+        ends = dict.fromkeys(number(end, day.series.decimals) for end in (beyond.min(), beyond.max()))
+        yield f"marks at the edge are values beyond it: {' to '.join(ends)} {day.series.unit}"

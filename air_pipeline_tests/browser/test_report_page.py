@@ -28,9 +28,13 @@ def file(tmp_path_factory):
     troubled = replace(good, id="g" * 63, expected_range={"dht22_temperature": (21.0, 22.0)})
     silent = replace(device("attic", "Asia/Tokyo", since=date(2026, 1, 1)), parameters=STATION)
     deployed = deployment(tmp_path_factory.mktemp("page"), good, troubled, silent)
-    for one in (good, troubled):
-        deployed.store.write(list(polls_between(one, Profile(one.id, 1), *window(DAY, one))))
-    start, _ = window(DAY, troubled)
+    start, end = window(DAY, troubled)
+    for one, begin, until in (
+        (good, start, end),
+        (troubled, start, start + 12 * HOUR),
+        (troubled, start + 13 * HOUR, end),
+    ):
+        deployed.store.write(list(polls_between(one, Profile(one.id, 1), begin, until)))
     problems = tuple(Problem(p.series, "<b>inf</b>" * 9, Flag.BAD, "not finite") for p in STATION)
     for hours, changes in (
         (4, {"outcome": Outcome.TIMEOUT, "values": {}, "duration_ms": 5000.0}),
@@ -84,13 +88,38 @@ def test_everybody_can_read_it(page):
 
 def test_pictures_follow_light_and_dark(page):
     colours = page.evaluate(
-        """() => ['body', 'figure svg text'].map(where => getComputedStyle(document.querySelector(where)))
-            .map((style, place) => place ? style.fill : style.backgroundColor)"""
+        """() => [['body', 'backgroundColor'], ['figure svg text', 'fill'], ['figure svg .line', 'stroke']]
+            .map(([where, what]) => getComputedStyle(document.querySelector(where))[what])"""
     )
     light = page.evaluate("matchMedia('(prefers-color-scheme: light)').matches")
     assert colours == (
-        ["rgb(255, 255, 255)", "rgb(74, 84, 94)"] if light else ["rgb(20, 24, 28)", "rgb(179, 189, 199)"]
+        ["rgb(255, 255, 255)", "rgb(74, 84, 94)", "rgb(0, 114, 178)"]
+        if light
+        else ["rgb(20, 24, 28)", "rgb(179, 189, 199)", "rgb(86, 180, 233)"]
     )
+
+
+def test_every_line_and_mark_is_seen(page):
+    colours = page.evaluate(
+        """() => [...document.querySelectorAll('figure svg path')]
+            .map(one => [one.getAttribute('class'), getComputedStyle(one).stroke])"""
+    )
+    kinds = {kind: {stroke for other, stroke in colours if other == kind} for kind, _ in colours}
+    assert kinds.keys() == {"grid", "axis", "change", "gaps", "line", "suspect", "bad"}
+    assert all(len(strokes) == 1 and "none" not in strokes for strokes in kinds.values())
+
+
+def test_no_label_touches_another(page):
+    touching = page.evaluate(
+        """() => [...document.querySelectorAll('figure svg')].flatMap(picture => {
+            const texts = [...picture.querySelectorAll('text')].map(one => [one.textContent, one.getBBox()]);
+            return texts.flatMap(([text, box], place) => texts.slice(place + 1)
+                .filter(([, other]) => box.x < other.x + other.width && other.x < box.x + box.width
+                    && box.y + 20 < other.y + other.height && other.y < box.y + box.height - 20)
+                .map(([other]) => `${text} and ${other} of ${picture.getAttribute('aria-label')}`));
+        })"""
+    )
+    assert touching == []
 
 
 def test_text_in_pictures_is_large_enough_to_read(page):

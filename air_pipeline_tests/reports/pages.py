@@ -18,12 +18,14 @@ class Page(HTMLParser):
 
     Attributes:
         elements: (name, attributes) in order.
+        drawn: those of them that are in a picture.
         sections: the id of the heading of a top-level section to the text in it.
     """
 
     def __init__(self, html):
         super().__init__()
         self.elements = []
+        self.drawn = []
         self.sections = {"": ""}
         self._open = []
         self._section = ""
@@ -34,7 +36,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
-        self.elements.append((tag, given))
+        self._add(tag, given)
         if tag == "section" and "aria-labelledby" in given:
             self._section = given["aria-labelledby"]
             self.sections[self._section] = ""
@@ -44,7 +46,12 @@ class Page(HTMLParser):
             self._open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
+        self._add(tag, dict(attrs))
+
+    def _add(self, tag, attributes):
+        self.elements.append((tag, attributes))
+        if "figure" in self._open:
+            self.drawn.append((tag, attributes))
 
     def handle_endtag(self, tag):
         assert self._open.pop() == tag
@@ -62,6 +69,10 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
+
+    def strokes(self, kind):
+        """How many strokes of a kind all pictures have together."""
+        return sum(attributes["d"].count("M") for _, attributes in self.drawn if attributes.get("class") == kind)
 
     @property
     def shown(self):
