@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,7 @@ import pytest
 import requests
 
 from air_pipeline.settings import InfluxConnection
-
-# For the server to start or to stop; it takes about a second where nothing else runs.
-_PATIENCE_S = 60.0
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 
 class InfluxServer:
@@ -61,7 +58,7 @@ class InfluxServer:
     def api(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """Any request with every right; an answer that is an error fails the test."""
         headers = {"Authorization": f"Token {self.token}"}
-        response = requests.request(method, self.url + path, headers=headers, timeout=30, **arguments)
+        response = requests.request(method, self.url + path, headers=headers, timeout=WITHIN_S, **arguments)
         response.raise_for_status()
         return response.json() if response.content else {}
 
@@ -97,8 +94,9 @@ class OwnInfluxServer(InfluxServer):
             self._port = free.getsockname()[1]
         super().__init__(f"http://127.0.0.1:{self._port}", secrets.token_hex(16), "home")
         self.start()
-        setup = {"username": "tests", "password": secrets.token_hex(8), "org": self.org, "bucket": "first"}
-        requests.post(self.url + "/api/v2/setup", json={**setup, "token": self.token}, timeout=30).raise_for_status()
+        who = {"username": "tests", "password": secrets.token_hex(8), "token": self.token}
+        setup = {**who, "org": self.org, "bucket": "first"}
+        requests.post(self.url + "/api/v2/setup", json=setup, timeout=WITHIN_S).raise_for_status()
 
     def start(self) -> None:
         if self._process is not None:
@@ -109,7 +107,7 @@ class OwnInfluxServer(InfluxServer):
         with (self._folder / "log").open("ab") as log:
             # A session of its own, so that Ctrl-C ends the tests first.
             self._process = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True)
-        wait_until(self._is_ready, "influxd is ready")
+        wait_for(self._is_ready, "influxd")
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -117,7 +115,7 @@ class OwnInfluxServer(InfluxServer):
             return
         process.terminate()
         try:
-            process.wait(_PATIENCE_S)
+            process.wait(WITHIN_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -142,15 +140,6 @@ class OwnInfluxServer(InfluxServer):
         with contextlib.suppress(requests.RequestException):
             return requests.get(self.url + "/health", timeout=5).ok
         return False
-
-
-def wait_until(condition: Any, what: str, patience_s: float = _PATIENCE_S) -> None:
-    """Waits until a condition holds, or fails when patience ends."""
-    end = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {patience_s:g} s in vain until {what}")
-        time.sleep(0.02)
 
 
 def open_server(variables: Mapping[str, str], folder: Path) -> InfluxServer:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -28,22 +28,11 @@ from air_pipeline.environment import Environment, read_environment
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.opening import open_store
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
-WITHIN_S = 60.0
-"""For whatever is to happen, on a machine that does other things too."""
 DAY_TABLES = ("observations", "hourly_aggregates", "daily_aggregates", "daily_report")
 """The tables of a day, and its page."""
 ZONE = "Europe/Warsaw"
-_LOOK_EVERY_S = 0.1
-
-
-def wait_for(condition: Callable[[], Any], what: str, within_s: float = WITHIN_S) -> Any:
-    """Waits until a condition holds and gives what it gave."""
-    deadline = time.monotonic() + within_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not seen within {within_s:g} s: {what}"
-        time.sleep(_LOOK_EVERY_S)
-    return found
 
 
 def now_ms() -> int:
@@ -206,7 +195,7 @@ class Pipeline:
             assert self.process.poll() is None, f"up has ended:\n{self.said}"
             return f"The Dagster UI is at {self.url}" in self.said
 
-        wait_for(ready, "the UI", 4 * WITHIN_S)
+        wait_for(ready, "the UI")
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Stops it by a signal; its exit status."""
@@ -221,7 +210,7 @@ class Pipeline:
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The data of a GraphQL query."""
-        answer = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30)
+        answer = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=WITHIN_S)
         answer.raise_for_status()
         body = answer.json()
         assert not body.get("errors"), body["errors"]

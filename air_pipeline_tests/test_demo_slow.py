@@ -15,9 +15,10 @@ from air_pipeline.running import demo
 from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import Installation, free_port, now_ms, running_pipeline, wait_for
+from air_pipeline_tests.running_pipeline import Installation, free_port, now_ms, running_pipeline
+from air_pipeline_tests.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 def in_folder(folder: Path, **variables: str) -> Installation:

@@ -24,6 +24,7 @@ from air_pipeline_tests.cli.test_commands import Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import Installation, now_ms, today
+from air_pipeline_tests.waiting import WITHIN_S
 
 DOCS = Path(__file__).parents[1] / "docs"
 MINUTE = 60_000
@@ -183,7 +184,9 @@ def test_the_notebook_shows_something_in_every_cell(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     cwd = home.folder / "docs" if by == "directory" else tmp_path_factory.mktemp("elsewhere")
-    run = NotebookClient(notebook(), timeout=120, kernel_name="python3", resources={"metadata": {"path": str(cwd)}})
+    run = NotebookClient(
+        notebook(), timeout=int(WITHIN_S), kernel_name="python3", resources={"metadata": {"path": str(cwd)}}
+    )
     done = run.execute()
     for cell in done.cells:
         if cell.cell_type != "code" or "setup" in cell.metadata.get("tags", []):

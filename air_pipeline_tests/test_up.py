@@ -21,7 +21,6 @@ from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import (
     DAY_TABLES,
-    WITHIN_S,
     Installation,
     Pipeline,
     due_slots,
@@ -30,9 +29,9 @@ from air_pipeline_tests.running_pipeline import (
     now_ms,
     running_pipeline,
     today,
-    wait_for,
     write_devices,
 )
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 INTERVALS = {"attic": 2_000, "cellar": 4_000}
 COLLECTOR_BACK_WITHIN_S = 30.0

@@ -10,15 +10,8 @@ import pytest
 from air_pipeline.collection.lease import holder
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import (
-    DAY_TABLES,
-    Installation,
-    now_ms,
-    running_pipeline,
-    today,
-    wait_for,
-    write_devices,
-)
+from air_pipeline_tests.running_pipeline import DAY_TABLES, Installation, now_ms, running_pipeline, today, write_devices
+from air_pipeline_tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -17,10 +17,10 @@ from air_pipeline.settings import SettingsError
 from air_pipeline.storage.store import StoreError
 from air_pipeline_tests.days.deployments import AFTER, BEFORE, DAY, build, deployment, device, seed
 from air_pipeline_tests.influxdb_server import InfluxServer
+from air_pipeline_tests.waiting import WITHIN_S
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DEVICES = tuple(device(name) for name in ("attic", "cellar", "garage", "hall"))
-WITHIN_S = 10.0
 QUESTIONS = {
     name
     for name, member in inspect.getmembers(Archive, inspect.isfunction)

@@ -21,15 +21,14 @@ from air_pipeline.devices.simulator import Simulator
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import (
-    WITHIN_S,
     Installation,
     dead_port,
     has_colour,
     now_ms,
     today,
-    wait_for,
     write_devices,
 )
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 READING = ("latest", "history", "observations", "hourly", "daily")
 OTHERS = ("init", "up", "collect", "poll", "flux", "build", "doctor", "outbox", "copy", "notify", "simulate")
@@ -399,7 +398,7 @@ def test_simulate_answers_as_devices_do_with_the_faults_asked_for(home: Shell) -
     try:
         assert process.stdout is not None
         urls = [process.stdout.readline().strip() for _ in range(3)]
-        answers = [requests.get(url, timeout=10) for url in urls]
+        answers = [requests.get(url, timeout=WITHIN_S) for url in urls]
         assert [answer.status_code for answer in answers] == [200, 500, 200]
         assert "DHT22" in answers[0].text.upper()
     finally:

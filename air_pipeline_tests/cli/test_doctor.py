@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import chain, repeat
 from pathlib import Path
 
 import dagster as dg
@@ -39,10 +41,9 @@ from air_pipeline.days.calendar import over_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.diagnosis import Finding, Level, Probe
+from air_pipeline.diagnosis import Finding, Level, Probe, probing
 from air_pipeline.diagnosis.clock import judge_clock, kernel_synchronized, look_at_servers_clock
 from air_pipeline.diagnosis.days import look_at_days
-from air_pipeline.diagnosis.probing import findings
 from air_pipeline.diagnosis.space import judge_space
 from air_pipeline.running.up import only_one
 from air_pipeline.settings.file import read_settings
@@ -53,7 +54,8 @@ from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
 from air_pipeline_tests.days.deployments import publish_page
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import dead_port, last_finished, today, wait_for, write_devices
+from air_pipeline_tests.running_pipeline import dead_port, last_finished, today, write_devices
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 MARKS = {"✓": "ok", "!": "warning", "✗": "failure", "?": "unknown"}
 
@@ -136,6 +138,10 @@ def patient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dagster_storage: Path
 ) -> Iterator[Patient]:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    # A look at what answers comes to its end, however slow the machine is.
+    monkeypatch.setattr(probing, "findings", partial(probing.findings, within_s=WITHIN_S))
+    for limit in ("store.ANSWER_WITHIN_S", "processes.UI_WITHIN_S", "days.COMPARE_WITHIN_S"):
+        monkeypatch.setattr(f"air_pipeline.diagnosis.{limit}", WITHIN_S)
     with Simulator(["attic", "cellar"]) as simulator, ExitStack() as opened:
         yield Patient(Shell(tmp_path, monkeypatch, capsys), simulator, dagster_storage, opened)
 
@@ -513,7 +519,7 @@ def test_a_sign_of_life_is_for_a_terminal_and_only_when_it_takes_long(monkeypatc
     assert quiet.getvalue() == ""
 
 
-def test_one_look_that_fails_or_hangs_hides_no_other() -> None:
+def test_one_look_that_fails_or_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
 
     def hang() -> Iterator[Finding]:
@@ -525,7 +531,9 @@ def test_one_look_that_fails_or_hangs_hides_no_other() -> None:
 
     well = Finding("well", Level.OK, "it is")
     probes = [Probe("slow", hang), Probe("broken", fail), Probe("well", lambda: [well])]
-    found = list(findings(probes, within_s=0.2))
+    # The time is up while the slow one is waited for, and not for the others, however slow the machine is.
+    monkeypatch.setattr(probing, "monotonic", chain([0.0, 0.0, WITHIN_S], repeat(0.0)).__next__)
+    found = list(probing.findings(probes, within_s=WITHIN_S))
     never.set()
     assert [(f.subject, f.level) for f in found] == [
         ("slow", Level.OK),

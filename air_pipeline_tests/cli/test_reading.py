@@ -23,7 +23,8 @@ from air_pipeline.devices.simulator import Simulator
 from air_pipeline.settings.file import read_settings
 from air_pipeline_tests.cli.test_commands import Shell
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import WITHIN_S, today, wait_for, write_devices
+from air_pipeline_tests.running_pipeline import today, write_devices
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 YESTERDAY = today() - timedelta(days=1)
 TABLES = {"observations": "observations", "hourly": "hours", "daily": "days"}
@@ -198,17 +199,27 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
         os.close(theirs)
 
 
+# A slow machine must not make a command one that takes long, which would show a bar.
+_AT_LEISURE = """
+import sys
+from air_pipeline.cli import main, terminal
+terminal.LONG_S = 3600.0
+sys.argv[0] = "air-pipeline"
+main()
+"""
+
+
 def in_a_terminal(home: Shell, *arguments: str) -> str:
     with terminal() as (theirs, text):
         variables = {**home.variables, "COLUMNS": "120", "TERM": "xterm"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "air_pipeline", *arguments],
+            [sys.executable, "-c", _AT_LEISURE, *arguments],
             cwd=home.folder,
             env=variables,
             stdout=theirs,
             stderr=theirs,
         )
-        wait_for(lambda: text() is not None and process.poll() is not None, "the command has ended")
+        wait_for(lambda: text() is not None and process.poll() is not None, "the end of the command")
         assert process.returncode == 0
         return text()
 
@@ -239,6 +250,7 @@ def test_nothing_is_shown_of_what_is_soon_done_or_piped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with terminal() as (theirs, text), os.fdopen(os.dup(theirs), "w") as stderr, monkeypatch.context() as patch:
+        patch.setattr(showing, "LONG_S", WITHIN_S)
         patch.setattr(sys, "stderr", stderr)
         with showing.bar_if_long("reading") as progress:
             progress(1, 7)

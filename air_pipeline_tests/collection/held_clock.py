@@ -5,12 +5,13 @@ from collections.abc import Callable
 from datetime import date
 
 from air_pipeline.collection.collector import Collector
+from air_pipeline.devices.client import Exchange
 from air_pipeline.devices.polls import Poll
 from air_pipeline.settings import Device, Settings
+from air_pipeline_tests.waiting import WITHIN_S
 
 SLOT = 1_780_000_000_000
 """A slot of every interval that divides an hour: 2026-05-28T20:26:40Z is a multiple of 10 s."""
-WITHIN_S = 20.0
 
 
 class HeldClock:
@@ -34,6 +35,11 @@ class HeldClock:
     def step_wall(self, ms: int) -> None:
         """Somebody sets the clock."""
         self.ms += ms
+
+
+def patient(url: str, timeout_s: float) -> Exchange:
+    """A GET that has all the time of the machine: the collector alone ends it, by the clock that the test holds."""
+    return Exchange(url, WITHIN_S)
 
 
 def settings_for(*devices: Device) -> Settings:

@@ -16,6 +16,7 @@ from air_pipeline_tests.collection.held_clock import (
     HeldClock,
     by_slot,
     device,
+    patient,
     run_until,
     settings_for,
     settle,
@@ -49,7 +50,7 @@ def test_every_device_is_polled_once_in_every_slot(simulator: Simulator, outbox:
         device("b", simulator.url("b"), interval_ms=5_000),
         device("c", simulator.url("c")),
     )
-    collector = Collector(settings, outbox, clock)
+    collector = Collector(settings, outbox, clock, patient)
     for _ in range(4):
         settle(collector)
         clock.advance(5_000)
@@ -65,7 +66,7 @@ def test_a_slot_is_stamped_with_its_own_time_however_late_it_is_begun(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
     clock.advance(3_210)
-    settle(Collector(settings_for(device("a", simulator.url("a"))), outbox, clock))
+    settle(Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient))
     [poll] = polls_in(outbox)
     assert poll.observed_at == SLOT
     assert poll.duration_ms >= 3_210
@@ -75,7 +76,7 @@ def test_a_slot_is_not_begun_when_its_answer_could_not_be_true_to_it(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
     clock.advance(5_001)
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     settle(collector)
     assert polls_in(outbox) == []
     clock.advance(4_999)
@@ -85,9 +86,9 @@ def test_a_slot_is_not_begun_when_its_answer_could_not_be_true_to_it(
 
 def test_a_slot_is_begun_once_restarts_included(simulator: Simulator, outbox: Outbox, clock: HeldClock) -> None:
     settings = settings_for(device("a", simulator.url("a")))
-    settle(Collector(settings, outbox, clock))
+    settle(Collector(settings, outbox, clock, patient))
     clock.advance(1_000)
-    again = Collector(settings, outbox, clock)
+    again = Collector(settings, outbox, clock, patient)
     settle(again)
     assert len(simulator.requests("a").times_ms) == 1
     clock.advance(9_000)
@@ -103,7 +104,7 @@ def test_a_hanging_device_costs_its_own_slots_and_nobody_elses(
         device("a", simulator.url("a"), interval_ms=1_000, timeout_s=2.5),
         device("b", simulator.url("b"), interval_ms=1_000),
     )
-    collector = Collector(settings, outbox, clock)
+    collector = Collector(settings, outbox, clock, patient)
     for second in range(5):
         collector.step(0.0)
         run_until(collector, lambda: collector.in_flight <= 1 and bool(simulator.requests("a").times_ms))
@@ -111,7 +112,7 @@ def test_a_hanging_device_costs_its_own_slots_and_nobody_elses(
         if second == 2:  # half a second later, its deadline passes
             clock.advance(500)
             collector.step(0.0)
-            run_until(collector, lambda: collector.in_flight == 0)
+            run_until(collector, lambda: collector.in_flight == 0 and simulator.requests("a").open_now == 0)
             clock.advance(500)
         else:
             clock.advance(1_000)
@@ -127,7 +128,7 @@ def test_a_poll_is_recorded_at_its_deadline_while_its_thread_still_waits(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
     simulator.set_fault("a", "drip_headers")
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     collector.step(0.0)
     run_until(collector, lambda: len(simulator.requests("a").times_ms) == 1)
     clock.advance(5_000)
@@ -138,7 +139,7 @@ def test_a_poll_is_recorded_at_its_deadline_while_its_thread_still_waits(
 
 
 def test_the_clock_set_back_polls_no_slot_twice(simulator: Simulator, outbox: Outbox, clock: HeldClock) -> None:
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     settle(collector)
     clock.advance(10_000)
     settle(collector)
@@ -154,7 +155,7 @@ def test_the_clock_set_back_polls_no_slot_twice(simulator: Simulator, outbox: Ou
 def test_a_clock_that_was_wrong_by_hours_does_not_stop_collecting(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     clock.step_wall(5 * 3_600_000)
     settle(collector)
     clock.step_wall(-5 * 3_600_000)
@@ -165,7 +166,7 @@ def test_a_clock_that_was_wrong_by_hours_does_not_stop_collecting(
 def test_a_clock_that_jumps_ahead_leaves_a_gap_and_no_burst(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     settle(collector)
     clock.advance(3_600_000)
     settle(collector)
@@ -173,7 +174,7 @@ def test_a_clock_that_jumps_ahead_leaves_a_gap_and_no_burst(
 
 
 def test_changed_settings_are_taken_up_between_slots(simulator: Simulator, outbox: Outbox, clock: HeldClock) -> None:
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     settle(collector)
     collector.reconfigure(
         settings_for(device("a", simulator.url("a"), interval_ms=20_000), device("b", simulator.url("b")))
@@ -189,7 +190,9 @@ def test_changed_settings_are_taken_up_between_slots(simulator: Simulator, outbo
 def test_a_device_that_is_taken_out_ends_its_poll_and_is_asked_no_more(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
-    collector = Collector(settings_for(device("a", simulator.url("a")), device("b", simulator.url("b"))), outbox, clock)
+    collector = Collector(
+        settings_for(device("a", simulator.url("a")), device("b", simulator.url("b"))), outbox, clock, patient
+    )
     collector.step(0.0)
     collector.reconfigure(settings_for(device("b", simulator.url("b"))))
     settle(collector)
@@ -207,7 +210,7 @@ def test_a_device_is_polled_only_between_since_and_until(
         device("b", simulator.url("b"), since=date(2026, 5, 29)),
         device("c", simulator.url("c"), since=date(2026, 5, 28), until=date(2026, 5, 29)),
     )
-    collector = Collector(settings, outbox, clock)
+    collector = Collector(settings, outbox, clock, patient)
     settle(collector)
     clock.advance(10_000)
     settle(collector)
@@ -218,13 +221,13 @@ def test_a_rejected_document_is_kept_when_it_differs_from_the_last_one(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
     settings = settings_for(device("a", simulator.url("a")))
-    collector = Collector(settings, outbox, clock)
+    collector = Collector(settings, outbox, clock, patient)
     for fault in ("login_page", "login_page", "truncated_json", "login_page"):
         simulator.set_fault("a", fault)
         settle(collector)
         clock.advance(10_000)
     simulator.set_fault("a", "login_page")
-    settle(Collector(settings, outbox, clock))
+    settle(Collector(settings, outbox, clock, patient))
     bodies = [poll.body is not None for poll in polls_in(outbox)]
     assert bodies == [True, False, True, True, False]
 
@@ -233,7 +236,7 @@ def test_what_a_device_sends_and_nobody_asked_for_is_noted_once(
     simulator: Simulator, outbox: Outbox, clock: HeldClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     simulator.set_fault("a", "unknown_sensor")
     for _ in range(3):
         settle(collector)
@@ -249,7 +252,7 @@ def test_what_a_device_sends_and_nobody_asked_for_is_noted_once(
 def test_answers_are_committed_together_within_the_promise(
     simulator: Simulator, outbox: Outbox, clock: HeldClock
 ) -> None:
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     collector.step(0.0)
     run_until(collector, lambda: not collector.in_flight)
     assert polls_in(outbox) == []
@@ -260,7 +263,7 @@ def test_answers_are_committed_together_within_the_promise(
 
 def test_polling_now_takes_the_present_slot_once(simulator: Simulator, outbox: Outbox, clock: HeldClock) -> None:
     clock.advance(9_000)
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     collector.poll_now()
     collector.finish()
     collector.poll_now()
@@ -277,7 +280,9 @@ def test_a_crowd_of_hanging_devices_does_not_delay_the_others(tmp_path: Path) ->
     ):
         for name in names[:-1]:
             simulator.set_fault(name, "hang")
-        collector = Collector(settings_for(*(device(name, simulator.url(name)) for name in names)), outbox, clock)
+        collector = Collector(
+            settings_for(*(device(name, simulator.url(name)) for name in names)), outbox, clock, patient
+        )
         collector.step(0.0)
         run_until(collector, lambda: collector.in_flight == 60)
         collector.flush()
@@ -293,7 +298,7 @@ def test_polls_wait_in_memory_while_the_disk_refuses(
 ) -> None:
     import sqlite3
 
-    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock)
+    collector = Collector(settings_for(device("a", simulator.url("a"))), outbox, clock, patient)
     settle(collector)
     before = len(polls_in(outbox))
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as other:

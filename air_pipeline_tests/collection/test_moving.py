@@ -26,7 +26,8 @@ from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import StoreRefused, StoreUnavailable
 from air_pipeline_tests.days.deployments import BEFORE, DAY, build, deployment, poll, seed, window
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import Installation, wait_for
+from air_pipeline_tests.running_pipeline import Installation
+from air_pipeline_tests.waiting import wait_for
 
 pytestmark = pytest.mark.influxdb
 

@@ -14,7 +14,8 @@ import pytest
 
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline_tests.running_pipeline import Installation, now_ms, today, wait_for, write_devices
+from air_pipeline_tests.running_pipeline import Installation, now_ms, today, write_devices
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 BACKUP = Path(__file__).parents[2] / "deploy" / "backup"
 
@@ -38,7 +39,7 @@ def test_a_restored_backup_has_every_slot_up_to_its_time_and_the_days(tmp_path: 
         until = now_ms() - 1000  # what is later may not have been answered yet
         copied = back_up(home, tmp_path / "an 'old' backup")
         collector.send_signal(signal.SIGTERM)
-        assert collector.wait() == 0
+        assert collector.wait(WITHIN_S) == 0
         assert (copied.returncode, copied.stdout, copied.stderr) == (0, "", "")
 
         shutil.rmtree(home.environment.state.path)

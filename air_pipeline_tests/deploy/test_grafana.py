@@ -18,6 +18,7 @@ from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.settings import Device
 from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline_tests.influxdb_server import InfluxServer
+from air_pipeline_tests.waiting import WITHIN_S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/air-pipeline.json").read_text(encoding="utf-8"))
@@ -113,7 +114,7 @@ def ask(influxdb_server: InfluxServer) -> Any:
             f"{connection.url}/query",
             data={"db": connection.bucket, "q": filled_in(query), "epoch": "ms"},
             headers={"Authorization": f"Token {connection.token}"},
-            timeout=30,
+            timeout=WITHIN_S,
         )
         answer.raise_for_status()
         [result] = answer.json()["results"]

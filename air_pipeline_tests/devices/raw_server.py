@@ -3,20 +3,21 @@
 import contextlib
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-WAIT_S = 20
+from air_pipeline_tests.waiting import WITHIN_S
+
+_DROP_EVERY_S = 0.02
 
 
 @dataclass
 class RawServer:
-    """What was asked, and on which connections the client has hung up."""
+    """What was asked, and how many clients have not hung up."""
 
     port: int
     requests: list[bytes] = field(default_factory=list)
-    hung_up: threading.Event = field(default_factory=threading.Event)
+    open_now: int = 0
 
     @property
     def url(self) -> str:
@@ -24,10 +25,11 @@ class RawServer:
 
 
 @contextlib.contextmanager
-def answering(data: bytes, *, stay: bool = False, read_first: bool = True) -> Iterator[RawServer]:
-    """Sends `data` to each request and closes; with `stay`, waits for the client to hang up."""
+def answering(data: bytes, *, then: bytes | None = None, read_first: bool = True) -> Iterator[RawServer]:
+    """Sends `data` to each request and closes; or sends `then` again and again for as long as the client listens."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = RawServer(listener.getsockname()[1])
+    over = threading.Event()
 
     def serve() -> None:
         while True:
@@ -35,21 +37,22 @@ def answering(data: bytes, *, stay: bool = False, read_first: bool = True) -> It
                 accepted, _ = listener.accept()
             except OSError:
                 return
+            server.open_now += 1
             with accepted, contextlib.suppress(OSError):
-                accepted.settimeout(WAIT_S)
+                accepted.settimeout(WITHIN_S)
                 if read_first:
                     server.requests.append(_request(accepted))
                 accepted.sendall(data)
-                if stay:
-                    while accepted.recv(4096):
-                        pass
-                    server.hung_up.set()
+                if then is not None:
+                    _drip(accepted, then, over)
+            server.open_now -= 1
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
         yield server
     finally:
+        over.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
@@ -65,12 +68,14 @@ def _request(accepted: socket.socket) -> bytes:
     return received
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = WAIT_S) -> None:
-    """Waits for a condition and fails where it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come in time"
-        time.sleep(0.002)
+def _drip(accepted: socket.socket, drop: bytes, over: threading.Event) -> None:
+    accepted.settimeout(_DROP_EVERY_S)
+    while not over.is_set():
+        try:
+            if not accepted.recv(4096):
+                return
+        except TimeoutError:
+            accepted.sendall(drop)
 
 
 def http(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:

@@ -12,9 +12,8 @@ import pytest
 from air_pipeline.devices.client import Exchange, get
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import FAULTS, Flaky, Profile, Simulator, document_at, read_script
-from air_pipeline_tests.devices.raw_server import wait_until
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
-PATIENT_S = 30.0
 NOW_S = 1_780_000_000.0
 
 
@@ -29,11 +28,11 @@ class Clock:
 
 
 def ask(url):
-    return Exchange(url, PATIENT_S).run()
+    return Exchange(url, WITHIN_S).run()
 
 
 def raw(simulator, request):
-    with socket.create_connection(("127.0.0.1", simulator.port), PATIENT_S) as connection:
+    with socket.create_connection(("127.0.0.1", simulator.port), WITHIN_S) as connection:
         connection.sendall(request)
         received = b""
         while part := connection.recv(4096):
@@ -79,7 +78,7 @@ def test_a_single_device_has_the_short_path_too_and_nothing_else_is_there():
 def test_a_request_in_pieces_is_understood():
     with (
         Simulator(["a"]) as simulator,
-        socket.create_connection(("127.0.0.1", simulator.port), PATIENT_S) as connection,
+        socket.create_connection(("127.0.0.1", simulator.port), WITHIN_S) as connection,
     ):
         for part in (b"GET /a/circ", b"umstances HTTP/1.1\r\nHost: x\r\n", b"\r\n"):
             connection.sendall(part)
@@ -89,13 +88,13 @@ def test_a_request_in_pieces_is_understood():
 def test_requests_that_overlap_are_counted():
     with Simulator(["a"]) as simulator, ThreadPoolExecutor(3) as threads:
         simulator.set_fault("a", "hang")
-        exchanges = [Exchange(simulator.url("a"), PATIENT_S) for _ in range(3)]
+        exchanges = [Exchange(simulator.url("a"), WITHIN_S) for _ in range(3)]
         runs = [threads.submit(exchange.run) for exchange in exchanges]
-        wait_until(lambda: simulator.requests("a").open_now == 3)
+        wait_for(lambda: simulator.requests("a").open_now == 3, "three requests")
         for exchange in exchanges:
             exchange.abort()
-        assert {run.result(PATIENT_S).outcome for run in runs} == {Outcome.TIMEOUT}
-        wait_until(lambda: simulator.requests("a").open_now == 0)
+        assert {run.result(WITHIN_S).outcome for run in runs} == {Outcome.TIMEOUT}
+        wait_for(lambda: simulator.requests("a").open_now == 0, "their ends")
         assert simulator.requests("a").most_at_once == 3
 
 
@@ -176,5 +175,5 @@ def test_a_process_of_its_own_ends_cleanly(number):
         url = process.stdout.readline().strip()
         assert ask(url).outcome is None
         os.kill(process.pid, number)
-        out, err = process.communicate(timeout=PATIENT_S)
+        out, err = process.communicate(timeout=WITHIN_S)
     assert (out, err, process.returncode) == ("ended\n", "", 0)

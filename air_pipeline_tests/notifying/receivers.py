@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 
+from air_pipeline_tests.waiting import WITHIN_S
+
 
 class Hook:
     """A webhook: `answers` are statuses for the next requests, then 200; None: it never answers."""
@@ -28,7 +30,7 @@ class Hook:
                 hook.asked.set()
                 status = hook.answers.pop(0) if hook.answers else 200
                 if status is None:
-                    hook.released.wait(60)
+                    hook.released.wait(WITHIN_S)
                     return
                 self.send_response(status)
                 self.send_header("Location", hook.url("/elsewhere"))

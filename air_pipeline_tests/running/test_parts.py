@@ -6,11 +6,13 @@ import threading
 from pathlib import Path
 
 import psutil
+import pytest
 
 from air_pipeline.collection.lease import extend_lease, holder
+from air_pipeline.running import parts
 from air_pipeline.running.parts import Part, start_part, stop_collector, stop_parts
 from air_pipeline.state import StateDirectory
-from air_pipeline_tests.running_pipeline import wait_for
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 # A part whose helper hears no signal but the last, and has much to give back when that comes.
 WITH_HELPER = """
@@ -48,6 +50,13 @@ def process_of(folder: Path, program: str, *arguments: object) -> Part:
     return part
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends is waited for as long as a slow machine takes."""
+    for limit in ("COLLECTOR_STOP_WITHIN_S", "GONE_WITHIN_S"):
+        monkeypatch.setattr(parts, limit, WITHIN_S)
+
+
 def test_nothing_that_a_part_started_outlives_its_stop(tmp_path: Path) -> None:
     written = tmp_path / "pid"
     part = process_of(tmp_path, WITH_HELPER, written)
@@ -61,7 +70,7 @@ def test_nothing_that_a_part_started_outlives_its_stop(tmp_path: Path) -> None:
 
 def test_a_collector_is_gone_when_it_counts_as_stopped(tmp_path: Path) -> None:
     state = StateDirectory(tmp_path)
-    extend_lease(state)
+    extend_lease(state, 2 * WITHIN_S)
     process = process_of(tmp_path, SLOW_TO_END, tmp_path).process
     assert process is not None
     reaper = threading.Thread(target=process.wait)  # what the first process of a machine does for orphans

@@ -17,6 +17,7 @@ from air_pipeline.running.watch import Seen, Watch, changes
 from air_pipeline.state import StateDirectory, load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import Installation, dead_port, today
+from air_pipeline_tests.waiting import WITHIN_S
 
 VALID = "timezone: Europe/Warsaw\nstart: {}\ndevices:\n  - {{id: attic, url: http://127.0.0.1:9/}}\n"
 
@@ -31,8 +32,9 @@ def installed(tmp_path: Path) -> Installation:
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look is due."""
+    """Every look is due, and comes to its end, however slow the machine is."""
     monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(watching, "STORE_WITHIN_S", WITHIN_S)
 
 
 def test_only_changes_are_said() -> None:

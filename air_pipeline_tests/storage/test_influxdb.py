@@ -14,6 +14,7 @@ from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import PollsRejected, ReadingStore, StoreError, StoreRefused, StoreUnavailable
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.storage.model import END, START, VALUES, poll, rows
+from air_pipeline_tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.influxdb
 
@@ -48,7 +49,7 @@ def line(influxdb: InfluxServer, bucket: str, text: str) -> None:
         params={"org": influxdb.org, "bucket": bucket, "precision": "ns"},
         headers={"Authorization": f"Token {influxdb.token}"},
         data=text.encode(),
-        timeout=30,
+        timeout=WITHIN_S,
     ).raise_for_status()
 
 
@@ -69,7 +70,7 @@ def test_points_are_written_as_documented(influxdb: InfluxServer, influx_store: 
             "epoch": "ms",
             "q": "SELECT * FROM air; SELECT * FROM poll; SHOW TAG KEYS; SHOW FIELD KEYS",
         },
-        timeout=30,
+        timeout=WITHIN_S,
     ).json()
     air, polls, tags, fields = (
         {series["name"]: (series["columns"], series["values"]) for series in result["series"]}
