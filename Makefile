@@ -25,7 +25,7 @@ up: .venv/.ready
 	exec $(BIN)/air-pipeline up
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --cov --cov-report term
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal $(PYTEST_OPTIONS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -33,6 +33,8 @@ from air_pipeline_tests.waiting import WITHIN_S, wait_for
 DAY_TABLES = ("observations", "hourly_aggregates", "daily_aggregates", "daily_report")
 """The tables of a day, and its page."""
 ZONE = "Europe/Warsaw"
+INTERVALS = {"attic": 5_000, "cellar": 10_000}
+"""Devices with intervals (ms) so long that a busy machine, which stands still for seconds, begins every slot."""
 
 
 def now_ms() -> int:
@@ -65,11 +67,12 @@ def dead_port() -> int:
     return int(holder.getsockname()[1])
 
 
-def write_devices(path: Path, simulator: Simulator, devices: Mapping[str, str], start: date) -> None:
-    """Writes a `devices.yaml`; `devices` are ids with their intervals."""
+def write_devices(path: Path, simulator: Simulator, devices: Mapping[str, int | str], start: date) -> None:
+    """Writes a `devices.yaml`; `devices` are ids with their intervals (ms, or as a text such as `10s`)."""
     lines = [f"timezone: {ZONE}", f"start: {start}", "devices:"]
     for name, interval in devices.items():
-        lines += [f"  - id: {name}", f"    url: {simulator.url(name)}", f"    interval: {interval}"]
+        said = f"{interval}ms" if isinstance(interval, int) else interval
+        lines += [f"  - id: {name}", f"    url: {simulator.url(name)}", f"    interval: {said}"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -136,19 +139,30 @@ class Installation:
         running = wait_for(lambda: holder(self.environment.state), "a collector")
         return int(running.since * 1000)
 
-    def missing(self, intervals: Mapping[str, int], since: int, until: int) -> set[tuple[str, int]]:
-        """The due slots of [since, until] that are in neither store nor outbox; one that is stored twice fails.
+    def accepted(self, devices: Iterable[str], since: int) -> set[tuple[str, int]]:
+        """The device and slot (ms) of every poll since then, in store or outbox; one that is stored twice fails."""
+        waiting = self.waiting()  # before the store: what leaves the outbox in between is there
+        stored = self.stored(devices, since)
+        assert set(stored.values()) <= {1}
+        return set(stored) | {(name, slot) for name, slot in waiting if slot >= since}
+
+    def gaps(self, since: int, until: int | None = None) -> set[tuple[str, int]]:
+        """The slots that nobody accepted, of `INTERVALS`, between the first and the last accepted ones of a device.
 
         Args:
-            intervals: of each device, ms.
-            since: ms.
-            until: ms.
+            since: ms; what was accepted before counts for nothing.
+            until: ms; nor does what was accepted later, if given.
         """
-        waiting = self.waiting()  # before the store: what leaves the outbox in between is there
-        stored = self.stored(intervals, since)
-        assert set(stored.values()) <= {1}
-        due = {(name, slot) for name, ms in intervals.items() for slot in due_slots(ms, since, until)}
-        return due - set(stored) - waiting
+        accepted = {(name, slot) for name, slot in self.accepted(INTERVALS, since) if until is None or slot <= until}
+        due = set()
+        for name, interval in INTERVALS.items():
+            slots = [slot for device, slot in accepted if device == name]
+            due |= {(name, slot) for slot in due_slots(interval, min(slots), max(slots))}
+        return due - accepted
+
+    def wait_for_slots(self, since: int) -> None:
+        """Waits for an accepted slot of each of `INTERVALS` since then, ms."""
+        wait_for(lambda: INTERVALS.keys() == {name for name, _ in self.accepted(INTERVALS, since)}, "a slot of each")
 
     def file(self, table: str, day: date) -> Path:
         """The file of one table and local day."""
@@ -259,6 +273,18 @@ class Pipeline:
         found = self.ask(_BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]
         assert "status" in found, found
         return str(found["status"])
+
+    def wait_for_days(self, backfill: str, days: Sequence[date]) -> None:
+        """Waits for the days of a backfill, one after the other, and its end; fails if it does."""
+
+        def so_far(number: int) -> bool:
+            status = self.backfill_status(backfill)
+            assert "FAIL" not in status, status
+            return sum(map(self.installation.built, days)) >= number
+
+        for number in range(1, len(days) + 1):
+            wait_for(lambda number=number: so_far(number), f"day {number} of {len(days)} of the backfill")
+        wait_for(lambda: self.backfill_status(backfill) == "COMPLETED_SUCCESS", "the end of the backfill")
 
     def materialized_partitions(self, asset: str) -> int:
         """How many partitions of an asset are materialized."""

@@ -10,17 +10,20 @@ import pytest
 from air_pipeline.collection.lease import holder
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import DAY_TABLES, Installation, now_ms, running_pipeline, today, write_devices
-from air_pipeline_tests.waiting import wait_for
+from air_pipeline_tests.running_pipeline import (
+    DAY_TABLES,
+    INTERVALS,
+    Installation,
+    running_pipeline,
+    today,
+    write_devices,
+)
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
-INTERVALS = {"attic": 2_000, "cellar": 4_000}
-OUTAGE_S = 180.0
-COLLECTING_ENDS_WITHIN_S = 90.0
-DELIVERED_WITHIN_S = 90.0
-"""A store that is back gets its readings within a minute, and a busy machine half a minute more."""
-MONTH_WITHIN_S = 600.0
+OUTAGE_POLLS = 40
+"""Two minutes of them, after which the checks say so."""
 
 
 @pytest.fixture
@@ -40,34 +43,29 @@ def test_neither_a_wrong_token_nor_an_outage_of_influxdb_costs_a_slot(
         "INFLUXDB_V2_BUCKET": influxdb.make_bucket(),
     }
     installation = Installation(tmp_path, variables)
-    intervals = {name: f"{ms // 1000}s" for name, ms in INTERVALS.items()}
-    write_devices(installation.config, simulator, intervals, today())
+    write_devices(installation.config, simulator, INTERVALS, today())
     with running_pipeline(installation) as pipeline:
         begun = installation.collecting_since()
-        wait_for(lambda: len(installation.waiting()) >= 10, "polls in the outbox")
+        wait_for(lambda: len(installation.waiting()) >= 5, "polls in the outbox")
         assert "INFLUXDB_V2_TOKEN" in installation.run("outbox").stdout
         assert pipeline.stop() == 0
         refused = installation.waiting()
     installation.influxdb["INFLUXDB_V2_TOKEN"] = influxdb.token
-    first, last = min(slot for _, slot in refused), max(slot for _, slot in refused)
+    last = max(slot for _, slot in refused)
     with running_pipeline(installation) as pipeline:
-        wait_for(lambda: refused <= set(installation.stored(INTERVALS, 0)), "what had been refused", DELIVERED_WITHIN_S)
-        assert first < begun + 10_000
-        assert not installation.missing(INTERVALS, begun + 2_000, last - 4_000)
+        wait_for(lambda: refused <= set(installation.stored(INTERVALS, 0)), "what had been refused")
+        assert not installation.gaps(begun, last)
         begun = installation.collecting_since()
         influxdb.stop()
-        away_since = now_ms()
-        wait_for(lambda: now_ms() > away_since + OUTAGE_S * 1000, "the end of the outage", 2 * OUTAGE_S)
+        wait_for(lambda: len(installation.waiting()) >= OUTAGE_POLLS, "polls in the outbox")
         waiting = installation.waiting()
-        assert len(waiting) >= 0.9 * OUTAGE_S * 1000 * sum(1 / ms for ms in INTERVALS.values())
         wait_for(lambda: not pipeline.check("outbox_draining")["success"], "the check that fails")
         influxdb.start()
-        wait_for(lambda: not waiting & installation.waiting(), "the outbox drained", DELIVERED_WITHIN_S)
+        wait_for(lambda: not waiting & installation.waiting(), "the outbox drained")
         wait_for(lambda: pipeline.check("outbox_draining")["success"], "the check that passes again")
         assert pipeline.stop() == 0
     assert installation.waiting() == set()
-    last = max(slot for _, slot in installation.stored(INTERVALS, begun))
-    assert not installation.missing(INTERVALS, begun + 2_000, last - 4_000)
+    assert not installation.gaps(begun)
 
 
 def test_a_month_is_built_while_collecting_is_switched_off_and_on(tmp_path: Path, simulator: Simulator) -> None:
@@ -81,20 +79,12 @@ def test_a_month_is_built_while_collecting_is_switched_off_and_on(tmp_path: Path
         backfill = pipeline.backfill(days)
         wait_for(lambda: pipeline.sensor()["sensorState"]["status"] == "RUNNING", "the sensor")
         pipeline.switch_collecting(on=False)
-        wait_for(lambda: holder(state) is None, "the end of collecting", COLLECTING_ENDS_WITHIN_S)
+        wait_for(lambda: holder(state) is None, "the end of collecting")
         wait_for(lambda: not installation.waiting(), "the outbox drained")
         stored = installation.stored(["attic"], begun)
         pipeline.switch_collecting(on=True)
-        wait_for(
-            lambda: len(installation.stored(["attic"], begun)) > len(stored), "new readings", COLLECTING_ENDS_WITHIN_S
-        )
-
-        def ended() -> bool:
-            status = pipeline.backfill_status(backfill)
-            assert "FAIL" not in status, status
-            return status == "COMPLETED_SUCCESS"
-
-        wait_for(ended, "the end of the backfill", MONTH_WITHIN_S)
+        wait_for(lambda: len(installation.stored(["attic"], begun)) > len(stored), "new readings")
+        pipeline.wait_for_days(backfill, days)
         for table in DAY_TABLES:
             # The schedule may have built yesterday as well.
             assert pipeline.materialized_partitions(table) >= len(days)
@@ -117,9 +107,8 @@ def test_after_a_power_cut_the_days_that_were_being_built_are_built(tmp_path: Pa
         for process in processes:
             process.kill()
         wait_for(lambda: not installation.processes(), "the end of all processes")
-        assert pipeline.process.wait(10) == -signal.SIGKILL
+        assert pipeline.process.wait(WITHIN_S) == -signal.SIGKILL
     assert not all(installation.built(day) for day in days)
     with running_pipeline(installation) as pipeline:
-        wait_for(lambda: all(installation.built(day) for day in days), "the days", MONTH_WITHIN_S)
-        wait_for(lambda: pipeline.backfill_status(backfill) == "COMPLETED_SUCCESS", "the end of the backfill")
+        pipeline.wait_for_days(backfill, days)
         assert not pipeline.runs("STARTED")

@@ -10,6 +10,7 @@ from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import FAULTS, Fault, Flaky, Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.settings import Device
+from air_pipeline_tests.waiting import WITHIN_S
 
 SLOT = 1_780_000_000_000
 QUICK = {"slow": {"seconds": 0.01}, "drip_headers": {"seconds": 0.0001}, "drip_body": {"seconds": 0.0001}}
@@ -22,10 +23,11 @@ def device(**changes):
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_poll_of_the_past_is_what_the_client_makes_of_the_same_fault(name):
     fault = Fault(name, QUICK.get(name, {}), since_s=SLOT / 1000 - 60)
+    (past,) = polls_between(device(), Profile("a"), SLOT, SLOT + 1, lambda *_: fault)
+    patience_s = device().timeout_s if past.outcome is Outcome.TIMEOUT else WITHIN_S
     with Simulator(["a"], clock=lambda: SLOT / 1000) as simulator:
         simulator.set_fault("a", fault)
-        real, _ = make_poll(device(), SLOT, Exchange(simulator.url("a"), 0.5).run(), 40.0)
-    (past,) = polls_between(device(), Profile("a"), SLOT, SLOT + 1, lambda *_: fault)
+        real, _ = make_poll(device(), SLOT, Exchange(simulator.url("a"), patience_s).run(), 40.0)
     if real.http_status != past.http_status:  # a status line that came before the rest did not
         assert (name, past.http_status) in {("reset", None), ("truncate", None)}
     assert (past.outcome, past.values, past.problems, past.body) == (

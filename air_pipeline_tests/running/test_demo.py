@@ -22,6 +22,7 @@ from air_pipeline.running import demo
 from air_pipeline.running.ports import PORTS_TRIED, next_free
 from air_pipeline.settings.file import parse_settings
 from air_pipeline.state import StateDirectory
+from air_pipeline_tests.waiting import WITHIN_S
 
 START = date(2026, 3, 20)  # the clocks change within its two weeks
 WORLD = demo.World(START)
@@ -40,7 +41,7 @@ def test_the_settings_are_valid_and_of_the_devices_that_answer(deployment):
     with WORLD.simulator(0) as simulator:
         for device in parse_settings(demo.settings_text(START, simulator.port)).devices:
             assert device.url == simulator.url(device.id)
-            assert get(device.url, 5).status in {200, 500, None}
+            assert get(device.url, WITHIN_S).status in {200, 500, None}
 
 
 def test_the_past_begins_two_weeks_ago_on_the_local_calendar():
@@ -57,7 +58,7 @@ def test_what_a_device_said_in_the_past_it_says_again(slot, name):
     if past.outcome is Outcome.TIMEOUT:
         return  # asking again would take as long
     with Simulator(demo.DEVICES, seed=demo.SEED, clock=lambda: at / 1000, **script) as simulator:
-        live, _ = make_poll(device, at, get(simulator.url(name), 2.0), 40.0)
+        live, _ = make_poll(device, at, get(simulator.url(name), WITHIN_S), 40.0)
     assert (past.outcome, past.values, past.problems) == (live.outcome, live.values, live.problems)
 
 
