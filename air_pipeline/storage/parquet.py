@@ -151,6 +151,12 @@ class DayFile:
         for name, rows in self.device_tables():
             yield name, rows.to_pandas()
 
+    def frames(self) -> Iterator["pd.DataFrame"]:
+        """All rows as long frames, one for each row group, in the order of the file."""
+        with self._open() as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group).to_pandas()
+
     def read_table(self) -> "pa.Table":
         """All rows as one Arrow table."""
         with self._open() as file:
