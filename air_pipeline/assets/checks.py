@@ -68,7 +68,8 @@ def check_staged(built: "Built") -> list[dg.AssetCheckResult]:
     schema: list[Violation] = []
     sums: list[Violation] = []
     last = None
-    for frame in written.frames():
+    for group in written.tables():
+        frame = group.to_pandas()
         schema += validate(written.table, frame) + key_rises(pd.concat([last, frame.head(1)]))
         last = frame.tail(1)
         if written.table != "observations":
