@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_CASES = 20
-"""How many failing values a failure names; the count is of all."""
+"""How many failing values a violation names; the count is of all."""
 
 _PANDAS_TYPES = {
     "dictionary": "category",
