@@ -6,11 +6,13 @@ Belongs here: which days a stretch means, and where the rows of each come from. 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from air_pipeline.days.calendar import DeviceDay
 from air_pipeline.days.live import is_expected, live_rows
@@ -62,12 +64,27 @@ def day_rows(
     for done, step in enumerate(steps):
         progress(done, len(steps))
         for rows in _rows_of(step, deployment, table):
-            kept = (
-                rows if table == "daily_aggregates" else rows[rows[_TIMES[table]].between(*stretch, inclusive="left")]
-            )
-            frames.append(_dated(kept if series is None else kept[kept["series"].isin(series)], table, step.day))
+            wanted = _wanted(rows, table, stretch, series)
+            frames.append(_dated(wanted.to_pandas(), table, step.day))
     progress(len(steps), len(steps))
     return _joined(frames or [_dated(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
+
+
+def _wanted(
+    rows: pa.Table, table: TableName, stretch: tuple[datetime, datetime], series: Sequence[str] | None
+) -> pa.Table:
+    """The rows that are asked for; chosen before they are pandas', as it is there that rows cost."""
+    if series is not None:
+        names = rows.column("series").combine_chunks().dictionary_encode()
+        codes = pc.index_in(pa.array(series, pa.string()), names.dictionary)  # a third of the time of the names' own
+        rows = rows.filter(pc.is_in(names.indices, codes))
+    if table not in _TIMES or not rows.num_rows:
+        return rows
+    at = rows.column(_TIMES[table])
+    if stretch[0] <= pc.min(at).as_py() and pc.max(at).as_py() < stretch[1]:
+        return rows
+    start, end = (pa.scalar(moment.astimezone(UTC), pa.timestamp("us", "UTC")) for moment in stretch)
+    return rows.filter(pc.and_(pc.greater_equal(at, start), pc.less(at, end)))
 
 
 def _steps(
@@ -113,15 +130,13 @@ def _dates(deployment: Deployment, table: TableName, stretch: tuple[datetime, da
         day += timedelta(days=1)
 
 
-def _rows_of(step: _Step, deployment: Deployment, table: TableName) -> Iterator[pd.DataFrame]:
-    """The rows of each device of a step, as long frames."""
+def _rows_of(step: _Step, deployment: Deployment, table: TableName) -> Iterator[pa.Table]:
+    """The rows of the devices of a step."""
     if step.built:
-        names = {one.device.id for one in step.devices}
-        for _, rows in day_file(deployment.data, table, step.day).device_tables(names):
-            yield rows.to_pandas()
+        yield from day_file(deployment.data, table, step.day).tables({one.device.id for one in step.devices})
     else:
         for one in step.devices:
-            yield live_rows(deployment.store, table, one, step.day, deployment.now()).to_pandas()
+            yield live_rows(deployment.store, table, one, step.day, deployment.now())
 
 
 def _dated(rows: pd.DataFrame, table: TableName, day: date) -> pd.DataFrame:

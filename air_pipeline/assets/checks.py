@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from air_pipeline.days.building import Built
-    from air_pipeline.processing.schemas import Failure
+    from air_pipeline.processing.schemas import Violation
 
-MOST_FAILURES = 20
-"""Failures that a check spells out; it counts all."""
+MOST_VIOLATIONS = 20
+"""Violations that a check spells out; it counts all."""
 MOST_NAMED = 5
 """Series that a sentence names."""
 COMPLETE = "complete"
@@ -55,24 +55,27 @@ def check_specs(table: TableName) -> list[dg.AssetCheckSpec]:
 
 
 def check_staged(built: "Built") -> list[dg.AssetCheckResult]:
-    """Checks what was written, by reading it back from the disk.
+    """Checks what was written, by reading it back from the disk, a row group in memory at a time.
 
     Raises:
         TableError: it cannot be read back.
     """
-    from air_pipeline.processing.schemas import counts_add_up, validate
+    import pandas as pd
 
-    written = built.written
-    table = written.table
-    failures: list[Failure] = []
-    sums: list[Failure] = []
-    for _, frame in written.device_frames():
-        failures += validate(table, frame)
-        if table != "observations":
+    from air_pipeline.processing.schemas import Violation, counts_add_up, key_rises, validate
+
+    written, rows = built.written, built.written.row_count()
+    schema: list[Violation] = []
+    sums: list[Violation] = []
+    last = None
+    for group in written.tables():
+        frame = group.to_pandas()
+        schema += validate(written.table, frame) + key_rises(pd.concat([last, frame.head(1)]))
+        last = frame.tail(1)
+        if written.table != "observations":
             sums += counts_add_up(frame)
-    rows = written.row_count()
     results = [
-        _result("schema", failures, rows),
+        _result("schema", schema, rows),
         dg.AssetCheckResult(
             check_name="row_count",
             passed=rows == built.rows,
@@ -80,17 +83,17 @@ def check_staged(built: "Built") -> list[dg.AssetCheckResult]:
             metadata={"rows": rows, "rows_expected": built.rows},
         ),
     ]
-    return results if table == "observations" else [*results, _result("counts_add_up", sums, rows)]
+    return results if written.table == "observations" else [*results, _result("counts_add_up", sums, rows)]
 
 
-def _result(name: str, failures: "list[Failure]", rows: int) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"rows": rows, "failures": sum(failure.count for failure in failures)}
-    if failures:
-        metadata["cases"] = dg.MetadataValue.md("\n".join(f"- {failure}" for failure in failures[:MOST_FAILURES]))
+def _result(name: str, found: "list[Violation]", rows: int) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {"rows": rows, "failures": sum(violation.count for violation in found)}
+    if found:
+        metadata["cases"] = dg.MetadataValue.md("\n".join(f"- {violation}" for violation in found[:MOST_VIOLATIONS]))
     return dg.AssetCheckResult(
         check_name=name,
-        passed=not failures,
-        description=str(failures[0]) if failures else f"holds for {rows} rows",
+        passed=not found,
+        description=str(found[0]) if found else f"holds for {rows} rows",
         metadata=metadata,
     )
 

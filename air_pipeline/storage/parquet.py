@@ -128,23 +128,27 @@ class DayFile:
             column = file.read(columns=["device"]).column("device")
         return sorted({str(name) for name in column.unique().to_pylist()})
 
-    def device_tables(self, devices: Collection[str] | None = None) -> Iterator[tuple[str, "pa.Table"]]:
-        """Each device with its rows as an Arrow table, in the order of the file, one row group in memory at a time.
+    def tables(self, devices: Collection[str] | None = None) -> Iterator["pa.Table"]:
+        """The rows as Arrow tables, one for each row group, in the order of the file.
 
         Args:
             devices: the ids of those that are wanted; all without. What holds none of them is not read.
         """
-        import pyarrow.compute as pc
+        import pyarrow as pa
 
         with self._open() as file:
             for group in range(file.num_row_groups):
-                if devices is not None and not _may_hold(file.metadata.row_group(group), devices):
-                    continue
-                rows = file.read_row_group(group)
-                names = [str(name) for name in rows.column("device").unique().to_pylist()]
-                for name in names:
-                    if devices is None or name in devices:
-                        yield name, rows if len(names) == 1 else rows.filter(pc.field("device") == name)
+                if devices is None:
+                    yield file.read_row_group(group)
+                elif _may_hold(file.metadata.row_group(group), devices):
+                    wanted = [rows for name, rows in _by_device(file.read_row_group(group)) if name in devices]
+                    if wanted:
+                        yield pa.concat_tables(wanted)
+
+    def device_tables(self, devices: Collection[str] | None = None) -> Iterator[tuple[str, "pa.Table"]]:
+        """Each device with its rows as an Arrow table, as `tables` has them, one row group in memory at a time."""
+        for rows in self.tables(devices):
+            yield from _by_device(rows)
 
     def device_frames(self) -> Iterator[tuple[str, "pd.DataFrame"]]:
         """Each device with its rows as a long frame (see `processing.schemas`), in the order of the file."""
@@ -180,6 +184,15 @@ class DayFile:
 
     def _remedy(self) -> str:
         return f"build it with: air-pipeline build --from {self.day} --to {self.day}"
+
+
+def _by_device(rows: "pa.Table") -> Iterator[tuple[str, "pa.Table"]]:
+    """Each device with its rows, which are neighbours and so are not copied: tables are sorted by device."""
+    names, counts = rows.column("device").value_counts().flatten()
+    start = 0
+    for name, count in zip(names.to_pylist(), counts.to_numpy(), strict=True):
+        yield str(name), rows.slice(start, count)
+        start += count
 
 
 def _may_hold(group: "pq.RowGroupMetaData", devices: Collection[str]) -> bool:

@@ -5,13 +5,17 @@ from contextlib import closing
 from dataclasses import replace
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from air_pipeline.assets.checks import check_staged
 from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG, RETRIES
 from air_pipeline.assets.raw_readings import materialization
 from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import Report
+from air_pipeline.days.building import Built
 from air_pipeline.definitions import build_definitions
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.parquet import built_days, day_file, stage
@@ -181,9 +185,6 @@ def test_a_table_that_fails_a_check_is_not_published_and_stops_those_after_it(de
 
 
 def test_a_schema_check_counts_and_names_what_is_wrong(built):
-    from air_pipeline.assets.checks import check_staged
-    from air_pipeline.days.building import Built
-
     deployment, _ = built
     day = day_file(deployment.data, "observations", DAY)
     metadata = day.metadata()
@@ -199,6 +200,27 @@ def test_a_schema_check_counts_and_names_what_is_wrong(built):
     assert checks["schema"].metadata["failures"].value == 6
     assert checks["schema"].description.startswith("flag: isin(")
     assert checks["schema"].metadata["cases"].value.splitlines()[0] == f"- {checks['schema'].description}"
+
+
+@pytest.mark.parametrize("table", ["observations", "hourly_aggregates"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_rows_out_of_order_are_seen_wherever_in_the_file_they_are(built, table, groups):
+    deployment, _ = built
+    day = day_file(deployment.data, table, DAY)
+    attic, hall = (rows for _, rows in day.device_tables())
+    size = (attic.num_rows + hall.num_rows) // groups
+
+    def schema_check(*parts):
+        rows = pa.concat_tables(parts)
+        with stage(deployment.data, table, DAY, day.metadata()) as staged:
+            pq.write_table(rows, staged.written.path, row_group_size=size)
+            return check_staged(Built(staged, day.metadata(), rows=rows.num_rows))[0]
+
+    assert schema_check(attic, hall).passed
+    for parts, first in (((hall, attic), "attic dht22_humidity"), ((hall, hall), "hall dht22_humidity")):
+        check = schema_check(*parts)
+        assert check.metadata["failures"].value == 1
+        assert f": sorted by the key, each key once, broken 1 ×: {first} 2026-03-09 23:00" in check.description
 
 
 def test_a_day_that_is_not_over_fails_with_its_time_and_is_not_tried_again(deployment, instance):

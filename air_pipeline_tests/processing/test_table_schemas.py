@@ -17,6 +17,11 @@ DAY = pd.Timestamp("2026-11-21").date()
 NAN = float("nan")
 
 
+def broken(table, frame):
+    """Everything that the checks of a table find."""
+    return validate(table, frame) + ([] if table == "observations" else counts_add_up(frame))
+
+
 def frames():
     start = epoch_ms(day_window(DAY, SMALL.zone)[0])
     at = [start + 900_000 * n for n in range(96)]
@@ -33,21 +38,19 @@ def frames():
 @pytest.mark.parametrize("table", TABLES)
 def test_what_the_package_makes_passes_as_made_and_as_read(table):
     frame = frames()[table]
-    assert validate(table, frame) == []
+    assert broken(table, frame) == []
     arrow = pa.Table.from_pandas(frame, schema=arrow_schema(table), preserve_index=False)
-    assert validate(table, arrow.to_pandas()) == []
+    assert broken(table, arrow.to_pandas()) == []
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_column_is_described_once_and_the_schemas_carry_it(table):
-    arrow, pandera_schema = arrow_schema(table), frame_schema(table)
-    assert arrow.names == list(pandera_schema.columns) == list(TABLES[table].column_names)
+def test_every_column_is_described_once_and_the_file_carries_it(table):
+    arrow = arrow_schema(table)
+    assert arrow.names == list(frame_schema(table).columns) == list(TABLES[table].column_names)
     for column in TABLES[table].columns:
         assert column.description
         assert arrow.field(column.name).metadata[b"description"].decode() == column.description
         assert arrow.field(column.name).nullable == column.nullable
-        assert pandera_schema.columns[column.name].description == column.description
-        assert pandera_schema.columns[column.name].metadata == {"unit": column.unit}
     assert set(TABLES[table].key) <= set(arrow.names)
 
 
@@ -88,9 +91,9 @@ def spoilt(table, column, value, row=0):
     ],
 )
 def test_a_value_out_of_bounds_is_named(table, column, value):
-    (failure,) = validate(table, spoilt(table, column, value))
-    assert (failure.column, failure.count) == (column, 1)
-    assert str(value) in str(failure)
+    (violation,) = validate(table, spoilt(table, column, value))
+    assert (violation.column, violation.count) == (column, 1)
+    assert str(value) in str(violation)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_columns_that_disagree_are_named_with_the_row(table, changes, named):
     frame = frames()[table]
     for column, value in changes.items():
         frame.loc[0, column] = value
-    found = {failure.column: failure for failure in validate(table, frame)}
+    found = {one.column: one for one in broken(table, frame)}
     assert named in found
     assert found[named].count == 1
     assert "small first_temperature" in found[named].cases[0]
@@ -125,7 +128,7 @@ def test_a_complete_row_of_which_nothing_was_expected_is_named():
     counts = ["expected_count", "observed_count", "valid_count", "missing_count"]
     frame[counts] = np.zeros((1, 4), dtype=np.int32)
     frame["coverage"] = NAN
-    assert "is_complete" in {failure.column for failure in validate("hourly_aggregates", frame)}
+    assert "is_complete" in {violation.column for violation in validate("hourly_aggregates", frame)}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -133,9 +136,9 @@ def test_rows_out_of_order_or_twice_are_named(table):
     frame = frames()[table]
     key = ",".join(TABLES[table].key)
     backwards = frame.iloc[::-1].reset_index(drop=True)
-    assert key in {failure.column for failure in validate(table, backwards)}
+    assert key in {violation.column for violation in validate(table, backwards)}
     twice = pd.concat([frame.iloc[:1], frame]).reset_index(drop=True)
-    assert [(failure.column, failure.count) for failure in validate(table, twice)] == [(key, 1)]
+    assert [(violation.column, violation.count) for violation in validate(table, twice)] == [(key, 1)]
 
 
 def test_rows_whose_series_fall_while_their_slots_rise_are_named():
@@ -143,31 +146,31 @@ def test_rows_whose_series_fall_while_their_slots_rise_are_named():
     falling = frame.iloc[[96, 1]].reset_index(drop=True)
     assert falling["series"].astype(str).is_monotonic_decreasing
     assert falling["observed_at"].is_monotonic_increasing
-    (failure,) = validate("observations", falling)
-    assert (failure.column, failure.count) == ("device,series,observed_at", 1)
+    (violation,) = validate("observations", falling)
+    assert (violation.column, violation.count) == ("device,series,observed_at", 1)
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_an_empty_frame_passes(table):
-    assert validate(table, frames()[table].head(0)) == []
+    assert broken(table, frames()[table].head(0)) == []
 
 
 def test_other_columns_or_types_are_named():
     frame = frames()["hourly_aggregates"]
     assert "hourly_aggregates" in str(validate("hourly_aggregates", frame.drop(columns="mean"))[0].column)
     assert validate("hourly_aggregates", frame.assign(extra=1))
-    (failure,) = validate("hourly_aggregates", frame.astype({"valid_count": "int64"}))
-    assert failure.column == "valid_count"
-    assert "int32" in failure.check
+    (violation,) = validate("hourly_aggregates", frame.astype({"valid_count": "int64"}))
+    assert violation.column == "valid_count"
+    assert "int32" in violation.check
 
 
 def test_many_failing_rows_are_counted_and_some_are_shown():
     frame = frames()["hourly_aggregates"]
     frame["bad_count"] = frame["bad_count"] + np.int32(1)
-    (failure,) = counts_add_up(frame)
-    assert failure.count == len(frame)
-    assert len(failure.cases) == 20
-    assert str(failure).endswith("…")
+    (violation,) = counts_add_up(frame)
+    assert violation.count == len(frame)
+    assert len(violation.cases) == 20
+    assert str(violation).endswith("…")
 
 
 def test_names_and_files_are_known_without_pandas_pyarrow_or_pandera():

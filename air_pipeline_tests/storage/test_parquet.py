@@ -163,6 +163,9 @@ def test_aggregates_of_many_devices_share_row_groups_and_are_read_by_device(tmp_
     read = dict(file.device_tables())
     assert list(read) == names
     assert all(read[name].equals(part) for name, part in zip(names, parts, strict=True))
+    [some] = file.tables({"d03", "d11", "d12", "elsewhere"})
+    assert some.equals(pa.concat_tables([parts[3], parts[11], parts[12]]))
+    assert list(file.tables({"d03a"})) == []  # between those that there are
 
 
 def test_only_the_devices_that_are_wanted_are_read(tmp_path):
