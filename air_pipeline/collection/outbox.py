@@ -3,7 +3,6 @@
 Belongs here: the SQLite file `outbox.sqlite` in the state directory. Does not: when things are sent (`delivery`).
 """
 
-import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +12,29 @@ from typing import Any
 
 from air_pipeline.devices.polls import Poll, poll_from_json, poll_to_json
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.storage.sqlite_connections import Connections, Tables, Trouble
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS quarantine (
-    id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS devices (
-    device TEXT PRIMARY KEY, last_slot INTEGER, rejected TEXT NOT NULL DEFAULT '', notes TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS delivery (
-    one INTEGER PRIMARY KEY CHECK (one = 1), failures INTEGER NOT NULL, retry_at REAL NOT NULL, error TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS late (day TEXT PRIMARY KEY);
-INSERT OR IGNORE INTO delivery VALUES (1, 0, 0, '');
-"""
+_TABLES = Tables(
+    version=1,
+    statements=(
+        "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL)",
+        """CREATE TABLE IF NOT EXISTS quarantine (
+            id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL, reason TEXT NOT NULL,
+            since REAL NOT NULL
+        )""",
+        """CREATE TABLE IF NOT EXISTS devices (
+            device TEXT PRIMARY KEY, last_slot INTEGER, rejected TEXT NOT NULL DEFAULT '',
+            notes TEXT NOT NULL DEFAULT ''
+        )""",
+        """CREATE TABLE IF NOT EXISTS delivery (
+            one INTEGER PRIMARY KEY CHECK (one = 1), failures INTEGER NOT NULL, retry_at REAL NOT NULL,
+            error TEXT NOT NULL
+        )""",
+        "CREATE TABLE IF NOT EXISTS late (day TEXT PRIMARY KEY)",
+        "INSERT OR IGNORE INTO delivery VALUES (1, 0, 0, '')",
+    ),
+    unnumbered="late",  # the last that was made
+)
 _BUSY_TIMEOUT_S = 30.0
 _LOOK_TIMEOUT_S = 2.0
 
@@ -75,7 +82,7 @@ class OutboxStatus:
 
 
 class Outbox:
-    """The outbox of one state directory, for one thread; open another for another thread or process.
+    """The outbox of one state directory; safe from several threads and processes.
 
     Args:
         path: the SQLite file.
@@ -86,30 +93,14 @@ class Outbox:
     """
 
     def __init__(self, path: Path, *, make: bool = True) -> None:
-        self._path = path
-        try:
-            if not make:
-                uri = f"{path.absolute().as_uri()}?mode=rw"  # a reader of a file in WAL mode has to write beside it
-                self._polls = self._claims = sqlite3.connect(uri, timeout=_LOOK_TIMEOUT_S, uri=True)
+        if not make:
+            self._polls = self._claims = Connections(path, _TABLES, _LOOK_TIMEOUT_S, _error, make=False)
+            with self._claims.reading():
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # What was polled survives a power cut (FULL); which slots were begun need only survive the process.
-            self._polls = self._connect("FULL")
-            self._polls.executescript(_SCHEMA)
-            self._claims = self._connect("NORMAL")
-        except (sqlite3.Error, OSError) as error:
-            raise self._explained(error) from error
-
-    def _connect(self, synchronous: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={synchronous}")
-        return connection
-
-    def _explained(self, error: Exception) -> OutboxError:
-        return OutboxError(
-            f"the outbox {self._path} cannot be used ({error}); see that the disk has room and is writable"
-        )
+        # What was polled survives a power cut (FULL); which slots were begun need only survive the process.
+        self._polls = Connections(path, _TABLES, _BUSY_TIMEOUT_S, _error, synchronous="FULL")
+        self._claims = Connections(path, _TABLES, _BUSY_TIMEOUT_S, _error, synchronous="NORMAL")
+        self._polls.make()
 
     def close(self) -> None:
         """Closes the file."""
@@ -151,16 +142,13 @@ class Outbox:
 
     def quarantine(self, number: int, reason: str) -> None:
         """Sets a poll aside that the store will never take."""
-        try:
-            with self._polls:
-                self._polls.execute(
-                    "INSERT INTO quarantine (observed_at, poll, reason, since)"
-                    " SELECT observed_at, poll, ?, ? FROM outbox WHERE id = ?",
-                    (reason, time.time(), number),
-                )
-                self._polls.execute("DELETE FROM outbox WHERE id = ?", (number,))
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+        with self._polls.writing() as connection:
+            connection.execute(
+                "INSERT INTO quarantine (observed_at, poll, reason, since)"
+                " SELECT observed_at, poll, ?, ? FROM outbox WHERE id = ?",
+                (reason, time.time(), number),
+            )
+            connection.execute("DELETE FROM outbox WHERE id = ?", (number,))
 
     def quarantined(self, limit: int = 100) -> list[Quarantined]:
         """The newest of the polls that were set aside."""
@@ -169,18 +157,18 @@ class Outbox:
 
     def release(self) -> int:
         """Puts everything that was set aside back into the outbox, to be tried again; how many polls that is."""
-        try:
-            with self._polls:
-                self._polls.execute("INSERT INTO outbox (observed_at, poll) SELECT observed_at, poll FROM quarantine")
-                return self._polls.execute("DELETE FROM quarantine").rowcount
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+        with self._polls.writing() as connection:
+            connection.execute("INSERT INTO outbox (observed_at, poll) SELECT observed_at, poll FROM quarantine")
+            return connection.execute("DELETE FROM quarantine").rowcount
 
     def status(self) -> OutboxStatus:
         """How delivery stands."""
-        [(pending, oldest)] = self._read("SELECT COUNT(*), MIN(observed_at) FROM outbox")
-        [(quarantined,)] = self._read("SELECT COUNT(*) FROM quarantine")
-        [(failures, retry_at, error)] = self._read("SELECT failures, retry_at, error FROM delivery")
+        with self._claims.reading() as connection:
+            if connection is None:
+                return OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
+            pending, oldest = connection.execute("SELECT COUNT(*), MIN(observed_at) FROM outbox").fetchone()
+            (quarantined,) = connection.execute("SELECT COUNT(*) FROM quarantine").fetchone()
+            failures, retry_at, error = connection.execute("SELECT failures, retry_at, error FROM delivery").fetchone()
         return OutboxStatus(
             pending=pending,
             oldest=oldest,
@@ -231,17 +219,18 @@ class Outbox:
                 self._write(self._claims, statement, [(device, value)])
 
     def _read(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
-        try:
-            return self._claims.execute(statement, arguments).fetchall()
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+        with self._claims.reading() as connection:
+            return [] if connection is None else connection.execute(statement, arguments).fetchall()
 
-    def _write(self, connection: sqlite3.Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        try:
-            with connection:
-                connection.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+    @staticmethod
+    def _write(connections: Connections, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        with connections.writing() as connection:
+            connection.executemany(statement, rows)
+
+
+def _error(path: Path, trouble: Trouble) -> OutboxError:
+    said = f"the outbox {path} cannot be used: it {trouble.what}"
+    return OutboxError(f"{said}; {trouble.hint}" if trouble.hint else said)
 
 
 def existing_outbox(path: Path) -> Outbox | None:

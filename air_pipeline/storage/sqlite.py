@@ -13,26 +13,30 @@ from typing import TYPE_CHECKING, Any
 from air_pipeline.devices.polls import Poll
 from air_pipeline.storage.frames import POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS, polls_frame, readings_frame
 from air_pipeline.storage.latest import latest_of
-from air_pipeline.storage.sqlite_connections import Connections
+from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
 from air_pipeline.storage.storable import air_values, body_text, number, require_storable, text, within_time
-from air_pipeline.storage.store import Latest, PollsRejected, StoreError, Summary
+from air_pipeline.storage.store import Latest, PollsRejected, StoreError, StoreRefused, StoreUnavailable, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_VERSION = 1  # of the tables, in the file's user_version
-
 _KEY = ("device", "observed_at")
 
-_TABLES = (
-    """CREATE TABLE air (
-        device TEXT NOT NULL, observed_at INTEGER NOT NULL, PRIMARY KEY (device, observed_at)
-    ) WITHOUT ROWID""",
-    """CREATE TABLE poll (
-        device TEXT NOT NULL, observed_at INTEGER NOT NULL, outcome TEXT NOT NULL, duration_ms REAL NOT NULL,
-        http_status REAL, interval_s REAL NOT NULL, problems TEXT NOT NULL, body TEXT, PRIMARY KEY (device, observed_at)
-    ) WITHOUT ROWID""",
+_TABLES = Tables(
+    version=1,
+    statements=(
+        """CREATE TABLE air (
+            device TEXT NOT NULL, observed_at INTEGER NOT NULL, PRIMARY KEY (device, observed_at)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE poll (
+            device TEXT NOT NULL, observed_at INTEGER NOT NULL, outcome TEXT NOT NULL, duration_ms REAL NOT NULL,
+            http_status REAL, interval_s REAL NOT NULL, problems TEXT NOT NULL, body TEXT,
+            PRIMARY KEY (device, observed_at)
+        ) WITHOUT ROWID""",
+    ),
 )
+
+_ERRORS: Mapping[Kind, type[StoreError]] = {Kind.PASSING: StoreUnavailable, Kind.RIGHTS: StoreRefused}
 
 # The devices of a table by one search each: a GROUP BY would read every row.
 _DEVICES = """WITH RECURSIVE known (name) AS (
@@ -57,7 +61,8 @@ class SqliteStore:
             path: the file.
             timeout_s: how long a write waits for those of other processes.
         """
-        self._connections = Connections(path, _TABLES, _VERSION, timeout_s)
+        # What was written leaves the outbox: it must be on the disk, not on its way there.
+        self._connections = Connections(path, _TABLES, timeout_s, _error, synchronous="FULL")
 
     @property
     def identity(self) -> str:
@@ -191,6 +196,11 @@ class SqliteStore:
                 return None
             row: tuple[Any, ...] | None = connection.execute(query, parameters).fetchone()
             return row
+
+
+def _error(path: Path, trouble: Trouble) -> StoreError:
+    said = f"{path} {trouble.what}"
+    return _ERRORS.get(trouble.kind, StoreError)(f"{said}: {trouble.hint}" if trouble.hint else f"{said}.")
 
 
 def _series(connection: sqlite3.Connection) -> list[str]:

@@ -1,17 +1,20 @@
 """Connections to one SQLite file that many threads and processes read and write.
 
-Belongs here: opening, sharing, transactions, and what SQLite's errors mean. Does not: tables (`sqlite`).
+Belongs here: opening, sharing, transactions, the version of a file's tables, and what SQLite's errors mean. Does not:
+tables, and the errors that owners of files raise (`sqlite`, `collection.outbox`).
 """
 
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
+from typing import Literal
 
-from air_pipeline.storage.store import StoreError, StoreRefused, StoreUnavailable
+from air_pipeline.errors import AirPipelineError
 
 # How often SQLite's virtual machine looks at the clock in a read with a deadline: every so many steps, well under 1 ms.
 _STEPS_PER_LOOK = 10_000
@@ -20,107 +23,217 @@ _STEPS_PER_LOOK = 10_000
 _inherited: list[sqlite3.Connection] = []
 
 
-class Connections:
-    """Connections to one file, handed out to one thread at a time and kept for the next; safe across fork."""
+# A connection, and which file it was opened on (device and inode).
+_Taken = tuple[sqlite3.Connection, tuple[int, int] | None]
 
-    def __init__(self, path: Path, tables: Sequence[str], version: int, timeout_s: float) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What is in a file.
+
+    Attributes:
+        version: kept in the file's user_version; more there means that this program is too old.
+        statements: make the tables in a new file, and find them made in one from before versions.
+        unnumbered: the table by which a file from before versions is known; empty if there never was one.
+    """
+
+    version: int
+    statements: Sequence[str]
+    unnumbered: str = ""
+
+
+class Kind(Enum):
+    """What it takes to use a file that cannot be used."""
+
+    PASSING = auto()
+    """Time, or space on the disk."""
+    RIGHTS = auto()
+    """Permission to read and write it and its folder."""
+    DAMAGED = auto()
+    """Another file."""
+    NEWER = auto()
+    """A newer program."""
+    OTHER = auto()
+    """SQLite's words tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a file cannot be used.
+
+    Attributes:
+        kind: for the program.
+        what: for a person; goes on from the name of the file.
+        hint: what SQLite says and what to do; may be empty.
+    """
+
+    kind: Kind
+    what: str
+    hint: str = ""
+
+
+class Connections:
+    """Connections to one file, handed out to one thread at a time and kept for the next; safe across fork.
+
+    A file that was put aside or replaced is noticed whenever a connection is handed out.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tables: Tables,
+        timeout_s: float,
+        error: Callable[[Path, Trouble], AirPipelineError],
+        *,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        make: bool = True,
+    ) -> None:
         """Opens nothing yet.
 
         Args:
-            path: the file; made, with its folder, at the first write.
-            tables: the statements that make them in a new file.
-            version: of the tables, kept in the file's user_version; more means that this program is too old.
+            path: the file.
+            tables: what is in it.
             timeout_s: how long a writer waits for another one.
+            error: what is raised when it cannot be used.
+            synchronous: what was written survives a power cut (FULL), or the end of the process alone (NORMAL).
+            make: whether the file is made, with its folder, at the first write; else its absence is an error.
         """
         self.path = path.absolute()
         self._tables = tables
-        self._version = version
         self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._idle: list[tuple[sqlite3.Connection, tuple[int, int]]] = []
+        self._error = error
+        self._synchronous = synchronous
+        self._make = make
+        # Shared by threads without a lock, which a fork could leave held: append and pop are one step each.
+        self._idle: list[_Taken] = []
         self._process = os.getpid()
 
     @contextmanager
     def reading(self, deadline_s: float | None = None) -> Iterator[sqlite3.Connection | None]:
         """A snapshot to read from; None if the file, or what is in it, has not been made yet."""
-        with self._failures(deadline_s):
-            if not self.path.exists():
-                yield None
-                return
-            with self._connection("rw") as connection:
-                if not self._has_tables(connection):
-                    yield None
-                    return
-                if deadline_s is not None:
-                    end = time.monotonic() + deadline_s
-                    connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_PER_LOOK)
-                connection.execute("BEGIN")
-                yield connection
-                connection.execute("COMMIT")
+        if self._make and not self._is_there():
+            yield None
+            return
+        taken = connection, _ = self._take("rw")  # not "ro": who reads a file in WAL mode has to write beside it
+        try:
+            if deadline_s is not None:
+                end = time.monotonic() + deadline_s
+                connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_PER_LOOK)
+            connection.execute("BEGIN")
+            yield connection if self._has_tables(connection) else None
+            if deadline_s is not None:
                 connection.set_progress_handler(None, 0)
+        except BaseException as error:
+            self._end(taken, error, deadline_s)
+            raise
+        self._end(taken, None)
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that holds the write lock and is on the disk once the block is left without an error."""
-        with self._failures():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._connection("rwc") as connection:
-                connection.execute("BEGIN IMMEDIATE")
-                if not self._has_tables(connection):
-                    for table in self._tables:
-                        connection.execute(table)
-                    connection.execute(f"PRAGMA user_version = {self._version}")
-                yield connection
-                connection.execute("COMMIT")
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A transaction that holds the write lock and is committed once the block is left without an error."""
+        return _Writing(self._begin_writing, self._end)
+
+    def make(self) -> None:
+        """Makes the file and its tables now, if they are not there; waits for no writer if they are."""
+        with self.reading() as connection:
+            if connection is not None and self._version(connection):
+                return
+        with self.writing():
+            pass
 
     def close(self) -> None:
         """Closes what is idle; what is in use is closed by its user's leaving."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-            process, self._process = self._process, os.getpid()
-        if process != os.getpid():
-            _inherited.extend(connection for connection, _ in idle)
-            return
-        for connection, _ in idle:
-            connection.close()
+        inherited = self._process != os.getpid()
+        while taken := self._next_idle():
+            if inherited:
+                _inherited.append(taken[0])
+            else:
+                taken[0].close()
+        self._process = os.getpid()
 
-    @contextmanager
-    def _connection(self, mode: str) -> Iterator[sqlite3.Connection]:
-        connection, file = self._take(mode)
+    def _begin_writing(self) -> _Taken:
+        taken = connection, _ = self._take("rwc" if self._make else "rw")
         try:
-            yield connection
-        except BaseException:
-            connection.close()  # which rolls back
+            connection.execute("BEGIN IMMEDIATE")
+            if not self._version(connection):
+                for statement in self._tables.statements:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {self._tables.version}")
+        except BaseException as error:
+            self._end(taken, error)
             raise
-        with self._lock:
-            self._idle.append((connection, file))
+        return taken
 
-    def _take(self, mode: str) -> tuple[sqlite3.Connection, tuple[int, int]]:
+    def _end(self, taken: _Taken, error: BaseException | None, deadline_s: float | None = None) -> None:
+        """Commits and keeps the connection for the next; after an error, closes it, which rolls back."""
+        connection, _ = taken
+        if error is None:
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error as failure:
+                error = failure
+            else:
+                self._idle.append(taken)
+                return
+        connection.close()
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise self._meaning(error, deadline_s) from error
+
+    def _meaning(self, error: sqlite3.Error | OSError, deadline_s: float | None = None) -> AirPipelineError:
+        return self._error(self.path, trouble_of(error, self._timeout_s, deadline_s))
+
+    def _take(self, mode: str) -> _Taken:
         if self._process != os.getpid():
             self.close()
-        while True:
-            with self._lock:
-                if not self._idle:
-                    break
-                connection, file = self._idle.pop()
-            # A file that was put aside or restored under us would go on taking writes that nobody finds again.
-            if self.path.exists() and file == self._file():
-                return connection, file
-            connection.close()
-        connection = self._open(mode)
-        return connection, self._file()
+        try:
+            while taken := self._next_idle():
+                connection, file = taken
+                # A file that was put aside or restored under us would go on taking writes that nobody finds again.
+                if file is not None and file == self._file():
+                    return taken
+                connection.close()
+            connection = self._open(mode)
+            return connection, self._file()
+        except (sqlite3.Error, OSError) as error:
+            raise self._meaning(error) from error
+
+    def _next_idle(self) -> _Taken | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        version: int
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > self._tables.version:
+            raise self._error(self.path, Trouble(Kind.NEWER, "was made by a newer air_pipeline", "update this one."))
+        return version
 
     def _has_tables(self, connection: sqlite3.Connection) -> bool:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > self._version:
-            raise StoreError(f"{self.path} was made by a newer air_pipeline: update this one.")
-        return bool(version)
+        if self._version(connection):
+            return True
+        if not self._tables.unnumbered:
+            return False
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return connection.execute(query, (self._tables.unnumbered,)).fetchone() is not None
 
-    def _file(self) -> tuple[int, int]:
-        found = self.path.stat()
+    def _is_there(self) -> bool:
+        try:
+            return self._file() is not None
+        except OSError as error:
+            raise self._meaning(error) from error
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file is there now, if one is."""
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         return found.st_dev, found.st_ino
 
     def _open(self, mode: str) -> sqlite3.Connection:
+        if mode == "rwc":
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,
@@ -129,9 +242,9 @@ class Connections:
             check_same_thread=False,  # handed from thread to thread, never shared
         )
         try:
-            # What was written leaves the outbox: it must be on the disk, not on its way there.
-            connection.execute("PRAGMA synchronous = FULL")
-            self._use_wal(connection)
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            if self._make:
+                self._use_wal(connection)
         except BaseException:
             connection.close()
             raise
@@ -150,36 +263,51 @@ class Connections:
             else:
                 return
 
-    @contextmanager
-    def _failures(self, deadline_s: float | None = None) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._meaning(error, deadline_s) from error
-        except PermissionError as error:
-            raise StoreRefused(f"{self.path} may not be read and written: {error.strerror}.") from error
-        except OSError as error:
-            raise StoreUnavailable(f"{self.path} cannot be used: {error.strerror}.") from error
 
-    def _meaning(self, error: sqlite3.Error, deadline_s: float | None) -> StoreError:
-        code = _primary_code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return StoreUnavailable(
-                f"{self.path} was locked by another program for {self._timeout_s:g} s: is a backup or an editor open?"
-            )
-        if code == sqlite3.SQLITE_INTERRUPT:
-            return StoreUnavailable(f"{self.path} did not answer within {deadline_s} s.")
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
-            return StoreUnavailable(f"{self.path} cannot be read or written now: {error}. Is there space on the disk?")
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY):
-            return StoreRefused(
-                f"{self.path} cannot be opened: {error}. This program must be able to read and write it and its folder."
-            )
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return StoreError(
-                f"{self.path} is damaged or no SQLite file: {error}. Restore a copy, or put it aside for a new one."
-            )
-        return StoreError(f"{self.path} cannot do that: {error}.")
+class _Writing:
+    """The block of a transaction that writes: a generator takes three times as long, and each slot begins with one."""
+
+    __slots__ = ("_begin", "_end", "_taken")
+
+    def __init__(self, begin: Callable[[], _Taken], end: Callable[[_Taken, BaseException | None], None]) -> None:
+        self._begin = begin
+        self._end = end
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._taken = self._begin()
+        return self._taken[0]
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._end(self._taken, error)
+
+
+def trouble_of(error: sqlite3.Error | OSError, timeout_s: float, deadline_s: float | None = None) -> Trouble:
+    """What an error means that came from using a file of SQLite.
+
+    Args:
+        error: of SQLite or of the system.
+        timeout_s: how long locks were waited for.
+        deadline_s: how long a read was given, if it had a deadline.
+    """
+    if isinstance(error, PermissionError):
+        return Trouble(Kind.RIGHTS, "may not be read and written", f"{error.strerror}.")
+    if isinstance(error, OSError):
+        return Trouble(Kind.PASSING, "cannot be reached", f"{error.strerror}.")
+    code = _primary_code(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        what = f"was locked by another program for {timeout_s:g} s"
+        return Trouble(Kind.PASSING, what, "is a backup or an editor open?")
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return Trouble(Kind.PASSING, f"did not answer within {deadline_s} s")
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
+        return Trouble(Kind.PASSING, "cannot be read or written now", f"{error}. Is there space on the disk?")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY):
+        hint = f"{error}. This program must be able to read and write it and its folder."
+        return Trouble(Kind.RIGHTS, "cannot be opened", hint)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        hint = f"{error}. Restore a copy, or put it aside for a new one."
+        return Trouble(Kind.DAMAGED, "is damaged or no SQLite file", hint)
+    return Trouble(Kind.OTHER, "cannot do that", f"{error}.")
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -1,0 +1,224 @@
+"""The outbox as a file: versions, damage, what is put in its place, who only looks, threads."""
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from air_pipeline.collection.delivery import Delivery
+from air_pipeline.collection.outbox import Outbox, OutboxError, existing_outbox
+from air_pipeline.devices.polls import Outcome, Poll, poll_to_json
+from air_pipeline.storage.sqlite import SqliteStore
+from air_pipeline_tests.collection.held_clock import SLOT, HeldClock
+
+# How an outbox was made before there were versions.
+BEFORE_VERSIONS = """
+CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS quarantine (
+    id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS devices (
+    device TEXT PRIMARY KEY, last_slot INTEGER, rejected TEXT NOT NULL DEFAULT '', notes TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS delivery (
+    one INTEGER PRIMARY KEY CHECK (one = 1), failures INTEGER NOT NULL, retry_at REAL NOT NULL, error TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS late (day TEXT PRIMARY KEY);
+INSERT OR IGNORE INTO delivery VALUES (1, 0, 0, '');
+"""
+
+
+def poll(number: int, device: str = "a") -> Poll:
+    return Poll(device, SLOT + number * 10_000, Outcome.OK, 40.0, 10.0, 200, {"dht22_temperature": 20.5})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.sqlite"
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as other:
+        (found,) = other.execute("PRAGMA user_version").fetchone()
+    return int(found)
+
+
+def set_version(path: Path, number: int) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA user_version = {number}")
+
+
+def slots(box: Outbox) -> list[int]:
+    return [(pending.poll.observed_at - SLOT) // 10_000 for pending in box.pending(100)]
+
+
+def put_aside(path: Path) -> None:
+    aside = path.with_name("aside")
+    aside.mkdir()
+    for file in list(path.parent.glob("outbox.sqlite*")):
+        file.rename(aside / file.name)
+
+
+def opened(path: Path) -> None:
+    Outbox(path).close()
+
+
+def looked_at(path: Path) -> None:
+    existing_outbox(path)
+
+
+@pytest.mark.parametrize("use", [opened, looked_at])
+def test_an_outbox_of_a_newer_program_is_refused_in_a_sentence(path: Path, use: Callable[[Path], None]) -> None:
+    opened(path)
+    assert version(path) == 1
+    set_version(path, 2)
+    with pytest.raises(OutboxError) as refused:
+        use(path)
+    assert str(refused.value) == (
+        f"the outbox {path} cannot be used: it was made by a newer air_pipeline; update this one."
+    )
+
+
+def test_an_outbox_that_a_newer_program_takes_up_is_used_no_longer(path: Path) -> None:
+    with closing(Outbox(path)) as box:
+        box.add([poll(0)])
+        set_version(path, 2)
+        for use in (box.status, lambda: box.add([poll(1)]), lambda: box.begin({"a": SLOT})):
+            with pytest.raises(OutboxError, match="made by a newer air_pipeline"):
+                use()
+        set_version(path, 1)
+        assert slots(box) == [0]
+        assert box.last_slots() == {}
+
+
+def made_before_versions(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.executescript(BEFORE_VERSIONS)
+        with other:
+            rows = [(one.observed_at, poll_to_json(one)) for one in map(poll, range(3))]
+            other.executemany("INSERT INTO outbox (observed_at, poll) VALUES (?, ?)", rows)
+            other.execute("INSERT INTO devices VALUES ('a', ?, 'digest', 'a note')", (SLOT + 20_000,))
+            other.execute("UPDATE delivery SET failures = 3, error = 'away'")
+
+
+def test_an_outbox_from_before_versions_is_taken_up_and_delivers_its_polls(path: Path, tmp_path: Path) -> None:
+    made_before_versions(path)
+    with closing(Outbox(path)) as box, closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
+        assert version(path) == 1
+        assert box.last_slots() == {"a": SLOT + 20_000}
+        assert (box.last_rejected(), box.notes()) == ({"a": "digest"}, {"a": "a note"})
+        assert box.status().error == "away"
+        box.add([poll(3)])
+        assert slots(box) == [0, 1, 2, 3]
+        assert Delivery(box, store, HeldClock()).step() == 0
+        assert box.status().pending == 0
+        assert len(store.polls("a", 0, 10**15)) == 4
+
+
+def test_who_only_looks_reads_an_outbox_from_before_versions_and_leaves_it_as_it_is(path: Path) -> None:
+    made_before_versions(path)
+    before = path.read_bytes()
+    box = existing_outbox(path)
+    assert box is not None
+    with closing(box):
+        assert box.status().pending == 3
+        assert slots(box) == [0, 1, 2]
+    assert path.read_bytes() == before
+
+
+def test_who_only_looks_makes_nothing(path: Path) -> None:
+    assert existing_outbox(path) is None
+    with pytest.raises(OutboxError, match=r"outbox\.sqlite cannot be used"):
+        Outbox(path, make=False)
+    assert list(path.parent.iterdir()) == []
+    path.touch()  # the moment of its making
+    with closing(Outbox(path, make=False)) as box:
+        assert (box.status().pending, box.pending(1), box.last_slots()) == (0, [], {})
+    assert [(file.name, file.stat().st_size) for file in path.parent.iterdir()] == [("outbox.sqlite", 0)]
+
+
+def test_an_outbox_that_is_replaced_while_open_is_left_by_the_next_call(path: Path) -> None:
+    with closing(Outbox(path)) as box:
+        box.add([poll(0)])
+        box.begin({"a": SLOT})
+        put_aside(path)
+        with closing(Outbox(path)) as new:
+            new.add([poll(5)])
+            assert slots(box) == [5]
+            assert box.last_slots() == {}
+            box.add([poll(6)])
+            box.begin({"b": SLOT})
+            assert slots(new) == [5, 6]
+            assert new.last_slots() == {"b": SLOT}
+    with closing(Outbox(path.parent / "aside" / "outbox.sqlite")) as aside:
+        assert slots(aside) == [0]
+
+
+def test_an_outbox_that_is_removed_while_open_is_made_anew_by_the_next_poll(path: Path) -> None:
+    with closing(Outbox(path)) as box:
+        box.add([poll(0)])
+        put_aside(path)
+        assert (box.status().pending, slots(box)) == (0, [])
+        box.add([poll(1)])
+        with closing(Outbox(path, make=False)) as look:
+            assert slots(look) == [1]
+
+
+@pytest.mark.parametrize("use", [opened, looked_at])
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4080])
+def test_a_damaged_outbox_is_one_sentence_that_names_it(
+    path: Path, content: bytes, use: Callable[[Path], None]
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(OutboxError) as refused:
+        use(path)
+    assert str(refused.value) == (
+        f"the outbox {path} cannot be used: it is damaged or no SQLite file; file is not a database."
+        " Restore a copy, or put it aside for a new one."
+    )
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_page_is_said_by_who_reads_it(path: Path) -> None:
+    with closing(Outbox(path)) as box:
+        box.add([poll(number) for number in range(1_000)])
+    with path.open("r+b") as file:
+        file.seek(20 * 4096)
+        file.write(b"\xff" * 4096 * 40)
+    with closing(Outbox(path)) as box, pytest.raises(OutboxError, match="damaged or no SQLite file"):
+        box.pending(1_000)
+
+
+def test_who_opens_an_outbox_that_is_there_waits_for_no_writer(path: Path) -> None:
+    opened(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with closing(Outbox(path)) as box:
+            assert box.status().pending == 0
+
+
+def test_threads_share_an_outbox(path: Path) -> None:
+    with closing(Outbox(path)) as box:
+
+        def work(thread: int) -> None:
+            for number in range(20):
+                box.begin({f"device-{thread}": number})
+                box.add([poll(number, f"device-{thread}")])
+                box.status()
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(work, range(8)))
+        assert box.status().pending == 160
+        assert box.last_slots() == {f"device-{thread}": 19 for thread in range(8)}
+
+
+def test_polls_survive_a_power_cut_and_slots_begun_the_process_alone(path: Path) -> None:
+    """By what SQLite says of it: FULL (2) has the disk confirm each commit, NORMAL (1) does not."""
+    with closing(Outbox(path)) as box:
+        for connections, level in ((box._polls, 2), (box._claims, 1)):
+            with connections.writing() as connection:
+                assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
