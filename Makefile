@@ -24,6 +24,7 @@ demo: .venv/.ready
 up: .venv/.ready
 	exec $(BIN)/air-pipeline up
 
+# `make test PYTEST_OPTIONS=--cov` shows what is covered, and takes half as long again.
 test: .venv/.dev
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal $(PYTEST_OPTIONS)
 

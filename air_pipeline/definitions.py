@@ -8,7 +8,7 @@ For the underlying Dagster concept, see docs.dagster.io: definitions.
 
 import dagster as dg
 
-from air_pipeline.assets.checks import days_built_check
+from air_pipeline.assets.checks import days_checks
 from air_pipeline.assets.daily_report import daily_report_asset
 from air_pipeline.assets.days import day_assets
 from air_pipeline.assets.devices import devices_asset
@@ -30,13 +30,22 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
             *day_assets(deployment),
             daily_report_asset(deployment),
         ],
-        asset_checks=[days_built_check()],
+        asset_checks=days_checks(),
         sensors=[collect_sensor(), notify_sensor()],
         schedules=[build_days_schedule(job, deployment.settings.timezone)],
         jobs=[job],
         resources={"deployment": deployment, "tables": TablesIOManager(deployment)},
         executor=dg.in_process_executor,  # steps of a day share a process; days are spread over runs
     )
+
+
+def day_job() -> dg.JobDefinition:
+    """The job that builds one day of the deployment that the environment names.
+
+    Raises:
+        SettingsError: the environment or the settings cannot be used.
+    """
+    return build_definitions(open_deployment()).resolve_job_def("build_day")
 
 
 @dg.definitions

@@ -101,6 +101,11 @@ class StateDirectory:
         return self.path / "notified.json"
 
     @property
+    def space(self) -> Path:
+        """How much room there was on the disks in the last days."""
+        return self.path / "space.json"
+
+    @property
     def version(self) -> Path:
         """Of what is where in the directory."""
         return self.path / "version"

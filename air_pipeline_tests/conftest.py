@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,8 +12,16 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
+if TYPE_CHECKING:
+    import dagster as dg
+
 # As it was before tests were shielded from it.
 _ENVIRONMENT = dict(os.environ)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: nobody waits for it alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_up.py")
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +30,15 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("INFLUXDB_V2_", "AIR_PIPELINE_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator["dg.DagsterInstance"]:
+    """An instance of Dagster with storage on disk, one for all tests of a module."""
+    from air_pipeline_tests.assets.small_deployments import real_instance
+
+    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import psutil
 import requests
 
-from air_pipeline.collection.lease import holder
+from air_pipeline.collection.lease import Holder, holder
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
@@ -134,10 +134,16 @@ class Installation:
                     past = replace(device, interval_ms=interval_ms)
                     store.write(list(polls_between(past, Profile(device.id, simulator_seed), start, end)))
 
+    def collector(self, another_than: Holder | None = None) -> Holder:
+        """The collector that runs; waits for one that has said who it is."""
+        others = {0, another_than.pid if another_than else 0}
+        return wait_for(
+            lambda: (now := holder(self.environment.state)) and now.pid not in others and now, "a collector"
+        )
+
     def collecting_since(self) -> int:
         """When the collector that runs was started, ms; waits for one."""
-        running = wait_for(lambda: holder(self.environment.state), "a collector")
-        return int(running.since * 1000)
+        return int(self.collector().since * 1000)
 
     def accepted(self, devices: Iterable[str], since: int) -> set[tuple[str, int]]:
         """The device and slot (ms) of every poll since then, in store or outbox; one that is stored twice fails."""

@@ -98,7 +98,7 @@ def test_every_check_says_what_it_means_and_those_of_the_form_of_tables_block(de
         if isinstance(asset, dg.AssetsDefinition)
         for spec in asset.check_specs
     ]
-    assert len(checks) == 6 + 2 + 3 + 4
+    assert len(checks) == 7 + 2 + 3 + 4
     for spec in checks:
         assert spec.description.endswith("."), spec.name
         assert spec.blocking is (spec.asset_key.to_user_string() in TABLES and spec.name != "complete")

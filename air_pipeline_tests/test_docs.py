@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline.assets.checks import check_specs, days_built_check
+from air_pipeline.assets.checks import check_specs
 from air_pipeline.cli import COMMANDS
-from air_pipeline.collection.report import CHECKS
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.notifying.messages import Item, Message
+from air_pipeline.health.checks import checks_of
+from air_pipeline.health.examination import EXAMINATION
+from air_pipeline.instance.checks import DAGSTER_CHECKS
+from air_pipeline.notifying.messages import Item, Message, told_names
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.rules import RULES
 from air_pipeline.settings.file import DeviceEntry, EmailEntry, FileSchema, NotifyEntry, read_settings
@@ -62,7 +64,7 @@ def test_every_setting_of_notifications_is_documented():
 
 def test_everything_that_is_told_is_documented():
     page = text("docs/notifications.md")
-    for check in [*CHECKS, "day_built", "day_rebuilt"]:
+    for check in told_names():
         assert f"| `{check}` |" in page
     [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     body = json.loads(example)
@@ -72,11 +74,18 @@ def test_everything_that_is_told_is_documented():
 
 def test_every_check_is_documented_with_what_to_do():
     tables = {spec.name: spec.description for table in TABLES for spec in check_specs(table)}
-    tables |= {spec.name: spec.description for spec in days_built_check().check_specs}
-    for heading, checks in (("raw_readings", CHECKS), (", ".join(TABLES), tables)):
+    tables |= {check.name: check.means for check in checks_of("daily_aggregates")}
+    readings = {check.name: check.means for check in checks_of("raw_readings")}
+    for heading, checks in (("raw_readings", readings), (", ".join(TABLES), tables)):
         rows = rows_under("docs/checks.md", heading)
-        assert [tuple(row[:2]) for row in rows] == [(f"`{name}`", meaning) for name, meaning in checks.items()]
+        assert {tuple(row[:2]) for row in rows} == {(f"`{name}`", meaning) for name, meaning in checks.items()}
         assert all(len(row) == 3 and row[2] for row in rows)
+
+
+def test_what_doctor_looks_at_beside_is_documented():
+    rows = {row[0]: row[1:] for row in rows_under("docs/checks.md", "What only doctor looks at")}
+    others = [check for check in (*EXAMINATION, *DAGSTER_CHECKS) if not check.asset]
+    assert rows == {f"`{check.name}`": [check.means] for check in others}
 
 
 def test_every_outcome_is_documented():

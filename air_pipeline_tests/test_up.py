@@ -144,11 +144,11 @@ def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun:
     state = installation.environment.state
     valid = installation.config.read_text(encoding="utf-8")
     installation.config.write_text(valid + "    intervall: 2s\n", encoding="utf-8")
-    collector = wait_for(lambda: holder(state), "the collector")
+    collector = installation.collector()
     accepted = installation.accepted(INTERVALS, begun)
     killed = now_ms()
     psutil.Process(collector.pid).kill()
-    back = wait_for(lambda: (now := holder(state)) and now.pid != collector.pid and now, "another collector")
+    back = installation.collector(another_than=collector)
     # What it goes on with is the last valid configuration.
     installation.wait_for_slots(round(back.since * 1000))
     assert holder(state) == back

@@ -12,9 +12,11 @@ import dagster as dg
 
 from air_pipeline.assets.metadata import table_or_note
 from air_pipeline.assets.names import RAW_READINGS
-from air_pipeline.collection.report import CHECKS, Verdict
 from air_pipeline.deployment import Deployment, present
-from air_pipeline.notifying.looking import days_built_verdict
+from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.checks import CHECKS, checks_of
+from air_pipeline.health.days import complete, days_built, days_current
+from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.processing.columns import TableName
 
 if TYPE_CHECKING:
@@ -27,9 +29,8 @@ MOST_VIOLATIONS = 20
 """Violations that a check spells out; it counts all."""
 MOST_NAMED = 5
 """Series that a sentence names."""
-COMPLETE = "complete"
-"""The check of `daily_aggregates` that only warns."""
-DAYS_BUILT = dg.AssetCheckKey(dg.AssetKey("daily_aggregates"), "days_built")
+DAYS_CHECKS = [dg.AssetCheckKey(dg.AssetKey(check.asset), check.name) for check in (days_built, days_current)]
+"""Those that look at all days: no part of building one."""
 
 
 def check_specs(table: TableName) -> list[dg.AssetCheckSpec]:
@@ -47,11 +48,7 @@ def check_specs(table: TableName) -> list[dg.AssetCheckSpec]:
     blocking = [dg.AssetCheckSpec(name, asset=table, description=text, blocking=True) for name, text in specs.items()]
     if table != "daily_aggregates":
         return blocking
-    text = (
-        "Every series is complete: at least 75 % of its hours have at least 75 % of their observations valid."
-        " What is not is published, marked; its values of the day are not to be relied on."
-    )
-    return [*blocking, dg.AssetCheckSpec(COMPLETE, asset=table, description=text)]
+    return [*blocking, dg.AssetCheckSpec(complete.name, asset=table, description=complete.means)]
 
 
 def check_staged(built: "Built") -> list[dg.AssetCheckResult]:
@@ -121,7 +118,7 @@ def check_complete(daily: "pd.DataFrame") -> dg.AssetCheckResult:
         else f"all {len(daily)} series are"
     )
     return dg.AssetCheckResult(
-        check_name=COMPLETE,
+        check_name=complete.name,
         passed=not rows,
         severity=dg.AssetCheckSeverity.WARN,
         description=text,
@@ -130,65 +127,56 @@ def check_complete(daily: "pd.DataFrame") -> dg.AssetCheckResult:
     )
 
 
-def days_built_check() -> dg.AssetChecksDefinition:
-    """Whether the last days are built; evaluated by the sensor `notify`, and by hand."""
-
-    @dg.asset_check(
-        asset=DAYS_BUILT.asset_key,
-        name=DAYS_BUILT.name,
-        description="The last seven finished days are built, two hours after each was over at the latest.",
-    )
-    def days_built(deployment: dg.ResourceParam[Deployment]) -> dg.AssetCheckResult:
-        current = present(deployment)
-        found = days_built_verdict(current, current.now())
-        return dg.AssetCheckResult(
-            passed=found.passed, severity=dg.AssetCheckSeverity.WARN, description=found.text, metadata={}
-        )
-
-    return days_built
+def days_checks() -> list[dg.AssetChecksDefinition]:
+    """The checks of what became of all days; evaluated by the sensor `notify`, and by hand."""
+    return [_by_hand(check) for check in (days_built, days_current)]
 
 
-def days_built_evaluation(found: Verdict) -> dg.AssetCheckEvaluation:
-    """The same as an event of a sensor."""
-    return dg.AssetCheckEvaluation(
-        asset_key=DAYS_BUILT.asset_key,
-        check_name=DAYS_BUILT.name,
-        passed=found.passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=found.text,
-        metadata={},
-    )
+def _by_hand(check: Check) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=check.asset, name=check.name, description=check.means)
+    def by_hand(deployment: dg.ResourceParam[Deployment]) -> dg.AssetCheckResult:
+        seen = seen_by_dagster(present(deployment))
+        return check_result(check.summary(list(check.findings(seen)), seen.now))
+
+    return by_hand
 
 
 def readings_check_specs() -> list[dg.AssetCheckSpec]:
     """The checks of `raw_readings`."""
-    return [dg.AssetCheckSpec(name, asset=RAW_READINGS, description=text) for name, text in CHECKS.items()]
+    return [
+        dg.AssetCheckSpec(check.name, asset=RAW_READINGS, description=check.means)
+        for check in checks_of("raw_readings")
+    ]
 
 
-def check_results(found: Iterable[Verdict]) -> Iterator[dg.AssetCheckResult]:
-    """Verdicts as results of a step."""
-    for verdict in found:
-        yield dg.AssetCheckResult(
-            check_name=verdict.check,
-            passed=verdict.passed,
-            severity=_severity(verdict),
-            description=verdict.text,
-            metadata=dict(verdict.numbers),
-        )
+def check_result(found: Finding) -> dg.AssetCheckResult:
+    """What a check found, as a result of a step."""
+    return dg.AssetCheckResult(
+        check_name=found.check,
+        passed=not found.is_bad,
+        severity=_severity(found),
+        description=_described(found),
+        metadata=dict(found.numbers),
+    )
 
 
-def check_evaluations(found: Iterable[Verdict]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Verdicts as events of a sensor."""
-    for verdict in found:
+def evaluations(due: Iterable[Finding]) -> Iterator[dg.AssetCheckEvaluation]:
+    """What checks found, as events of a sensor."""
+    asset_of = {check.name: check.asset for check in CHECKS}
+    for found in due:
         yield dg.AssetCheckEvaluation(
-            asset_key=RAW_READINGS,
-            check_name=verdict.check,
-            passed=verdict.passed,
-            severity=_severity(verdict),
-            description=verdict.text,
-            metadata={name: dg.MetadataValue.int(number) for name, number in verdict.numbers.items()},
+            asset_key=dg.AssetKey(asset_of[found.check]),
+            check_name=found.check,
+            passed=not found.is_bad,
+            severity=_severity(found),
+            description=_described(found),
+            metadata={name: dg.MetadataValue.int(number) for name, number in found.numbers.items()},
         )
 
 
-def _severity(verdict: Verdict) -> dg.AssetCheckSeverity:
-    return dg.AssetCheckSeverity.ERROR if verdict.grave else dg.AssetCheckSeverity.WARN
+def _described(found: Finding) -> str:
+    return f"{found.text}; {found.remedy}" if found.remedy else found.text
+
+
+def _severity(found: Finding) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if found.level is Level.FAILURE else dg.AssetCheckSeverity.WARN

@@ -24,7 +24,8 @@ from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.days.calendar import over_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.notifying.looking import BUILT_WITHIN
+from air_pipeline.health.days import BUILT_WITHIN
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings
 from air_pipeline.storage.parquet import DayFile, StagedDay
@@ -33,10 +34,6 @@ from air_pipeline.storage.store import StoreUnavailable
 if TYPE_CHECKING:
     from air_pipeline.days.building import Built
 
-FORCE_TAG = "air_pipeline/force"
-"""A run with this tag builds even days for which the store holds fewer polls than before."""
-AGAIN_TAG = "air_pipeline/again"
-"""A run gets this tag when it failed for a reason that passes: `build_days` builds its day again."""
 RETRIES = 3
 RETRY_AFTER_S = 10
 _Event = dg.MaterializeResult[StagedDay] | dg.AssetCheckResult

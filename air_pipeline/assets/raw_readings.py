@@ -9,15 +9,19 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from air_pipeline.assets.checks import check_results, readings_check_specs
+from air_pipeline.assets.checks import check_result, readings_check_specs
 from air_pipeline.assets.metadata import DATA_VERSION, DATA_VERSION_TAGS
 from air_pipeline.assets.names import COLLECTING, DEVICES, OWNER, RAW_READINGS
 from air_pipeline.collection.lease import CollectorRunning
 from air_pipeline.collection.outbox import OutboxError
-from air_pipeline.collection.report import MOST_DEVICES, Report, look, verdicts
+from air_pipeline.collection.report import Report, look
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.deployment import Deployment, present
 from air_pipeline.devices.polls import Outcome
+from air_pipeline.health import MOST_NAMED
+from air_pipeline.health.checks import checks_of, summaries
+from air_pipeline.health.seen import seen_by_dagster
+from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.storage.opening import open_store
 
@@ -64,7 +68,10 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             metadata=report_metadata(report),
             data_version=DATA_VERSION,
-            check_results=list(check_results(verdicts(current, report, current.now()))),
+            check_results=[
+                check_result(found)
+                for found in summaries(checks_of("raw_readings"), seen_by_dagster(current, report), current.now())
+            ],
         )
 
     return raw_readings
@@ -89,7 +96,7 @@ def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg
     now = deployment.now()
     since = _since(last, now)
     if polled:  # the slots that were polled may have begun before the last report
-        begun_ms = round(begun.timestamp() * 1000)
+        begun_ms = epoch_ms(begun)
         since = min(since, *(slot_at(begun_ms, device.interval_ms) for device in deployment.settings.devices))
     with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
         return look(deployment, store, since, now, all_done=polled)
@@ -100,7 +107,7 @@ def _since(last: dg.EventLogEntry | None, now: datetime) -> int:
     until = last.asset_materialization.metadata.get("until") if last and last.asset_materialization else None
     if isinstance(until, dg.TimestampMetadataValue):
         return round(max(until.value, (now - LONGEST_BY_HAND).timestamp()) * 1000)
-    return round((now - FIRST_REPORT).timestamp() * 1000)
+    return epoch_ms(now - FIRST_REPORT)
 
 
 def materialization(report: Report) -> dg.AssetMaterialization:
@@ -121,14 +128,14 @@ def report_metadata(report: Report) -> dict[str, dg.MetadataValue]:
         "devices": dg.MetadataValue.int(len(report.counts)),
         "polls": dg.MetadataValue.int(report.polls),
         "readings": dg.MetadataValue.int(report.readings),
-        "outbox_pending": dg.MetadataValue.int(report.outbox.pending),
-        "quarantined": dg.MetadataValue.int(report.outbox.quarantined),
+        "outbox_pending": dg.MetadataValue.int(report.collector.outbox.pending),
+        "quarantined": dg.MetadataValue.int(report.collector.outbox.quarantined),
         **{f"polls_{name}": dg.MetadataValue.int(number) for name, number in report.outcomes.items()},
     }
     if report.unwell:
         rows = [
             dg.TableRecord({"device": state.device, "polls": state.polls, "mostly": state.outcome or "not polled"})
-            for state in report.unwell[:MOST_DEVICES]
+            for state in report.unwell[:MOST_NAMED]
         ]
         metadata["not_well"] = dg.MetadataValue.table(rows)
     return metadata

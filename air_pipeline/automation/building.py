@@ -6,7 +6,7 @@ For the underlying Dagster concept, see docs.dagster.io: schedules.
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -14,14 +14,14 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.assets.checks import DAYS_BUILT
-from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.deployment import Deployment
+from air_pipeline.health import some
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
@@ -30,7 +30,6 @@ from air_pipeline.storage.store import ReadingStore, StoreError
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-FINGERPRINT_TAG = "air_pipeline/fingerprint"
 RECENT_DAYS = 3
 """Compared with the store at every tick."""
 MONTH_DAYS = 30
@@ -39,15 +38,6 @@ MOST_RUNS = 24
 """Started by one tick, those that are under way included: about what two cores build until the next one."""
 LONGEST_LOOK_S = 30.0
 """How long a tick compares days; what is left is for the next one. Dagster gives up a tick after 60 seconds."""
-
-_UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-_FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +85,14 @@ class Decision:
         current = len(self.settled) - len(self.failed) - len(self.warnings)
         text = f"{current} days were compared and are built from what there is now"
         if self.under_way:
-            text += f"; queued or running: {_named(self.under_way)}"
+            text += f"; queued or running: {_some(self.under_way)}"
         if self.failed:
-            text += f"; left alone until something changes, as they failed: {_named(self.failed)}"
+            text += f"; left alone until something changes, as they failed: {_some(self.failed)}"
         return "; ".join([text, *self.warnings])
 
 
-def _named(days: Sequence[date]) -> str:
-    first = ", ".join(day.isoformat() for day in days[:_MOST_NAMED])
-    return first if len(days) <= _MOST_NAMED else f"{first} and {len(days) - _MOST_NAMED} more"
+def _some(days: Sequence[date]) -> str:
+    return some([day.isoformat() for day in days], _MOST_NAMED)
 
 
 _MOST_NAMED = 5
@@ -178,7 +167,7 @@ def build_day_job() -> "UnresolvedAssetJobDefinition":
     """The job that builds one day."""
     return dg.define_asset_job(
         "build_day",
-        selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(DAYS_BUILT),
+        selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*DAYS_CHECKS),
         description=(
             "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
             " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"
@@ -265,7 +254,7 @@ def _decide(
                 decision = days_to_build(
                     takewhile(lambda _: time.monotonic() < end, days),
                     _comparison(deployment, store),
-                    _under_way(context),
+                    under_way(context.instance),
                     _failures(context),
                 )
             kept = unsettled_marks(marks, reach(), finished, decision)
@@ -311,25 +300,12 @@ def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date],
     return compare
 
 
-def _under_way(context: dg.ScheduleEvaluationContext) -> set[date]:
-    """The days with a run that is queued or runs."""
-    found = set()
-    for run in context.instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
-        with suppress(ValueError):  # a run of something else
-            found.add(date.fromisoformat(run.tags.get(PARTITION_NAME_TAG, "")))
-    return found
-
-
 def _failures(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate], bool]:
     def has_failed(candidate: Candidate) -> bool:
         """Whether the last run of the day ended badly, on this fingerprint, for a reason that does not pass."""
-        of_day = dg.RunsFilter(
-            tags={PARTITION_NAME_TAG: candidate.day.isoformat()}, statuses=[*_FAILED, dg.DagsterRunStatus.SUCCESS]
-        )
-        for record in context.instance.get_run_records(of_day, limit=1):
-            run = record.dagster_run
-            same = run.tags.get(FINGERPRINT_TAG) == candidate.fingerprint
-            return run.status in _FAILED and same and AGAIN_TAG not in run.tags
-        return False
+        run = last_runs(context.instance, [candidate.day]).get(candidate.day)
+        if run is None or run.status not in FAILED:
+            return False
+        return run.tags.get(FINGERPRINT_TAG) == candidate.fingerprint and AGAIN_TAG not in run.tags
 
     return has_failed

@@ -8,20 +8,25 @@ For the underlying Dagster concept, see docs.dagster.io: sensors.
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from air_pipeline.assets.checks import check_evaluations
+from air_pipeline.assets.checks import evaluations
 from air_pipeline.assets.devices import devices_materialization
 from air_pipeline.assets.names import DEVICES, RAW_READINGS
 from air_pipeline.assets.raw_readings import FIRST_REPORT, materialization
 from air_pipeline.collection.lease import extend_lease, holder, start_collector
 from air_pipeline.collection.outbox import OutboxError
-from air_pipeline.collection.report import Report, Verdict, look, verdicts
+from air_pipeline.collection.report import Report, look
 from air_pipeline.deployment import Deployment, present, settings_stamp
+from air_pipeline.health import Finding
+from air_pipeline.health.checks import checks_of, summaries
+from air_pipeline.health.seen import seen_by_dagster
+from air_pipeline.health.space import sample_space
+from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.storage.opening import open_store
 
 TICK_S = 15
@@ -81,7 +86,7 @@ class Cursor:
 def since(cursor: Cursor, now: datetime) -> int:
     """Where the next report begins, ms UTC: where the last one ended, within bounds."""
     earliest = now - (FIRST_REPORT if cursor.until is None else LONGEST_REPORT)
-    return max(cursor.until or 0, round(earliest.timestamp() * 1000))
+    return max(cursor.until or 0, epoch_ms(earliest))
 
 
 def report_is_due(cursor: Cursor, report: Report, now: float) -> bool:
@@ -89,21 +94,21 @@ def report_is_due(cursor: Cursor, report: Report, now: float) -> bool:
     return report.polls > 0 and (cursor.until is None or now - cursor.reported >= REPORT_EVERY_S)
 
 
-def due_verdicts(cursor: Cursor, found: Sequence[Verdict], now: float) -> list[Verdict]:
+def due_checks(cursor: Cursor, found: Sequence[Finding], now: float) -> list[Finding]:
     """The checks to report: those that changed, and all of them once an hour."""
     if now - cursor.checked >= CHECKS_EVERY_S:
         return list(found)
-    return [verdict for verdict in found if cursor.passed.get(verdict.check) != verdict.passed]
+    return [one for one in found if cursor.passed.get(one.check) is one.is_bad or one.check not in cursor.passed]
 
 
-def advance(cursor: Cursor, report: Report, found: Sequence[Verdict], now: float) -> tuple[Cursor, bool, list[Verdict]]:
+def advance(cursor: Cursor, report: Report, found: Sequence[Finding], now: float) -> tuple[Cursor, bool, list[Finding]]:
     """What one look at collecting leads to: the cursor after it, whether to report, which checks to report."""
-    reports, due = report_is_due(cursor, report, now), due_verdicts(cursor, found, now)
+    reports, due = report_is_due(cursor, report, now), due_checks(cursor, found, now)
     if reports:
         cursor = replace(cursor, until=report.until, reported=now)
     if found and len(due) == len(found):
         cursor = replace(cursor, checked=now)
-    passed = {**cursor.passed, **{verdict.check: verdict.passed for verdict in found}}
+    passed = {**cursor.passed, **{one.check: not one.is_bad for one in found}}
     return replace(cursor, passed=passed), reports, due
 
 
@@ -134,11 +139,13 @@ def collect_sensor() -> dg.SensorDefinition:
                 report = look(current, store, since(cursor, now), now, STORE_WITHIN_S)
         except OutboxError as error:
             return dg.SkipReason(f"nothing is reported: {error}")
-        found = verdicts(current, report, now)
+        with suppress(OSError):  # what the disk lacks is said by its check
+            sample_space(current.environment, now)
+        found = summaries(checks_of("raw_readings"), seen_by_dagster(current, report), now)
         if pid is not None:
             context.log.info("no collector ran: process %d was started", pid)
             if now.timestamp() - cursor.started > STARTS_WITHIN_S:  # it is not up yet, and that is not its fault
-                found = [verdict for verdict in found if verdict.check not in _TAKE_A_MOMENT]
+                found = [one for one in found if one.check not in _TAKE_A_MOMENT]
             cursor = replace(cursor, started=now.timestamp())
         mistake = str(current.mistake or "")
         if mistake != cursor.mistake:  # another one is told as well
@@ -152,7 +159,7 @@ def collect_sensor() -> dg.SensorDefinition:
             events.append(devices_materialization(current))
         if reports:
             events.append(materialization(report))
-        events.extend(check_evaluations(due))
+        events.extend(evaluations(due))
         return dg.SensorResult(
             asset_events=events, cursor=cursor.to_text(), skip_reason=_said(report, due, pid, reported=reports)
         )
@@ -170,7 +177,7 @@ def _keep_collector(deployment: Deployment) -> int | None:
     return start_collector(deployment.environment)
 
 
-def _said(report: Report, due: Sequence[Verdict], pid: int | None, *, reported: bool) -> str:
+def _said(report: Report, due: Sequence[Finding], pid: int | None, *, reported: bool) -> str:
     """What a tick did, in the words that the UI shows beside it."""
     said = [] if pid is None else [f"started a collector (process {pid})"]
     if report.store_error:
@@ -178,5 +185,5 @@ def _said(report: Report, due: Sequence[Verdict], pid: int | None, *, reported: 
     else:
         said.append(f"{'reported' if reported else 'since the last report:'} {report.polls} polls")
     if due:
-        said.append("checks: " + ", ".join(f"{v.check} {'passed' if v.passed else 'failed'}" for v in due))
+        said.append("checks: " + ", ".join(f"{one.check} {'failed' if one.is_bad else 'passed'}" for one in due))
     return "; ".join(said)

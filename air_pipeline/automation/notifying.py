@@ -6,30 +6,27 @@ For the underlying Dagster concept, see docs.dagster.io: sensors.
 """
 
 import socket
-from collections.abc import Sequence
-from contextlib import closing
-from datetime import date, datetime
+from datetime import datetime
+from itertools import islice
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.assets.checks import days_built_evaluation
-from air_pipeline.assets.days import AGAIN_TAG
-from air_pipeline.automation.collecting import Cursor, due_verdicts
+from air_pipeline.assets.checks import evaluations
+from air_pipeline.automation.collecting import CHECKS_EVERY_S, Cursor, due_checks
 from air_pipeline.collection.outbox import OutboxError
-from air_pipeline.collection.report import Verdict, look
+from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment, present
-from air_pipeline.notifying.looking import day_summary, days_built_verdict, sight, watched_days
+from air_pipeline.health import Finding
+from air_pipeline.health.checks import summaries, told_checks
+from air_pipeline.health.days import days_built, days_current
+from air_pipeline.health.seen import WATCHED_DAYS, Seen, seen_by_dagster
+from air_pipeline.instance.runs_of_days import days_that_failed
+from air_pipeline.notifying.looking import day_summary, sight
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
-from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import SettingsError
-from air_pipeline.storage.opening import open_store
 
 TICK_S = 30
-STORE_WITHIN_S = 2.0
-_MOST_RUNS = 200
-_ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
 
 
 def notify_sensor() -> dg.SensorDefinition:
@@ -42,65 +39,60 @@ def notify_sensor() -> dg.SensorDefinition:
         description=(
             "Tells a person, as `notify` in devices.yaml says, when a check of `raw_readings` turns bad or good again,"
             " when a device falls silent, when a day is not built or its run fails; and a digest a day. Once per"
-            " change, not in the quiet hours. Try it with: air-pipeline notify --test\n\nAlso evaluates the check"
-            " `days_built`, on change and hourly. Ticks start no runs, so they are all called skipped."
+            " change, not in the quiet hours. Try it with: air-pipeline notify --test\n\nAlso evaluates the checks"
+            " `days_built`, on change and hourly, and `days_current`, hourly. Ticks start no runs, so they"
+            " are all called skipped."
         ),
     )
     def notify(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SensorResult:
         current = present(deployment)
         now = current.now()
-        cursor, due = _due(Cursor.from_text(context.cursor), days_built_verdict(current, now), now)
+        seen = _seen(current, context.instance, now)
+        cursor, due = _due(Cursor.from_text(context.cursor), seen)
         try:
-            said = _tell(current, context.instance, now)
+            said = _tell(current, seen, now)
         except (OutboxError, SettingsError, OSError) as error:
             said = f"nobody is told: {error}"
-        return dg.SensorResult(
-            asset_events=[days_built_evaluation(verdict) for verdict in due], cursor=cursor.to_text(), skip_reason=said
-        )
+        return dg.SensorResult(asset_events=list(evaluations(due)), cursor=cursor.to_text(), skip_reason=said)
 
     return notify
 
 
-def _due(cursor: Cursor, found: Verdict, now: datetime) -> tuple[Cursor, list[Verdict]]:
-    """The check of days on change and hourly, as those of `raw_readings` are by the sensor `collect`."""
-    due = due_verdicts(cursor, [found], now.timestamp())
-    return (Cursor(passed={found.check: found.passed}, checked=now.timestamp()) if due else cursor), due
+def _seen(deployment: Deployment, instance: dg.DagsterInstance, now: datetime) -> Seen:
+    """What is seen, with the runs of the watched days that failed."""
+    days = list(islice(finished_days(deployment.settings, now), WATCHED_DAYS))
+    failed = {day: run.run_id[:8] for day, run in days_that_failed(instance, days).items()}
+    return seen_by_dagster(deployment, failed_runs=failed)
 
 
-def _tell(deployment: Deployment, instance: dg.DagsterInstance, now: datetime) -> str:
+def _due(cursor: Cursor, seen: Seen) -> tuple[Cursor, list[Finding]]:
+    """The checks of days on change and hourly, as those of `raw_readings` are by the sensor `collect`.
+
+    How all days were built is looked at once an hour: there may be a thousand.
+    """
+    now = seen.now.timestamp()
+    looked_at = [days_built, days_current] if now - cursor.checked >= CHECKS_EVERY_S else [days_built]
+    due = due_checks(cursor, summaries(looked_at, seen, seen.now), now)
+    if not due:
+        return cursor, due
+    passed = {**cursor.passed, **{found.check: not found.is_bad for found in due}}
+    checked = now if len(looked_at) > 1 else cursor.checked
+    return Cursor(passed=passed, checked=checked), due
+
+
+def _tell(deployment: Deployment, seen: Seen, now: datetime) -> str:
     """A round of telling; what became of it."""
     rules, environment = deployment.settings.notify, deployment.environment
     if rules is None:
         return "devices.yaml has no `notify`, so nobody is told"
     environment.state.make()
-    with closing(open_store(environment.influxdb, environment.state)) as store:
-        report = look(deployment, store, epoch_ms(now), now, STORE_WITHIN_S)
-    failed = failed_builds(instance, watched_days(deployment, now))
     return tell(
         environment.state,
         rules,
         channels(rules),
-        sight(deployment, report, failed, now),
-        lambda: day_summary(deployment, report, now),
+        sight(told_checks(), seen),
+        lambda: day_summary(seen),
         deployment.settings.zone,
         now,
         socket.gethostname(),
     )
-
-
-def failed_builds(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, str]:
-    """The days whose last run that ended failed, for a reason that does not pass, and which run that was."""
-    if not days:
-        return {}
-    names = [day.isoformat() for day in days]
-    records = instance.get_run_records(
-        dg.RunsFilter(tags={PARTITION_NAME_TAG: names}, statuses=_ENDED), limit=_MOST_RUNS
-    )
-    last: dict[str, dg.DagsterRun] = {}
-    for record in records:  # newest first
-        last.setdefault(record.dagster_run.tags[PARTITION_NAME_TAG], record.dagster_run)
-    return {
-        date.fromisoformat(name): run.run_id[:8]
-        for name, run in last.items()
-        if run.status is dg.DagsterRunStatus.FAILURE and AGAIN_TAG not in run.tags
-    }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import open_deployment
 from air_pipeline.instance.home import dagster_home
 from air_pipeline.instance.ranges import build_range
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 def build(
@@ -62,8 +65,14 @@ def build_days(home: Path, days: Sequence[date], *, force: bool = False, workers
     failed: dict[date, str] = {}
     with bar_if_long("building days") as progress:
         progress(0, len(days))
-        for done, (day, error) in enumerate(build_range(home, days, force=force, workers=workers), start=1):
+        for done, (day, error) in enumerate(build_range(home, days, _day_job, force=force, workers=workers), start=1):
             progress(done, len(days))
             if error:
                 failed[day] = error
     return failed
+
+
+def _day_job() -> "dg.JobDefinition":
+    from air_pipeline.definitions import day_job  # with Dagster, which only who builds has to load
+
+    return day_job()

@@ -1,6 +1,5 @@
 """The command `copy`: readings from one store to the other."""
 
-from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -9,8 +8,8 @@ import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
 from air_pipeline.cli.terminal import bar_if_long
+from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.moving import between_embedded_and_influxdb, copy_part, move_readings
-from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings.file import read_settings
@@ -69,9 +68,7 @@ def _part(environment: Environment, start: str | None, end: str | None) -> tuple
 
 
 def _say_what_now(target: Environment) -> None:
-
-    with closing(Outbox(target.state.outbox)) as box:
-        waiting = box.status().pending
+    waiting = collector_state(target.state).outbox.pending
     variables = "without INFLUXDB_V2_*" if target.influxdb is None else "with INFLUXDB_V2_* as now"
     typer.echo(f"{target.state} belongs to {target.store} from now on: run everything {variables}", err=True)
     if waiting:

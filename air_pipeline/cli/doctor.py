@@ -2,24 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import partial
 
 import typer
 
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption
 from air_pipeline.cli.terminal import show_json, sign_of_life
-from air_pipeline.diagnosis import Finding, Probe
-from air_pipeline.diagnosis.examination import exit_status, probes
-from air_pipeline.diagnosis.probing import findings
-from air_pipeline.diagnosis.setting_up import look_at_set_up
-from air_pipeline.environment import Environment
-from air_pipeline.instance.condition import look_at_dagster
-from air_pipeline.instance.home import home_of_dagster
+from air_pipeline.health import Finding
+from air_pipeline.health.examination import checks_for_a_person, exit_status
+from air_pipeline.health.probing import lines
+from air_pipeline.health.seen import seen_from_outside
+from air_pipeline.instance.checks import DAGSTER_CHECKS
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red"), "unknown": ("?", "cyan")}
-_PATIENCE_S = 2.0
 
 
 def doctor(devices: DevicesArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -31,36 +25,34 @@ def doctor(devices: DevicesArgument = None, config: ConfigOption = None, as_json
 
     Example: air-pipeline doctor
     """
-    set_up = look_at_set_up(config, os.environ, datetime.now(UTC))
-    wanted = [*probes(set_up, devices or ()), Probe("dagster", partial(_dagster, set_up.environment))]
+    seen = seen_from_outside(os.environ, config, tuple(devices or ()))
     found = []
-    for finding in _with_progress(findings(wanted)):
-        found.append(finding)
+    for title, finding in _with_progress(lines([*checks_for_a_person(seen), *DAGSTER_CHECKS], seen)):
+        found.append((title, finding))
         if not as_json:
-            _show(finding)
+            _show(title, finding)
     if as_json:
-        show_json([asdict(finding) for finding in found])
-    if status := exit_status(found):
+        show_json([_as_dict(title, finding) for title, finding in found])
+    if status := exit_status([finding for _, finding in found]):
         raise typer.Exit(status)
 
 
-def _dagster(environment: Environment) -> Iterator[Finding]:
+def _as_dict(title: str, finding: Finding) -> dict[str, str]:
+    return {"subject": title, "level": finding.level, "text": finding.text, "remedy": finding.remedy}
 
-    return look_at_dagster(home_of_dagster(environment))
 
-
-def _show(finding: Finding) -> None:
+def _show(title: str, finding: Finding) -> None:
     mark, colour = _MARKS[finding.level]
     remedy = f" → {finding.remedy}" if finding.remedy else ""
-    line = " ".join(f"{finding.subject}: {finding.text}{remedy}".split())
+    line = " ".join(f"{title}: {finding.text}{remedy}".split())
     typer.echo(f"{typer.style(mark, fg=colour)} {line}")
 
 
-def _with_progress(findings: Iterator[Finding]) -> Iterator[Finding]:
+def _with_progress(found: Iterator[tuple[str, Finding]]) -> Iterator[tuple[str, Finding]]:
     """The same, with a sign of life on a terminal while the next one takes long."""
     while True:
         with sign_of_life():
-            finding = next(findings, None)
-        if finding is None:
+            one = next(found, None)
+        if one is None:
             return
-        yield finding
+        yield one

@@ -20,8 +20,8 @@ from air_pipeline.collection.asking import ask_device
 from air_pipeline.collection.lease import CollectorRunning, holder
 from air_pipeline.devices.document import DocumentUnusable
 from air_pipeline.devices.introduction import Introduction, introduce
-from air_pipeline.diagnosis.asking_devices import LONGEST_S, finding_of
 from air_pipeline.environment import Environment, read_environment
+from air_pipeline.health.devices import LONGEST_S, finding_of
 from air_pipeline.replacing import replace_file
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import read_settings

@@ -1,13 +1,17 @@
 """The command `outbox`: what waits to be stored."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
 from air_pipeline.cli.terminal import show_json, show_table, utc_text
+from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import read_environment
+
+_MOST_SHOWN = 100
 
 
 def outbox(
@@ -24,11 +28,11 @@ def outbox(
     use_config(config)
     environment = read_environment()
     environment.state.check_store(environment.store)
-    box = Outbox(environment.state.outbox)
     if release:
-        typer.echo(f"{box.release()} polls put back into the outbox", err=True)
-    status, quarantined = box.status(), box.quarantined()
-    box.close()
+        with closing(Outbox(environment.state.outbox)) as box:
+            typer.echo(f"{box.release()} polls put back into the outbox", err=True)
+    state = collector_state(environment.state, quarantined=_MOST_SHOWN)
+    status, quarantined = state.outbox, state.quarantine
     oldest = utc_text(status.oldest) if status.oldest is not None else None
     rows = [(q.poll.device, utc_text(q.poll.observed_at), q.reason) for q in quarantined]
     if as_json:

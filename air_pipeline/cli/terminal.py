@@ -9,9 +9,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import typer
+
+from air_pipeline.processing.local_time import from_epoch_ms
 
 LONG_S = 2.0
 """What is done sooner needs no sign of life."""
@@ -24,7 +25,7 @@ def show_json(value: object) -> None:
 
 def utc_text(slot: int) -> str:
     """A slot, ms UTC, for people and programs."""
-    return datetime.fromtimestamp(slot / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return from_epoch_ms(slot).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -9,8 +9,8 @@ from functools import partial
 from http import HTTPStatus
 from time import monotonic, time
 
+from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.lease import holder
-from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import get
@@ -85,11 +85,8 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
 
 def _last_polls(environment: Environment, devices: Sequence[Device], within_s: float) -> list[Asked]:
     """What the running collector knows: what it stored, and what waits."""
-    waiting: Mapping[str, Poll] = {}
-    notes: Mapping[str, str] = {}
-    if box := existing_outbox(environment.state.outbox):
-        with closing(box):
-            waiting, notes = box.newest(max(_WAITING_LOOKED_AT, 2 * len(devices))), box.notes()
+    collector = collector_state(environment.state, newest=max(_WAITING_LOOKED_AT, 2 * len(devices)))
+    waiting, notes = collector.newest, collector.notes
     stored: Mapping[str, Latest] = {}
     store_error = ""
     try:

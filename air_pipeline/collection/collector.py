@@ -16,7 +16,7 @@ from typing import Protocol
 
 from air_pipeline.collection.clock import Clock, SystemClock
 from air_pipeline.collection.outbox import Outbox, OutboxError
-from air_pipeline.collection.schedule import next_slot, polled_between, slot_at
+from air_pipeline.collection.schedule import next_slot, slot_at
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import Answer, Exchange
@@ -110,7 +110,7 @@ class Collector:
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other settings; polls in flight end as they were begun."""
         self._devices = {device.id: device for device in settings.devices}
-        self._between = {device.id: polled_between(device) for device in settings.devices}
+        self._between = {device.id: device.polled_between for device in settings.devices}
         self._workers.limit = len(self._devices)
         self._plan()
 

@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from air_pipeline.collection.clock import Clock, SystemClock
 from air_pipeline.collection.outbox import Outbox, Pending
+from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.storage.store import PollsRejected, ReadingStore, StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Delivery:
         recent = (self._clock.time() - LATE_AFTER_S) * 1000
         late = {p.poll.observed_at for p in batch if p.poll.observed_at < recent}
         if late:
-            self._outbox.mark_late({datetime.fromtimestamp(slot / 1000, UTC).date() for slot in late})
+            self._outbox.mark_late({from_epoch_ms(slot).date() for slot in late})
 
     def _wait(self, error: StoreError) -> float:
         self._failures += 1

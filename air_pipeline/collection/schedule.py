@@ -1,8 +1,5 @@
 """When devices are due: slots on the UTC clock. Pure functions of times and settings."""
 
-from datetime import UTC, datetime
-
-from air_pipeline.processing.local_time import first_instant
 from air_pipeline.settings import Device
 
 CLOCK_STEP_MS = 60_000
@@ -12,13 +9,6 @@ CLOCK_STEP_MS = 60_000
 def slot_at(now_ms: int, interval_ms: int) -> int:
     """The slot that holds at a time: the last multiple of the interval up to it."""
     return now_ms - now_ms % interval_ms
-
-
-def polled_between(device: Device) -> tuple[float, float]:
-    """The ms UTC from which and until which a device is polled, by its `since` and `until`."""
-    since = first_instant(device.since, device.zone) if device.since else datetime.min.replace(tzinfo=UTC)
-    until = first_instant(device.until, device.zone) if device.until else datetime.max.replace(tzinfo=UTC)
-    return since.timestamp() * 1000, until.timestamp() * 1000
 
 
 def next_slot(device: Device, now_ms: int, last: int | None) -> int:

@@ -6,7 +6,7 @@ Each function fills a staged table and says what it put there; publishing is the
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import numpy as np
 
@@ -16,10 +16,10 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
 from air_pipeline.processing.flags import flag_device
-from air_pipeline.processing.local_time import day_window, epoch_ms, local_hours
+from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_ms, local_hours, span_ms
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
 from air_pipeline.processing.rules import RULE_BITS, reach
-from air_pipeline.processing.slots import expected_limits, expected_slots, index_ms
+from air_pipeline.processing.slots import expected_slots, index_ms
 from air_pipeline.storage.parquet import DayFile, DayMetadata, StagedDay, stage
 from air_pipeline.storage.store import ReadingStore
 
@@ -109,7 +109,7 @@ def device_observations(store: ReadingStore, one: DeviceDay, now: datetime | Non
         StoreError: the store cannot be read.
     """
     device = one.device
-    before, after = (round(span.total_seconds() * 1000) for span in reach())
+    before, after = map(span_ms, reach())
     start, end = one.start - before, one.end + after
     if now is not None:
         end = min(end, epoch_ms(now))
@@ -120,7 +120,7 @@ def device_observations(store: ReadingStore, one: DeviceDay, now: datetime | Non
         end = min(end, max(epoch_ms(now) - round(device.timeout_s * 1000), *answered.tolist(), start))
     said = store.interval_before(device.id, start)
     first = None if device.since else store.first_poll(device.id)
-    since, until = expected_limits(device, first)
+    since, until = device.expected_between(first)
     slots = expected_slots(
         start,
         end,
@@ -130,8 +130,7 @@ def device_observations(store: ReadingStore, one: DeviceDay, now: datetime | Non
         expected_from=since,
         expected_until=until,
     )
-    day = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (one.start, one.end))
-    return flag_device(device, readings, polls, slots).between(*day)
+    return flag_device(device, readings, polls, slots).between(from_epoch_ms(one.start), from_epoch_ms(one.end))
 
 
 @contextmanager

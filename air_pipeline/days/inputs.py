@@ -11,7 +11,7 @@ from typing import Any
 
 from air_pipeline.days.calendar import DayError, DeviceDay, device_days
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
-from air_pipeline.processing.slots import expected_limits
+from air_pipeline.processing.local_time import span_ms
 from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.pages import PageFile, page_file
 from air_pipeline.storage.parquet import DayFile, DayMetadata, DayUnreadable, day_file
@@ -67,7 +67,7 @@ def day_inputs(
     Raises:
         StoreError: the store cannot say.
     """
-    from air_pipeline.processing.rules import RULE_SET_VERSION
+    from air_pipeline.processing.columns import RULE_SET_VERSION
 
     first_poll = first_poll or store.first_poll
     present: list[DeviceDay] = []
@@ -78,10 +78,9 @@ def day_inputs(
         for one in days:
             device, summary = one.device, summaries.get(one.device.id, _NOTHING)
             first = first_poll(device.id)
-            since, until = expected_limits(device, first)
-            if since is None or since >= one.end or (until is not None and until <= one.start):
+            limits = _limits(one, start, end, first)
+            if limits is None:
                 continue
-            limits = [max(since, start), end if until is None else min(until, end)]
             present.append(one)
             interval = _unsaid_interval(store, device, limits[0], summary, first)
             digests.append([device.id, device.digest, *limits, interval])
@@ -94,6 +93,26 @@ def day_inputs(
         rule_set_version=RULE_SET_VERSION,
         devices=tuple(sorted(present, key=lambda one: one.device.id)),
     )
+
+
+def usual_settings_digest(settings: Settings, day: date, first_poll: Callable[[str], int | None]) -> str:
+    """The settings digest of a day on which every device that was expected was polled: the store need not be asked."""
+    digests: list[list[Any]] = []
+    for (start, end), days in _windows(device_days(settings, day)).items():
+        for one in days:
+            device, first = one.device, first_poll(one.device.id)
+            if (limits := _limits(one, start, end, first)) is not None:
+                unsaid = first is None or limits[0] < first
+                digests.append([device.id, device.digest, *limits, device.interval_ms if unsaid else None])
+    return _digest(sorted(digests))
+
+
+def _limits(one: DeviceDay, start: int, end: int, first_poll: int | None) -> tuple[int, int] | None:
+    """From when and until when a device is expected in [start, end), ms UTC; None where not at all in its day."""
+    since, until = one.device.expected_between(first_poll)
+    if since >= one.end or until <= one.start:
+        return None
+    return max(since, start), min(until, end)
 
 
 def judge(built: DayMetadata | None, inputs: DayInputs) -> Verdict:
@@ -162,7 +181,7 @@ def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]
     """The device days by what their flags depend on: the day and the reach of the rules, in ms UTC."""
     from air_pipeline.processing.rules import reach
 
-    before, after = (round(span.total_seconds() * 1000) for span in reach())
+    before, after = map(span_ms, reach())
     windows: dict[tuple[int, int], list[DeviceDay]] = {}
     for one in days:
         windows.setdefault((one.start - before, one.end + after), []).append(one)

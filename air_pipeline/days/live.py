@@ -17,7 +17,6 @@ from air_pipeline.processing.columns import TableName
 from air_pipeline.processing.local_time import from_epoch_ms, local_hours
 from air_pipeline.processing.observations import observations_table
 from air_pipeline.processing.schemas import arrow_schema
-from air_pipeline.processing.slots import expected_limits
 from air_pipeline.storage.store import ReadingStore
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
 def is_expected(one: DeviceDay, first_poll: Callable[[str], int | None]) -> bool:
     """Whether the device is expected at any time of its day; by its first poll, if the settings have no `since`."""
-    since, until = expected_limits(one.device, None if one.device.since else first_poll(one.device.id))
-    return since is not None and since < one.end and (until is None or until > one.start)
+    since, until = one.device.expected_between(None if one.device.since else first_poll(one.device.id))
+    return since < one.end and until > one.start
 
 
 def live_rows(store: ReadingStore, table: TableName, one: DeviceDay, day: date, now: datetime) -> "pa.Table":

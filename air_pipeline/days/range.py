@@ -64,6 +64,9 @@ def plan_range(deployment: Deployment, start: str | None, end: str | None, *, fo
     first_poll = cache(deployment.store.first_poll)
     for day in days:
         built = built_metadata(deployment.data, day)
+        if built is None:  # whatever the store holds
+            plan.wanted.append(day)
+            continue
         inputs = day_inputs(deployment.store, deployment.settings, day, first_poll)
         try:
             check_not_shrunk(built, inputs, day)

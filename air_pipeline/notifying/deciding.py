@@ -8,25 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from air_pipeline.health import Finding, Level
 from air_pipeline.settings import Notify
 
 Key = tuple[str, str]
 """A check and its subject: a device, a date, or "" where the check has but one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Something that is not well now.
-
-    Attributes:
-        detail: what was found, beyond what the check and its subject say.
-        grave: whether readings are being lost or are about to be.
-        patience: how long it must last before it is told, where that is longer than `wait`.
-    """
-
-    detail: str = ""
-    grave: bool = False
-    patience: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +25,14 @@ class Sight:
         unknown: the checks of which nothing can be said now: there everything stays as it was.
     """
 
-    holds: Mapping[Key, Condition | None]
+    holds: Mapping[Key, Finding | None]
     unknown: frozenset[str] = frozenset()
 
     @property
-    def unwell(self) -> dict[Key, Condition]:
+    def unwell(self) -> dict[Key, Finding]:
         """What is not well, the grave first."""
-        found = [(key, condition) for key, condition in self.holds.items() if condition is not None]
-        return dict(sorted(found, key=lambda one: (not one[1].grave, one[0])))
+        found = [(key, finding) for key, finding in self.holds.items() if finding is not None]
+        return dict(sorted(found, key=lambda one: (one[1].level is not Level.FAILURE, one[0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +56,13 @@ class Change:
 
     Attributes:
         key: of what.
-        condition: what is not well with it; None: it is well again.
+        finding: what is not well with it; None: it is well again.
         since: when it was first seen not well.
         until: since when it is well again.
     """
 
     key: Key
-    condition: Condition | None
+    finding: Finding | None
     since: datetime
     until: datetime | None = None
 
@@ -102,15 +88,15 @@ def decide(
 
 
 def _step(
-    key: Key, before: Watched | None, condition: Condition | None, rules: Notify, now: datetime, *, quiet: bool
+    key: Key, before: Watched | None, finding: Finding | None, rules: Notify, now: datetime, *, quiet: bool
 ) -> tuple[Change | None, Watched | None]:
     """What one look at one thing leads to; a clock that was set back makes nothing wait for longer than it should."""
-    if condition is not None:
+    if finding is not None:
         entry = Watched(now) if before is None else replace(before, since=min(before.since, now), well=None)
-        may = not quiet or (condition.grave and rules.in_quiet_hours == "grave")
-        if entry.told or not has_lasted(entry, condition, rules, now) or not may:
+        may = not quiet or (finding.level is Level.FAILURE and rules.in_quiet_hours == "grave")
+        if entry.told or not has_lasted(entry, finding, rules, now) or not may:
             return None, entry
-        return Change(key, condition, entry.since), replace(entry, told=True)
+        return Change(key, finding, entry.since), replace(entry, told=True)
     if before is None or not before.told:
         return None, None
     well = now if before.well is None else min(before.well, now)
@@ -119,15 +105,15 @@ def _step(
     return Change(key, None, before.since, well), None
 
 
-def has_lasted(entry: Watched, condition: Condition, rules: Notify, now: datetime) -> bool:
+def has_lasted(entry: Watched, finding: Finding, rules: Notify, now: datetime) -> bool:
     """Whether something is not well for long enough to be told."""
-    return now - entry.since >= max(rules.wait, condition.patience)
+    return now - entry.since >= max(rules.wait, finding.patience)
 
 
 def _rank(change: Change) -> tuple[int, Key]:
-    if change.condition is None:
+    if change.finding is None:
         return 2, change.key
-    return int(not change.condition.grave), change.key
+    return int(change.finding.level is not Level.FAILURE), change.key
 
 
 def is_quiet(rules: Notify, zone: ZoneInfo, now: datetime) -> bool:

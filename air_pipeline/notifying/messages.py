@@ -9,61 +9,24 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from air_pipeline.health import Check, Level
+from air_pipeline.health.checks import CHECKS
 from air_pipeline.notifying.deciding import Change, Key
 
 MOST_ITEMS = 20
 """Items that a message names."""
 
-Level = Literal["grave", "mild", "well"]
+Gravity = Literal["grave", "mild", "well"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    bad: str
-    good: str
-    remedy: str
+_CHECKS: Mapping[str, Check] = {check.name: check for check in CHECKS if check.bad}
+_NAMES = {"days_built": "day_built", "days_rebuilt": "day_rebuilt"}
+"""Checks that are told under another name than theirs: days are told one by one."""
 
 
-_BUILD = "See its run in the Dagster UI; build it here: air-pipeline build --from {subject} --to {subject}"
-_WORDS: Mapping[str, _Words] = {
-    "collector_running": _Words(
-        "no collector runs",
-        "a collector runs again",
-        "See that `air-pipeline up` (or `collect`) runs, and what collector.log in the state directory says.",
-    ),
-    "devices_reporting": _Words(
-        "{subject} gives no readings",
-        "{subject} gives readings again",
-        "See that it has power and network; ask it: air-pipeline poll {subject}",
-    ),
-    "outbox_draining": _Words(
-        "readings do not reach the store",
-        "readings reach the store again",
-        "See that the store runs and takes the token; nothing is lost, readings wait: air-pipeline outbox",
-    ),
-    "quarantine_empty": _Words(
-        "the store will not take some polls",
-        "no poll is set aside any more",
-        "See why: air-pipeline outbox; try them again: air-pipeline outbox --release",
-    ),
-    "configuration_valid": _Words(
-        "devices.yaml is not valid",
-        "devices.yaml is valid again",
-        "Put it right; until then the last valid configuration is in force.",
-    ),
-    "documents_known": _Words(
-        "{subject} sends something that is not known",
-        "everything that {subject} sends is known",
-        "Name it under `sensors` of the device in devices.yaml, or leave it.",
-    ),
-    "complete": _Words(
-        "{subject} has series that are not to be relied on",
-        "all series of {subject} are complete again",
-        "The page of that day shows what is missing or bad: air-pipeline report",
-    ),
-    "day_built": _Words("{subject} is not built", "{subject} is built", _BUILD),
-    "day_rebuilt": _Words("building {subject} again failed", "{subject} is built again", _BUILD),
-}
+def told_names() -> list[str]:
+    """The checks that a message can be about, as it names them."""
+    return [_NAMES.get(name, name) for name in _CHECKS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +47,7 @@ class Item:
 
     subject: str
     check: str
-    level: Level
+    level: Gravity
     was: str
     now: str
     since: str
@@ -112,7 +75,7 @@ class Message:
     id: str
     at: str
     kind: Literal["change", "digest", "test"]
-    level: Level
+    level: Gravity
     deployment: str
     title: str
     text: str
@@ -148,40 +111,40 @@ def change_message(name: str, changes: Sequence[Change], zone: ZoneInfo, now: da
 
 
 def _item(change: Change, zone: ZoneInfo) -> Item:
-    (check, subject), condition = change.key, change.condition
-    words = _WORDS[check]
-    if condition is None:
+    (name, subject), finding = change.key, change.finding
+    check = _CHECKS[name]
+    if finding is None:
         until = change.until or change.since
         return Item(
             subject=subject,
-            check=check,
+            check=_NAMES.get(name, name),
             level="well",
             was="bad",
             now="good",
             since=_iso(until, zone),
-            text=f"{words.good.format(subject=subject)}, after {duration(until - change.since)}",
+            text=f"{check.good.format(subject=subject)}, after {duration(until - change.since)}",
             detail="",
             remedy="",
         )
     return Item(
         subject=subject,
-        check=check,
-        level="grave" if condition.grave else "mild",
+        check=_NAMES.get(name, name),
+        level="grave" if finding.level is Level.FAILURE else "mild",
         was="good",
         now="bad",
         since=_iso(change.since, zone),
-        text=headline(change.key, condition.detail),
-        detail=condition.detail,
-        remedy=words.remedy.format(subject=subject),
+        text=headline(change.key, finding.text),
+        detail=finding.text,
+        remedy=finding.remedy,
     )
 
 
-_LONGEST_IN_HEADLINE = 40
+_LONGEST_IN_HEADLINE = 32
 
 
 def headline(key: Key, detail: str) -> str:
     """What is not well, in a few words; a detail of a word or two is said with it."""
-    said = _WORDS[key[0]].bad.format(subject=key[1])
+    said = _CHECKS[key[0]].bad.format(subject=key[1])
     return f"{said} ({detail})" if detail and len(detail) <= _LONGEST_IN_HEADLINE and "\n" not in detail else said
 
 

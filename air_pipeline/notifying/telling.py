@@ -183,9 +183,9 @@ def due(
         new.append(change_message(uuid4().hex, changes, zone, now, deployment))
     if digest:
         unwell = [
-            Change(key, condition, watched[key].since)
-            for key, condition in sight.unwell.items()
-            if has_lasted(watched[key], condition, rules, now)
+            Change(key, finding, watched[key].since)
+            for key, finding in sight.unwell.items()
+            if has_lasted(watched[key], finding, rules, now)
         ]
         new.append(digest_message(uuid4().hex, summary(), unwell, zone, now, deployment))
     kept = [

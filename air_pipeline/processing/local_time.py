@@ -66,6 +66,11 @@ def from_epoch_ms(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
+def span_ms(span: timedelta) -> int:
+    """The whole milliseconds of a span of time."""
+    return span // timedelta(milliseconds=1)
+
+
 def first_instant(day: date, zone: ZoneInfo) -> datetime:
     """The first instant, in UTC, at which the local date is `day` or later.
 

@@ -15,9 +15,6 @@ from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.slots import ExpectedSlots
 from air_pipeline.settings import Device
 
-RULE_SET_VERSION = "1"
-"""Of the rules; raised when one is added, removed or judges otherwise."""
-
 Verdicts = npt.NDArray[np.int8]
 """For each slot: 0 the rule cannot be applied, 1 nothing against it, 3 suspect, 4 bad."""
 

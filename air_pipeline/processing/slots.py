@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from air_pipeline.processing.local_time import epoch_ms, first_instant
-from air_pipeline.settings import Device
+from air_pipeline.settings import NEVER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,17 +35,6 @@ class ExpectedSlots:
         return len(self.at)
 
 
-def expected_limits(device: Device, first_poll: int | None) -> tuple[int | None, int | None]:
-    """From when and until when a device is expected at all, in ms UTC.
-
-    From the first instant of its `since`, else from its first poll (None: not yet); until the first instant of its
-    `until` (None: for ever).
-    """
-    expected_from = first_poll if device.since is None else epoch_ms(first_instant(device.since, device.zone))
-    expected_until = None if device.until is None else epoch_ms(first_instant(device.until, device.zone))
-    return expected_from, expected_until
-
-
 def expected_slots(
     start: int,
     end: int,
@@ -54,8 +42,8 @@ def expected_slots(
     polls: "pd.DataFrame",
     readings: "pd.DataFrame",
     opening_interval_ms: int,
-    expected_from: int | None,
-    expected_until: int | None = None,
+    expected_from: int,
+    expected_until: int = NEVER,
 ) -> ExpectedSlots:
     """The slots in [start, end) in which a device was expected.
 
@@ -70,11 +58,10 @@ def expected_slots(
         readings: its readings as stores return them; only the index matters.
         opening_interval_ms: in force before the first of `polls`: what the last poll before it said (the store's
             `interval_before`), else the configured interval.
-        expected_from: no slot is expected before; None: no slot at all (see `expected_limits`).
-        expected_until: no slot is expected from here on; None: for ever.
+        expected_from: no slot is expected before (see `Device.expected_between`).
+        expected_until: no slot is expected from here on.
     """
-    start = end if expected_from is None else max(start, expected_from)
-    end = end if expected_until is None else min(end, expected_until)
+    start, end = max(start, expected_from), min(end, expected_until)
     if start >= end:
         return ExpectedSlots(np.empty(0, np.int64), np.empty(0, np.int64))
     polled = index_ms(polls)

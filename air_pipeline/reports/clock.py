@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from air_pipeline.processing.local_time import LocalHour, epoch_ms, local_hours
+from air_pipeline.processing.local_time import LocalHour, epoch_ms, from_epoch_ms, local_hours
 
 _HOUR = timedelta(hours=1)
 _LABEL_EVERY_H = 4
@@ -115,7 +115,7 @@ class DayClock:
 
     def at(self, milliseconds: int) -> str:
         """What the local clock shows at an instant (ms since 1970 UTC); with the offset where the clock was changed."""
-        local = datetime.fromtimestamp(milliseconds / 1000, self.zone)
+        local = from_epoch_ms(milliseconds).astimezone(self.zone)
         text = local if self.changes else local.replace(tzinfo=None)
         return text.isoformat(timespec="seconds").partition("T")[2]
 

@@ -3,17 +3,19 @@
 Belongs here: what is said of what is seen. Does not: processes (`running`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic, time
 
-from air_pipeline.collection.outbox import existing_outbox
-from air_pipeline.collection.report import look, silent_devices
-from air_pipeline.deployment import Deployment, settings_stamp
-from air_pipeline.diagnosis.setting_up import start_in_the_future
+from air_pipeline.collection.collector_state import collector_state
+from air_pipeline.deployment import settings_stamp
 from air_pipeline.environment import Environment
+from air_pipeline.health import Level, some
+from air_pipeline.health.collecting import devices_reporting
+from air_pipeline.health.seen import Seen
+from air_pipeline.health.set_up import start_reached
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
@@ -24,7 +26,7 @@ MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Noticed:
     """What one look gave.
 
     Attributes:
@@ -40,7 +42,7 @@ class Seen:
     silent: Mapping[str, str] = field(default_factory=dict)
 
 
-def changes(before: Seen, now: Seen) -> Iterator[str]:
+def changes(before: Noticed, now: Noticed) -> Iterator[str]:
     """What is to be said when one look followed on another."""
     if now.mistake != before.mistake:
         if now.mistake:
@@ -55,15 +57,10 @@ def changes(before: Seen, now: Seen) -> Iterator[str]:
         else:
             yield "the store takes readings again"
     if fallen := now.silent.keys() - before.silent.keys():
-        outcomes = [f"{name} ({now.silent[name] or 'not polled'})" for name in sorted(fallen)]
-        yield f"no readings from {_some(outcomes)}; what to do: air-pipeline doctor"
+        outcomes = [f"{name} ({now.silent[name]})" for name in sorted(fallen)]
+        yield f"no readings from {some(outcomes, MOST_NAMED)}; what to do: air-pipeline doctor"
     if back := before.silent.keys() - now.silent.keys():
-        yield f"readings again from {_some(sorted(back))}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+        yield f"readings again from {some(sorted(back), MOST_NAMED)}"
 
 
 class Watch:
@@ -75,7 +72,7 @@ class Watch:
         self._look_at_store = 0.0  # monotonic
         self._settings: Settings | None = None  # of the last configuration that could be used
         self._stamp: tuple[int, ...] | None = settings_stamp(environment.config)
-        self._seen = Seen(mistake=self._configuration()[0])
+        self._seen = Noticed(mistake=self._configuration()[0])
         self._stamp = ()  # so that the first look says what is to be said of `start`
 
     def news(self) -> list[str]:
@@ -93,38 +90,39 @@ class Watch:
         self._seen = now
         return said
 
+    def _look(self) -> Seen:
+        return Seen(self._environment, datetime.now(UTC), self._settings)
+
     def _configuration(self) -> tuple[str, str]:
         try:
             loaded = load_settings(self._environment.config, self._environment.state, keep=False)
         except SettingsError as error:
             return str(error), ""
         self._settings = loaded.settings
-        future = start_in_the_future(loaded.settings, datetime.now(UTC))
-        return str(loaded.mistake or ""), f"{future.text}; {future.remedy}" if future else ""
+        start = next(start_reached.findings(self._look()), None)
+        return str(loaded.mistake or ""), f"{start.text}; {start.remedy}" if start else ""
 
-    def _silent(self, now: Seen) -> Mapping[str, str]:
+    def _silent(self, now: Noticed) -> Mapping[str, str]:
         """The devices that gave no reading lately; as before where that cannot be told."""
         if now.store_error or self._settings is None:
             return now.silent
-        moment = datetime.now(UTC)
-        deployment = Deployment(self._environment, self._settings)
         try:
-            with closing(open_store(self._environment.influxdb, self._environment.state, STORE_WITHIN_S)) as store:
-                report = look(deployment, store, round(moment.timestamp() * 1000), moment, STORE_WITHIN_S)
+            seen = self._look()
+            found = list(devices_reporting.findings(seen))
+            if seen.collector.running is None:
+                return now.silent
         except Exception:  # noqa: BLE001 - a look must not end what it looks at; what is wrong is said by the others
             return now.silent
-        if report.store_error or report.collector is None:
+        if any(one.level is Level.UNKNOWN for one in found):
             return now.silent
-        return {state.device: state.outcome for state in silent_devices(report, moment)}
+        return {one.subject: one.text for one in found if one.is_bad}
 
     def _store_error(self) -> str:
         """Why the collector's last attempt failed; where it made none yet, what the store itself says."""
         try:
-            if box := existing_outbox(self._environment.state.outbox):
-                with closing(box):
-                    status = box.status()
-                if status.error and status.retry_at >= self._began:
-                    return status.error
+            status = collector_state(self._environment.state).outbox
+            if status.error and status.retry_at >= self._began:
+                return status.error
             if self._look_at_store == 0.0 or self._seen.store_error:
                 with closing(open_store(self._environment.influxdb, self._environment.state, STORE_WITHIN_S)) as store:
                     store.outcome_counts(0, 1, STORE_WITHIN_S)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from air_pipeline.catalogue import STATION, Parameter, shared_parameters
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.processing.local_time import epoch_ms, first_instant
 
 _MOST_NAMED = 20
 
@@ -31,6 +32,10 @@ class SettingsError(AirPipelineError):
     """
 
     exit_status = 2
+
+
+ALWAYS, NEVER = -(10**15), 10**15
+"""Before and after every time that there is, in ms UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,26 @@ class Device:
     thresholds: Mapping[str, float] = field(default_factory=_nothing)
     rules: Mapping[str, Mapping[str, float]] = field(default_factory=_nothing)
     warm_up: timedelta = timedelta(hours=48)
+
+    def expected_between(self, first_poll: int | None) -> tuple[int, int]:
+        """From when and until when (not included) it is expected, in ms UTC.
+
+        From the first instant of its `since`, else from its first poll (None: it was never polled, so never yet); until
+        the first instant of its `until`, else for ever.
+        """
+        first = NEVER if first_poll is None else first_poll
+        since = first if self.since is None else epoch_ms(first_instant(self.since, self.zone))
+        return since, NEVER if self.until is None else epoch_ms(first_instant(self.until, self.zone))
+
+    @property
+    def polled_between(self) -> tuple[int, int]:
+        """From when and until when (not included) it is polled, in ms UTC, as `since` and `until` allow."""
+        return self.expected_between(ALWAYS)
+
+    def is_polled_at(self, time_ms: int) -> bool:
+        """Whether it is to be polled at a time, ms UTC."""
+        since, until = self.polled_between
+        return since <= time_ms < until
 
     @property
     def zone(self) -> ZoneInfo:

@@ -7,11 +7,12 @@ collect meanwhile, and which store a deployment uses afterwards (`collection.mov
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from air_pipeline.devices.polls import Outcome, Poll, problems_from_json
+from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.storage.frames import POLL_COLUMNS
 from air_pipeline.storage.store import ReadingStore, StoreError, Summary
 
@@ -86,7 +87,7 @@ def copy_readings(
         held = origin.summaries(*edges)
         differing = _differing(held, target.summaries(*edges))
         polls = sum(_copy_device(origin, target, device, *edges) for device in differing)
-        day = datetime.fromtimestamp(midnight / 1000, UTC).date()
+        day = from_epoch_ms(midnight).date()
         if differing:
             now = origin.summaries(*edges) if growing else held
             settled = {device: summary for device, summary in held.items() if now.get(device) == summary}
@@ -109,7 +110,7 @@ def _require_nothing_else(origin: ReadingStore, target: ReadingStore, start: int
         edges = max(start, midnight), min(end, midnight + _DAY_MS)
         for device, there in _differing(origin.summaries(*edges), target.summaries(*edges)).items():
             if there.polls and _others(origin, target, device, *edges):
-                day = datetime.fromtimestamp(midnight / 1000, UTC).date()
+                day = from_epoch_ms(midnight).date()
                 raise CopyError(
                     f"{target.identity} holds other polls of device {device!r} on {day} (UTC), from somewhere else, so"
                     " nothing was copied. Copy into a bucket that holds nothing of this device: set INFLUXDB_V2_BUCKET"

@@ -108,9 +108,9 @@ class DayFile:
         except FileNotFoundError:
             raise self._not_built() from None
 
-    def metadata(self) -> DayMetadata:
-        """How the file was made, from its footer alone."""
-        with self._open() as file:
+    def metadata(self, *, of_any_columns: bool = False) -> DayMetadata:
+        """How the file was made, from its footer alone; on request even where it has other columns than today's."""
+        with self._open(of_any_columns=of_any_columns) as file:
             texts = {key.decode(): text.decode() for key, text in (file.metadata.metadata or {}).items()}
         try:
             return DayMetadata.from_texts(texts)
@@ -165,13 +165,13 @@ class DayFile:
         return self.read_table().to_pandas()
 
     @contextmanager
-    def _open(self) -> Iterator["pq.ParquetFile"]:
+    def _open(self, *, of_any_columns: bool = False) -> Iterator["pq.ParquetFile"]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             with pq.ParquetFile(self.path) as file:
-                if not file.schema_arrow.equals(arrow_schema(self.table)):
+                if not of_any_columns and not file.schema_arrow.equals(arrow_schema(self.table)):
                     raise DayUnreadable(f"{self.path} has other columns than {self.table} has now; {self._remedy()}")
                 yield file
         except FileNotFoundError:

@@ -17,16 +17,9 @@ from air_pipeline_tests.assets.small_deployments import (
     deployment_in,
     failures,
     metadata_of,
-    real_instance,
     seed,
     small_device,
 )
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory):
-    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
-        yield instance
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from air_pipeline.assets.checks import check_staged
-from air_pipeline.assets.days import AGAIN_TAG, FORCE_TAG, RETRIES
+from air_pipeline.assets.days import RETRIES
 from air_pipeline.assets.raw_readings import materialization
-from air_pipeline.collection.outbox import OutboxStatus
+from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.report import Report
 from air_pipeline.days.building import Built
 from air_pipeline.definitions import build_definitions
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.parquet import built_days, day_file, stage
 from air_pipeline.storage.sqlite import SqliteStore
@@ -28,16 +29,9 @@ from air_pipeline_tests.assets.small_deployments import (
     deployment_in,
     failures,
     metadata_of,
-    real_instance,
     seed,
     small_device,
 )
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory):
-    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
-        yield instance
 
 
 @pytest.fixture
@@ -151,7 +145,7 @@ def test_readings_that_come_in_do_not_make_days_look_out_of_date(built, instance
 
     deployment, _ = built
     definitions = build_definitions(deployment)
-    report = Report(0, 1, {}, (), 2, OutboxStatus(0, None, 0, 0, 0.0, ""), None, {})
+    report = Report(0, 1, {}, (), 2, CollectorState())
 
     def status():
         graph = definitions.resolve_asset_graph()

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from air_pipeline.assets.raw_readings import materialization
+from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.lease import CollectorLock
-from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import Report
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline_tests.assets.small_deployments import (
@@ -43,8 +43,7 @@ def deployment(tmp_path, simulator):
 def test_without_a_collector_every_device_is_polled_once_and_reported(deployment, instance, simulator):
     before = len(simulator.requests("hall").times_ms)
     now_ms = round(datetime.now(UTC).timestamp() * 1000)  # the slots of this hour began before this report
-    nothing = OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
-    report = Report(now_ms - 1, now_ms, {}, (), expected=2, outbox=nothing, collector=None, notes={})
+    report = Report(now_ms - 1, now_ms, {}, (), expected=2, collector=CollectorState())
     instance.report_runless_asset_event(materialization(report))
     result = run_job(deployment, instance)
     assert failures(result) == {}
@@ -63,6 +62,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
             "quarantine_empty",
             "configuration_valid",
             "documents_known",
+            "disk_lasts",
         )
     }
     assert checks.pop("raw_readings.documents_known") is False  # the other series of the simulated station
@@ -93,7 +93,8 @@ def test_a_device_that_is_silent_is_named(deployment, instance, simulator, tmp_p
     assert row.data == {"device": "cellar", "polls": 1, "mostly": "unreachable"}
     [check] = [one for one in result.get_asset_check_evaluations() if one.check_name == "devices_reporting"]
     assert check.description == (
-        "1 of 2 devices gave no reading lately: cellar (unreachable); ask one: air-pipeline poll"
+        "1 of 2 devices gave no reading lately: cellar (unreachable);"
+        " See that it has power and network; ask it: air-pipeline poll cellar"
     )
     assert check.severity is dg.AssetCheckSeverity.WARN
 

@@ -10,40 +10,29 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.assets.days import AGAIN_TAG
-from air_pipeline.automation.building import FINGERPRINT_TAG, MOST_RUNS
+from air_pipeline.automation.building import MOST_RUNS
 from air_pipeline.collection.outbox import Outbox
-from air_pipeline.days.building import built_daily, built_hourly, built_observations
 from air_pipeline.definitions import build_definitions
-from air_pipeline.storage.parquet import day_file
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
 from air_pipeline_tests.assets.small_deployments import (
     WHOLE,
     Present,
     build,
     deployment_in,
     failures,
-    real_instance,
     seed,
 )
-from air_pipeline_tests.days.deployments import publish_page
+from air_pipeline_tests.days.deployments import build as build_tables
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 FINISHED = [date(2026, 3, number) for number in (5, 4, 3, 2, 1)]
 """The days that are over at that noon, newest first."""
 
 
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory):
-    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
-        yield instance
-
-
-@pytest.fixture
-def instance(storage):
-    """A real instance without runs."""
-    for run in storage.get_runs():
-        storage.delete_run(run.run_id)
-    return storage
+@pytest.fixture(autouse=True)
+def _no_runs(instance):
+    for run in instance.get_runs():
+        instance.delete_run(run.run_id)
 
 
 @pytest.fixture
@@ -76,14 +65,7 @@ def tick(instance, deployment):
 def built(deployment, *days):
     """Builds days without Dagster, which takes a tenth of the time."""
     for day in days:
-        with built_observations(deployment, day) as table:
-            table.staged.publish()
-        observed = day_file(deployment.data, "observations", day)
-        with built_hourly(deployment, day, observed) as table:
-            table.staged.publish()
-        with built_daily(deployment, day, observed, day_file(deployment.data, "hourly_aggregates", day)) as table:
-            table.staged.publish()
-        publish_page(deployment, day, table.metadata)
+        build_tables(deployment, day)
 
 
 def wanted(answer):

@@ -6,14 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from air_pipeline.assets.checks import DAYS_BUILT
-from air_pipeline.assets.days import AGAIN_TAG
-from air_pipeline.automation import notifying
-from air_pipeline.automation.notifying import failed_builds
+from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.health.seen import STORE_WITHIN_S
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, days_that_failed
 from air_pipeline.notifying import telling
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.assets.small_deployments import (
@@ -34,16 +33,9 @@ YESTERDAY = date(2026, 3, 19)
 OF_YESTERDAY = {"start": YESTERDAY.isoformat(), "collector": "external"}
 
 
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory):
-    """An instance in which no day was run."""
-    with real_instance(tmp_path_factory.mktemp("instance")) as instance:
-        yield instance
-
-
 @pytest.fixture
 def own_instance(tmp_path):
-    """An instance for a test that runs days."""
+    """An instance for a test that runs days; in that of the others none was run."""
     with real_instance(tmp_path) as instance:
         yield instance
 
@@ -120,7 +112,8 @@ def test_a_typing_error_in_devices_yaml_is_told_to_whom_the_last_valid_one_names
         path.write_text(path.read_text().replace("webhook:", "webhok:"))
         tick(deployment, instance)
     assert titles(hook)[1:] == ["air: devices.yaml is not valid"]
-    assert "notify.webhok: unknown key; did you mean webhook?" in hook.bodies[1]["text"]
+    assert "notify.webhok: unknown key (" in hook.bodies[1]["text"]
+    assert "did you mean webhook?" in hook.bodies[1]["text"]
 
 
 def test_a_day_whose_run_failed_is_told_and_when_it_is_built(own_instance, tmp_path):
@@ -174,12 +167,12 @@ def test_only_the_last_run_that_ended_counts_and_what_passes_by_itself_does_not(
     ended(days[1], dg.DagsterRunStatus.SUCCESS)
     ended(days[2], dg.DagsterRunStatus.FAILURE, **{AGAIN_TAG: "true"})
     ended(days[4], dg.DagsterRunStatus.FAILURE)
-    assert failed_builds(own_instance, days[:4]) == {days[0]: failed}
-    assert failed_builds(own_instance, []) == {}
+    assert {day: run.run_id[:8] for day, run in days_that_failed(own_instance, days[:4]).items()} == {days[0]: failed}
+    assert days_that_failed(own_instance, []) == {}
 
 
 def test_a_hanging_webhook_costs_a_tick_a_bounded_time(instance, tmp_path, monkeypatch):
-    assert telling.SEND_WITHIN_S + notifying.STORE_WITHIN_S < 60 / 2  # Dagster gives a tick up after 60 seconds
+    assert telling.SEND_WITHIN_S + STORE_WITHIN_S < 60 / 2  # Dagster gives a tick up after 60 seconds
     monkeypatch.setattr(telling, "SEND_WITHIN_S", 0.3)
     with Hook(None) as hook:
         deployment = told_by(hook, present=Present(NOON), tmp_path=tmp_path)
@@ -225,20 +218,26 @@ def test_whether_the_last_days_are_built_is_a_check_on_change_and_hourly(instanc
         present.now += timedelta(minutes=minutes)
         answer = ticked(deployment, instance, cursor)
         cursor = answer.cursor
-        said.append([(one.check_name, one.passed, one.description) for one in answer.asset_events])
+        built = [one for one in answer.asset_events if one.check_name == "days_built"]
+        said.append([(one.passed, one.description) for one in built])
+        assert bool([one for one in answer.asset_events if one.check_name == "days_current"]) is (minutes in {0, 59})
         if minutes == 59:
             build_tables(deployment, YESTERDAY)
-    remedy = "see that the schedule `build_days` is on and what became of their runs"
-    well = ("days_built", True, "of the last 1 finished days none is late")
-    assert said == [[well], [("days_built", False, f"not built: 2026-03-19; {remedy}")], [], [well], []]
+    bad = (
+        "1 of 1 days are not built: 2026-03-19; See its run in the Dagster UI; build it here:"
+        " air-pipeline build --from 2026-03-19 --to 2026-03-19"
+    )
+    assert [[passed for passed, _ in one] for one in said] == [[True], [False], [False], [True], []]
+    assert said[1] == [(False, bad)]
 
 
 def test_the_check_of_days_can_be_run_by_hand_and_no_run_of_a_day_has_it(own_instance, tmp_path):
     deployment = deployment_in(tmp_path, present=Present(NOON), **OF_YESTERDAY)
     seed(deployment, YESTERDAY)
-    assert "daily_aggregates.days_built" not in checks_of(build(deployment, own_instance, YESTERDAY))
+    of_all = {"daily_aggregates.days_built", "daily_aggregates.days_current"}
+    assert not of_all & checks_of(build(deployment, own_instance, YESTERDAY)).keys()
     job = build_definitions(deployment).resolve_implicit_global_asset_job_def()
-    result = job.get_subset(asset_check_selection={DAYS_BUILT}, asset_selection=set()).execute_in_process(
+    result = job.get_subset(asset_check_selection=set(DAYS_CHECKS), asset_selection=set()).execute_in_process(
         instance=own_instance, run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     )
-    assert checks_of(result) == {"daily_aggregates.days_built": True}
+    assert checks_of(result) == dict.fromkeys(of_all, True)

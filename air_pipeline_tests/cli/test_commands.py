@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from air_pipeline.cli import main
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
+from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.running_pipeline import (
     Installation,
     dead_port,
@@ -47,7 +47,7 @@ class Ran:
 
 
 class Shell(Installation):
-    """Runs commands in the tests' own process, which saves each the seconds that its imports take."""
+    """An installation whose commands run in the tests' own process."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         super().__init__(folder)
@@ -61,14 +61,7 @@ class Shell(Installation):
             for name, value in self.variables.items():
                 patch.setenv(name, value)
             patch.chdir(self.folder)
-            patch.setattr(sys, "argv", ["air-pipeline", *arguments])
-            self._capsys.readouterr()
-            try:
-                main()
-                status = 0
-            except SystemExit as ended:
-                status = int(ended.code or 0)
-        return Ran(status, *self._capsys.readouterr())
+            return Ran(*in_this_process(patch, self._capsys, *arguments))
 
     def refused(self, *arguments: str, status: int) -> str:
         """What a command that fails says: sentences, nothing else."""

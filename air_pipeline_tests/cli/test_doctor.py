@@ -6,13 +6,12 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from itertools import chain, repeat
 from pathlib import Path
 
 import dagster as dg
@@ -36,22 +35,21 @@ from air_pipeline.cli import doctor as doctor_command
 from air_pipeline.cli import terminal
 from air_pipeline.collection.lease import CollectorLock, extend_lease
 from air_pipeline.collection.outbox import Outbox
-from air_pipeline.days.building import built_daily, built_hourly, built_observations
 from air_pipeline.days.calendar import over_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.diagnosis import Finding, Level, Probe, probing
-from air_pipeline.diagnosis.clock import judge_clock, kernel_synchronized, look_at_servers_clock
-from air_pipeline.diagnosis.days import look_at_days
-from air_pipeline.diagnosis.space import judge_space
+from air_pipeline.health import Check, Finding, Level, fine, probing
+from air_pipeline.health.clock import kernel_synchronized, of_clock, of_other_clock
+from air_pipeline.health.days import days_built
+from air_pipeline.health.seen import Seen, seen_from_outside
+from air_pipeline.health.space import disk_space, of_space
 from air_pipeline.running.up import only_one
 from air_pipeline.settings.file import read_settings
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
-from air_pipeline_tests.days.deployments import publish_page
+from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import dead_port, last_finished, today, write_devices
@@ -106,14 +104,7 @@ class Patient(Shell):
 
     def build(self, day: date) -> None:
         deployment = Deployment(self.environment, read_settings(self.config))
-        with built_observations(deployment, day) as table:
-            table.staged.publish()
-        observed = day_file(deployment.data, "observations", day)
-        with built_hourly(deployment, day, observed) as table:
-            table.staged.publish()
-        with built_daily(deployment, day, observed, day_file(deployment.data, "hourly_aggregates", day)) as table:
-            table.staged.publish()
-        publish_page(deployment, day, table.metadata)
+        build(deployment, day)
         deployment.store.close()
 
     def dagster(self) -> dg.DagsterInstance:
@@ -139,9 +130,9 @@ def patient(
 ) -> Iterator[Patient]:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     # A look at what answers comes to its end, however slow the machine is.
-    monkeypatch.setattr(probing, "findings", partial(probing.findings, within_s=WITHIN_S))
-    for limit in ("store.ANSWER_WITHIN_S", "processes.UI_WITHIN_S", "days.COMPARE_WITHIN_S"):
-        monkeypatch.setattr(f"air_pipeline.diagnosis.{limit}", WITHIN_S)
+    monkeypatch.setattr(doctor_command, "lines", partial(probing.lines, within_s=WITHIN_S))
+    for limit in ("seen.EXAMINED_WITHIN_S", "seen.STORE_WITHIN_S", "processes.UI_WITHIN_S", "days.COMPARE_WITHIN_S"):
+        monkeypatch.setattr(f"air_pipeline.health.{limit}", WITHIN_S)
     with Simulator(["attic", "cellar"]) as simulator, ExitStack() as opened:
         yield Patient(Shell(tmp_path, monkeypatch, capsys), simulator, dagster_storage, opened)
 
@@ -479,9 +470,8 @@ def test_a_day_is_only_missing_once_the_schedule_had_its_time(patient: Patient) 
     settings = read_settings(patient.config)
     over = over_at(settings, date(2026, 11, 20))
     for later, level in ((timedelta(minutes=5), Level.OK), (timedelta(hours=2), Level.WARNING)):
-        deployment = Deployment(patient.environment, settings, now=lambda later=later: over + later)  # type: ignore[misc]
-        [finding] = look_at_days(deployment)
-        assert finding.level is level
+        seen = Seen(patient.environment, over + later, settings)
+        assert days_built.summary(list(days_built.findings(seen)), seen.now).level is level
 
 
 def test_json_is_a_list_of_findings(patient: Patient) -> None:
@@ -508,50 +498,53 @@ class Terminal(io.StringIO):
 def test_a_sign_of_life_is_for_a_terminal_and_only_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "LONG_S", 0.0)
     monkeypatch.setattr("sys.stderr", shown := Terminal())
+    found = Finding("wheels", "", Level.OK, "it is")
 
-    def slowly() -> Iterator[Finding]:
+    def slowly() -> Iterator[tuple[str, Finding]]:
         wait_for(lambda: "still looking" in shown.getvalue(), "a sign of life")
-        yield Finding("well", Level.OK, "it is")
+        yield "well", found
 
     assert len(list(doctor_command._with_progress(slowly()))) == 1
     monkeypatch.setattr("sys.stderr", quiet := io.StringIO())
-    assert len(list(doctor_command._with_progress(iter([Finding("well", Level.OK, "it is")])))) == 1
+    assert len(list(doctor_command._with_progress(iter([("well", found)])))) == 1
     assert quiet.getvalue() == ""
 
 
-def test_one_look_that_fails_or_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def check_that(look: Callable[[Seen], Iterable[Finding]], name: str) -> Check:
+    return Check(name, "", "All is well.", "", look, name)
+
+
+def test_one_look_that_fails_or_hangs_hides_no_other() -> None:
     never = threading.Event()
 
-    def hang() -> Iterator[Finding]:
-        yield Finding("slow", Level.OK, "half of it")
+    def hang(_: Seen) -> Iterator[Finding]:
+        yield fine("half of it")
         never.wait()
 
-    def fail() -> Iterator[Finding]:
+    def fail(_: Seen) -> Iterator[Finding]:
         raise ZeroDivisionError("division by zero")
 
-    well = Finding("well", Level.OK, "it is")
-    probes = [Probe("slow", hang), Probe("broken", fail), Probe("well", lambda: [well])]
-    # The time is up while the slow one is waited for, and not for the others, however slow the machine is.
-    monkeypatch.setattr(probing, "monotonic", chain([0.0, 0.0, WITHIN_S], repeat(0.0)).__next__)
-    found = list(probing.findings(probes, within_s=WITHIN_S))
+    seen = seen_from_outside({})
+    checks = [check_that(hang, "slow"), check_that(fail, "broken"), check_that(lambda _: [fine("it is")], "well")]
+    found = list(probing.findings(checks, seen, within_s=0.2))
     never.set()
-    assert [(f.subject, f.level) for f in found] == [
+    assert [(check.name, one.level) for check, one in found] == [
         ("slow", Level.OK),
         ("slow", Level.UNKNOWN),
         ("broken", Level.UNKNOWN),
         ("well", Level.OK),
     ]
-    assert "division by zero" in found[2].text
+    assert "division by zero" in found[2][1].text
 
 
 def test_a_disk_is_judged_by_the_days_that_it_will_do(tmp_path: Path) -> None:
-    assert judge_space(tmp_path, 10_000_000_000, 10_000_000).level is Level.OK
-    soon = judge_space(tmp_path, 200_000_000, 10_000_000)
+    assert of_space(tmp_path, 10_000_000_000, 10_000_000).level is Level.OK
+    soon = of_space(tmp_path, 200_000_000, 10_000_000)
     assert (soon.level, "enough for 20 days" in soon.text) == (Level.WARNING, True)
     for free, daily in ((40_000_000, 1.0), (200_000_000, 300_000_000)):
-        full = judge_space(tmp_path, free, daily)
+        full = of_space(tmp_path, free, daily)
         assert (full.level, "nearly full" in full.text) == (Level.FAILURE, True)
-        assert "AIR_PIPELINE_STATE" in full.remedy
+    assert "AIR_PIPELINE_STATE" in disk_space.remedy
 
 
 @pytest.mark.parametrize(
@@ -567,22 +560,22 @@ def test_a_disk_is_judged_by_the_days_that_it_will_do(tmp_path: Path) -> None:
 def test_a_clock_is_only_called_wrong_where_that_is_known(
     synchronized: bool | None, in_container: bool, level: Level
 ) -> None:
-    assert judge_clock(synchronized, in_container=in_container).level is level
+    assert of_clock(synchronized, in_container=in_container).level is level
     assert kernel_synchronized() in {True, False, None}
 
 
 def test_the_clock_of_another_machine_is_compared() -> None:
-    [apart] = look_at_servers_clock("http://192.168.1.9:8086", 40.0)
+    [apart] = of_other_clock("http://192.168.1.9:8086", 40.0)
     assert "40 s ahead of" in apart.text
-    assert not list(look_at_servers_clock("http://192.168.1.9:8086", 1.2))
-    assert not list(look_at_servers_clock("http://localhost:8086", 40.0))
-    assert not list(look_at_servers_clock("http://192.168.1.9:8086", None))
+    assert not list(of_other_clock("http://192.168.1.9:8086", 1.2))
+    assert not list(of_other_clock("http://localhost:8086", 40.0))
+    assert not list(of_other_clock("http://192.168.1.9:8086", None))
 
 
 def test_a_device_that_may_take_longer_than_doctor_waits_is_not_called_broken(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("air_pipeline.diagnosis.asking_devices.LONGEST_S", 0.2)
+    monkeypatch.setattr("air_pipeline.health.devices.LONGEST_S", 0.2)
     patient.simulator.set_fault("attic", "hang")
     said = dict(line[1].split(": ", 1) for line in complaints(patient("doctor", "attic")))
     assert "no answer within 0.2 s; by its timeout it may take 5 s" in said["device attic"]
@@ -656,7 +649,7 @@ def test_a_bucket_that_forgets_is_warned_of(patient: Patient, influxdb: InfluxSe
 def test_an_influxdb_that_hangs_is_told_from_one_that_refuses(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("air_pipeline.diagnosis.store.ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr("air_pipeline.health.seen.EXAMINED_WITHIN_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         patient.use_influxdb(f"http://127.0.0.1:{silent.getsockname()[1]}")
         status, [(level, line)] = store_lines(patient)

@@ -1,18 +1,18 @@
 """The command `notify` as a user sees it."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from air_pipeline.cli import main
-from air_pipeline.notifying.deciding import Condition, Sight
+from air_pipeline.notifying.deciding import Sight
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
 from air_pipeline.settings.file import read_settings
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.assets.small_deployments import place_in, small_device, write_settings
+from air_pipeline_tests.cli.in_this_process import in_this_process
+from air_pipeline_tests.notifying.findings import unwell
 from air_pipeline_tests.notifying.receivers import Hook, Post, mail_server
 
 
@@ -24,13 +24,7 @@ def notify(tmp_path, monkeypatch, capsys):
         write_settings(tmp_path / "devices.yaml", [small_device("hall")], **({"notify": rules} if rules else {}))
         for name, value in place_in(tmp_path).variables().items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["air-pipeline", "notify", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        return status, *capsys.readouterr()
+        return in_this_process(monkeypatch, capsys, "notify", *arguments)
 
     return run
 
@@ -66,7 +60,7 @@ def test_it_shows_what_waits_and_why_and_sends_nothing(notify, tmp_path):
         rules = {"webhook": hook.url(), "wait": "0s"}
         assert notify(rules) == (0, f"webhook 127.0.0.1:{hook.server.server_port}: 0 messages wait\n", "")
         settings = read_settings(tmp_path / "devices.yaml").notify
-        sight = Sight({("devices_reporting", "hall"): Condition("timeout")})
+        sight = Sight({("devices_reporting", "hall"): unwell("timeout", subject="hall")})
         now = datetime.now(UTC) - timedelta(minutes=1)
         tell(
             StateDirectory(tmp_path / "state"), settings, channels(settings), sight, list, ZoneInfo("UTC"), now, "attic"

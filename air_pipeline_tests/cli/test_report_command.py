@@ -1,15 +1,15 @@
 """The command `report`."""
 
 import json
-import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from air_pipeline.cli import main
 from air_pipeline.settings.file import settings_text
 from air_pipeline.storage.pages import page_file
+from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.days.deployments import BEFORE, DAY, build, deployment, publish_page, seed
 
 DEVICES = """
@@ -41,18 +41,7 @@ def deployed(tmp_path, monkeypatch):
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs `air-pipeline report` in this process: exit status, what it printed and what it said."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["air-pipeline", "report", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code
-        return status, *capsys.readouterr()
-
-    return run
+    return partial(in_this_process, monkeypatch, capsys, "report")
 
 
 @pytest.fixture

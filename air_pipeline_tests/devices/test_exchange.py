@@ -19,6 +19,8 @@ from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 DEVICE = "living-room"
+NEVER_S = 10 * WITHIN_S
+"""The deadline of an exchange that something else is to end."""
 
 # What a server sends first, and then again and again: an answer that has no end.
 ENDLESS = pytest.mark.parametrize(
@@ -43,6 +45,14 @@ def ask(simulator, fault=None, timeout_s=WITHIN_S, **options):
         return Exchange(simulator.url(DEVICE), timeout_s).run()
     finally:
         simulator.set_fault(DEVICE, None)
+
+
+def begun(ask):
+    """Begins to ask: the thread in which that is done, and where its answer will be."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(ask()), daemon=True)
+    thread.start()
+    return thread, answers
 
 
 def nobody_gets(url):
@@ -107,10 +117,8 @@ def test_what_cannot_be_asked_is_unreachable(url):
 @ENDLESS
 def test_abort_ends_an_exchange_that_hangs_and_its_connection(data, then):
     with answering(data, then=then) as server:
-        exchange = Exchange(server.url, WITHIN_S)
-        answers = []
-        thread = threading.Thread(target=lambda: answers.append(exchange.run()))
-        thread.start()
+        exchange = Exchange(server.url, NEVER_S)
+        thread, answers = begun(exchange.run)
         wait_for(lambda: server.requests, "the request")
         exchange.abort()
         thread.join(WITHIN_S)
@@ -121,7 +129,9 @@ def test_abort_ends_an_exchange_that_hangs_and_its_connection(data, then):
 @ENDLESS
 def test_get_ends_at_its_deadline_what_would_never_end(data, then):
     with answering(data, then=then) as server:
-        assert get(server.url, 0.5).outcome is Outcome.TIMEOUT
+        thread, answers = begun(lambda: get(server.url, 0.5))
+        thread.join(WITHIN_S)
+        assert [answer.outcome for answer in answers] == [Outcome.TIMEOUT]
         wait_for(lambda: nobody_gets(server.url) and server.open_now == 0, "the end of the connection")
 
 
@@ -169,10 +179,8 @@ def test_an_abort_during_the_look_up_of_the_name_ends_the_exchange_with_it(monke
     with answering(http(b"{}")) as server:
         port = server.port
         monkeypatch.setattr(air_pipeline.devices.client.socket, "getaddrinfo", look_up)
-        exchange = Exchange(f"http://slow-name.test:{port}/", WITHIN_S)
-        answers = []
-        thread = threading.Thread(target=lambda: answers.append(exchange.run()))
-        thread.start()
+        exchange = Exchange(f"http://slow-name.test:{port}/", NEVER_S)
+        thread, answers = begun(exchange.run)
         assert looking.wait(WITHIN_S)
         exchange.abort()
         found.set()

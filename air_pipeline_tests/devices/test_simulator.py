@@ -34,10 +34,7 @@ def ask(url):
 def raw(simulator, request):
     with socket.create_connection(("127.0.0.1", simulator.port), WITHIN_S) as connection:
         connection.sendall(request)
-        received = b""
-        while part := connection.recv(4096):
-            received += part
-        return received
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 def test_the_head_is_the_firmwares():

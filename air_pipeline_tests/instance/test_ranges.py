@@ -2,21 +2,24 @@
 
 import os
 import sqlite3
+import subprocess
 import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from multiprocessing import active_children
 
 import dagster as dg
 import pytest
 
-from air_pipeline.cli import main
-from air_pipeline.instance.ranges import _outcome, build_range
+from air_pipeline.definitions import day_job
+from air_pipeline.instance.ranges import FEW_DAYS, _outcome, build_range
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.pages import PAGE
 from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
+from air_pipeline_tests.cli.in_this_process import in_this_process
 
 DAYS = [date(2026, 3, number) for number in (1, 2, 3)]
 
@@ -37,14 +40,8 @@ def command(monkeypatch, capsys):
     """Runs `air-pipeline build` in this process: exit status and what it said."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["air-pipeline", "build", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code
-        return status, capsys.readouterr().err
+        status, _, said = in_this_process(monkeypatch, capsys, "build", *arguments)
+        return status, said
 
     return run
 
@@ -62,7 +59,7 @@ def test_a_day_that_fails_among_good_ones_fails_alone(deployment, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     not_over = datetime.now(UTC).date() + timedelta(days=2)
-    outcomes = dict(build_range(home, [*DAYS, not_over], force=False, workers=2))
+    outcomes = dict(build_range(home, [*DAYS, not_over], day_job, force=False, workers=2))
     assert (outcomes[DAYS[0]], outcomes[DAYS[2]]) == ("", "")
     assert outcomes[DAYS[1]].startswith("observations of 2026-03-02 cannot be written (")
     assert not_over.isoformat() in outcomes[not_over]
@@ -75,8 +72,32 @@ def test_a_day_that_fails_among_good_ones_fails_alone(deployment, tmp_path):
 
 
 def test_no_days_are_built_at_once(tmp_path):
-    assert list(build_range(tmp_path / "nowhere", [], force=False)) == []
+    assert list(build_range(tmp_path / "nowhere", [], day_job, force=False)) == []
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_few_days_are_built_in_this_process_and_more_beside_it(deployment, tmp_path):
+    seed(deployment, *DAYS)
+    (tmp_path / "home").mkdir()
+    assert list(build_range(tmp_path / "home", DAYS, day_job, force=False)) == [(day, "") for day in DAYS]
+    assert active_children() == []
+    outcomes = build_range(tmp_path / "home", DAYS * (FEW_DAYS // len(DAYS) + 1), day_job, force=False)
+    assert next(outcomes)[1] == ""
+    assert active_children() != []
+    outcomes.close()
+
+
+def test_who_only_plans_loads_no_dagster(deployment, command):
+    """`build` without anything to build is done before Dagster would be loaded."""
+    program = (
+        "import sys\nfrom air_pipeline.cli import main\nsys.argv = ['air-pipeline', 'build', '--to', '2026-03-01']\n"
+    )
+    program += "try:\n    main()\nfinally:\n    print([name for name in ('dagster', 'pandera') if name in sys.modules])"
+    seed(deployment, DAYS[0])
+    assert command("--to", "2026-03-01") == (0, "1 of 1 days built\n")
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+    assert "0 of 0 days built" in ran.stderr
 
 
 def test_a_worker_that_was_killed_is_told_in_words():
@@ -87,15 +108,13 @@ def test_a_worker_that_was_killed_is_told_in_words():
 
 def test_the_command_builds_what_is_missing_and_says_what_was_done(deployment, command):
     seed(deployment, *DAYS)
-    assert command("--to", "2026-03-02", "--workers", "1") == (0, "2 of 2 days built\n")  # no terminal, no progress
-    assert command("--to", "2026-03-02") == (0, "2 days are current\n0 of 0 days built\n")
     spoil(deployment, DAYS[2])
     status, said = command("--to", "2026-03-03", "--workers", "1")
     assert status == 1
-    first, second, last = said.splitlines()
-    assert first == "2 days are current"
-    assert second.startswith("2026-03-03: observations of 2026-03-03 cannot be written (")
-    assert last == "0 of 1 days built"
+    failed, last = said.splitlines()  # no terminal, no progress
+    assert failed.startswith("2026-03-03: observations of 2026-03-03 cannot be written (")
+    assert last == "2 of 3 days built"
+    assert command("--to", "2026-03-02") == (0, "2 days are current\n0 of 0 days built\n")
     with closing(sqlite3.connect(deployment.environment.state.readings)) as store, store:
         store.execute("DELETE FROM poll WHERE observed_at = (SELECT min(observed_at) FROM poll)")
     status, said = command("--to", "2026-03-01")

@@ -27,8 +27,8 @@ class Hook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.requests.append((self.path, dict(self.headers)))
                 hook.bodies.append(json.loads(body))
-                hook.asked.set()
                 status = hook.answers.pop(0) if hook.answers else 200
+                hook.asked.set()
                 if status is None:
                     hook.released.wait(WITHIN_S)
                     return

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from air_pipeline.notifying.deciding import Condition, Sight, decide, digest_due, is_quiet
+from air_pipeline.notifying.deciding import Sight, decide, digest_due, is_quiet
 from air_pipeline.settings import Notify
+from air_pipeline_tests.notifying.findings import unwell
 
 WARSAW = ZoneInfo("Europe/Warsaw")
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 GARAGE, HALL = ("devices_reporting", "garage"), ("devices_reporting", "hall")
 NIGHT = (time(22), time(7))
-BAD, GRAVE = Condition("timeout"), Condition("timeout", grave=True)
+BAD, GRAVE = unwell("timeout"), unwell("timeout", grave=True)
 
 
 def sight(condition, *unknown, key=GARAGE):
@@ -38,8 +39,8 @@ def every(step, start, *conditions, key=GARAGE):
 def test_bad_and_good_again_are_each_told_once():
     looks = every(MINUTE, NOON, None, *[BAD] * 30, *[None] * 30)
     (first, bad), (second, good) = tell(Notify(wait=5 * MINUTE), looks)
-    assert (first - NOON, bad.condition, bad.since - NOON) == (6 * MINUTE, BAD, MINUTE)
-    assert (second - NOON, good.condition) == (36 * MINUTE, None)
+    assert (first - NOON, bad.finding, bad.since - NOON) == (6 * MINUTE, BAD, MINUTE)
+    assert (second - NOON, good.finding) == (36 * MINUTE, None)
     assert (good.since - NOON, good.until - NOON) == (MINUTE, 31 * MINUTE)
 
 
@@ -53,7 +54,7 @@ def test_a_moment_of_health_is_no_recovery():
 
 
 def test_what_is_known_to_pass_has_its_own_patience():
-    late = Condition(patience=2 * HOUR)
+    late = unwell(patience=2 * HOUR)
     [(when, _)] = tell(Notify(wait=5 * MINUTE), every(30 * MINUTE, NOON, *[late] * 8))
     assert when == NOON + 2 * HOUR
 
@@ -70,7 +71,7 @@ def test_what_nobody_can_say_stays_as_it_was():
 def test_a_device_that_was_taken_out_is_forgotten_without_a_word():
     looks = [*every(MINUTE, NOON, *[BAD] * 10), *every(MINUTE, NOON + 10 * MINUTE, *[None] * 10, key=HALL)]
     [(_, only)] = tell(Notify(), looks)
-    assert only.condition is BAD
+    assert only.finding is BAD
     back = every(MINUTE, NOON + 20 * MINUTE, *[BAD] * 10)
     assert len(tell(Notify(), [*looks, *back])) == 2
 
@@ -97,7 +98,7 @@ def test_quiet_hours_are_kept_and_what_still_holds_is_told_at_their_end(conditio
 def test_good_news_waits_for_the_morning():
     start = datetime(2026, 3, 20, 21, tzinfo=WARSAW)
     _, (when, good) = tell(Notify(quiet_hours=NIGHT), every(10 * MINUTE, start, *[BAD] * 20, *[None] * 60))
-    assert (good.condition, when.astimezone(WARSAW).time()) == (None, time(7))
+    assert (good.finding, when.astimezone(WARSAW).time()) == (None, time(7))
 
 
 def test_what_passed_in_the_night_is_not_told():
@@ -131,14 +132,14 @@ def test_told_changes_alternate_last_and_keep_the_quiet(history, rules, start, h
     looks = every(7 * MINUTE, start, *conditions)
     seen = {now: one.holds[GARAGE] for now, one in looks}
     told = tell(rules, looks)
-    assert [change.condition is None for _, change in told] == [bool(n % 2) for n in range(len(told))]
+    assert [change.finding is None for _, change in told] == [bool(n % 2) for n in range(len(told))]
     for now, change in told:
         while_it_lasted = [at for at in seen if (change.until or change.since) <= at <= now]
         assert now - while_it_lasted[0] >= rules.wait
-        assert all((seen[at] is None) == (change.condition is None) for at in while_it_lasted)
+        assert all((seen[at] is None) == (change.finding is None) for at in while_it_lasted)
         if is_quiet(rules, WARSAW, now):
             assert rules.in_quiet_hours == "grave"
-            assert change.condition is GRAVE
+            assert change.finding is GRAVE
 
 
 @given(histories, all_rules, starts)
@@ -148,7 +149,7 @@ def test_every_lasting_change_is_told(history, rules, start):
     looks = every(7 * MINUTE, start.astimezone(UTC), *conditions, *[conditions[-1]] * 310)
     told = tell(rules, looks)
     if conditions[-1] is not None or told:
-        assert (told[-1][1].condition is None) == (conditions[-1] is None)
+        assert (told[-1][1].finding is None) == (conditions[-1] is None)
 
 
 def digests(rules, zone, start, days, step=10 * MINUTE, last=date(2000, 1, 1)):

@@ -1,26 +1,32 @@
 """What holds now, from real files and reports."""
 
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 
 import pytest
 
+from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.lease import Holder
-from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import DeviceState, Report
-from air_pipeline.notifying.looking import BUILT_WITHIN, day_summary, sight, watched_days
+from air_pipeline.health import Level
+from air_pipeline.health.checks import told_checks
+from air_pipeline.health.days import BUILT_WITHIN
+from air_pipeline.health.seen import seen_by_dagster
+from air_pipeline.notifying.looking import day_summary, sight
 from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.days.deployments import MINUTE, build, deployment, device, poll, seed, window
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOW_MS = round(NOW.timestamp() * 1000)
 DAYS = [date(2026, 11, 22) - timedelta(days=number) for number in range(1, 8)]
-QUIET = OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
+RUNNING = Holder(7, NOW.timestamp() - 3600, leased=True)
 
 
-def report(*silent, expected=2, **more):
+def report(*silent, expected=2, running=RUNNING, notes=MappingProxyType({}), store_error=""):
     states = tuple(DeviceState(name, 3, 0, "timeout") for name in silent)
-    given = {"collector": Holder(7, NOW.timestamp() - 3600, leased=True), "outbox": QUIET, "notes": {}, **more}
-    return Report(NOW_MS, NOW_MS, {}, states, expected, **given)
+    return Report(
+        NOW_MS, NOW_MS, {}, states, expected, CollectorState(running, has_begun=True, notes=notes), store_error
+    )
 
 
 @pytest.fixture
@@ -28,12 +34,16 @@ def two(tmp_path):
     return deployment(tmp_path, device("hall"), device("attic"), now=NOW)
 
 
+def look(deployed, seen_report, failed=None):
+    return sight(told_checks(), seen_by_dagster(deployed, seen_report, failed))
+
+
 def unwell(deployed, seen_report, failed=None):
-    return sight(deployed, seen_report, failed or {}, NOW).unwell
+    return look(deployed, seen_report, failed).unwell
 
 
 def without_days(found):
-    return {key: condition for key, condition in found.items() if key[0] not in {"day_built", "day_rebuilt"}}
+    return {key: condition for key, condition in found.items() if key[0] not in {"days_built", "days_rebuilt"}}
 
 
 def test_all_is_well(two):
@@ -42,54 +52,54 @@ def test_all_is_well(two):
 
 def test_a_silent_device_is_told_by_its_name_and_is_grave_only_if_all_are_silent(two):
     [(key, one)] = without_days(unwell(two, report("attic"))).items()
-    assert (key, one.detail, one.grave) == (("devices_reporting", "attic"), "timeout", False)
+    assert (key, one.text, one.level is Level.FAILURE) == (("devices_reporting", "attic"), "timeout", False)
     both = without_days(unwell(two, report("attic", "hall")))
-    assert [condition.grave for condition in both.values()] == [True, True]
+    assert [one.level is Level.FAILURE for one in both.values()] == [True, True]
 
 
 def test_without_a_collector_that_is_told_and_not_every_device(two):
-    found = sight(two, report("attic", "hall", collector=None), {}, NOW)
+    found = look(two, report("attic", "hall", running=None))
     assert list(without_days(found.unwell)) == [("collector_running", "")]
     assert found.unknown == {"devices_reporting"}
 
 
 def test_without_a_store_nobody_knows_of_devices(two):
-    found = sight(two, report(store_error="away"), {}, NOW)
+    found = look(two, report(store_error="away"))
     assert found.unknown == {"devices_reporting"}
     assert not [key for key in found.holds if key[0] == "devices_reporting"]
 
 
 def test_a_collector_that_has_just_started_gets_its_time(two):
     just = Holder(7, NOW.timestamp() - 10, leased=True)
-    silent = Report(*(NOW_MS, NOW_MS), {}, (DeviceState("hall", 0, 0, ""),), 2, QUIET, just, {})
+    silent = Report(NOW_MS, NOW_MS, {}, (DeviceState("hall", 0, 0, ""),), 2, CollectorState(just, has_begun=True))
     assert without_days(unwell(two, silent)) == {}
 
 
 def test_a_device_that_is_no_longer_polled_is_neither_well_nor_unwell(tmp_path):
     deployed = deployment(tmp_path, device("hall"), device("attic", until=date(2026, 11, 20)), now=NOW)
-    holds = sight(deployed, report(), {}, NOW).holds
+    holds = look(deployed, report()).holds
     assert ("devices_reporting", "hall") in holds
     assert ("devices_reporting", "attic") not in holds
 
 
 def test_what_a_device_sends_that_is_unknown_is_told_by_its_name(two):
     [(key, one)] = without_days(unwell(two, report(notes={"hall": "it sends pm25"}))).items()
-    assert (key, one.detail) == (("documents_known", "hall"), "it sends pm25")
+    assert (key, one.text) == (("documents_known", "hall"), "it sends pm25")
 
 
 def test_days_that_are_not_built_are_told_after_two_hours_and_at_once_when_their_run_failed(two):
-    assert watched_days(two, NOW) == DAYS
+    assert seen_by_dagster(two, report()).days == DAYS
     seed(two, DAYS[:2])
     build(two, DAYS[0])
     build(two, DAYS[1])
     found = unwell(two, report(), {DAYS[1]: "1a2b", DAYS[2]: "3c4d"})
-    told = {key: (one.detail, one.patience) for key, one in found.items()}
-    assert told.pop(("day_rebuilt", DAYS[1].isoformat())) == (
+    told = {key: (one.text, one.patience) for key, one in found.items()}
+    assert told.pop(("days_rebuilt", DAYS[1].isoformat())) == (
         "run 1a2b; what was built before is kept",
         timedelta(),
     )
-    assert told.pop(("day_built", DAYS[2].isoformat())) == ("run 3c4d failed", timedelta())
-    assert told == {("day_built", day.isoformat()): ("", BUILT_WITHIN) for day in DAYS[3:]}
+    assert told.pop(("days_built", DAYS[2].isoformat())) == ("run 3c4d failed", timedelta())
+    assert told == {("days_built", day.isoformat()): ("", BUILT_WITHIN) for day in DAYS[3:]}
 
 
 def test_a_device_whose_day_is_not_complete_is_told_until_one_is(two):
@@ -97,18 +107,18 @@ def test_a_device_whose_day_is_not_complete_is_told_until_one_is(two):
     two.store.write([poll(at, "attic", -300.0) for at in range(*window(DAYS[0]), 10 * MINUTE)])  # out of range: bad
     seed(two, DAYS[1:2])
     build(two, DAYS[1])
-    assert sight(two, report(), {}, NOW).holds["complete", "attic"] is None
+    assert look(two, report()).holds["complete", "attic"] is None
     build(two, DAYS[0])
-    holds = sight(two, report(), {}, NOW).holds
+    holds = look(two, report()).holds
     assert holds["complete", "hall"] is None
-    assert holds["complete", "attic"].detail == "2026-11-21: first_temperature (coverage 0%)"
+    assert holds["complete", "attic"].text == "2026-11-21: first_temperature (coverage 0%)"
 
 
 def test_of_a_table_that_cannot_be_read_nothing_is_said_of_complete_days(two):
     seed(two, DAYS[:1])
     build(two, DAYS[0])
     day_file(two.data, "daily_aggregates", DAYS[0]).path.write_bytes(b"PAR1")
-    found = sight(two, report(), {}, NOW)
+    found = look(two, report())
     assert "complete" in found.unknown
     assert not [key for key in found.holds if key[0] == "complete"]
 
@@ -120,7 +130,7 @@ def test_the_summary_has_the_least_coverage_first(tmp_path):
     seed(polled, DAYS[:1])
     seed(deployment(tmp_path, device(names[-1]), now=NOW), DAYS[1:2])
     build(deployed, DAYS[0])
-    coverage, days, outbox = day_summary(deployed, report(), NOW)
+    coverage, days, outbox = day_summary(seen_by_dagster(deployed, report()))
     lines = coverage.splitlines()
     assert lines[0] == "Coverage of 2026-11-21, the least first:"
     assert lines[1] == "- d23: 0.0%"
@@ -132,11 +142,11 @@ def test_the_summary_has_the_least_coverage_first(tmp_path):
 
 
 def test_a_day_that_is_not_built_is_said_in_the_summary(two):
-    coverage, *_ = day_summary(two, report(), NOW)
+    coverage, *_ = day_summary(seen_by_dagster(two, report()))
     assert coverage.startswith("2026-11-21 has no daily_aggregates yet")
 
 
 def test_before_the_first_day_is_over_there_is_nothing_to_say_of_days(tmp_path):
     young = deployment(tmp_path, device(), start=date(2026, 11, 22), now=NOW)
-    assert day_summary(young, report(), NOW) == ["Outbox: 0 polls wait, 0 are in quarantine."]
+    assert day_summary(seen_by_dagster(young, report())) == ["Outbox: 0 polls wait, 0 are in quarantine."]
     assert without_days(unwell(young, report())) == unwell(young, report()) == {}

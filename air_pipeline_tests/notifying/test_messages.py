@@ -5,16 +5,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from air_pipeline.collection.report import CHECKS
-from air_pipeline.notifying.deciding import Change, Condition
+from air_pipeline.health.checks import told_checks
+from air_pipeline.notifying.deciding import Change
 from air_pipeline.notifying.messages import Message, change_message, digest_message, duration
+from air_pipeline_tests.notifying.findings import unwell
 
 WARSAW = ZoneInfo("Europe/Warsaw")
 NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 
 
 def bad(subject="garage", detail="timeout", check="devices_reporting", grave=False):
-    return Change((check, subject), Condition(detail, grave), NOON)
+    return Change((check, subject), unwell(detail, check=check, subject=subject, grave=grave), NOON)
 
 
 def good(subject="garage", minutes=130, check="devices_reporting"):
@@ -83,7 +84,7 @@ def test_what_was_found_at_length_is_not_in_the_title():
     assert "\nthe store is away\nand says nothing\n" in message.text
 
 
-@pytest.mark.parametrize("check", [*CHECKS, "day_built", "day_rebuilt"])
+@pytest.mark.parametrize("check", [check.name for check in told_checks()])
 def test_every_check_has_words_and_a_remedy(check):
     [first] = said(bad("2026-03-19", "", check)).items
     [second] = said(good("2026-03-19", 1, check)).items

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from air_pipeline.notifying import sending, telling
-from air_pipeline.notifying.deciding import Condition, Sight
+from air_pipeline.notifying.deciding import Sight
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import (
     KEPT,
@@ -27,6 +27,7 @@ from air_pipeline.notifying.telling import (
 )
 from air_pipeline.settings import Email, Notify
 from air_pipeline.state import StateDirectory
+from air_pipeline_tests.notifying.findings import unwell
 from air_pipeline_tests.notifying.receivers import Hook, Post, mail_server
 from air_pipeline_tests.notifying.test_messages import bad, said
 from air_pipeline_tests.waiting import WITHIN_S
@@ -35,7 +36,7 @@ NOON = datetime(2026, 3, 20, 12, tzinfo=UTC)
 WARSAW = ZoneInfo("Europe/Warsaw")
 AT_ONCE = timedelta()
 GARAGE = ("devices_reporting", "garage")
-BAD, WELL = Sight({GARAGE: Condition("timeout")}), Sight({GARAGE: None})
+BAD, WELL = Sight({GARAGE: unwell("timeout")}), Sight({GARAGE: None})
 
 
 class Rounds:
@@ -111,6 +112,7 @@ def test_one_that_hangs_costs_a_bounded_time_and_nobody_else(tmp_path, monkeypat
             text = round_(BAD)
         assert f"took longer than {WITHIN_S:g} s" in text
         assert len(hook.bodies) == 1
+        assert hanging.asked.wait(WITHIN_S)
         hanging.released.set()
         assert round_(BAD) == "1 not well; 1 messages sent"
         assert {body["id"] for body in hanging.bodies} == {hook.bodies[0]["id"]}
@@ -131,14 +133,15 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
-from air_pipeline.notifying.deciding import Condition, Sight
+from air_pipeline.health import Finding, Level
+from air_pipeline.notifying.deciding import Sight
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
 from air_pipeline.settings import Notify
 from air_pipeline.state import StateDirectory
 
 rules = Notify((sys.argv[2],), wait=timedelta())
-sight = Sight({("devices_reporting", "garage"): Condition("timeout")})
+sight = Sight({("devices_reporting", "garage"): Finding("devices_reporting", "garage", Level.WARNING, "timeout")})
 now = datetime.fromisoformat(sys.argv[3])
 tell(StateDirectory(Path(sys.argv[1])), rules, channels(rules), sight, list, ZoneInfo("Europe/Warsaw"), now, "attic")
 """
@@ -185,7 +188,12 @@ def test_the_digest_comes_with_what_is_not_well(tmp_path):
 
 
 def test_what_may_still_pass_is_in_no_digest(tmp_path):
-    late = Sight({("day_built", "2026-03-20"): Condition(patience=timedelta(hours=2)), GARAGE: Condition("timeout")})
+    late = Sight(
+        {
+            ("days_built", "2026-03-20"): unwell(check="days_built", subject="2026-03-20", patience=timedelta(hours=2)),
+            GARAGE: unwell("timeout"),
+        }
+    )
     with Hook() as hook:
         round_ = Rounds(tmp_path, Notify((hook.url(),), digest=time(14), quiet_hours=(time(12), time(14))))
         round_.now = NOON + timedelta(minutes=49)  # 13:49 in Warsaw

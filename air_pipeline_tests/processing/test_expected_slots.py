@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from air_pipeline.processing.slots import expected_limits, expected_slots
-from air_pipeline.settings import Device
+from air_pipeline.processing.slots import expected_slots
+from air_pipeline.settings import NEVER, Device
 from air_pipeline_tests.processing.frames import polls, readings
 
 NOBODY = readings([])
 SILENCE = polls([])
 
 
-def slots(start, end, polled=SILENCE, read=NOBODY, opening=10_000, since=0, until=None):
+def slots(start, end, polled=SILENCE, read=NOBODY, opening=10_000, since=0, until=NEVER):
     found = expected_slots(
         start,
         end,
@@ -57,7 +57,7 @@ def test_polls_and_readings_off_the_grid_are_kept():
 def test_nothing_is_expected_outside_of_the_limits():
     polled = polls([0, 10_000, 20_000, 30_000])
     assert slots(0, 50_000, polled, since=20_000, until=40_000)[0] == [20_000, 30_000]
-    assert slots(0, 50_000, polled, since=None) == ([], [])
+    assert slots(0, 50_000, polled, since=NEVER) == ([], [])
     assert slots(0, 50_000, polled, since=60_000) == ([], [])
     assert slots(0, 50_000, polled, until=0) == ([], [])
 
@@ -100,12 +100,12 @@ def test_slots_of_parts_are_the_slots_of_the_whole(polled, edges):
 @pytest.mark.parametrize(
     ("since", "until", "first_poll", "limits"),
     [
-        (None, None, None, (None, None)),
-        (None, None, 5_000, (5_000, None)),
+        (None, None, None, (NEVER, NEVER)),
+        (None, None, 5_000, (5_000, NEVER)),
         (date(1970, 1, 2), date(1970, 1, 3), 5_000, (82_800_000, 169_200_000)),
-        (date(1970, 1, 2), None, None, (82_800_000, None)),
+        (date(1970, 1, 2), None, None, (82_800_000, NEVER)),
     ],
 )
 def test_limits_are_the_local_dates_of_the_settings_else_the_first_poll(since, until, first_poll, limits):
     device = Device("a", "http://a/", "Europe/Warsaw", since=since, until=until)
-    assert expected_limits(device, first_poll) == limits
+    assert device.expected_between(first_poll) == limits

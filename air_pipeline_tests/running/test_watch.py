@@ -13,7 +13,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.running import watch as watching
 from air_pipeline.running.sockets import make_sockets, remove_sockets
-from air_pipeline.running.watch import Seen, Watch, changes
+from air_pipeline.running.watch import Noticed, Watch, changes
 from air_pipeline.state import StateDirectory, load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import Installation, dead_port, today
@@ -38,13 +38,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_changes_are_said() -> None:
-    well, wrong, away = Seen(), Seen(mistake="devices.yaml:3: oh"), Seen(store_error="it is away")
+    well, wrong, away = Noticed(), Noticed(mistake="devices.yaml:3: oh"), Noticed(store_error="it is away")
     assert list(changes(well, well)) == list(changes(wrong, wrong)) == list(changes(away, away)) == []
     assert list(changes(well, wrong)) == ["going on with the last valid configuration:\ndevices.yaml:3: oh"]
     assert list(changes(wrong, well)) == ["devices.yaml is valid again, and in force"]
     [said] = changes(well, away)
     assert "it is away" in said
-    assert list(changes(away, Seen(store_error="it is still away"))) == []
+    assert list(changes(away, Noticed(store_error="it is still away"))) == []
     assert list(changes(away, well)) == ["the store takes readings again"]
 
 
@@ -110,7 +110,7 @@ def test_a_device_that_falls_silent_is_named_and_so_is_its_return(installed: Ins
 
 
 def test_of_many_silent_devices_some_are_named() -> None:
-    [said] = changes(Seen(), Seen(silent={f"d{number}": "timeout" for number in range(9)}))
+    [said] = changes(Noticed(), Noticed(silent={f"d{number}": "timeout" for number in range(9)}))
     assert said.startswith("no readings from d0 (timeout), d1 (timeout), ")
     assert " and 4 more;" in said
 

@@ -13,6 +13,7 @@ from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.store import PollsRejected, StoreError, StoreRefused, StoreUnavailable
 from air_pipeline_tests.storage.model import END, START, poll
+from air_pipeline_tests.waiting import WITHIN_S
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -41,7 +42,7 @@ def answering(answer: Callable[[str, str], Answer]) -> Iterator[InfluxStore]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    store = InfluxStore(InfluxConnection(url, "the-token", "home", "air"), timeout_s=5, read_timeout_s=5)
+    store = InfluxStore(InfluxConnection(url, "the-token", "home", "air"), timeout_s=WITHIN_S, read_timeout_s=WITHIN_S)
     try:
         yield store
     finally:

@@ -5,10 +5,13 @@ import ipaddress
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from air_pipeline.diagnosis import Finding, Level
+from air_pipeline.health import Finding, check, fine, unknown, warning
+from air_pipeline.health.seen import Seen
+from air_pipeline.storage.store import StoreError
 
 APART_S = 5.0
 """Two clocks that agree are closer, whatever the network does; slots are as short as one second."""
@@ -18,12 +21,13 @@ _TIMEX_BYTES = 512  # more than struct timex has anywhere
 _REMEDY = "let a service keep it: sudo timedatectl set-ntp true (or install chrony)"
 
 
-def look_at_clock() -> Iterator[Finding]:
+@check(means="A service keeps the clock of this machine.", remedy=_REMEDY, title="clock")
+def clock_kept(_seen: Seen) -> Iterator[Finding]:
     """Whether the kernel says that a service keeps the clock."""
-    yield judge_clock(kernel_synchronized(), in_container=in_container())
+    yield of_clock(kernel_synchronized(), in_container=in_container())
 
 
-def judge_clock(synchronized: bool | None, *, in_container: bool) -> Finding:  # noqa: FBT001 -- as the kernel says
+def of_clock(synchronized: bool | None, *, in_container: bool) -> Finding:  # noqa: FBT001 -- as the kernel says
     """What the kernel's word is worth.
 
     Args:
@@ -31,14 +35,12 @@ def judge_clock(synchronized: bool | None, *, in_container: bool) -> Finding:  #
         in_container: whether another system keeps the clock, which may do so without telling the kernel.
     """
     if synchronized:
-        return Finding("clock", Level.OK, "synchronized")
+        return fine("synchronized")
     if synchronized is None or in_container:
         where = "in a container" if in_container else "on this system"
         text = f"whether it is synchronized cannot be told {where}"
-        return Finding("clock", Level.UNKNOWN, text, "see on the host: timedatectl" if in_container else "")
-    return Finding(
-        "clock", Level.WARNING, "no service keeps it synchronized, so slots drift away from true time", _REMEDY
-    )
+        return unknown(text, "see on the host: timedatectl" if in_container else "")
+    return warning("no service keeps it synchronized, so slots drift away from true time")
 
 
 def kernel_synchronized() -> bool | None:
@@ -61,11 +63,24 @@ def in_container() -> bool:
         return False
 
 
-def look_at_servers_clock(url: str, ahead_s: float | None) -> Iterator[Finding]:
+@check(
+    means="The clock of a store on another machine agrees with this one.",
+    remedy="see with timedatectl on both which one is wrong",
+    title="clock",
+)
+def clocks_agree(seen: Seen) -> Iterator[Finding]:
     """Whether the clock of a server on another machine agrees; nothing is said of one on this machine."""
+    with suppress(StoreError):  # said by the look at the store
+        if seen.influxdb and seen.environment.influxdb:
+            yield from of_other_clock(seen.environment.influxdb.url, seen.influxdb.ahead_s)
+
+
+def of_other_clock(url: str, ahead_s: float | None) -> Iterator[Finding]:
+    """What is to be said of the clock of the server at a URL, which is so much ahead of this machine's."""
     if ahead_s is not None and not _is_here(url) and abs(ahead_s) > APART_S:
-        text = f"the clock at {url} is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} this machine's"
-        yield Finding("clock", Level.WARNING, text, "see with timedatectl on both which one is wrong")
+        yield warning(
+            f"the clock at {url} is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} this machine's"
+        )
 
 
 def _is_here(url: str) -> bool:

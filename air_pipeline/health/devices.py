@@ -2,17 +2,16 @@
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from air_pipeline.collection.asking import Asked, ask_devices
-from air_pipeline.collection.schedule import polled_between
 from air_pipeline.devices.client import Failure
 from air_pipeline.devices.polls import Outcome, Poll
-from air_pipeline.diagnosis import Finding, Level
-from air_pipeline.environment import Environment
-from air_pipeline.settings import Device
+from air_pipeline.health import Finding, check, failure, fine, some, unknown, warning
+from air_pipeline.health.seen import Seen
+from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
 
 LONGEST_S = 5.0
 """For one device; the firmware answers within one second."""
@@ -45,45 +44,48 @@ _REMEDIES_OF_OUTCOMES: Mapping[Outcome, str] = {
 _NO_WAY = {os.strerror(number) for number in (errno.EHOSTUNREACH, errno.ENETUNREACH)}
 
 
-def look_at_devices(environment: Environment, devices: Iterable[Device], now: datetime) -> Iterator[Finding]:
+@check(
+    means="Every device answers, or answered the running collector, with a document that is used as it is.",
+    remedy="See that it has power and network; ask it: air-pipeline poll {subject}",
+    title="device {subject}",
+)
+def devices_answer(seen: Seen) -> Iterator[Finding]:
     """One GET each, or the last poll of the running collector."""
+    settings = seen.deployment.settings
     polled = []
-    for device in devices:
-        since, until = polled_between(device)
-        if since <= now.timestamp() * 1000 < until:
+    for device in [settings.device(name) for name in seen.asked] or settings.devices:
+        if device.is_polled_at(epoch_ms(seen.now)):
             polled.append(device)
         else:
             text = f"is not polled now, by its since and until ({device.since or '…'} to {device.until or '…'})"
-            yield Finding(f"device {device.id}", Level.OK, text)
+            yield fine(text, device.id)
     if polled:
-        for asked in ask_devices(environment, polled, longest_s=LONGEST_S, within_s=ASK_WITHIN_S):
-            yield finding_of(asked, now)
+        for asked in ask_devices(seen.environment, polled, longest_s=LONGEST_S, within_s=ASK_WITHIN_S):
+            yield finding_of(asked, seen.now)
 
 
 def finding_of(asked: Asked, now: datetime) -> Finding:
     """What the answer of one device means and what to do."""
-    subject, poll = f"device {asked.device.id}", asked.poll
+    name, poll = asked.device.id, asked.poll
     if poll is None:
         text = asked.reason or "no poll of the running collector is known yet"
-        return Finding(subject, Level.UNKNOWN, text, f"air-pipeline poll {asked.device.id}")
+        return unknown(text, f"air-pipeline poll {name}", name)
     text = _said(asked, poll)
     if asked.live and poll.outcome is Outcome.TIMEOUT and asked.device.timeout_s > LONGEST_S:
         text = f"no answer within {LONGEST_S:g} s; by its timeout it may take {asked.device.timeout_s:g} s"
-        return Finding(subject, Level.UNKNOWN, text, f"wait for it: air-pipeline poll {asked.device.id}")
+        return unknown(text, f"wait for it: air-pipeline poll {name}", name)
     if not poll.outcome.has_reading:
-        return Finding(subject, Level.FAILURE, text, _remedy(asked, poll))
+        return failure(text, _remedy(asked, poll), name)
     oldest = now - timedelta(milliseconds=_SLOTS * asked.device.interval_ms, seconds=asked.device.timeout_s + 60)
-    if not asked.live and poll.observed_at < oldest.timestamp() * 1000:
-        return Finding(subject, Level.WARNING, f"{text}; it was not polled since", "see collector.log, or the store")
+    if not asked.live and poll.observed_at < epoch_ms(oldest):
+        return warning(f"{text}; it was not polled since", "see collector.log, or the store", name)
     if poll.problems:
         missing = [f"{problem.series} ({problem.reason})" for problem in poll.problems]
-        more = f" and {len(missing) - _MOST_SERIES} more" if len(missing) > _MOST_SERIES else ""
-        text = f"{text}, without {', '.join(missing[:_MOST_SERIES])}{more}"
         remedy = "see to the sensor; if the device has none, name under sensors those that it has"
-        return Finding(subject, Level.WARNING, text, "; ".join([*asked.notes, remedy]))
+        return warning(f"{text}, without {some(missing, _MOST_SERIES)}", "; ".join([*asked.notes, remedy]), name)
     if asked.notes:
-        return Finding(subject, Level.WARNING, f"{text}; it {'; it '.join(asked.notes)}", _remedy_of_notes(asked))
-    return Finding(subject, Level.OK, text)
+        return warning(f"{text}; it {'; it '.join(asked.notes)}", _remedy_of_notes(asked), name)
+    return fine(text, name)
 
 
 def _said(asked: Asked, poll: Poll) -> str:
@@ -91,7 +93,7 @@ def _said(asked: Asked, poll: Poll) -> str:
     if poll.http_status is not None:
         text += f", status {poll.http_status}"
     if not asked.live:
-        at = datetime.fromtimestamp(poll.observed_at / 1000, asked.device.zone)
+        at = from_epoch_ms(poll.observed_at).astimezone(asked.device.zone)
         text += f", last poll of the running collector {at.isoformat(sep=' ', timespec='seconds')}"
     return f"{text}: {asked.reason}" if asked.reason else text
 
@@ -103,8 +105,8 @@ def _remedy_of_notes(asked: Asked) -> str:
 def _remedy(asked: Asked, poll: Poll) -> str:
     if any(words in asked.reason for words in _NO_WAY):
         return f"there is no way to its network: {_NETWORK}"
-    for failure, remedy in _REMEDIES.items():
-        if asked.reason.startswith(failure):
+    for kind, remedy in _REMEDIES.items():
+        if asked.reason.startswith(kind):
             return remedy
     match poll.outcome:
         case Outcome.HTTP_ERROR:

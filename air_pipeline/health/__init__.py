@@ -1,0 +1,175 @@
+"""What is not well with a deployment, and what to do: one vocabulary for `doctor`, Dagster's checks, messages and docs.
+
+Belongs here: checks, each a function from what is seen to findings, and what a finding is. Does not: how findings are
+shown (`cli`, `assets`) or told (`notifying`), what only Dagster's storage knows (`instance.checks`).
+
+A check is one function under `@check`, and its name in the list of `checks`; everybody who shows, tells or documents
+checks takes it from there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import chain
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from air_pipeline.errors import AirPipelineError
+
+if TYPE_CHECKING:  # what is seen is seen with the words of this module
+    from air_pipeline.health.seen import Seen
+
+MOST_NAMED = 20
+"""Subjects that a summary names; what is said every five minutes must stay small."""
+
+_NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+    """Readings are being lost or are about to be, or nothing can go on."""
+    UNKNOWN = "unknown"
+    """Nothing can be said now: what was found before still stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found of one subject.
+
+    Attributes:
+        check: its name.
+        subject: the device, date or part that was looked at; empty where the check has but one.
+        level: how bad it is.
+        text: what was found, in words.
+        remedy: what to do, in words; empty where nothing is to be done.
+        numbers: what was counted, by the same names each time.
+        patience: how long it must last before anybody is told.
+        since: since when it has lasted, where that is known.
+    """
+
+    check: str
+    subject: str
+    level: Level
+    text: str
+    remedy: str = ""
+    numbers: Mapping[str, int] = field(default_factory=lambda: _NO_NUMBERS)
+    patience: timedelta = timedelta()
+    since: datetime | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether something is not well."""
+        return self.level in {Level.WARNING, Level.FAILURE}
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it has lasted for long enough to count, as far as that is known."""
+        return self.since is None or now - self.since >= self.patience
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that can be well or not.
+
+    Attributes:
+        name: the same for everybody; for ever, as histories are kept under it.
+        asset: under which it is shown in Dagster; empty where it is not.
+        means: what it means that it passes.
+        remedy: what to do when it does not; `{subject}` is whose, `{first}` and `{last}` are the ends of several.
+        look: gives findings of what is seen, at least one.
+        title: what `doctor` calls the thing; with `{subject}` it shows a line for each.
+        many: what several subjects that are not well have in common: `3 of 7 …`.
+        bad: what a message says of a subject that is not well; nobody is told where it is empty.
+        good: what a message says when it is well again.
+    """
+
+    name: str
+    asset: str
+    means: str
+    remedy: str
+    look: Callable[["Seen"], Iterable[Finding]]
+    title: str
+    many: str = ""
+    bad: str = ""
+    good: str = ""
+
+    def findings(self, seen: "Seen") -> Iterator[Finding]:
+        """What it finds, with what to do about whatever is not well; what cannot be told is a finding too."""
+        try:
+            for found in self.look(seen):
+                remedy = found.remedy or (self._remedy(found.subject) if found.is_bad else "")
+                yield replace(found, check=self.name, remedy=remedy)
+        except AirPipelineError as error:
+            yield Finding(self.name, "", Level.UNKNOWN, f"cannot be told: {' '.join(str(error).split())}")
+
+    def summary(self, found: Sequence[Finding], now: datetime) -> Finding:
+        """All that it found as one finding: of the worst level, with the numbers of all added up.
+
+        What has not lasted for long enough counts as well; what cannot be told only where nothing else was found.
+
+        Args:
+            found: not empty.
+            now: the time.
+        """
+        known = [one for one in found if one.level is not Level.UNKNOWN]
+        if not known:
+            return found[0]
+        names = dict.fromkeys(chain.from_iterable(one.numbers for one in known))
+        numbers = {name: sum(one.numbers.get(name, 0) for one in known) for name in names}
+        bad = [one for one in known if one.is_bad and one.is_due(now)]
+        if not bad:
+            alone = len(known) == 1 and not known[0].subject
+            text = known[0].text if alone else f"{self.means} So it is with {len(known)} of {len(known)}."
+            return Finding(self.name, "", Level.OK, text, numbers=numbers)
+        if len(known) == 1 and not bad[0].subject:
+            return replace(bad[0], numbers=numbers)
+        level = Level.FAILURE if any(one.level is Level.FAILURE for one in bad) else Level.WARNING
+        said = some([f"{one.subject} ({one.text})" if one.text else one.subject for one in bad])
+        text = " ".join(filter(None, [f"{len(bad)} of {len(known)}", self.many]))
+        remedy = bad[0].remedy if len(bad) == 1 else self._remedy("", *sorted(one.subject for one in bad))
+        return Finding(self.name, "", level, f"{text}: {said}", remedy, numbers)
+
+    def _remedy(self, subject: str, *several: str) -> str:
+        first, last = (several[0], several[-1]) if several else (subject, subject)
+        return self.remedy.format(subject=subject, first=first, last=last).strip()
+
+
+def check(
+    *, means: str, remedy: str, title: str, asset: str = "", many: str = "", bad: str = "", good: str = ""
+) -> Callable[[Callable[["Seen"], Iterable[Finding]]], Check]:
+    """Makes a function that looks the check of its name; see `Check`."""
+
+    def made(look: Callable[["Seen"], Iterable[Finding]]) -> Check:
+        return Check(look.__name__, asset, means, remedy, look, title, many, bad, good)
+
+    return made
+
+
+def fine(text: str, subject: str = "", numbers: Mapping[str, int] = _NO_NUMBERS) -> Finding:
+    """That all is well with a subject."""
+    return Finding("", subject, Level.OK, text, numbers=numbers)
+
+
+def warning(text: str, remedy: str = "", subject: str = "", numbers: Mapping[str, int] = _NO_NUMBERS) -> Finding:
+    """That something is not well with it."""
+    return Finding("", subject, Level.WARNING, text, remedy, numbers)
+
+
+def failure(text: str, remedy: str = "", subject: str = "", numbers: Mapping[str, int] = _NO_NUMBERS) -> Finding:
+    """That readings are being lost, or nothing can go on."""
+    return Finding("", subject, Level.FAILURE, text, remedy, numbers)
+
+
+def unknown(text: str, remedy: str = "", subject: str = "") -> Finding:
+    """That nothing can be said."""
+    return Finding("", subject, Level.UNKNOWN, text, remedy)
+
+
+def some(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """The first so many names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

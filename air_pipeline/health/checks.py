@@ -1,0 +1,50 @@
+"""The checks that are shown by Dagster or told to a person, as they come.
+
+They load nothing that is slow. What is looked at beside, when somebody asks, is in `examination`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.collecting import (
+    collector_running,
+    devices_reporting,
+    documents_known,
+    outbox_draining,
+    quarantine_empty,
+)
+from air_pipeline.health.days import complete, days_built, days_current, days_rebuilt
+from air_pipeline.health.seen import Seen
+from air_pipeline.health.set_up import configuration_valid
+from air_pipeline.health.space import disk_lasts
+
+CHECKS: tuple[Check, ...] = (
+    collector_running,
+    devices_reporting,
+    outbox_draining,
+    quarantine_empty,
+    configuration_valid,
+    documents_known,
+    disk_lasts,
+    days_built,
+    days_rebuilt,
+    complete,
+    days_current,
+)
+
+
+def checks_of(asset: str) -> list[Check]:
+    """The checks that Dagster shows under an asset."""
+    return [check for check in CHECKS if check.asset == asset]
+
+
+def told_checks() -> list[Check]:
+    """The checks of which a person is told."""
+    return [check for check in CHECKS if check.bad]
+
+
+def summaries(checks: Iterable[Check], seen: Seen, now: datetime) -> list[Finding]:
+    """What each check found, as one finding; what cannot be told now is left out."""
+    found = [check.summary(list(check.findings(seen)), now) for check in checks]
+    return [one for one in found if one.level is not Level.UNKNOWN]

@@ -1,0 +1,134 @@
+"""Whether collecting goes as it should: the collector, the devices, what waits for the store."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from air_pipeline.collection.outbox import OutboxError
+from air_pipeline.collection.report import silent_devices
+from air_pipeline.health import Finding, check, failure, fine, unknown, warning
+from air_pipeline.health.seen import Seen
+from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
+
+LONGEST_WAIT = timedelta(minutes=2)
+"""An outbox drains if nothing has waited in it for longer than two attempts at a store that is there."""
+
+
+@check(
+    asset="raw_readings",
+    means="A collector runs. Without one no slot is polled.",
+    remedy="See that `air-pipeline up` (or `collect`) runs, and what collector.log in the state directory says.",
+    title="collector",
+    bad="no collector runs",
+    good="a collector runs again",
+)
+def collector_running(seen: Seen) -> Iterator[Finding]:
+    """Whether a collector runs; where one never did, that is no failure yet."""
+    state, settings = seen.collector, seen.deployment.settings
+    if state.running is not None:
+        since = datetime.fromtimestamp(state.running.since, settings.zone).isoformat(sep=" ", timespec="seconds")
+        yield fine(f"process {state.running.pid}, since {since}", numbers={"collectors": 1})
+        return
+    if settings.collector == "external":
+        remedy = "devices.yaml says collector: external, so start air-pipeline collect"
+    elif state.is_wanted:  # so the sensor wants it
+        remedy = f"Dagster wants one and it does not stay up: see {seen.environment.state.collector_log}"
+    else:
+        remedy = "air-pipeline up starts one, while the sensor collect is on"
+    is_grave = state.has_begun or seen.by_dagster  # which runs to collect
+    yield (failure if is_grave else warning)("none runs: devices are not polled", remedy, numbers={"collectors": 0})
+
+
+@check(
+    asset="raw_readings",
+    means="Every device gave a reading in the last five minutes (three slots, if those take longer).",
+    remedy="See that it has power and network; ask it: air-pipeline poll {subject}",
+    title="device {subject}",
+    many="devices gave no reading lately",
+    bad="{subject} gives no readings",
+    good="{subject} gives readings again",
+)
+def devices_reporting(seen: Seen) -> Iterator[Finding]:
+    """Which of the devices that are polled are silent; it is grave where all of them are."""
+    report = seen.report
+    if report.store_error:
+        yield unknown(f"the store did not answer: {report.store_error}")
+        return
+    silent = {state.device: state.outcome or "not polled" for state in silent_devices(report, seen.now)}
+    found = failure if len(silent) == report.expected else warning
+    for device in seen.deployment.settings.devices:
+        if not device.is_polled_at(epoch_ms(seen.now)):
+            continue
+        if device.id in silent:
+            yield found(silent[device.id], subject=device.id, numbers={"devices": 1, "not_reporting": 1})
+        else:
+            yield fine("gives readings", device.id, {"devices": 1, "not_reporting": 0})
+
+
+@check(
+    asset="raw_readings",
+    means="What is polled reaches the store. While it does not, polls wait in the outbox; none is lost.",
+    remedy="See that the store runs and takes the token; nothing is lost, readings wait: air-pipeline outbox",
+    title="outbox",
+    bad="readings do not reach the store",
+    good="readings reach the store again",
+)
+def outbox_draining(seen: Seen) -> Iterator[Finding]:
+    """Whether what was polled waits for longer than it should."""
+    try:
+        status = seen.collector.outbox
+    except OutboxError as error:
+        what, _, remedy = str(error).partition(". ")
+        yield failure(what, remedy)
+        return
+    numbers = {"pending": status.pending, "failures": status.failures}
+    oldest = None if status.oldest is None else from_epoch_ms(status.oldest)
+    if oldest is None or seen.now - oldest <= LONGEST_WAIT:
+        yield fine(f"{status.pending} polls wait" if seen.collector.has_begun else "nothing waits", numbers=numbers)
+        return
+    reason = status.error or "no collector delivers them"
+    since = oldest.isoformat(timespec="seconds").replace("+00:00", "Z")
+    do = "put right what the store says" if status.error else "start the collector: air-pipeline up (or collect)"
+    text = f"{status.pending} polls wait, the oldest since {since}: {reason}"
+    yield failure(text, f"{do}; nothing is lost", numbers=numbers)
+
+
+@check(
+    asset="raw_readings",
+    means="There is no poll that the store will not take, so none was set aside.",
+    remedy="See why: air-pipeline outbox; try them again: air-pipeline outbox --release",
+    title="outbox",
+    bad="the store will not take some polls",
+    good="no poll is set aside any more",
+)
+def quarantine_empty(seen: Seen) -> Iterator[Finding]:
+    """Whether polls were set aside; of an outbox that cannot be read that is said by the look at what drains."""
+    try:
+        number = seen.collector.outbox.quarantined
+    except OutboxError:
+        return
+    if not number:
+        yield fine("no poll was set aside", numbers={"quarantined": 0})
+        return
+    reasons = "; ".join(dict.fromkeys(one.reason for one in seen.collector.quarantine))
+    text = f"the store will not take {number} polls, so they were set aside: {reasons}"
+    yield warning(
+        text, "put right what the store says, then: air-pipeline outbox --release", numbers={"quarantined": number}
+    )
+
+
+@check(
+    asset="raw_readings",
+    means="Devices send nothing that devices.yaml and the catalogue do not know.",
+    remedy="Name it under `sensors` of the device in devices.yaml, or leave it.",
+    title="device {subject}",
+    many="devices send something that is not known",
+    bad="{subject} sends something that is not known",
+    good="everything that {subject} sends is known",
+)
+def documents_known(seen: Seen) -> Iterator[Finding]:
+    """What each device sends that is not known."""
+    for device in seen.deployment.settings.devices:
+        if note := seen.collector.notes.get(device.id):
+            yield warning(note, subject=device.id, numbers={"devices_with_unknowns": 1})
+        else:
+            yield fine("everything that it sends is known", device.id, {"devices_with_unknowns": 0})

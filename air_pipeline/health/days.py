@@ -1,0 +1,241 @@
+"""The days: which are not built, not complete, or no longer what would be built now."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import date, timedelta
+from functools import cache, lru_cache
+from itertools import islice
+from time import monotonic
+
+from air_pipeline.days.calendar import over_at
+from air_pipeline.days.inputs import (
+    DayShrunk,
+    built_metadata,
+    check_not_shrunk,
+    day_inputs,
+    usual_settings_digest,
+)
+from air_pipeline.health import Finding, Level, check, fine, some, unknown, warning
+from air_pipeline.health.seen import Seen
+from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
+from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.parquet import DayFile, DayMetadata, DayUnreadable, built_days, day_file
+from air_pipeline.storage.store import ReadingStore, StoreError
+
+BUILT_WITHIN = timedelta(hours=2)
+"""From when a day is finished, or first seen so, until it is told that it is not built; `build_days` looks every 15
+minutes."""
+COMPARED_DAYS = 30
+COMPARE_WITHIN_S = 5.0
+MOST_SERIES = 3
+"""Series of a device that are named where they are not complete."""
+_MOST_DAYS = 3
+_BUILD = "See its run in the Dagster UI; build it here: air-pipeline build --from {first} --to {last}"
+
+
+@check(
+    asset="daily_aggregates",
+    means="The last seven finished days are built, two hours after each was over at the latest.",
+    remedy=_BUILD,
+    title="days",
+    many="days are not built",
+    bad="{subject} is not built",
+    good="{subject} is built",
+)
+def days_built(seen: Seen) -> Iterator[Finding]:
+    """Each of the finished days that are looked at: whether it is built, and if not, whether its run failed."""
+    if not seen.days:
+        yield fine("no day since start is over yet", numbers={"days": 0, "not_built": 0})
+    built = set(built_days(seen.environment.data, "daily_aggregates"))
+    for day in seen.days:
+        name = day.isoformat()
+        if day in built:
+            yield fine("is built", name, {"days": 1, "not_built": 0})
+        elif run := seen.failed_runs.get(day):
+            yield warning(f"run {run} failed", subject=name, numbers={"days": 1, "not_built": 1})
+        else:
+            yield Finding(
+                "",
+                name,
+                Level.WARNING,
+                "",
+                numbers={"days": 1, "not_built": 1},
+                patience=BUILT_WITHIN,
+                since=over_at(seen.deployment.settings, day),
+            )
+
+
+@check(
+    means="No day that is built failed when it was built again.",
+    remedy=_BUILD,
+    title="days",
+    many="days were built before and failed now",
+    bad="building {subject} again failed",
+    good="{subject} is built again",
+)
+def days_rebuilt(seen: Seen) -> Iterator[Finding]:
+    """Each of the built days that are looked at: whether its last run failed."""
+    built = set(built_days(seen.environment.data, "daily_aggregates"))
+    for day in built.intersection(seen.days):
+        run, name = seen.failed_runs.get(day), day.isoformat()
+        yield warning(f"run {run}; what was built before is kept", subject=name) if run else fine("", name)
+
+
+@check(
+    asset="daily_aggregates",
+    means="Every series is complete: at least 75 % of its hours have at least 75 % of their observations valid. What is"
+    " not is published, marked; its values of the day are not to be relied on.",
+    remedy="The page of that day shows what is missing or bad: air-pipeline report",
+    title="device {subject}",
+    many="devices have series that are not complete",
+    bad="{subject} has series that are not to be relied on",
+    good="all series of {subject} are complete again",
+)
+def complete(seen: Seen) -> Iterator[Finding]:
+    """Each device on the newest day that is built: what of it is not complete."""
+    known = {device.id for device in seen.deployment.settings.devices}
+    for file in (day_file(seen.environment.data, "daily_aggregates", day) for day in seen.days):
+        if file.exists:
+            for name, series in _incomplete_series(file, file.path.stat().st_mtime_ns).items():
+                if name in known:
+                    yield _of_series(file.day, name, series)
+            return
+
+
+def _of_series(day: date, device: str, series: Mapping[str, float | None]) -> Finding:
+    if not series:
+        return fine("all series are complete", device)
+    named = [f"{name} (coverage {coverage or 0:.0%})" for name, coverage in series.items()]
+    return warning(f"{day}: {some(named, MOST_SERIES)}", subject=device)
+
+
+@lru_cache(maxsize=1)
+def _incomplete_series(file: DayFile, stamp: int) -> dict[str, dict[str, float | None]]:
+    """Each device of which something was expected, with the coverage of its series that are not complete.
+
+    Read once for each file that is published: a tick should take no time.
+    """
+    del stamp
+    table = file.read_table()
+    columns = ("device", "series", "expected_count", "coverage", "is_complete")
+    found: dict[str, dict[str, float | None]] = {}
+    for device, series, expected, coverage, is_complete in zip(
+        *(table.column(name).to_pylist() for name in columns), strict=True
+    ):
+        if expected:
+            incomplete = found.setdefault(device, {})
+            if not is_complete:
+                incomplete[series] = coverage
+    return found
+
+
+@check(
+    asset="daily_aggregates",
+    means="Every built day was built under the rules, columns and settings of now.",
+    remedy="Nothing need be done for the last thirty days, they are built again by themselves; older ones: air-pipeline"
+    " build",
+    title="days",
+)
+def days_current(seen: Seen) -> Iterator[Finding]:
+    """How many built days were built under other rules, columns or settings, by their footers alone."""
+    end = monotonic() + COMPARE_WITHIN_S
+    days = built_days(seen.environment.data, "daily_aggregates")
+    found: dict[str, list[date]] = {"older_schema": [], "older_rules": [], "other_settings": []}
+    unread = 0
+    with closing(open_store(seen.environment.influxdb, seen.environment.state, COMPARE_WITHIN_S)) as store:
+        has_other_settings = _settings_comparison(seen, store, end)
+        for day in reversed(days):
+            made = _made(day_file(seen.environment.data, "daily_aggregates", day))
+            if made is None or monotonic() > end:
+                unread += 1
+            elif made.schema_version != SCHEMA_VERSION:
+                found["older_schema"].append(day)
+            elif made.rule_set_version != RULE_SET_VERSION:
+                found["older_rules"].append(day)
+            elif has_other_settings(day, made):
+                found["other_settings"].append(day)
+    numbers = {"days": len(days), "not_read": unread, **{name: len(found[name]) for name in found}}
+    if not days:
+        yield fine("no day is built yet", numbers=numbers)
+        return
+    older = [day for some_days in found.values() for day in some_days]
+    left = f"; {unread} could not be looked at" if unread else ""
+    if not older:
+        yield fine(
+            f"all {len(days) - unread} built days are of the rules, columns and settings of now{left}", numbers=numbers
+        )
+        return
+    counted = ", ".join(f"{len(of)} {name.replace('_', ' ')}" for name, of in found.items() if of)
+    text = f"{len(older)} of {len(days)} built days are of others than now: {counted}{left}"
+    yield warning(f"{text}; the newest is {max(older)}, the oldest {min(older)}", numbers=numbers)
+
+
+def _settings_comparison(seen: Seen, store: ReadingStore, end: float) -> Callable[[date, DayMetadata], bool]:
+    """Tells whether a day was built under other settings; not so where the store does not answer, or time is over."""
+    first_poll = cache(store.first_poll)
+    settings = seen.deployment.settings
+
+    def is_other(day: date, made: DayMetadata) -> bool:
+        try:
+            if made.settings_digest == usual_settings_digest(settings, day, first_poll):
+                return False
+            if monotonic() > end:
+                return False
+            return made.settings_digest != day_inputs(store, settings, day, first_poll).settings_digest
+        except StoreError:  # said by the look at the store
+            return False
+
+    return is_other
+
+
+def _made(file: DayFile) -> DayMetadata | None:
+    """How a file was made, whatever columns it has; None if it cannot be read."""
+    try:
+        return _read_metadata(file, file.path.stat().st_mtime_ns)
+    except (DayUnreadable, OSError):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _read_metadata(file: DayFile, stamp: int) -> DayMetadata:
+    del stamp
+    return file.metadata(of_any_columns=True)
+
+
+@check(
+    means="The store still holds what the last thirty days were built from.",
+    remedy="bring the readings back into the store",
+    title="days",
+)
+def days_kept(seen: Seen) -> Iterator[Finding]:
+    """The days for which the store holds less than they were built from."""
+    if seen.misset:  # then it is not known which store
+        return
+    built = set(built_days(seen.environment.data, "daily_aggregates"))
+    days = list(islice((day for day in seen.days if day in built), COMPARED_DAYS))
+    try:
+        shrunk = list(_shrunk(seen, days))
+    except StoreError as error:
+        yield unknown(f"they could not be compared with the store: {error}")
+        return
+    if shrunk:
+        named = some([day.isoformat() for day in shrunk], _MOST_DAYS)
+        remedy = "bring the readings back into the store; or, to build them all the same: air-pipeline build --force"
+        yield warning(
+            f"the store holds fewer polls than these days were built from, so they are left alone: {named}",
+            f"{remedy} --from {shrunk[-1]} --to {shrunk[0]}",
+        )
+
+
+def _shrunk(seen: Seen, days: Iterable[date]) -> Iterator[date]:
+    end = monotonic() + COMPARE_WITHIN_S
+    with closing(open_store(seen.environment.influxdb, seen.environment.state, COMPARE_WITHIN_S)) as store:
+        first_poll = cache(store.first_poll)
+        for day in days:
+            if monotonic() > end:
+                break
+            inputs = day_inputs(store, seen.deployment.settings, day, first_poll)
+            try:
+                check_not_shrunk(built_metadata(seen.environment.data, day), inputs, day)
+            except DayShrunk:
+                yield day

@@ -1,0 +1,65 @@
+"""Checks at the same time, in order, each guarded from the others, all of them bounded in time.
+
+Belongs here: threads and deadlines. Does not: what is looked at.
+"""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from time import monotonic
+
+from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.seen import Seen
+
+WITHIN_S = 12.0
+"""Longer than a look at any thing that answers, and not too long for a person who waits."""
+
+
+def lines(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> Iterator[tuple[str, Finding]]:
+    """What there is to show of each check, under the title of the thing: a finding a subject, or all in one."""
+    for check, found in groupby(findings(checks, seen, within_s), key=lambda one: one[0]):
+        if "{subject}" in check.title:
+            for _, finding in found:
+                yield check.title.format(subject=finding.subject), finding
+        else:
+            yield check.title, check.summary([finding for _, finding in found], seen.now)
+
+
+def findings(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> Iterator[tuple[Check, Finding]]:
+    """What the checks find, in their order, as it comes in; one that raises or hangs costs the others nothing.
+
+    Args:
+        checks: each looks in a thread of its own, which is left behind where it hangs.
+        seen: what they look at.
+        within_s: how long all of them have together.
+    """
+    end = monotonic() + within_s
+    started = [(check, _start(check, seen)) for check in checks]
+    for check, found in started:
+        while True:
+            try:
+                finding = found.get(timeout=max(end - monotonic(), 0.001))
+            except queue.Empty:
+                text = f"there was no answer within {within_s:g} s"
+                yield check, Finding(check.name, "", Level.UNKNOWN, text, "try again")
+                break
+            if finding is None:
+                break
+            yield check, finding
+
+
+def _start(check: Check, seen: Seen) -> "queue.SimpleQueue[Finding | None]":
+    found: queue.SimpleQueue[Finding | None] = queue.SimpleQueue()
+
+    def look() -> None:
+        try:
+            for finding in check.findings(seen):
+                found.put(finding)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one thing that cannot be told
+            words = " ".join(str(error).split()) or type(error).__name__
+            found.put(Finding(check.name, "", Level.UNKNOWN, f"cannot be told: {words}"))
+        found.put(None)
+
+    threading.Thread(target=look, name=f"check {check.name}", daemon=True).start()
+    return found

@@ -1,0 +1,151 @@
+"""What is seen of a deployment at one moment; each part is asked for when a check first wants it, and then once."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from air_pipeline.collection.collector_state import CollectorState, collector_state
+from air_pipeline.collection.report import Report, look
+from air_pipeline.days.calendar import finished_days
+from air_pipeline.deployment import Deployment
+from air_pipeline.environment import Environment, read_environment
+from air_pipeline.processing.local_time import epoch_ms
+from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.state import load_settings
+from air_pipeline.storage.opening import open_store
+
+if TYPE_CHECKING:
+    from air_pipeline.storage.influxdb_examination import Examined
+
+WATCHED_DAYS = 7
+"""Finished days that are looked at as they come; older ones are for whoever builds them, and asks `doctor`."""
+STORE_WITHIN_S = 2.0
+EXAMINED_WITHIN_S = 2.5
+"""For each of four requests at most, so that a server that hangs is told from one that is slow within ten seconds."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at a deployment.
+
+    Attributes:
+        environment: where everything is.
+        now: the time.
+        settings: those in force; None if there are none.
+        mistake: what is wrong with `devices.yaml` now.
+        misset: what is wrong with the environment: then it is not known which store is meant.
+        asked: the ids of the devices to ask; all if it is empty.
+        most_days: how many finished days are looked at; None for all.
+        failed_runs: the days whose last run failed, and which run that was; of Dagster's storage.
+        reported: how collecting stands, where that is known already.
+        by_dagster: whether Dagster looks, so that something is meant to run.
+    """
+
+    environment: Environment
+    now: datetime
+    settings: Settings | None = None
+    mistake: SettingsError | None = None
+    misset: SettingsError | None = None
+    asked: tuple[str, ...] = ()
+    most_days: int | None = None
+    failed_runs: Mapping[date, str] = field(default_factory=dict)
+    reported: Report | None = None
+    by_dagster: bool = False
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The deployment; only where there are settings."""
+        if self.settings is None:
+            raise self.mistake or SettingsError("there are no settings")
+        return Deployment(self.environment, self.settings, self.mistake, now=lambda: self.now)
+
+    @cached_property
+    def collector(self) -> CollectorState:
+        """How the collector stands.
+
+        Raises:
+            OutboxError: the outbox cannot be read.
+        """
+        return self.reported.collector if self.reported else collector_state(self.environment.state)
+
+    @cached_property
+    def report(self) -> Report:
+        """Which devices are silent; what came in only where it was reported already.
+
+        Raises:
+            OutboxError: the outbox cannot be read.
+        """
+        if self.reported is not None:
+            return self.reported
+        with closing(open_store(self.environment.influxdb, self.environment.state, STORE_WITHIN_S)) as store:
+            return look(self.deployment, store, epoch_ms(self.now), self.now, STORE_WITHIN_S)
+
+    @cached_property
+    def days(self) -> list[date]:
+        """The finished days that are looked at, newest first."""
+        return list(islice(finished_days(self.deployment.settings, self.now), self.most_days))
+
+    @cached_property
+    def influxdb(self) -> "Examined | None":
+        """What InfluxDB says of itself; None where the embedded store is meant.
+
+        Raises:
+            StoreError: it does not answer, or refuses.
+        """
+        from air_pipeline.storage.influxdb_examination import examine_influxdb  # with requests, which only this needs
+
+        connection = self.environment.influxdb
+        return examine_influxdb(connection, EXAMINED_WITHIN_S) if connection else None
+
+
+def seen_by_dagster(
+    deployment: Deployment, report: Report | None = None, failed_runs: Mapping[date, str] | None = None
+) -> Seen:
+    """What the sensors see: the deployment with the settings of now, and what they have asked already."""
+    return Seen(
+        deployment.environment,
+        deployment.now(),
+        deployment.settings,
+        deployment.mistake,
+        most_days=WATCHED_DAYS,
+        failed_runs=failed_runs or {},
+        reported=report,
+        by_dagster=True,
+    )
+
+
+def seen_from_outside(variables: Mapping[str, str], config: Path | None = None, asked: tuple[str, ...] = ()) -> Seen:
+    """What a user's variables and configuration lead to, however wrong they are; nothing of it makes this raise.
+
+    Args:
+        variables: the environment.
+        config: the configuration file, if another than the environment's.
+        asked: the ids of the devices to ask; all if it is empty.
+
+    Raises:
+        SettingsError: there is no such device.
+    """
+    misset = None
+    try:
+        environment = read_environment(variables)
+        environment.state.check_store(environment.store)
+    except SettingsError as error:
+        misset = error
+        environment = read_environment(
+            {name: value for name, value in variables.items() if not name.startswith("INFLUXDB_V2_")}
+        )
+    if config is not None:
+        environment = replace(environment, config=config.expanduser().absolute())
+    now = datetime.now(UTC)
+    try:
+        loaded = load_settings(environment.config, environment.state, keep=False)
+    except SettingsError as error:
+        return Seen(environment, now, mistake=error, misset=misset)
+    for name in asked:
+        loaded.settings.device(name)
+    return Seen(environment, now, loaded.settings, loaded.mistake, misset, asked)

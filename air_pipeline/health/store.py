@@ -1,0 +1,59 @@
+"""The store of readings: whether it is there, takes what is written and keeps it."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+
+from air_pipeline.health import Finding, check, failure, fine, warning
+from air_pipeline.health.seen import Seen
+from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.storage.influxdb_examination import Examined
+from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.store import StoreError, StoreUnavailable
+
+
+@check(
+    means="The store is there, lets us read and write, and forgets nothing.",
+    remedy="see what answers there",
+    title="store",
+)
+def store_usable(seen: Seen) -> Iterator[Finding]:
+    """Whether the store is there, and lets us read and write."""
+    if seen.misset:  # then it is not known which one
+        return
+    try:
+        yield _of_influxdb(seen, seen.influxdb) if seen.influxdb else _of_embedded(seen)
+    except StoreError as error:
+        what, _, remedy = str(error).partition(": ")
+        remedy = remedy or "see what answers there"
+        if isinstance(error, StoreUnavailable):
+            remedy += " What is polled meanwhile waits in the outbox; nothing is lost"
+        yield failure(what, remedy)
+
+
+def _of_influxdb(seen: Seen, examined: Examined) -> Finding:
+    name = seen.environment.store
+    version = f" (version {examined.version})" if examined.version else ""
+    bucket = seen.environment.influxdb.bucket if seen.environment.influxdb else ""
+    if not examined.bucket_there:
+        return warning(
+            f"there is no bucket '{bucket}' yet; the first reading makes it, if the token may",
+            "if it has another name, correct INFLUXDB_V2_BUCKET",
+        )
+    if examined.retention_s:
+        return warning(
+            f"{name}{version} forgets readings after {timedelta(seconds=examined.retention_s)}",
+            "set the bucket's retention to never, or days cannot be computed again after that",
+        )
+    return fine(f"{name}{version}: the token may read and write")
+
+
+def _of_embedded(seen: Seen) -> Finding:
+    with closing(open_store(None, seen.environment.state)) as store:
+        known = store.latest()
+    last = max((latest.poll.observed_at for latest in known.values()), default=None)
+    if last is None:
+        return fine("the embedded store: nothing in it yet")
+    devices = "1 device" if len(known) == 1 else f"{len(known)} devices"
+    at = from_epoch_ms(last).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return fine(f"the embedded store: polls of {devices}, the last of {at}")

@@ -1,0 +1,123 @@
+"""The checks of what only Dagster's storage knows: daemon, switches, runs that failed. It is looked at, not made.
+
+For the underlying Dagster concept, see docs.dagster.io: the Dagster daemon.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._daemon.controller import get_daemon_statuses
+
+from air_pipeline.health import Check, Finding, check, failure, fine, warning
+from air_pipeline.health.seen import Seen
+from air_pipeline.instance.home import home_of_dagster
+from air_pipeline.instance.runs_of_days import days_that_failed, days_with_failures, why_failed
+
+DAEMON_TOLERANCE_S = 120.0
+"""A daemon that lives has told so within this time; its heartbeat comes every 30 seconds."""
+LATE_S = 45.0
+"""All parts of a daemon are one process: if none has told so for this long, it has ended."""
+_SWITCHES = {
+    "collect": ("sensor", "no collector is started, and a leased one ends"),
+    "build_days": ("schedule", "days are not built by themselves"),
+}
+_LOOKED_AT = timedelta(days=30)
+
+
+@contextmanager
+def _instance(seen: Seen) -> Iterator[dg.DagsterInstance | None]:
+    """Dagster's storage; None where there is none yet."""
+    home = home_of_dagster(seen.environment)
+    if not _has_storage(home):
+        yield None
+        return
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+def _has_storage(home: Path) -> bool:
+    """Whether there is one of files, or `dagster.yaml` names another kind."""
+    if (home / "history" / "runs.db").exists() and (home / "schedules" / "schedules.db").exists():
+        return True
+    try:
+        lines = (home / "dagster.yaml").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("storage:") for line in lines)
+
+
+@check(
+    means="Dagster's daemon runs, with all of its parts.",
+    remedy="air-pipeline up, or dagster-daemon run",
+    title="daemon",
+)
+def daemon_running(seen: Seen) -> Iterator[Finding]:
+    """Whether the daemon gives signs of life."""
+    with _instance(seen) as instance:
+        yield fine("Dagster has not run here yet") if instance is None else _of_daemon(instance)
+
+
+def _of_daemon(instance: dg.DagsterInstance) -> Finding:
+    statuses = get_daemon_statuses(
+        instance,
+        instance.get_required_daemon_types(),
+        ignore_errors=True,
+        heartbeat_interval_seconds=0,
+        heartbeat_tolerance_seconds=DAEMON_TOLERANCE_S,
+    )
+    silent = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
+    beats = [status.last_heartbeat.timestamp for status in statuses.values() if status.last_heartbeat]
+    quiet_s = datetime.now(UTC).timestamp() - max(beats, default=0.0)
+    if not silent and quiet_s <= LATE_S:
+        return fine(f"runs: its last sign of life came {max(quiet_s, 0.0):.0f} s ago")
+    if quiet_s > LATE_S:
+        return warning("does not run: nothing is collected or built by itself")
+    remedy = "start it again: air-pipeline up, or dagster-daemon run"
+    return failure(f"parts of it have stopped: {', '.join(silent)}", remedy)
+
+
+@check(
+    means="The sensor that collects and the schedule that builds days are switched on.",
+    remedy="switch it on in the UI, under Automation",
+    title="{subject}",
+)
+def switched_on(seen: Seen) -> Iterator[Finding]:
+    """Both are on by their definition, unless somebody turned them."""
+    with _instance(seen) as instance:
+        if instance is None:
+            return
+        turned = {state.instigator_name: state.status for state in instance.all_instigator_state()}
+    for name, (kind, effect) in _SWITCHES.items():
+        if turned.get(name) is InstigatorStatus.STOPPED:
+            text = f"{kind} {name} is switched off: {effect}"
+            yield warning(text, f"switch {name} on in the UI, under Automation", kind)
+        else:
+            yield fine(f"{name} is on", kind)
+
+
+@check(
+    means="No day's last run failed.",
+    remedy="once that is put right: air-pipeline build --from {first} --to {last}",
+    title="runs",
+    many="days whose runs failed lately failed in the last one",
+)
+def runs_succeeded(seen: Seen) -> Iterator[Finding]:
+    """The days whose last run failed."""
+    with _instance(seen) as instance:
+        if instance is None:
+            return
+        days = days_with_failures(instance, datetime.now(UTC) - _LOOKED_AT)
+        failed = days_that_failed(instance, days)
+        if not failed:
+            yield fine("no day's last run failed")
+        for day, run in sorted(failed.items(), reverse=True):
+            said = why_failed(instance, run) or f"see run {run.run_id[:8]} in the UI"
+            yield failure(" ".join(said.split()), subject=day.isoformat())
+
+
+DAGSTER_CHECKS: tuple[Check, ...] = (daemon_running, switched_on, runs_succeeded)
+"""In the order in which a person reads what they find."""

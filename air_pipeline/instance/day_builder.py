@@ -1,0 +1,46 @@
+"""A day built in this process, with the same events in Dagster's storage as a run has.
+
+For the underlying Dagster concept, see docs.dagster.io: job execution.
+"""
+
+from collections.abc import Callable
+from datetime import date
+
+import dagster as dg
+
+from air_pipeline.instance.runs_of_days import FORCE_TAG, failure_of
+
+# What went wrong is said once, by the command; the events are in Dagster's storage.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class DayBuilder:
+    """Builds days in this process, into the instance of DAGSTER_HOME."""
+
+    def __init__(self, open_job: Callable[[], dg.JobDefinition]) -> None:
+        """Opens the instance, whose storage is made if there is none, and the job.
+
+        Args:
+            open_job: gives the job that builds a day.
+
+        Raises:
+            SettingsError: the environment or the settings cannot be used.
+        """
+        self._instance = dg.DagsterInstance.get()
+        self._job = open_job()
+
+    def build(self, day: date, *, force: bool) -> str:
+        """Builds one day; what went wrong, empty if nothing did."""
+        try:
+            result = self._job.execute_in_process(
+                partition_key=day.isoformat(),
+                instance=self._instance,
+                raise_on_error=False,
+                tags={FORCE_TAG: "true"} if force else {},
+                run_config=_QUIET,
+            )
+        except dg.DagsterError as error:  # no run came about, such as for a date that is no partition
+            return str(error).strip()
+        if result.success:
+            return ""
+        return next(filter(None, map(failure_of, result.all_events)), "the run failed before its first step")

@@ -1,0 +1,88 @@
+"""The runs of days: which are under way, how the last of a day ended, and why it failed.
+
+For the underlying Dagster concept, see docs.dagster.io: runs and partitions.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date, datetime
+
+import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+FORCE_TAG = "air_pipeline/force"
+"""A run with this tag builds even days for which the store holds fewer polls than before."""
+AGAIN_TAG = "air_pipeline/again"
+"""A run gets this tag when it failed for a reason that passes: `build_days` builds its day again."""
+FINGERPRINT_TAG = "air_pipeline/fingerprint"
+"""What a day was to be built from, as `build_days` saw it."""
+FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+ENDED = (*FAILED, dg.DagsterRunStatus.SUCCESS)
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_EVENTS = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.PIPELINE_FAILURE}
+_MOST_RUNS = 200
+
+
+def day_of(run: dg.DagsterRun) -> date | None:
+    """The day that a run builds; None of a run of something else."""
+    with suppress(ValueError):
+        return date.fromisoformat(run.tags.get(PARTITION_NAME_TAG, ""))
+    return None
+
+
+def under_way(instance: dg.DagsterInstance) -> set[date]:
+    """The days with a run that is queued or runs."""
+    days = map(day_of, instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)))
+    return {day for day in days if day is not None}
+
+
+def last_runs(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, dg.DagsterRun]:
+    """The last run that ended of each of these days that has one."""
+    if not days:
+        return {}
+    of_days = dg.RunsFilter(tags={PARTITION_NAME_TAG: [day.isoformat() for day in days]}, statuses=list(ENDED))
+    found: dict[date, dg.DagsterRun] = {}
+    for run in instance.get_runs(of_days, limit=1 if len(days) == 1 else _MOST_RUNS):  # newest first
+        if (day := day_of(run)) is not None:
+            found.setdefault(day, run)
+    return found
+
+
+def days_that_failed(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, dg.DagsterRun]:
+    """The days whose last run failed for a reason that does not pass, and that run."""
+    return {
+        day: run
+        for day, run in last_runs(instance, days).items()
+        if run.status is dg.DagsterRunStatus.FAILURE and AGAIN_TAG not in run.tags
+    }
+
+
+def days_with_failures(instance: dg.DagsterInstance, after: datetime) -> list[date]:
+    """The days of which a run failed after a time."""
+    lately = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after)
+    days = map(day_of, instance.get_runs(lately, limit=_MOST_RUNS))
+    return sorted({day for day in days if day is not None})
+
+
+def why_failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """What a run that failed said of it; empty if it said nothing."""
+    for entry in instance.all_logs(run.run_id, of_type=_EVENTS):
+        if entry.dagster_event is not None and (said := failure_of(entry.dagster_event)):
+            return said
+    return ""
+
+
+def failure_of(event: dg.DagsterEvent) -> str:
+    """What a step that failed said of it; empty for any other event."""
+    if not event.is_step_failure:
+        return ""
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description.strip()
+    return (failure.error.cause or failure.error).message.strip() if failure.error else ""
