@@ -60,14 +60,14 @@ def interval(start: Time, end: Time | None, zone: ZoneInfo, now: datetime) -> tu
     since = instant(start, zone, now)
     until = now.astimezone(UTC) if end is None else instant(end, zone, now)
     if since > now:
-        raise TimeError(f"{shown(since, zone)} ({zone.key}) is in the future: nothing has been read yet")
+        raise TimeError(f"{local_text(since, zone)} ({zone.key}) is in the future: nothing has been read yet")
     if since >= until:
-        span = f"from {shown(since, zone)} to {shown(until, zone)} ({zone.key})"
+        span = f"from {local_text(since, zone)} to {local_text(until, zone)} ({zone.key})"
         raise TimeError(f"the time {span} is empty; put the earlier one first")
     return since, until
 
 
-def shown(moment: datetime, zone: ZoneInfo) -> str:
+def local_text(moment: datetime, zone: ZoneInfo) -> str:
     """An instant as the clock in the zone shows it, to the minute or, where it has them, to its seconds."""
     local = moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
     return local.isoformat(sep=" ", timespec="seconds" if local.second else "minutes")

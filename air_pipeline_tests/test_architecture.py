@@ -12,7 +12,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("errors", "replacing"),
+    ("errors", "replacing", "words"),
     ("catalogue", "processing.local_time"),
     ("settings",),
     ("state",),
@@ -41,7 +41,7 @@ ONLY = {
     "state": {"settings", "replacing"},
     "times": {"errors", "processing.local_time"},
     "environment": {"settings", "state"},
-    "devices": {"errors", "catalogue", "settings"},
+    "devices": {"words", "errors", "catalogue", "settings"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
     "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing"},
     "deployment": {"state", "settings", "environment", "storage"},
@@ -57,6 +57,7 @@ ONLY = {
     },
     "days": {"errors", "settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
     "health": {
+        "words",
         "errors",
         "settings",
         "state",
@@ -80,7 +81,7 @@ ONLY = {
         "processing.local_time",
         "storage",
     },
-    "instance": {"settings", "environment", "health"},
+    "instance": {"words", "settings", "environment", "health"},
     "access": {"errors", "settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }
 

@@ -19,7 +19,8 @@ from air_pipeline.instance.checks import DAGSTER_CHECKS
 from air_pipeline.notifying.messages import Item, Message, told_names
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.rules import RULES
-from air_pipeline.settings.file import DeviceEntry, EmailEntry, FileSchema, NotifyEntry, read_settings
+from air_pipeline.settings.file import read_settings
+from air_pipeline.settings.schema import DeviceEntry, EmailEntry, FileSchema, NotifyEntry
 
 ROOT = Path(__file__).parents[1]
 

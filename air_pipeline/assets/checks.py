@@ -18,6 +18,7 @@ from air_pipeline.health.checks import CHECKS, checks_of
 from air_pipeline.health.days import complete, days_built, days_current
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.processing.columns import TableName
+from air_pipeline.words import some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,13 +111,8 @@ def check_complete(daily: "pd.DataFrame") -> dg.AssetCheckResult:
     ]
     columns = [dg.TableColumn(name) for name in ("device", "series", "coverage")]
     columns += [dg.TableColumn(name, "int", "observations [1]") for name in counts]
-    named = ", ".join(f"{row['device']} {row['series']} (coverage {row['coverage']})" for row in rows[:MOST_NAMED])
-    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
-    text = (
-        f"{len(rows)} of {len(daily)} series are not complete: {named}{more}"
-        if rows
-        else f"all {len(daily)} series are"
-    )
+    named = some([f"{row['device']} {row['series']} (coverage {row['coverage']})" for row in rows], MOST_NAMED)
+    text = f"{len(rows)} of {len(daily)} series are not complete: {named}" if rows else f"all {len(daily)} series are"
     return dg.AssetCheckResult(
         check_name=complete.name,
         passed=not rows,

@@ -20,12 +20,12 @@ from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.deployment import Deployment
-from air_pipeline.health import some
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.store import ReadingStore, StoreError
+from air_pipeline.words import some
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -281,7 +281,7 @@ def _month_left(deployment: Deployment, month: list[date], today: date) -> list[
 
 
 def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date], Candidate]:
-    from air_pipeline.days.inputs import DayShrunk, Verdict, built_metadata, check_not_shrunk, day_inputs, judge
+    from air_pipeline.days.inputs import DayShrunk, Standing, built_metadata, check_not_shrunk, day_inputs, standing_of
 
     first_poll = cache(store.first_poll)
 
@@ -295,7 +295,7 @@ def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date],
             check_not_shrunk(built, inputs, day)
         except DayShrunk as shrunk:
             warning = str(shrunk)
-        return Candidate(day, judge(built, inputs) in {Verdict.MISSING, Verdict.CHANGED}, fingerprint, warning)
+        return Candidate(day, standing_of(built, inputs) in {Standing.MISSING, Standing.CHANGED}, fingerprint, warning)
 
     return compare
 

@@ -25,7 +25,7 @@ SHORTEST_WAIT_S = 0.1
 COMMITTED_WITHIN_S = 1.0
 """From the deadline of a poll to the moment from which it is in the outbox at the latest, with a margin."""
 
-Counts = Mapping[str, Mapping[str, int]]
+OutcomeCounts = Mapping[str, Mapping[str, int]]
 """Device to outcome to number of polls."""
 
 
@@ -62,7 +62,7 @@ class Report:
 
     since: int
     until: int
-    counts: Counts
+    counts: OutcomeCounts
     unwell: tuple[DeviceState, ...]
     expected: int
     collector: CollectorState
@@ -117,7 +117,7 @@ def look(
     until = now_ms + 1 if all_done else now_ms - round((slowest_s + COMMITTED_WITHIN_S) * 1000)
     if collector.outbox.oldest is not None:
         until = min(until, collector.outbox.oldest)
-    counts: Counts = {}
+    counts: OutcomeCounts = {}
     unwell: list[DeviceState] = []
     store_error = ""
     end = time.monotonic() + timeout_s

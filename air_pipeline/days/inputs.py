@@ -18,7 +18,7 @@ from air_pipeline.storage.parquet import DayFile, DayMetadata, DayUnreadable, da
 from air_pipeline.storage.store import ReadingStore, Summary
 
 
-class Verdict(StrEnum):
+class Standing(StrEnum):
     """How a built day stands to what it would be built from now."""
 
     MISSING = "missing"
@@ -115,10 +115,10 @@ def _limits(one: DeviceDay, start: int, end: int, first_poll: int | None) -> tup
     return max(since, start), min(until, end)
 
 
-def judge(built: DayMetadata | None, inputs: DayInputs) -> Verdict:
+def standing_of(built: DayMetadata | None, inputs: DayInputs) -> Standing:
     """Whether a day must be built (again)."""
     if built is None:
-        return Verdict.MISSING
+        return Standing.MISSING
     same = (
         built.settings_digest == inputs.settings_digest
         and built.input_fingerprint == inputs.fingerprint
@@ -126,8 +126,8 @@ def judge(built: DayMetadata | None, inputs: DayInputs) -> Verdict:
         and built.schema_version == SCHEMA_VERSION
     )
     if same:
-        return Verdict.CURRENT
-    return Verdict.SHRUNK if inputs.polls < polls_of(built) else Verdict.CHANGED
+        return Standing.CURRENT
+    return Standing.SHRUNK if inputs.polls < polls_of(built) else Standing.CHANGED
 
 
 def polls_of(built: DayMetadata) -> int:
@@ -169,7 +169,7 @@ def check_not_shrunk(built: DayMetadata | None, inputs: DayInputs, day: date) ->
     Raises:
         DayShrunk: the day was built from more polls than there are now.
     """
-    if built is not None and judge(built, inputs) is Verdict.SHRUNK:
+    if built is not None and standing_of(built, inputs) is Standing.SHRUNK:
         raise DayShrunk(
             f"{day} was built from {polls_of(built)} polls and the store now holds {inputs.polls} for the devices of"
             " devices.yaml, so it is left as it is; to build it all the same:"

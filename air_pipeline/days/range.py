@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from functools import cache
 
 from air_pipeline.days.calendar import check_over, finished_days
-from air_pipeline.days.inputs import DayShrunk, Verdict, built_metadata, check_not_shrunk, day_inputs, judge
+from air_pipeline.days.inputs import DayShrunk, Standing, built_metadata, check_not_shrunk, day_inputs, standing_of
 from air_pipeline.deployment import Deployment
 from air_pipeline.times import TimeError, local_date
 
@@ -73,5 +73,5 @@ def plan_range(deployment: Deployment, start: str | None, end: str | None, *, fo
         except DayShrunk as shrunk:
             plan.shrunk[day] = str(shrunk)
             continue
-        (plan.current if judge(built, inputs) is Verdict.CURRENT else plan.wanted).append(day)
+        (plan.current if standing_of(built, inputs) is Standing.CURRENT else plan.wanted).append(day)
     return plan

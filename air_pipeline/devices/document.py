@@ -21,6 +21,7 @@ from air_pipeline.catalogue import KNOWN, Parameter
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import Device
+from air_pipeline.words import some
 
 FIRMWARE_KEY = "nodemcu"
 """The top-level name that the firmware gives itself."""
@@ -235,8 +236,8 @@ def _unknown(payload: Mapping[str, object], device: Device) -> list[str]:
 
 
 def _unknown_note(sensor: str, keys: list[str]) -> str:
-    keys, rest = keys[:MAX_NOTES], len(keys) - MAX_NOTES
-    sent = ", ".join(f"{_shown(sensor)}.{_shown(key)}" for key in keys) + (f" and {rest} more" if rest > 0 else "")
+    sent = some([f"{_shown(sensor)}.{_shown(key)}" for key in keys], MAX_NOTES)
+    keys = keys[:MAX_NOTES]
     known = {parameter.key: parameter.name for parameter in KNOWN.get(sensor, {}).values()}
     if known.keys() >= set(keys):
         line = f"{sensor}: [{', '.join(known[key] for key in keys)}]"

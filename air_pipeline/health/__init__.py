@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.words import some
 
 if TYPE_CHECKING:  # what is seen is seen with the words of this module
     from air_pipeline.health.seen import Seen
@@ -128,7 +129,7 @@ class Check:
         if len(known) == 1 and not bad[0].subject:
             return replace(bad[0], numbers=numbers)
         level = Level.FAILURE if any(one.level is Level.FAILURE for one in bad) else Level.WARNING
-        said = some([f"{one.subject} ({one.text})" if one.text else one.subject for one in bad])
+        said = some([f"{one.subject} ({one.text})" if one.text else one.subject for one in bad], MOST_NAMED)
         text = " ".join(filter(None, [f"{len(bad)} of {len(known)}", self.many]))
         remedy = bad[0].remedy if len(bad) == 1 else self._remedy("", *sorted(one.subject for one in bad))
         return Finding(self.name, "", level, f"{text}: {said}", remedy, numbers)
@@ -167,9 +168,3 @@ def failure(text: str, remedy: str = "", subject: str = "", numbers: Mapping[str
 def unknown(text: str, remedy: str = "", subject: str = "") -> Finding:
     """That nothing can be said."""
     return Finding("", subject, Level.UNKNOWN, text, remedy)
-
-
-def some(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    """The first so many names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

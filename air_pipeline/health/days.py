@@ -15,12 +15,13 @@ from air_pipeline.days.inputs import (
     day_inputs,
     usual_settings_digest,
 )
-from air_pipeline.health import Finding, Level, check, fine, some, unknown, warning
+from air_pipeline.health import Finding, Level, check, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.parquet import DayFile, DayMetadata, DayUnreadable, built_days, day_file
 from air_pipeline.storage.store import ReadingStore, StoreError
+from air_pipeline.words import some
 
 BUILT_WITHIN = timedelta(hours=2)
 """From when a day is finished, or first seen so, until it is told that it is not built; `build_days` looks every 15

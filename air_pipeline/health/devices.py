@@ -9,9 +9,10 @@ from http import HTTPStatus
 from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.devices.client import Failure
 from air_pipeline.devices.polls import Outcome, Poll
-from air_pipeline.health import Finding, check, failure, fine, some, unknown, warning
+from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
+from air_pipeline.words import some
 
 LONGEST_S = 5.0
 """For one device; the firmware answers within one second."""

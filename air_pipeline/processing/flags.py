@@ -16,7 +16,7 @@ import pandas as pd
 
 from air_pipeline.catalogue import shared_parameters
 from air_pipeline.devices.polls import Flag, problems_from_json
-from air_pipeline.processing.observations import OUTCOMES, DeviceObservations, ProcessingError, local_index
+from air_pipeline.processing.observations import OUTCOME_TYPE, DeviceObservations, ProcessingError, local_index
 from air_pipeline.processing.rules import NOT_APPLIED, RULES, Evidence, Rule, Verdicts
 from air_pipeline.processing.slots import ExpectedSlots, Instants, index_ms
 from air_pipeline.settings import Device
@@ -24,7 +24,7 @@ from air_pipeline.settings import Device
 Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.int8]
 Bits = npt.NDArray[np.int32]
-Judged = tuple[Values, Flags, Bits]
+Flagged = tuple[Values, Flags, Bits]
 
 _WORST_FIRST = (Flag.BAD, Flag.SUSPECT, Flag.MISSING)
 
@@ -56,38 +56,38 @@ def flag_device(
     poll_places, poll_kept = _places(index_ms(polls), slots.at)
     unusable = _unusable(device, polls[poll_kept], poll_places, len(slots))
 
-    judged = judge(Evidence(device, slots, values, unusable))
-    judged.update(judge_means(device, slots, judged))
+    flagged = flag_series(Evidence(device, slots, values, unusable))
+    flagged.update(flag_means(device, slots, flagged))
 
     outcome = np.full(len(slots), -1, dtype=np.int8)
     outcome[poll_places] = _outcome_codes(device, polls["outcome"][poll_kept])
     index = local_index(slots.at, device.zone)
-    names = sorted(judged)
+    names = sorted(flagged)
 
     def wide(part: int) -> pd.DataFrame:
-        return pd.DataFrame(np.stack([judged[name][part] for name in names]).T, index=index, columns=names, copy=False)
+        return pd.DataFrame(np.stack([flagged[name][part] for name in names]).T, index=index, columns=names, copy=False)
 
     return DeviceObservations(
         device.id,
         wide(0),
         wide(1),
         wide(2),
-        pd.Series(pd.Categorical.from_codes(outcome, dtype=OUTCOMES), index=index, name="poll_outcome"),
+        pd.Series(pd.Categorical.from_codes(outcome, dtype=OUTCOME_TYPE), index=index, name="poll_outcome"),
     )
 
 
 def _outcome_codes(device: Device, outcomes: "pd.Series[str]") -> npt.NDArray[np.int8]:
-    unknown = set(outcomes.unique()) - set(OUTCOMES.categories)
+    unknown = set(outcomes.unique()) - set(OUTCOME_TYPE.categories)
     if unknown:
         named = ", ".join(sorted(map(str, unknown)))
         raise ProcessingError(
             f"the store has polls of {device.id} with outcomes that this version does not know ({named});"
             " install the version that wrote them, or a later one"
         )
-    return pd.Categorical(outcomes, dtype=OUTCOMES).codes
+    return pd.Categorical(outcomes, dtype=OUTCOME_TYPE).codes
 
 
-def judge(evidence: Evidence, rules: tuple[Rule, ...] = RULES) -> dict[str, Judged]:
+def flag_series(evidence: Evidence, rules: tuple[Rule, ...] = RULES) -> dict[str, Flagged]:
     """Series to its values, flags and rule bits, by all of the rules."""
     verdicts = [(rule, rule.judge(evidence)) for rule in rules]
     return {
@@ -109,7 +109,7 @@ def roll_up(values: Values, verdicts: Mapping[Rule, Verdicts]) -> tuple[Flags, B
     return np.where(worst == NOT_APPLIED, silent, worst), bits
 
 
-def judge_means(device: Device, slots: ExpectedSlots, judged: Mapping[str, Judged]) -> dict[str, Judged]:
+def flag_means(device: Device, slots: ExpectedSlots, flagged: Mapping[str, Flagged]) -> dict[str, Flagged]:
     """The series of the parameters that several sensors of the device measure, such as `temperature`.
 
     Its value is the mean of the members flagged 1 or 2. Its flag is 1 if a member is flagged 1, else 2 if one is
@@ -117,10 +117,10 @@ def judge_means(device: Device, slots: ExpectedSlots, judged: Mapping[str, Judge
     the flag is the worst of the members by 4 over 3 over 9, and the rules are all that spoke of any member.
     """
     means = {
-        name: _mean(judged, sorted(m.series for m in ms)) for name, ms in shared_parameters(device.parameters).items()
+        name: _mean(flagged, sorted(m.series for m in ms)) for name, ms in shared_parameters(device.parameters).items()
     }
     evidence = Evidence(device, slots, {name: mean[0] for name, mean in means.items()}, {})
-    verdicts = judge(evidence, tuple(rule for rule in RULES if rule.of_means))
+    verdicts = flag_series(evidence, tuple(rule for rule in RULES if rule.of_means))
     return {
         name: (
             values,
@@ -131,10 +131,10 @@ def judge_means(device: Device, slots: ExpectedSlots, judged: Mapping[str, Judge
     }
 
 
-def _mean(judged: Mapping[str, Judged], members: list[str]) -> Judged:
-    values = np.stack([judged[member][0] for member in members])
-    flags = np.stack([judged[member][1] for member in members])
-    bits = np.bitwise_or.reduce([judged[member][2] for member in members])
+def _mean(flagged: Mapping[str, Flagged], members: list[str]) -> Flagged:
+    values = np.stack([flagged[member][0] for member in members])
+    flags = np.stack([flagged[member][1] for member in members])
+    bits = np.bitwise_or.reduce([flagged[member][2] for member in members])
     valid = flags <= Flag.NOT_EVALUATED
     count = valid.sum(axis=0)
     mean = np.full(values.shape[1], np.nan)

@@ -20,7 +20,7 @@ from air_pipeline.processing.schemas import arrow_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-OUTCOMES = pd.CategoricalDtype([outcome.value for outcome in Outcome])
+OUTCOME_TYPE = pd.CategoricalDtype([outcome.value for outcome in Outcome])
 
 
 class ProcessingError(AirPipelineError):
@@ -38,7 +38,7 @@ class DeviceObservations:
         values: float64 in the series' units, NaN where there is none.
         flags: int8, see `devices.polls.Flag`.
         rules: int32, the bits of the rules that spoke.
-        poll_outcome: categorical (`OUTCOMES`), missing where there was no poll.
+        poll_outcome: categorical (`OUTCOME_TYPE`), missing where there was no poll.
     """
 
     device: str
@@ -139,7 +139,7 @@ def observations_from_table(rows: "pa.Table", zone: ZoneInfo) -> DeviceObservati
     def wide(name: str) -> pd.DataFrame:
         return pd.DataFrame(rows.column(name).to_numpy().reshape(-1, slots).T, index=index, columns=series)
 
-    outcome = rows.column("poll_outcome").slice(0, slots).to_pandas().astype(OUTCOMES)
+    outcome = rows.column("poll_outcome").slice(0, slots).to_pandas().astype(OUTCOME_TYPE)
     return DeviceObservations(
         device, wide("value"), wide("flag"), wide("rules"), pd.Series(outcome.array, index=index, name="poll_outcome")
     )

@@ -12,13 +12,14 @@ from time import monotonic, time
 from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.deployment import settings_stamp
 from air_pipeline.environment import Environment
-from air_pipeline.health import Level, some
+from air_pipeline.health import Level
 from air_pipeline.health.collecting import devices_reporting
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.set_up import start_reached
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
+from air_pipeline.words import some
 
 LOOK_EVERY_S = 10.0
 STORE_WITHIN_S = 2.0

@@ -3,128 +3,21 @@
 Belongs here: from a text to `Settings`. Does not: where the file is (`environment`), what the settings mean to others.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from air_pipeline.catalogue import KNOWN, RULE_PARAMETERS, STATION, Parameter, shared_parameters
+from air_pipeline.catalogue import RULE_PARAMETERS
 from air_pipeline.settings import Device, Email, Notify, Settings, SettingsError
-from air_pipeline.settings.values import (
-    Address,
-    Clock,
-    ClockRange,
-    Day,
-    DeviceId,
-    Grace,
-    Interval,
-    Mailbox,
-    Number,
-    Positive,
-    Range,
-    Server,
-    Text,
-    Timeout,
-    Wait,
-    WarmUp,
-    Webhook,
-    Zone,
-    choice,
-    mapping,
-    near,
-    shown,
-)
+from air_pipeline.settings.schema import DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
+from air_pipeline.settings.sensors import parameters_of
+from air_pipeline.settings.values import near, shown
 from air_pipeline.settings.yaml import Place, read_yaml, settings_error
-
-_SENSOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
-_PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ParameterEntry(_Entry):
-    """One parameter of a sensor that the catalogue does not know, or knows otherwise."""
-
-    key: Text | None = None
-    unit: Text | None = None
-    sensor_range: Range | None = None
-    resolution: Positive | None = None
-
-
-class DeviceEntry(_Entry):
-    """One entry of `devices`."""
-
-    id: DeviceId
-    url: Address
-    timezone: Zone | None = None
-    interval: Interval | None = None
-    timeout: Timeout | None = None
-    since: Day | None = None
-    until: Day | None = None
-    payload_key: Text | None = None
-    sensors: Annotated[dict[str, Any] | None, BeforeValidator(mapping("sensors: {dht22: [temperature, humidity]}"))] = (
-        None
-    )
-    expected_range: Annotated[
-        dict[str, Range], BeforeValidator(mapping("expected_range: {dht22_temperature: [5, 40]}"))
-    ] = {}
-    thresholds: Annotated[dict[str, Number], BeforeValidator(mapping("thresholds: {mq135_co2: 1000}"))] = {}
-    rules: Annotated[
-        dict[str, Annotated[dict[str, Positive], BeforeValidator(mapping("{max_rate: 0.5}"))]],
-        BeforeValidator(mapping("rules: {dht22_temperature: {max_rate: 0.5}}")),
-    ] = {}
-    warm_up: WarmUp = 48 * 3_600_000
-
-
-def _listed(value: object) -> object:
-    """One thing, or a list of them."""
-    return value if isinstance(value, list) else [value]
-
-
-class EmailEntry(_Entry):
-    """The `email` of `notify`."""
-
-    to: Annotated[list[Mailbox], BeforeValidator(_listed)]
-    sender: Mailbox = Field(alias="from")
-    server: Server
-    user: Text | None = None
-
-
-class NotifyEntry(_Entry):
-    """The `notify` of `devices.yaml`."""
-
-    webhook: Annotated[list[Webhook], BeforeValidator(_listed)] = []
-    email: Annotated[EmailEntry | None, BeforeValidator(mapping("email: {to: me@example.org, from: …, server: …}"))] = (
-        None
-    )
-    quiet_hours: ClockRange | None = None
-    in_quiet_hours: Annotated[Literal["grave", "nothing"], BeforeValidator(choice("grave", "nothing"))] = "grave"
-    digest: Clock | None = None
-    wait: Wait = 5 * 60_000
-
-
-class FileSchema(_Entry):
-    """The whole of `devices.yaml`."""
-
-    timezone: Zone
-    start: Day
-    interval: Interval = 10_000
-    timeout: Timeout | None = None
-    grace: Grace = 15 * 60_000
-    collector: Annotated[Literal["dagster", "external"], BeforeValidator(choice("dagster", "external"))] = "dagster"
-    notify: Annotated[NotifyEntry | None, BeforeValidator(mapping("notify: {webhook: https://example.org/hook}"))] = (
-        None
-    )
-    devices: list[DeviceEntry]
-
 
 _DEFAULT_TIMEOUT_MS = 5_000
 _EXAMPLES = {
@@ -219,7 +112,7 @@ def _explain(detail: dict[str, Any]) -> tuple[Place, str]:
 
 def _known_keys(place: Place) -> list[str]:
     """The keys that may stand where one stands that is unknown."""
-    entry: type[_Entry] = FileSchema
+    entry: type[Entry] = FileSchema
     if place[0] == "devices":
         entry = DeviceEntry
     elif place[0] == "notify" and len(place) > 1:
@@ -235,7 +128,7 @@ def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
     devices: list[Device] = []
     for number, entry in enumerate(schema.devices):
         place: Place = ("devices", number)
-        parameters, wrong = _parameters(entry.sensors)
+        parameters, wrong = parameters_of(entry.sensors)
         mistakes += [((*place, "sensors", *where), message) for where, message in wrong]
         interval = entry.interval or schema.interval
         device = Device(
@@ -365,87 +258,3 @@ def _comparable(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}{parts.path or '/'}?{parts.query}"
-
-
-def _parameters(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, ...], list[tuple[Place, str]]]:
-    """What the `sensors` of a device measure, and what is wrong with them."""
-    if sensors is None:
-        return STATION, []
-    found: list[Parameter] = []
-    mistakes: list[tuple[Place, str]] = []
-    if not sensors:
-        mistakes.append(((), "there is none; name some, or leave sensors out for the five of the NodeMCU station"))
-    for sensor, listed in sensors.items():
-        if not isinstance(sensor, str) or not _SENSOR_ID.fullmatch(sensor):
-            mistakes.append(((sensor,), f"{shown(sensor)} is not a sensor id; use at most 40 letters, digits, - and ."))
-            continue
-        entries = (
-            dict.fromkeys(listed) if isinstance(listed, list) and all(isinstance(n, str) for n in listed) else listed
-        )
-        if not isinstance(entries, dict) or not entries:
-            mistakes.append(((sensor,), "names no parameters; write them as [temperature, humidity]"))
-            continue
-        for name, entry in entries.items():
-            try:
-                found.append(_parameter(sensor, name, entry))
-            except ValueError as mistake:
-                mistakes.append(((sensor, name), str(mistake)))
-    mistakes += _spelled_alike(found)
-    series = {parameter.series for parameter in found}
-    mistakes += [
-        (
-            (members[0].sensor, members[0].name),
-            f"the mean over sensors would be called {name}, as a series is; rename one",
-        )
-        for name, members in shared_parameters(tuple(found)).items()
-        if name in series
-    ]
-    return tuple(found), mistakes
-
-
-def _spelled_alike(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, str]]:
-    """The parameters of one sensor that would all be read from one value."""
-    names: dict[tuple[str, str], str] = {}
-    for parameter in parameters:
-        other = names.setdefault((parameter.sensor, parameter.key), parameter.name)
-        if other != parameter.name:
-            yield (
-                (parameter.sensor, parameter.name),
-                f"its key {parameter.key} is also that of {other}; give each its own key, or leave one out",
-            )
-
-
-def _parameter(sensor: str, name: object, entry: object) -> Parameter:
-    """One parameter from its line in the settings and what the catalogue knows.
-
-    Raises:
-        ValueError: what is wrong with the line.
-    """
-    if not isinstance(name, str) or not _PARAMETER_NAME.fullmatch(name):
-        raise ValueError(
-            f"{shown(name)} is not a parameter name; use at most 40 of a-z, 0-9 and _, and begin with a letter"
-        )
-    known = KNOWN.get(sensor, {})
-    try:
-        given = ParameterEntry.model_validate({} if entry is None else entry)
-    except ValidationError as error:
-        raise ValueError(_explain_parameter(cast("dict[str, Any]", error.errors()[0]))) from None
-    if name in known:
-        if given.unit not in {None, known[name].unit}:
-            unit = known[name].unit
-            raise ValueError(f"{sensor} reports {name} in {unit}, not in {given.unit}; leave unit out")
-        changes = {key: value for key, value in given.model_dump().items() if value is not None}
-        return replace(known[name], **changes)
-    if given.unit is None:
-        hint = near(name, known, otherwise=f"; if the sensor has it, say its unit: {{{name}: {{unit: …}}}}")
-        raise ValueError(f"the catalogue does not know this parameter of {sensor}{hint}")
-    return Parameter(sensor, name, given.unit, given.key or name, given.sensor_range, given.resolution)
-
-
-def _explain_parameter(detail: dict[str, Any]) -> str:
-    if detail["type"] == "extra_forbidden":
-        key, known = str(detail["loc"][-1]), ParameterEntry.model_fields
-        return f"unknown key {shown(key)}{near(key, known, otherwise='; known are: ' + ', '.join(known))}"
-    if detail["type"] == "value_error":
-        return f"{'.'.join(map(str, detail['loc']))}: {detail['ctx']['error']}"
-    return "is not a mapping; write it as {key: PM2.5, unit: µg/m³, sensor_range: [0, 999.9]}"

@@ -8,13 +8,13 @@ import pytest
 from air_pipeline.catalogue import STATION
 from air_pipeline.days.inputs import (
     DayShrunk,
-    Verdict,
+    Standing,
     built_metadata,
     check_not_shrunk,
     day_inputs,
-    judge,
     observed_metadata,
     polls_of,
+    standing_of,
 )
 from air_pipeline.storage.pages import page_file
 from air_pipeline.storage.parquet import day_file
@@ -61,7 +61,7 @@ def deployed(built, tmp_path):
 
 
 def verdict(deployed, day=DAY):
-    return judge(built_metadata(deployed.data, day), inputs(deployed, day))
+    return standing_of(built_metadata(deployed.data, day), inputs(deployed, day))
 
 
 def inputs(deployed, day=DAY):
@@ -79,41 +79,41 @@ def delete(deployed, name, start, end):
 
 
 def test_a_built_day_is_current(deployed):
-    assert verdict(deployed) is Verdict.CURRENT
+    assert verdict(deployed) is Standing.CURRENT
     assert polls_of(built_metadata(deployed.data, DAY)) == inputs(deployed).polls == 2 * 144
 
 
 def test_a_day_that_was_not_built_is_missing(deployed):
-    assert verdict(deployed, BEFORE) is Verdict.MISSING
+    assert verdict(deployed, BEFORE) is Standing.MISSING
 
 
 @pytest.mark.parametrize("table", ["observations", "hourly_aggregates", "daily_aggregates"])
 def test_a_day_without_one_of_its_tables_is_missing(deployed, table):
     day_file(deployed.data, table, DAY).path.unlink()
-    assert verdict(deployed) is Verdict.MISSING
+    assert verdict(deployed) is Standing.MISSING
 
 
 @pytest.mark.parametrize("table", ["observations", "hourly_aggregates", "daily_aggregates"])
 def test_a_day_with_an_unreadable_table_is_missing(deployed, table):
     day_file(deployed.data, table, DAY).path.write_bytes(b"PAR1, or so it seems")
-    assert verdict(deployed) is Verdict.MISSING
+    assert verdict(deployed) is Standing.MISSING
 
 
 def test_a_day_without_its_page_is_missing(deployed):
     page_file(deployed.data, DAY).path.unlink()
-    assert verdict(deployed) is Verdict.MISSING
+    assert verdict(deployed) is Standing.MISSING
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\xff\xfe", b'<meta name="air_pipeline.rules" content="{">'])
 def test_a_day_with_another_s_page_is_missing(deployed, content):
     page_file(deployed.data, DAY).path.write_bytes(content)
-    assert verdict(deployed) is Verdict.MISSING
+    assert verdict(deployed) is Standing.MISSING
 
 
 def test_a_page_of_another_making_is_no_page_of_the_day(deployed):
     other = replace(built_metadata(deployed.data, DAY), input_fingerprint='{"polls": 1}')
     publish_page(deployed, DAY, other)
-    assert verdict(deployed) is Verdict.MISSING
+    assert verdict(deployed) is Standing.MISSING
 
 
 def test_an_unreadable_table_of_observations_protects_nothing(deployed):
@@ -127,35 +127,35 @@ def test_tables_of_two_makings_are_no_built_day(deployed):
     old = daily.read_bytes()
     deployed.store.write([poll(START + 5 * MINUTE)])
     build(deployed)
-    assert verdict(deployed) is Verdict.CURRENT
+    assert verdict(deployed) is Standing.CURRENT
     daily.write_bytes(old)
-    assert verdict(deployed) is Verdict.MISSING
+    assert verdict(deployed) is Standing.MISSING
 
 
 def test_a_new_poll_changes_its_day(deployed):
     deployed.store.write([poll(START + 5 * MINUTE)])
-    assert verdict(deployed) is Verdict.CHANGED
+    assert verdict(deployed) is Standing.CHANGED
 
 
 def test_the_same_polls_once_more_change_nothing(deployed):
     seed(deployed)
-    assert verdict(deployed) is Verdict.CURRENT
+    assert verdict(deployed) is Standing.CURRENT
 
 
 def test_polls_of_other_days_change_nothing(deployed):
     seed(deployed, [BEFORE, date(2026, 11, 23)])
     deployed.store.write(polls(END + 10 * HOUR, END + 12 * HOUR))
-    assert verdict(deployed) is Verdict.CURRENT
+    assert verdict(deployed) is Standing.CURRENT
 
 
 def test_a_poll_that_took_another_time_changes_its_day(deployed):
     deployed.store.write([poll(START, duration_ms=41.0)])
-    assert verdict(deployed) is Verdict.CHANGED
+    assert verdict(deployed) is Standing.CHANGED
 
 
 def test_deleted_polls_are_noticed_and_the_day_is_kept(deployed):
     delete(deployed, "hall", START, START + 10 * MINUTE)
-    assert verdict(deployed) is Verdict.SHRUNK
+    assert verdict(deployed) is Standing.SHRUNK
     with pytest.raises(DayShrunk) as raised:
         check_not_shrunk(observed_metadata(deployed.data, DAY), inputs(deployed), DAY)
     assert str(raised.value) == (
@@ -185,8 +185,8 @@ def test_a_day_that_is_only_changed_is_not_shrunk(deployed):
 )
 def test_a_changed_setting_of_an_expected_device_changes_the_day(deployed, changes):
     hall, attic = deployed.settings.devices
-    assert verdict(with_devices(deployed, replace(hall, **changes), attic)) in {Verdict.CHANGED, Verdict.SHRUNK}
-    assert verdict(deployed) is Verdict.CURRENT
+    assert verdict(with_devices(deployed, replace(hall, **changes), attic)) in {Standing.CHANGED, Standing.SHRUNK}
+    assert verdict(deployed) is Standing.CURRENT
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_a_changed_setting_of_an_expected_device_changes_the_day(deployed, chang
 )
 def test_a_setting_on_which_the_day_does_not_depend_changes_nothing(deployed, changes):
     hall, attic = deployed.settings.devices
-    assert verdict(with_devices(deployed, replace(hall, **changes), attic)) is Verdict.CURRENT
+    assert verdict(with_devices(deployed, replace(hall, **changes), attic)) is Standing.CURRENT
     build(with_devices(deployed, replace(hall, **changes), attic), force=True)
-    assert verdict(deployed) is Verdict.CURRENT
+    assert verdict(deployed) is Standing.CURRENT
 
 
 def test_when_a_device_was_expected_matters_as_far_as_the_rules_look_back(tmp_path, monkeypatch):
@@ -214,49 +214,49 @@ def test_when_a_device_was_expected_matters_as_far_as_the_rules_look_back(tmp_pa
     deployed = deployment(tmp_path)
     seed(deployed, [BEFORE, DAY])
     build(deployed)
-    for since, seen in ((DAY, Verdict.CHANGED), (BEFORE, Verdict.CURRENT)):
+    for since, seen in ((DAY, Standing.CHANGED), (BEFORE, Standing.CURRENT)):
         assert verdict(with_devices(deployed, device(since=since))) is seen
     deployed.store.close()
 
 
 def test_the_order_of_devices_and_sensors_changes_nothing(deployed):
     hall, attic = deployed.settings.devices
-    assert verdict(with_devices(deployed, attic, hall)) is Verdict.CURRENT
+    assert verdict(with_devices(deployed, attic, hall)) is Standing.CURRENT
     assert replace(hall, parameters=STATION).digest == replace(hall, parameters=STATION[::-1]).digest
 
 
 def test_a_device_that_was_not_expected_that_day_changes_nothing(deployed):
     hall, attic = deployed.settings.devices
     for new in (device("new"), device("new", since=AFTER), device("new", since=BEFORE, until=DAY)):
-        assert verdict(with_devices(deployed, hall, attic, new)) is Verdict.CURRENT
+        assert verdict(with_devices(deployed, hall, attic, new)) is Standing.CURRENT
 
 
 def test_a_device_that_was_first_polled_later_changes_nothing(deployed):
     deployed.store.write(polls(*window(AFTER), "new"))
-    assert verdict(with_devices(deployed, *deployed.settings.devices, device("new"))) is Verdict.CURRENT
+    assert verdict(with_devices(deployed, *deployed.settings.devices, device("new"))) is Standing.CURRENT
 
 
 def test_a_device_that_turns_out_to_have_been_expected_changes_the_day(deployed):
     hall, attic = deployed.settings.devices
-    assert verdict(with_devices(deployed, hall, attic, device("new", since=DAY))) is Verdict.CHANGED
+    assert verdict(with_devices(deployed, hall, attic, device("new", since=DAY))) is Standing.CHANGED
     deployed.store.write([poll(window(BEFORE)[0], "new")])
-    assert verdict(with_devices(deployed, hall, attic, device("new"))) is Verdict.CHANGED
+    assert verdict(with_devices(deployed, hall, attic, device("new"))) is Standing.CHANGED
 
 
 def test_a_removed_device_would_lose_its_polls(deployed):
-    assert verdict(with_devices(deployed, deployed.settings.devices[0])) is Verdict.SHRUNK
+    assert verdict(with_devices(deployed, deployed.settings.devices[0])) is Standing.SHRUNK
 
 
 def test_other_rules_or_columns_change_the_day(deployed):
     built = built_metadata(deployed.data, DAY)
     for other in (replace(built, rule_set_version="0"), replace(built, schema_version="0")):
-        assert judge(other, inputs(deployed)) is Verdict.CHANGED
+        assert standing_of(other, inputs(deployed)) is Standing.CHANGED
 
 
 def test_other_rules_do_not_make_a_shrunk_day_safe_to_build(deployed):
     built = built_metadata(deployed.data, DAY)
     delete(deployed, "hall", START, END)
-    assert judge(replace(built, rule_set_version="0"), inputs(deployed)) is Verdict.SHRUNK
+    assert standing_of(replace(built, rule_set_version="0"), inputs(deployed)) is Standing.SHRUNK
 
 
 def test_a_fingerprint_that_others_wrote_protects_nothing(deployed):
@@ -271,7 +271,7 @@ def test_history_that_is_imported_later_makes_the_first_day_whole(tmp_path):
     observed, *_ = build(deployed)
     assert len(observed) == 72
     deployed.store.write([poll(START - 400 * HOUR)])
-    assert verdict(deployed) is Verdict.CHANGED
+    assert verdict(deployed) is Standing.CHANGED
     observed, *_ = build(deployed)
     assert len(observed) == 144
     deployed.store.close()
@@ -283,9 +283,9 @@ def test_a_day_without_polls_depends_on_the_last_interval_before_it(tmp_path):
     observed, *_ = build(deployed)
     assert len(observed) == 144
     (hall,) = deployed.settings.devices
-    assert verdict(with_devices(deployed, replace(hall, interval_ms=MINUTE))) is Verdict.CURRENT
+    assert verdict(with_devices(deployed, replace(hall, interval_ms=MINUTE))) is Standing.CURRENT
     deployed.store.write([poll(START - MINUTE, interval_ms=HOUR // 2)])
-    assert verdict(deployed) is Verdict.CHANGED
+    assert verdict(deployed) is Standing.CHANGED
     observed, *_ = build(deployed)
     assert len(observed) == 48
     deployed.store.close()
@@ -295,9 +295,9 @@ def test_a_day_without_any_poll_depends_on_the_configured_interval(tmp_path):
     deployed = deployment(tmp_path, device(since=BEFORE))
     observed, *_ = build(deployed)
     assert len(observed) == 144
-    assert verdict(deployed) is Verdict.CURRENT
+    assert verdict(deployed) is Standing.CURRENT
     changed = with_devices(deployed, device(since=BEFORE, interval_ms=MINUTE))
-    assert verdict(changed) is Verdict.CHANGED
+    assert verdict(changed) is Standing.CHANGED
     deployed.store.close()
 
 

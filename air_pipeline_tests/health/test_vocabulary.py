@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.health import Finding, Level, check, failure, fine, some, unknown, warning
+from air_pipeline.health import Finding, Level, check, failure, fine, unknown, warning
 from air_pipeline.health.checks import CHECKS
 from air_pipeline.health.examination import EXAMINATION, SET_BY_THE_USER, exit_status
 from air_pipeline.instance.checks import DAGSTER_CHECKS
@@ -91,14 +91,6 @@ def test_a_summary_is_of_the_worst_level_and_adds_up_what_is_known(found):
 def test_what_cannot_be_told_counts_only_alone():
     assert summary(unknown("who knows")).level is Level.UNKNOWN
     assert summary(unknown("who knows"), fine("turns", "a")).level is Level.OK
-
-
-@pytest.mark.parametrize(
-    ("names", "text"),
-    [([], ""), (["a", "b"], "a, b"), (["a", "b", "c"], "a, b and 1 more"), (list("abcde"), "a, b and 3 more")],
-)
-def test_names_beyond_the_first_are_counted(names, text):
-    assert some(names, 2) == text
 
 
 ALL = list({one.name: one for one in (*CHECKS, *EXAMINATION, *DAGSTER_CHECKS)}.values())

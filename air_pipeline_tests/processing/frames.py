@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from air_pipeline.catalogue import Parameter
 from air_pipeline.devices.polls import Flag, Outcome
-from air_pipeline.processing.observations import OUTCOMES, DeviceObservations, local_index
+from air_pipeline.processing.observations import OUTCOME_TYPE, DeviceObservations, local_index
 from air_pipeline.settings import Device
 
 FIRST = Parameter("first", "temperature", "°C", "temperature", (-40.0, 80.0))
@@ -58,7 +58,7 @@ def observations(
     frame = frame[wide.columns].astype(np.int8)
     bits = frame.isin([Flag.SUSPECT, Flag.BAD]).astype(np.int32)
     outcome = pd.Series(
-        pd.Categorical([Outcome.OK.value] * len(where), dtype=OUTCOMES), index=where, name="poll_outcome"
+        pd.Categorical([Outcome.OK.value] * len(where), dtype=OUTCOME_TYPE), index=where, name="poll_outcome"
     )
     return DeviceObservations(device.id, wide, frame, bits, outcome)
 

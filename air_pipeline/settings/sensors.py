@@ -1,0 +1,100 @@
+"""`sensors` of a device: what it measures, by the catalogue and by what `devices.yaml` adds, with every mistake."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from air_pipeline.catalogue import KNOWN, STATION, Parameter, shared_parameters
+from air_pipeline.settings.schema import ParameterEntry
+from air_pipeline.settings.values import near, shown
+from air_pipeline.settings.yaml import Place
+
+_SENSOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
+_PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def parameters_of(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, ...], list[tuple[Place, str]]]:
+    """What the `sensors` of a device measure, and what is wrong with them."""
+    if sensors is None:
+        return STATION, []
+    found: list[Parameter] = []
+    mistakes: list[tuple[Place, str]] = []
+    if not sensors:
+        mistakes.append(((), "there is none; name some, or leave sensors out for the five of the NodeMCU station"))
+    for sensor, listed in sensors.items():
+        if not isinstance(sensor, str) or not _SENSOR_ID.fullmatch(sensor):
+            mistakes.append(((sensor,), f"{shown(sensor)} is not a sensor id; use at most 40 letters, digits, - and ."))
+            continue
+        entries = (
+            dict.fromkeys(listed) if isinstance(listed, list) and all(isinstance(n, str) for n in listed) else listed
+        )
+        if not isinstance(entries, dict) or not entries:
+            mistakes.append(((sensor,), "names no parameters; write them as [temperature, humidity]"))
+            continue
+        for name, entry in entries.items():
+            try:
+                found.append(_parameter(sensor, name, entry))
+            except ValueError as mistake:
+                mistakes.append(((sensor, name), str(mistake)))
+    mistakes += _spelled_alike(found)
+    series = {parameter.series for parameter in found}
+    mistakes += [
+        (
+            (members[0].sensor, members[0].name),
+            f"the mean over sensors would be called {name}, as a series is; rename one",
+        )
+        for name, members in shared_parameters(tuple(found)).items()
+        if name in series
+    ]
+    return tuple(found), mistakes
+
+
+def _spelled_alike(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, str]]:
+    """The parameters of one sensor that would all be read from one value."""
+    names: dict[tuple[str, str], str] = {}
+    for parameter in parameters:
+        other = names.setdefault((parameter.sensor, parameter.key), parameter.name)
+        if other != parameter.name:
+            yield (
+                (parameter.sensor, parameter.name),
+                f"its key {parameter.key} is also that of {other}; give each its own key, or leave one out",
+            )
+
+
+def _parameter(sensor: str, name: object, entry: object) -> Parameter:
+    """One parameter from its line in the settings and what the catalogue knows.
+
+    Raises:
+        ValueError: what is wrong with the line.
+    """
+    if not isinstance(name, str) or not _PARAMETER_NAME.fullmatch(name):
+        raise ValueError(
+            f"{shown(name)} is not a parameter name; use at most 40 of a-z, 0-9 and _, and begin with a letter"
+        )
+    known = KNOWN.get(sensor, {})
+    try:
+        given = ParameterEntry.model_validate({} if entry is None else entry)
+    except ValidationError as error:
+        raise ValueError(_explain_parameter(cast("dict[str, Any]", error.errors()[0]))) from None
+    if name in known:
+        if given.unit not in {None, known[name].unit}:
+            unit = known[name].unit
+            raise ValueError(f"{sensor} reports {name} in {unit}, not in {given.unit}; leave unit out")
+        changes = {key: value for key, value in given.model_dump().items() if value is not None}
+        return replace(known[name], **changes)
+    if given.unit is None:
+        hint = near(name, known, otherwise=f"; if the sensor has it, say its unit: {{{name}: {{unit: …}}}}")
+        raise ValueError(f"the catalogue does not know this parameter of {sensor}{hint}")
+    return Parameter(sensor, name, given.unit, given.key or name, given.sensor_range, given.resolution)
+
+
+def _explain_parameter(detail: dict[str, Any]) -> str:
+    if detail["type"] == "extra_forbidden":
+        key, known = str(detail["loc"][-1]), ParameterEntry.model_fields
+        return f"unknown key {shown(key)}{near(key, known, otherwise='; known are: ' + ', '.join(known))}"
+    if detail["type"] == "value_error":
+        return f"{'.'.join(map(str, detail['loc']))}: {detail['ctx']['error']}"
+    return "is not a mapping; write it as {key: PM2.5, unit: µg/m³, sensor_range: [0, 999.9]}"
