@@ -16,11 +16,10 @@ from air_pipeline.cli.options import (
     JsonOption,
     OutputOption,
     SeriesOption,
-    show_table,
     use_config,
 )
 from air_pipeline.cli.rows import check_output, show_rows
-from air_pipeline.cli.terminal import bar_if_long, show_json
+from air_pipeline.cli.terminal import bar_if_long, show_json, show_table
 from air_pipeline.deployment import open_deployment
 
 FromOption = Annotated[
