@@ -70,16 +70,3 @@ def use_config(config: Path | None) -> None:
     """Makes the file that was named that of this process and of those it starts."""
     if config is not None:
         os.environ["AIR_PIPELINE_CONFIG"] = str(config)
-
-
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints rows under their column names; plain where the output is no terminal."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=SIMPLE)
-    for row in rows:
-        table.add_row(*("–" if cell is None else str(cell) for cell in row))
-    console = Console()
-    console.print(table, no_wrap=not console.is_terminal, crop=False)

@@ -10,17 +10,17 @@ import pandas as pd
 import typer
 
 from air_pipeline.access import Archive
+from air_pipeline.cli.display import bar_if_long, show_table
 from air_pipeline.cli.options import (
     ConfigOption,
     DevicesArgument,
     JsonOption,
     OutputOption,
     SeriesOption,
-    show_table,
     use_config,
 )
 from air_pipeline.cli.rows import check_output, show_rows
-from air_pipeline.cli.terminal import bar_if_long, show_json
+from air_pipeline.cli.terminal import show_json
 from air_pipeline.deployment import open_deployment
 
 FromOption = Annotated[
