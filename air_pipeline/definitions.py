@@ -14,7 +14,7 @@ from air_pipeline.assets.days import day_assets
 from air_pipeline.assets.devices import devices_asset
 from air_pipeline.assets.io_manager import TablesIOManager
 from air_pipeline.assets.raw_readings import raw_readings_asset
-from air_pipeline.automation.building import build_day_job, build_days_schedule
+from air_pipeline.automation.building import BUILD_DAY, build_days_schedule
 from air_pipeline.automation.collecting import collect_sensor
 from air_pipeline.automation.notifying import notify_sensor
 from air_pipeline.deployment import Deployment, open_deployment
@@ -22,7 +22,6 @@ from air_pipeline.deployment import Deployment, open_deployment
 
 def build_definitions(deployment: Deployment) -> dg.Definitions:
     """The definitions for one deployment: a test's own, or that of the environment."""
-    job = build_day_job()
     return dg.Definitions(
         assets=[
             devices_asset(deployment),
@@ -32,8 +31,8 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
         ],
         asset_checks=days_checks(),
         sensors=[collect_sensor(), notify_sensor()],
-        schedules=[build_days_schedule(job, deployment.settings.timezone)],
-        jobs=[job],
+        schedules=[build_days_schedule(deployment.settings.timezone)],
+        jobs=[BUILD_DAY],
         resources={"deployment": deployment, "tables": TablesIOManager(deployment)},
         executor=dg.in_process_executor,  # steps of a day share a process; days are spread over runs
     )
@@ -45,7 +44,7 @@ def day_job() -> dg.JobDefinition:
     Raises:
         SettingsError: the environment or the settings cannot be used.
     """
-    return build_definitions(open_deployment()).resolve_job_def("build_day")
+    return build_definitions(open_deployment()).resolve_job_def(BUILD_DAY.name)
 
 
 @dg.definitions

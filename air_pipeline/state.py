@@ -4,8 +4,6 @@ Belongs here: the paths in it, their rights, its version, the store that it is b
 Does not: what is in its files, which each have a room of their own.
 """
 
-import os
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,16 +109,14 @@ class StateDirectory:
         return self.path / "version"
 
     def make(self) -> None:
-        """Makes the directory, if it is not there yet, for this user alone.
+        """Makes the directory for this user alone, if it is not there yet; one that is there keeps its rights.
 
         Raises:
             SettingsError: it cannot be made.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            found = self.path.stat()
-            if stat.S_IMODE(found.st_mode) != _DIRECTORY_MODE and found.st_uid == os.geteuid():
-                self.path.chmod(_DIRECTORY_MODE)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(_DIRECTORY_MODE, exist_ok=True)
             if not self.version.exists():
                 replace_file(self.version, f"{VERSION}\n", _FILE_MODE)
         except OSError as error:

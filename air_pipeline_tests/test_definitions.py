@@ -17,8 +17,8 @@ from air_pipeline.definitions import build_definitions, defs
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import InfluxConnection, SettingsError
 from air_pipeline.state import load_settings
+from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.pages import PAGE, days_with_page
-from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed, small_device
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.running import demo
 from air_pipeline.settings.file import read_settings
-from air_pipeline.storage.parquet import built_days
+from air_pipeline.storage.day_files import built_days
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import Installation, free_port, now_ms, running_pipeline
 from air_pipeline_tests.waiting import wait_for

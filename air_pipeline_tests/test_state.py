@@ -185,10 +185,13 @@ def test_the_directory_and_its_files_are_for_this_user_alone(environment):
     assert modes == dict.fromkeys(["store", "version", "devices.last-valid.yaml"], 0o600)
 
 
-def test_a_directory_that_others_could_read_is_closed_to_them(tmp_path):
-    tmp_path.chmod(0o755)
+@pytest.mark.parametrize("mode", [0o755, 0o1777, 0o2770])
+def test_a_directory_that_was_there_keeps_its_rights_and_our_files_have_ours(tmp_path, mode):
+    """It may be one that others use, as `/tmp` is."""
+    tmp_path.chmod(mode)
     StateDirectory(tmp_path).make()
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+    assert stat.S_IMODE((tmp_path / "version").stat().st_mode) == 0o600
 
 
 def test_a_directory_of_a_newer_program_is_left_alone(environment):

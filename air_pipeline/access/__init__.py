@@ -1,6 +1,6 @@
 """What people use from notebooks and programs: readings, observations and aggregates as DataFrames with local times.
 
-    from air_pipeline.access import open_archive
+    from air_pipeline import open_archive
 
     with open_archive() as air:
         air.latest()

@@ -21,7 +21,7 @@ from air_pipeline.processing.columns import TableName
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
-from air_pipeline.storage.parquet import built_days, day_file
+from air_pipeline.storage.day_files import built_days, day_file
 
 Progress = Callable[[int, int], None]
 """Told how many of how many steps of a question are done."""

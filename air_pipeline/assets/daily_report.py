@@ -15,8 +15,8 @@ from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
+from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import PAGE, page_file
-from air_pipeline.storage.parquet import day_file
 
 if TYPE_CHECKING:
     from air_pipeline.reports.contents import DayReport
@@ -43,6 +43,7 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
     def daily_report(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]
     ) -> dg.MaterializeResult[None]:
+        # With pandas and what draws, a second: every process loads the definitions, few run steps.
         from air_pipeline.reports.gathering import gather
         from air_pipeline.reports.page import page_of, picture_of
 

@@ -1,42 +1,34 @@
 """The assets of a local day: observations, hourly and daily aggregates, a partition a date.
 
+Belongs here: what they are, and what becomes of a step that fails. Does not: the steps (`day_steps`).
+
 For the underlying Dagster concept, see docs.dagster.io: assets.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 
-from air_pipeline.assets.checks import check_complete, check_specs, check_staged
-from air_pipeline.assets.metadata import (
-    column_schema,
-    daily_metadata,
-    data_version,
-    hourly_metadata,
-    observations_metadata,
-    table_metadata,
-)
+from air_pipeline.assets.checks import check_specs
+from air_pipeline.assets.metadata import column_schema
 from air_pipeline.assets.names import DAYS, OWNER, RAW_READINGS
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.days.calendar import over_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.health.days import BUILT_WITHIN
-from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.instance.runs_of_days import AGAIN_TAG
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings
-from air_pipeline.storage.parquet import DayFile, StagedDay
+from air_pipeline.storage.day_files import DayFile
 from air_pipeline.storage.store import StoreUnavailable
-
-if TYPE_CHECKING:
-    from air_pipeline.days.building import Built
 
 RETRIES = 3
 RETRY_AFTER_S = 10
-_Event = dg.MaterializeResult[StagedDay] | dg.AssetCheckResult
+_Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
 
 def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
@@ -72,14 +64,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
         RAW_READINGS,
     )
     def observations(context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]) -> Iterator[_Event]:
-        from air_pipeline.days.building import built_observations
-
-        force = context.run.tags.get(FORCE_TAG) == "true"
-        with (
-            explained(context),
-            built_observations(deployment, date.fromisoformat(context.partition_key), force=force) as built,
-        ):
-            yield from _checked(built, observations_metadata)
+        yield from _step("observations", context, deployment)
 
     @table(
         "hourly_aggregates",
@@ -89,11 +74,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
     def hourly_aggregates(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment], observations: DayFile
     ) -> Iterator[_Event]:
-        from air_pipeline.days.building import built_hourly
-
-        day = date.fromisoformat(context.partition_key)
-        with explained(context), built_hourly(deployment, day, observations) as built:
-            yield from _checked(built, hourly_metadata)
+        yield from _step("hourly_aggregates", context, deployment, observations)
 
     @table(
         "daily_aggregates",
@@ -106,11 +87,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
         observations: DayFile,
         hourly_aggregates: DayFile,
     ) -> Iterator[_Event]:
-        from air_pipeline.days.building import built_daily
-
-        day = date.fromisoformat(context.partition_key)
-        with explained(context), built_daily(deployment, day, observations, hourly_aggregates) as built:
-            yield from _checked(built, daily_metadata, lambda built: [check_complete(built.written.read())])
+        yield from _step("daily_aggregates", context, deployment, observations, hourly_aggregates)
 
     return [observations, hourly_aggregates, daily_aggregates]
 
@@ -126,6 +103,16 @@ def _freshness(settings: Settings) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.cron(cron, lower_bound_delta=timedelta(hours=12), timezone=settings.timezone)
 
 
+def _step(
+    table: TableName, context: dg.AssetExecutionContext, deployment: Deployment, *from_tables: DayFile
+) -> Iterator[_Event]:
+    # With pandas, pyarrow and pandera, a second and 130 MB: every process loads the definitions, few run steps.
+    from air_pipeline.assets.day_steps import STEPS
+
+    with explained(context):
+        yield from STEPS[table](context, deployment, *from_tables)
+
+
 @contextmanager
 def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turns what can go wrong into a sentence; what may go better soon is tried again."""
@@ -139,30 +126,3 @@ def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from error
     except AirPipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-
-
-def _checked(
-    built: "Built",
-    describe: Callable[["Built"], dict[str, Any]],
-    warn: Callable[["Built"], Iterable[dg.AssetCheckResult]] = lambda _: (),
-) -> Iterator[_Event]:
-    """A staged table as the step's result; one that fails its checks is not published, and what was there stays.
-
-    What `warn` finds is reported and changes nothing.
-    """
-    checks = check_staged(built)
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        yield from checks
-        found = "; ".join(f"{check.check_name}: {check.description}" for check in failed)
-        raise dg.Failure(
-            f"{built.written.table} was not published, as it is not what it should be ({found}); what was there before"
-            " is kept",
-            allow_retries=False,
-        )
-    yield dg.MaterializeResult(
-        value=built.staged,
-        metadata={**describe(built), **table_metadata(built)},
-        data_version=data_version(built.metadata),
-        check_results=[*checks, *warn(built)],
-    )

@@ -4,13 +4,16 @@ For the underlying Dagster concept, see docs.dagster.io: I/O managers.
 """
 
 from datetime import date
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import TableName
-from air_pipeline.storage.parquet import DayFile, StagedDay, TableError, day_file
+from air_pipeline.storage.day_files import DayFile, TableError, day_file
+
+if TYPE_CHECKING:  # with pyarrow
+    from air_pipeline.storage.parquet import StagedDay
 
 
 class TablesIOManager(dg.IOManager):
@@ -19,7 +22,7 @@ class TablesIOManager(dg.IOManager):
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
 
-    def handle_output(self, context: dg.OutputContext, obj: StagedDay) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: "StagedDay") -> None:
         """Puts the table in its place, whole."""
         # Dagster calls this while the step's generator is suspended at its `yield`, inside the `stage()` that keeps the
         # file: a step that returned its result instead would have left that block, and nothing to publish.

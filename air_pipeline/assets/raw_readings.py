@@ -84,7 +84,9 @@ def _freshness(settings: Settings) -> dg.FreshnessPolicy:
 
 
 def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg.EventLogEntry | None) -> Report:
-    from air_pipeline.collection.process import collect_once
+    from air_pipeline.collection.process import (
+        collect_once,
+    )  # with requests, 0.1 s and 16 MB that definitions are spared
 
     begun, polled = deployment.now(), True
     try:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -19,16 +18,15 @@ from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
+from air_pipeline.days.inputs import DayShrunk, Standing, built_metadata, check_not_shrunk, day_inputs, standing_of
 from air_pipeline.deployment import Deployment
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
+from air_pipeline.processing.rules import reach
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.store import ReadingStore, StoreError
 from air_pipeline.words import some
-
-if TYPE_CHECKING:
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 RECENT_DAYS = 3
 """Compared with the store at every tick."""
@@ -38,6 +36,18 @@ MOST_RUNS = 24
 """Started by one tick, those that are under way included: about what two cores build until the next one."""
 LONGEST_LOOK_S = 30.0
 """How long a tick compares days; what is left is for the next one. Dagster gives up a tick after 60 seconds."""
+BUILD_DAY = dg.define_asset_job(
+    "build_day",
+    selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*DAYS_CHECKS),
+    description=(
+        "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
+        " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"
+        " no harm. With the tag"
+        f" {FORCE_TAG}: true it builds even a day for which the store now holds fewer polls than before."
+    ),
+    tags={"air_pipeline/group": DAYS, "air_pipeline/owner": OWNER},  # `owners` of jobs is beta, and warns
+)
+"""The job that builds one day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +173,11 @@ def unsettled_marks(
     return {mark for mark in marks if open_days.intersection(touched_days(mark, reach))}
 
 
-def build_day_job() -> "UnresolvedAssetJobDefinition":
-    """The job that builds one day."""
-    return dg.define_asset_job(
-        "build_day",
-        selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*DAYS_CHECKS),
-        description=(
-            "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
-            " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"
-            " no harm. With the tag"
-            f" {FORCE_TAG}: true it builds even a day for which the store now holds fewer polls than before."
-        ),
-        tags={"air_pipeline/group": DAYS, "air_pipeline/owner": OWNER},  # `owners` of jobs is beta, and warns
-    )
-
-
-def build_days_schedule(job: "UnresolvedAssetJobDefinition", timezone: str) -> dg.ScheduleDefinition:
+def build_days_schedule(timezone: str) -> dg.ScheduleDefinition:
     """The schedule, shown in the deployment's zone."""
 
     @dg.schedule(
-        job=job,
+        job=BUILD_DAY,
         cron_schedule="*/15 * * * *",
         execution_timezone=timezone,
         name="build_days",
@@ -238,8 +233,6 @@ def _decide(
         StoreError: the store cannot say what it holds.
         OutboxError: the outbox cannot be read.
     """
-    from air_pipeline.processing.rules import reach
-
     built = set(days_with_page(deployment.data))  # the page is the last that is made of a day
     today = now.astimezone(UTC).date()
     month = _month_left(deployment, finished[:MONTH_DAYS], today)
@@ -281,8 +274,6 @@ def _month_left(deployment: Deployment, month: list[date], today: date) -> list[
 
 
 def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date], Candidate]:
-    from air_pipeline.days.inputs import DayShrunk, Standing, built_metadata, check_not_shrunk, day_inputs, standing_of
-
     first_poll = cache(store.first_poll)
 
     def compare(day: date) -> Candidate:

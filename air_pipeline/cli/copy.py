@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.options import ConfigOption, use_config
-from air_pipeline.cli.terminal import bar_if_long
 from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.moving import between_embedded_and_influxdb, copy_part, move_readings
 from air_pipeline.environment import Environment, read_environment

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.build import build_days
-from air_pipeline.cli.terminal import bar_if_long
+from air_pipeline.cli.display import bar_if_long
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import Deployment, open_deployment

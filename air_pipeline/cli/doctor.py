@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import typer
 
+from air_pipeline.cli.display import sign_of_life
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption
-from air_pipeline.cli.terminal import show_json, sign_of_life
+from air_pipeline.cli.terminal import show_json
 from air_pipeline.health import Finding
 from air_pipeline.health.examination import checks_for_a_person, exit_status
 from air_pipeline.health.probing import lines

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from air_pipeline.cli.display import show_table
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
-from air_pipeline.cli.terminal import show_json, show_table, utc_text
+from air_pipeline.cli.terminal import show_json, utc_text
 from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import read_environment

@@ -10,6 +10,7 @@ import pandas as pd
 import typer
 
 from air_pipeline.access import Archive
+from air_pipeline.cli.display import bar_if_long, show_table
 from air_pipeline.cli.options import (
     ConfigOption,
     DevicesArgument,
@@ -19,7 +20,7 @@ from air_pipeline.cli.options import (
     use_config,
 )
 from air_pipeline.cli.rows import check_output, show_rows
-from air_pipeline.cli.terminal import bar_if_long, show_json, show_table
+from air_pipeline.cli.terminal import show_json
 from air_pipeline.deployment import open_deployment
 
 FromOption = Annotated[

@@ -16,8 +16,8 @@ from air_pipeline.days.calendar import check_over
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import page_of
+from air_pipeline.storage.day_files import DayNotBuilt, built_days, day_file
 from air_pipeline.storage.pages import page_file
-from air_pipeline.storage.parquet import DayNotBuilt, built_days, day_file
 from air_pipeline.times import instant
 
 

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from air_pipeline.errors import AirPipelineError
 
@@ -101,11 +105,6 @@ def _json_value(value: object) -> object:
 
 def _show_table(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
     """Prints a table if this is a terminal, and the rows are few and narrow enough for it."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.measure import Measurement
-    from rich.table import Table
-
     console = Console()
     if not console.is_terminal or not 0 < len(frame) <= FEW:
         return False
@@ -129,7 +128,6 @@ def _heading(name: Hashable, units: dict[str, str]) -> str:
 
 
 def _cell(value: object) -> str:
-
     if value is None or value is pd.NaT or value is pd.NA or value != value:  # noqa: PLR0124 - NaN
         return "–"
     if isinstance(value, float):

@@ -62,14 +62,14 @@ class Delivery:
                 log.error(
                     "%s at %d is set aside, as the store will not take it: %s", poll.device, poll.observed_at, error
                 )
-                self._outbox.quarantine(batch[0].number, str(error))
+                self._outbox.quarantine(batch[0], str(error))
                 return
             middle = len(batch) // 2
             self._deliver(batch[:middle])
             self._deliver(batch[middle:])
             return
         self._mark_late(batch)
-        self._outbox.delivered(pending.number for pending in batch)
+        self._outbox.delivered(batch)
 
     def _mark_late(self, batch: Sequence[Pending]) -> None:
         """Makes sure that days which may be built already are looked at again."""

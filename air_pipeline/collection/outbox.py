@@ -5,7 +5,7 @@ Belongs here: the SQLite file `outbox.sqlite` in the state directory. Does not: 
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ _TABLES = Tables(
     ),
     unnumbered="late",  # the last that was made
 )
+_LET_GO = "DELETE FROM outbox WHERE id = ? AND poll = ?"
 _BUSY_TIMEOUT_S = 30.0
 _LOOK_TIMEOUT_S = 2.0
 
@@ -45,10 +46,14 @@ class OutboxError(AirPipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A poll that the store does not have yet, under its number in the outbox."""
+    """A poll that the store does not have yet, with its number and text in the outbox.
+
+    Both together are its identity: in another file, put in this one's place meanwhile, its number is another poll's.
+    """
 
     number: int
     poll: Poll
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class Outbox:
     def pending(self, limit: int) -> list[Pending]:
         """The polls that came in first, at most so many."""
         rows = self._read("SELECT id, poll FROM outbox ORDER BY id LIMIT ?", limit)
-        return [Pending(number, poll_from_json(poll)) for number, poll in rows]
+        return [Pending(number, poll_from_json(text), text) for number, text in rows]
 
     def newest(self, limit: int) -> dict[str, Poll]:
         """The last poll of each device among those that came in last, at most so many."""
@@ -136,19 +141,18 @@ class Outbox:
         polls = [poll_from_json(poll) for (poll,) in rows]
         return {poll.device: poll for poll in sorted(polls, key=lambda poll: poll.observed_at)}
 
-    def delivered(self, numbers: Iterable[int]) -> None:
+    def delivered(self, polls: Iterable[Pending]) -> None:
         """Lets go of polls that the store has."""
-        self._write(self._claims, "DELETE FROM outbox WHERE id = ?", ((number,) for number in numbers))
+        self._write(self._claims, _LET_GO, ((one.number, one.text) for one in polls))
 
-    def quarantine(self, number: int, reason: str) -> None:
+    def quarantine(self, one: Pending, reason: str) -> None:
         """Sets a poll aside that the store will never take."""
         with self._polls.writing() as connection:
             connection.execute(
-                "INSERT INTO quarantine (observed_at, poll, reason, since)"
-                " SELECT observed_at, poll, ?, ? FROM outbox WHERE id = ?",
-                (reason, time.time(), number),
+                "INSERT INTO quarantine (observed_at, poll, reason, since) VALUES (?, ?, ?, ?)",
+                (one.poll.observed_at, one.text, reason, time.time()),
             )
-            connection.execute("DELETE FROM outbox WHERE id = ?", (number,))
+            connection.execute(_LET_GO, (one.number, one.text))
 
     def quarantined(self, limit: int = 100) -> list[Quarantined]:
         """The newest of the polls that were set aside."""

@@ -20,7 +20,8 @@ from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
 from air_pipeline.processing.rules import RULE_BITS, reach
 from air_pipeline.processing.slots import expected_slots, index_ms
-from air_pipeline.storage.parquet import DayFile, DayMetadata, StagedDay, stage
+from air_pipeline.storage.day_files import DayFile, DayMetadata
+from air_pipeline.storage.parquet import StagedDay, stage
 from air_pipeline.storage.store import ReadingStore
 
 

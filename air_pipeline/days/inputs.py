@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from air_pipeline.days.calendar import DayError, DeviceDay, device_days
-from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
+from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION, TABLES
 from air_pipeline.processing.local_time import span_ms
+from air_pipeline.processing.rules import reach
 from air_pipeline.settings import Device, Settings
+from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, day_file
 from air_pipeline.storage.pages import PageFile, page_file
-from air_pipeline.storage.parquet import DayFile, DayMetadata, DayUnreadable, day_file
 from air_pipeline.storage.store import ReadingStore, Summary
 
 
@@ -67,8 +68,6 @@ def day_inputs(
     Raises:
         StoreError: the store cannot say.
     """
-    from air_pipeline.processing.columns import RULE_SET_VERSION
-
     first_poll = first_poll or store.first_poll
     present: list[DeviceDay] = []
     digests: list[list[Any]] = []
@@ -179,8 +178,6 @@ def check_not_shrunk(built: DayMetadata | None, inputs: DayInputs, day: date) ->
 
 def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]]:
     """The device days by what their flags depend on: the day and the reach of the rules, in ms UTC."""
-    from air_pipeline.processing.rules import reach
-
     before, after = map(span_ms, reach())
     windows: dict[tuple[int, int], list[DeviceDay]] = {}
     for one in days:

@@ -6,9 +6,9 @@ Belongs here: what differs from building, which is that a day may not be over. D
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from air_pipeline.days.building import device_observations
 from air_pipeline.days.calendar import DeviceDay
@@ -19,9 +19,6 @@ from air_pipeline.processing.observations import observations_table
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.storage.store import ReadingStore
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 def is_expected(one: DeviceDay, first_poll: Callable[[str], int | None]) -> bool:
     """Whether the device is expected at any time of its day; by its first poll, if the settings have no `since`."""
@@ -29,7 +26,7 @@ def is_expected(one: DeviceDay, first_poll: Callable[[str], int | None]) -> bool
     return since < one.end and until > one.start
 
 
-def live_rows(store: ReadingStore, table: TableName, one: DeviceDay, day: date, now: datetime) -> "pa.Table":
+def live_rows(store: ReadingStore, table: TableName, one: DeviceDay, day: date, now: datetime) -> pa.Table:
     """One device's rows of a table of its local day, as they would be built from what is stored now.
 
     Of a day that is not over there are the slots that are due already (see `device_observations`) and the hours that

@@ -18,8 +18,8 @@ from air_pipeline.days.inputs import (
 from air_pipeline.health import Finding, Level, check, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
+from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, built_days, day_file
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.parquet import DayFile, DayMetadata, DayUnreadable, built_days, day_file
 from air_pipeline.storage.store import ReadingStore, StoreError
 from air_pipeline.words import some
 

@@ -16,7 +16,7 @@ from air_pipeline.health.seen import Seen
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import Settings
 from air_pipeline.state import StateDirectory
-from air_pipeline.storage.parquet import built_days, day_file
+from air_pipeline.storage.day_files import built_days, day_file
 
 POLL_BYTES = 185
 """Of a poll of the station with its values in the embedded store, measured."""

@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._daemon.controller import get_daemon_statuses
 
 from air_pipeline.health import Check, Finding, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
@@ -62,16 +60,11 @@ def daemon_running(seen: Seen) -> Iterator[Finding]:
 
 
 def _of_daemon(instance: dg.DagsterInstance) -> Finding:
-    statuses = get_daemon_statuses(
-        instance,
-        instance.get_required_daemon_types(),
-        ignore_errors=True,
-        heartbeat_interval_seconds=0,
-        heartbeat_tolerance_seconds=DAEMON_TOLERANCE_S,
-    )
-    silent = sorted(name.lower() for name, status in statuses.items() if not status.healthy)
-    beats = [status.last_heartbeat.timestamp for status in statuses.values() if status.last_heartbeat]
-    quiet_s = datetime.now(UTC).timestamp() - max(beats, default=0.0)
+    beats = {name: beat.timestamp for name, beat in instance.get_daemon_heartbeats().items()}
+    now = datetime.now(UTC).timestamp()
+    quiet = {name: now - beats.get(name, 0.0) for name in instance.get_required_daemon_types()}
+    silent = sorted(name.lower() for name, quiet_s in quiet.items() if quiet_s > DAEMON_TOLERANCE_S)
+    quiet_s = min(quiet.values())
     if not silent and quiet_s <= LATE_S:
         return fine(f"runs: its last sign of life came {max(quiet_s, 0.0):.0f} s ago")
     if quiet_s > LATE_S:
@@ -90,9 +83,9 @@ def switched_on(seen: Seen) -> Iterator[Finding]:
     with _instance(seen) as instance:
         if instance is None:
             return
-        turned = {state.instigator_name: state.status for state in instance.all_instigator_state()}
+        is_on = {state.instigator_name: state.is_running for state in instance.all_instigator_state()}
     for name, (kind, effect) in _SWITCHES.items():
-        if turned.get(name) is InstigatorStatus.STOPPED:
+        if not is_on.get(name, True):
             text = f"{kind} {name} is switched off: {effect}"
             yield warning(text, f"switch {name} on in the UI, under Automation", kind)
         else:

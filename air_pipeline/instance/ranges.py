@@ -1,7 +1,6 @@
 """Many days on one machine without launching runs: a few in this process, more in warm ones beside it.
 
 Belongs here: which process builds which day. Does not: building one (`day_builder`), which days need it (`days.range`).
-Who only plans need not wait for Dagster: it is loaded where days are built.
 
 For the underlying Dagster concept, see docs.dagster.io: job execution.
 """
@@ -14,17 +13,15 @@ from datetime import date
 from multiprocessing import get_context
 from multiprocessing.synchronize import Lock
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import dagster as dg
+import dagster as dg
 
-    from air_pipeline.instance.day_builder import DayBuilder
+from air_pipeline.instance.day_builder import DayBuilder
 
 FEW_DAYS = 4
 """So many days are built sooner here than by processes that first have to start: each takes as long as two days do."""
 
-OpenJob = Callable[[], "dg.JobDefinition"]
+OpenJob = Callable[[], dg.JobDefinition]
 """Gives the job that builds a day; a function of a module, so that another process can find it."""
 
 
@@ -52,7 +49,7 @@ def build_range(
         return
     os.environ["DAGSTER_HOME"] = str(home)
     if not workers and len(days) <= FEW_DAYS:
-        builder = _new_builder(open_job)
+        builder = DayBuilder(open_job)
         for day in sorted(days):
             yield day, builder.build(day, force=force)
         return
@@ -69,19 +66,13 @@ def build_range(
         pool.shutdown(cancel_futures=True)  # whoever stops listening wants no more days
 
 
-def _new_builder(open_job: OpenJob) -> "DayBuilder":
-    from air_pipeline.instance.day_builder import DayBuilder  # with Dagster, a second and 90 MB that planning can spare
-
-    return DayBuilder(open_job)
-
-
-_builder: "list[DayBuilder]" = []
+_builder: list[DayBuilder] = []
 """In a worker process: its builder."""
 
 
 def _open(open_job: OpenJob, storage: Lock) -> None:
     with storage:  # several that make Dagster's storage at once can leave it unusable
-        _builder.append(_new_builder(open_job))
+        _builder.append(DayBuilder(open_job))
 
 
 def _build(day: date, *, force: bool) -> str:

@@ -11,7 +11,7 @@ from air_pipeline.health.collecting import devices_reporting
 from air_pipeline.health.seen import Seen
 from air_pipeline.notifying.deciding import Key, Sight
 from air_pipeline.notifying.messages import MOST_ITEMS
-from air_pipeline.storage.parquet import TableError, day_file
+from air_pipeline.storage.day_files import TableError, day_file
 
 
 def sight(checks: Iterable[Check], seen: Seen) -> Sight:

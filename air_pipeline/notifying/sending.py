@@ -1,7 +1,7 @@
 """Sending a message: by HTTP POST to a webhook, by SMTP to a mail server.
 
 Belongs here: one attempt, and what went wrong with it in a sentence without secrets. Does not: trying again
-(`telling`). requests is imported when something is sent, not before.
+(`telling`).
 """
 
 import os
@@ -68,7 +68,7 @@ class Webhook:
         Raises:
             SendError: anything else, or no answer.
         """
-        import requests
+        import requests  # 0.1 s and 16 MB: the definitions are spared them
 
         try:
             answer = requests.post(

@@ -11,11 +11,12 @@ slots: the last digits of `DataFrame.mean` depend on what other series stand bes
 import math
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.columns import TABLES, TableName
@@ -23,9 +24,6 @@ from air_pipeline.processing.local_time import LocalHour, day_window, epoch_ms, 
 from air_pipeline.processing.observations import DeviceObservations, ProcessingError
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 COMPLETE_SHARE = 0.75
 """Of an hour's expected observations, and of a day's hours: EU directive 2008/50/EC, annex VII."""
@@ -54,7 +52,7 @@ def hourly_aggregates(device: Device, observations: DeviceObservations, day: dat
         day: the local date.
 
     Returns:
-        A long frame that fits `schemas.frame_schema("hourly_aggregates")`; no rows where nothing was expected that day.
+        A long frame that fits `violations.frame_schema("hourly_aggregates")`; no rows where nothing was expected.
 
     Raises:
         ProcessingError: the settings do not know one of the series.
@@ -92,7 +90,7 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
         day: the local date.
 
     Returns:
-        A long frame that fits `schemas.frame_schema("daily_aggregates")`; no rows where nothing was expected that day.
+        A long frame that fits `violations.frame_schema("daily_aggregates")`; no rows where nothing was expected.
 
     Raises:
         ProcessingError: the settings do not know one of the series, or `hourly` is not of these observations.
@@ -133,10 +131,8 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
     return _typed("daily_aggregates", columns)
 
 
-def aggregates_table(table: TableName, frame: pd.DataFrame) -> "pa.Table":
+def aggregates_table(table: TableName, frame: pd.DataFrame) -> pa.Table:
     """A frame of aggregates as an Arrow table with the table's schema."""
-    import pyarrow as pa
-
     schema = arrow_schema(table)
     arrow = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     return arrow.replace_schema_metadata(schema.metadata)

@@ -1,6 +1,6 @@
 """From readings and polls to flagged observations: the verdicts of the rules rolled up, the means of shared parameters.
 
-Belongs here: how several verdicts become one flag. Does not: the rules (`rules`).
+Belongs here: how several verdicts become one flag. Does not: the rules (`judging`).
 
 The flag of an observation is the worst of what the rules said: 4 over 3 over 1. It is 9 where there is no value and no
 reason to call it bad, and 2 where no rule could be applied to a value. The `rules` bits are those of the rules that
@@ -16,8 +16,9 @@ import pandas as pd
 
 from air_pipeline.catalogue import shared_parameters
 from air_pipeline.devices.polls import Flag, problems_from_json
+from air_pipeline.processing.judging import JUDGES, NOT_APPLIED, Evidence, Verdicts
 from air_pipeline.processing.observations import OUTCOME_TYPE, DeviceObservations, ProcessingError, local_index
-from air_pipeline.processing.rules import NOT_APPLIED, RULES, Evidence, Rule, Verdicts
+from air_pipeline.processing.rules import RULES, Rule
 from air_pipeline.processing.slots import ExpectedSlots, Instants, index_ms
 from air_pipeline.settings import Device
 
@@ -89,7 +90,7 @@ def _outcome_codes(device: Device, outcomes: "pd.Series[str]") -> npt.NDArray[np
 
 def flag_series(evidence: Evidence, rules: tuple[Rule, ...] = RULES) -> dict[str, Flagged]:
     """Series to its values, flags and rule bits, by all of the rules."""
-    verdicts = [(rule, rule.judge(evidence)) for rule in rules]
+    verdicts = [(rule, JUDGES[rule.name](evidence)) for rule in rules]
     return {
         series: (values, *roll_up(values, {rule: said[series] for rule, said in verdicts if series in said}))
         for series, values in evidence.values.items()  # noqa: PD011 - not a frame

@@ -1,7 +1,8 @@
 """Local days and hours, found from the time zone's own rules.
 
-Belongs here: when a local day or hour begins and ends on the UTC clock. Does not: anything about devices. Only the
-standard library is imported here, because the collector and the code server load this early.
+Belongs here: when a local day or hour begins and ends on the UTC clock. Does not: arrays of instants
+(`local_clock`), anything about devices. Only the standard library is imported here, because the collector and the code
+server load this early.
 
 A zone's offset changes are found by asking it twice a day and bisecting to the second where two answers differ: since
 1900 no zone has changed its offset twice within three days.
@@ -9,12 +10,7 @@ A zone's offset changes are found by asking it twice a day and bisecting to the 
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_S = 3600
@@ -48,8 +44,14 @@ class LocalHour:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A time during which the offset stays the same; seconds since 1970 UTC, half-open."""
+class Stretch:
+    """A time during which the offset stays the same.
+
+    Attributes:
+        start: its first second, since 1970 UTC.
+        end: the second after its last.
+        offset: local minus UTC, in seconds.
+    """
 
     start: int
     end: int
@@ -79,7 +81,7 @@ def first_instant(day: date, zone: ZoneInfo) -> datetime:
     """
     midnight = int((datetime.combine(day, time(), UTC) - _EPOCH).total_seconds())
     begin, end = midnight - _WIDEST_OFFSET_S, midnight + _WIDEST_OFFSET_S
-    for stretch in _stretches(begin, end, zone):
+    for stretch in stretches(begin, end, zone):
         reached = max(stretch.start, midnight - stretch.offset)
         if reached < stretch.end:
             return _EPOCH + timedelta(seconds=reached)
@@ -98,7 +100,7 @@ def local_hours(start: datetime, end: datetime, zone: ZoneInfo) -> tuple[LocalHo
     clock that steps back over midnight puts a stretch of the date before into the day.
     """
     hours: list[LocalHour] = []
-    for stretch in _stretches(_seconds(start), _seconds(end), zone):
+    for stretch in stretches(_seconds(start), _seconds(end), zone):
         begin = stretch.start
         while begin < stretch.end:
             to_next = _HOUR_S - (begin + stretch.offset) % _HOUR_S
@@ -109,33 +111,9 @@ def local_hours(start: datetime, end: datetime, zone: ZoneInfo) -> tuple[LocalHo
     return tuple(hours)
 
 
-def utc_offset_minutes(instants_ms: "npt.NDArray[np.int64]", zone: ZoneInfo) -> "npt.NDArray[np.int16]":
-    """Local minus UTC in whole minutes (rounded down) at each instant, given in ms since 1970 UTC, in any order."""
-    import numpy as np
-
-    return (_offsets_s(instants_ms, zone) // 60).astype(np.int16)
-
-
-def local_clock_ms(instants_ms: "npt.NDArray[np.int64]", zone: ZoneInfo) -> "npt.NDArray[np.int64]":
-    """What the local clock shows at each instant: ms since 1970-01-01T00:00 on that clock, for naive timestamps."""
-    return instants_ms + _offsets_s(instants_ms, zone) * 1000
-
-
-def _offsets_s(instants_ms: "npt.NDArray[np.int64]", zone: ZoneInfo) -> "npt.NDArray[np.int64]":
-    import numpy as np
-
-    if not len(instants_ms):
-        return np.empty(0, dtype=np.int64)
-    seconds = instants_ms // 1000
-    stretches = _stretches(int(seconds.min()), int(seconds.max()) + 1, zone)
-    starts = np.array([stretch.start for stretch in stretches], dtype=np.int64)
-    offsets = np.array([stretch.offset for stretch in stretches], dtype=np.int64)
-    return offsets[np.searchsorted(starts, seconds, side="right") - 1]
-
-
-def _stretches(start: int, end: int, zone: ZoneInfo) -> list[_Stretch]:
+def stretches(start: int, end: int, zone: ZoneInfo) -> list[Stretch]:
     """The stretches of equal offset that tile [start, end), in seconds since 1970 UTC."""
-    stretches: list[_Stretch] = []
+    stretches: list[Stretch] = []
     begin, asked = start, start
     offset = _offset_s(start, zone)
     while asked < end:
@@ -147,11 +125,11 @@ def _stretches(start: int, end: int, zone: ZoneInfo) -> list[_Stretch]:
         change = _first_change(asked, following, zone)
         if change == end:
             break
-        stretches.append(_Stretch(begin, change, offset))
+        stretches.append(Stretch(begin, change, offset))
         begin = asked = change
         offset = _offset_s(change, zone)
     if begin < end:
-        stretches.append(_Stretch(begin, end, offset))
+        stretches.append(Stretch(begin, end, offset))
     return stretches
 
 

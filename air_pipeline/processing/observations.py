@@ -5,20 +5,19 @@ Belongs here: the two shapes and the way between them. Does not: how values come
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.processing.local_time import epoch_ms, local_clock_ms, utc_offset_minutes
+from air_pipeline.processing.local_clock import local_clock_ms, utc_offset_minutes
+from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.processing.schemas import arrow_schema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 OUTCOME_TYPE = pd.CategoricalDtype([outcome.value for outcome in Outcome])
 
@@ -80,10 +79,8 @@ def local_index(at: npt.NDArray[np.int64], zone: ZoneInfo) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(at.view("datetime64[ms]"), name="observed_at").tz_localize("UTC").tz_convert(zone)
 
 
-def observations_table(observations: DeviceObservations) -> "pa.Table":
+def observations_table(observations: DeviceObservations) -> pa.Table:
     """One device's rows of the `observations` table: by series, then by slot."""
-    import pyarrow as pa
-
     at, zone, series = observations.at, observations.zone, observations.series
     rows = len(at) * len(series)
 
@@ -114,14 +111,12 @@ def observations_table(observations: DeviceObservations) -> "pa.Table":
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def observations_from_table(rows: "pa.Table", zone: ZoneInfo) -> DeviceObservations:
+def observations_from_table(rows: pa.Table, zone: ZoneInfo) -> DeviceObservations:
     """The inverse of `observations_table`: the rows of one device as wide frames in a zone.
 
     Raises:
         ProcessingError: the rows are of several devices or none, or its series do not have the same slots.
     """
-    import pyarrow as pa
-
     devices = rows.column("device").unique().to_pylist()
     if len(devices) != 1:
         raise ProcessingError(f"rows of one device are needed; these are of {len(devices)}")

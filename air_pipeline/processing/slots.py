@@ -6,15 +6,12 @@ Belongs here: the grid of slots of the past, by the intervals that were in force
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from air_pipeline.settings import NEVER
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Instants = npt.NDArray[np.int64]
 
@@ -39,8 +36,8 @@ def expected_slots(
     start: int,
     end: int,
     *,
-    polls: "pd.DataFrame",
-    readings: "pd.DataFrame",
+    polls: pd.DataFrame,
+    readings: pd.DataFrame,
     opening_interval_ms: int,
     expected_from: int,
     expected_until: int = NEVER,
@@ -75,10 +72,8 @@ def expected_slots(
     return ExpectedSlots(at, intervals[np.searchsorted(changes, at, side="right") - 1])
 
 
-def index_ms(frame: "pd.DataFrame") -> Instants:
+def index_ms(frame: pd.DataFrame) -> Instants:
     """The instants of a frame with a tz-aware index, in ms since 1970 UTC."""
-    import pandas as pd
-
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex):
         if len(index):

@@ -11,7 +11,7 @@ from typing import Any
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.curves import Curve
-from air_pipeline.storage.parquet import DayMetadata
+from air_pipeline.storage.day_files import DayMetadata
 
 Row = Mapping[str, Any]
 """A row of a table by column; None is a null."""

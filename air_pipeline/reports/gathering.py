@@ -40,7 +40,7 @@ from air_pipeline.reports.contents import (
 )
 from air_pipeline.reports.curves import thinned
 from air_pipeline.settings import Device
-from air_pipeline.storage.parquet import day_file
+from air_pipeline.storage.day_files import day_file
 
 MOST_DEVICES = 20
 """Devices that have a section of their own; of more, so many of the worst."""

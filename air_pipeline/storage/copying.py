@@ -9,15 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from air_pipeline.devices.polls import Outcome, Poll, problems_from_json
 from air_pipeline.processing.local_time import from_epoch_ms
-from air_pipeline.storage.frames import POLL_COLUMNS
+from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.store import ReadingStore, StoreError, Summary
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _DAY_MS = 86_400_000
 _POLLS_AT_ONCE = 5_000
@@ -156,7 +155,7 @@ def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start:
     return len(polls)
 
 
-def stored_polls(device: str, polls: "pd.DataFrame", readings: "pd.DataFrame") -> Iterator[Poll]:
+def stored_polls(device: str, polls: pd.DataFrame, readings: pd.DataFrame) -> Iterator[Poll]:
     """The polls of one device, from the frames of `ReadingStore`: writing them makes another store hold the same.
 
     A slot that was written twice can have values and the outcome of a poll without: it comes as two polls.

@@ -4,22 +4,22 @@ See https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/. Not
 it is many times slower, and gives a frame or a list of frames, as the data falls.
 """
 
+import csv
 import io
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from air_pipeline.storage.store import StoreError
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 # Where a run of tables with the same columns may start; inside a quoted cell the same bytes mean nothing.
 _START = re.compile(rb"(?:\A|(?<=\n))#datatype,")
 
 
-def flux_frame(answer: bytes) -> "pd.DataFrame":
+def flux_frame(answer: bytes) -> pd.DataFrame:
     """One frame from an answer with the annotation `datatype`; tables with other columns are put below each other.
 
     Times are UTC in ns, strings are never missing (Flux's CSV has one sign for none and for an empty one).
@@ -28,8 +28,6 @@ def flux_frame(answer: bytes) -> "pd.DataFrame":
     Raises:
         StoreError: the answer is, or ends in, an error of the query.
     """
-    import pandas as pd
-
     frames = [frame for run in _runs(answer) if len(frame := _frame(run))]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -49,10 +47,7 @@ def _runs(answer: bytes) -> Iterator[bytes]:
         yield answer[start:]
 
 
-def _frame(run: bytes) -> "pd.DataFrame":
-    import pandas as pd
-    from pyarrow import csv
-
+def _frame(run: bytes) -> pd.DataFrame:
     # Names and types are the same for all rows, so the header is read apart.
     annotation, header, rows = run.split(b"\n", 2)
     kinds = annotation.decode().rstrip("\r").split(",")[1:]
@@ -62,11 +57,11 @@ def _frame(run: bytes) -> "pd.DataFrame":
         raise StoreError(f"InfluxDB could not run this Flux query to its end: {reason}.")
     if not rows.strip():
         return pd.DataFrame()
-    table = csv.read_csv(
+    table = read_csv(
         io.BytesIO(rows),
-        read_options=csv.ReadOptions(column_names=["", *names]),
-        parse_options=csv.ParseOptions(newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
+        read_options=ReadOptions(column_names=["", *names]),
+        parse_options=ParseOptions(newlines_in_values=True),
+        convert_options=ConvertOptions(
             column_types={name: _type(kind) for name, kind in zip(names, kinds, strict=True)},
             include_columns=names,
             null_values=[""],
@@ -77,14 +72,10 @@ def _frame(run: bytes) -> "pd.DataFrame":
 
 
 def _cells(text: bytes) -> Iterator[list[str]]:
-    import csv
-
     return csv.reader(io.StringIO(text.decode(), newline=""))
 
 
-def _type(kind: str) -> "pa.DataType":
-    import pyarrow as pa
-
+def _type(kind: str) -> pa.DataType:
     if kind.startswith("dateTime"):
         return pa.timestamp("ns", tz="UTC")
     types: dict[str, pa.DataType] = {
@@ -97,9 +88,6 @@ def _type(kind: str) -> "pa.DataType":
 
 
 def _column(column: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> "pd.Series":
-    import pandas as pd
-    import pyarrow as pa
-
     # Without these an integer among nothings becomes a float, and loses its last digits.
     missable = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype()}
     return column.to_pandas(types_mapper=missable.get if column.null_count else None)

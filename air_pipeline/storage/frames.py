@@ -1,41 +1,31 @@
 """The frames that every store gives, so that two stores with the same polls give the same bits.
 
-Belongs here: dtypes, index and order of columns. Does not: where the numbers come from. pandas and numpy are imported
-when a frame is made, see `store`.
+Belongs here: dtypes, index and order of columns. Does not: where the numbers come from.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-POLL_NUMBERS = ("duration_ms", "http_status", "interval_s")
-POLL_TEXTS = ("outcome", "problems", "body")
-POLL_COLUMNS = ("outcome", *POLL_NUMBERS, "problems", "body")
+from air_pipeline.storage.fields import POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
 
 
-def readings_frame(times: "npt.NDArray[np.int64]", values: Mapping[str, "npt.NDArray[np.float64]"]) -> "pd.DataFrame":
+def readings_frame(times: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.float64]]) -> pd.DataFrame:
     """Slots (ms UTC, rising) and numbers as the frame of `ReadingStore.readings`, without series that have no value."""
-    import numpy as np
-    import pandas as pd
-
     present = {series: values[series] for series in sorted(values) if not np.isnan(values[series]).all()}
     frame = pd.DataFrame(present, index=_slots(times), columns=pd.Index(list(present), dtype="str"))
     return _once_a_slot(frame)
 
 
 def polls_frame(
-    times: "npt.NDArray[np.int64]",
-    numbers: Mapping[str, "npt.NDArray[np.float64]"],
+    times: npt.NDArray[np.int64],
+    numbers: Mapping[str, npt.NDArray[np.float64]],
     texts: Mapping[str, Sequence[Any]],
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Slots (ms UTC, rising), numbers and texts (or None) as the frame of `ReadingStore.polls`."""
-    import numpy as np
-    import pandas as pd
-
     index = _slots(times)
     nowhere = [None] * len(index)
     columns: dict[str, pd.Series] = {}
@@ -49,12 +39,29 @@ def polls_frame(
     return _once_a_slot(pd.DataFrame(columns, index=index, columns=pd.Index(POLL_COLUMNS, dtype="str")))
 
 
-def _slots(times: "npt.NDArray[np.int64]") -> "pd.DatetimeIndex":
-    import pandas as pd
+def readings_of_rows(series: Sequence[str], parts: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
+    """Rows of a slot and a value (or None) a series, a part at a time, as `readings_frame`."""
+    arrays = [np.empty((0, 1 + len(series)))]
+    arrays += [np.array(part, dtype="float64") for part in parts]  # ms are exact in a float64, None becomes NaN
+    table = np.concatenate(arrays)
+    return readings_frame(table[:, 0].astype("int64"), {name: table[:, n] for n, name in enumerate(series, start=1)})
 
+
+def polls_of_rows(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    """Rows of a slot and the fields of `POLL_COLUMNS`, as `polls_frame`."""
+    times, *columns = zip(*rows, strict=True) if rows else ((), *((),) * len(POLL_COLUMNS))
+    fields = dict(zip(POLL_COLUMNS, columns, strict=True))
+    return polls_frame(
+        np.array(times, dtype="int64"),
+        {name: np.array(fields[name], dtype="float64") for name in POLL_NUMBERS},
+        {name: fields[name] for name in POLL_TEXTS},
+    )
+
+
+def _slots(times: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times.astype("datetime64[ms]"), tz="UTC", name="observed_at")
 
 
-def _once_a_slot(frame: "pd.DataFrame") -> "pd.DataFrame":
+def _once_a_slot(frame: pd.DataFrame) -> pd.DataFrame:
     # Only points that others wrote, at fractions of a ms, can share one.
     return frame if frame.index.is_unique else frame[~frame.index.duplicated(keep="last")]

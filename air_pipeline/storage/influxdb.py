@@ -1,13 +1,13 @@
 """The reading store in InfluxDB 2: measurements `air` and `poll`, tag `device`, times in ms.
 
-Belongs here: which points and queries stand for the store's promises. Does not: the syntax of points
-(`line_protocol`), the transport and CSV of queries (`influxql`, `flux_csv`), the meaning of failures
-(`influxdb_failures`).
+Belongs here: which queries stand for the store's promises. Does not: the syntax of points (`line_protocol`), the
+transport of queries (`influxql`) and of what else there is (`influxdb_client_requests`), points as frames
+(`influxdb_points`, `flux_csv`), the meaning of failures (`influxdb_failures`).
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,27 +15,22 @@ from urllib.parse import urlsplit
 
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.settings import InfluxConnection
-from air_pipeline.storage.flux_csv import flux_frame
-from air_pipeline.storage.frames import POLL_NUMBERS, POLL_TEXTS, polls_frame, readings_frame
-from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal, unreachable
-from air_pipeline.storage.influxql import InfluxQL, Series
+from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
+from air_pipeline.storage.influxql import InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.storable import require_storable, within_time
-from air_pipeline.storage.store import Latest, StoreRefused, StoreUnavailable, Summary
+from air_pipeline.storage.store import Latest, StoreRefused, Summary
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
-    import pyarrow as pa
-    from influxdb_client.client.influxdb_client import InfluxDBClient
-    from urllib3 import HTTPResponse
+
+    from air_pipeline.storage.influxdb_client_requests import ClientRequests
+    from air_pipeline.storage.influxdb_points import Points
 
 # The server's documentation advises 5,000 lines a request; more gain nothing.
 _LINES_A_REQUEST = 5_000
 
-# What is read at once: 86,400 slots of 13 series are 8 MB of CSV.
 _DAY_MS = 86_400_000
 
 # Asking for the last point of a device takes some 10 ms a year, of all devices at once as much as this many.
@@ -67,8 +62,8 @@ class InfluxStore:
         self._timeout_s = timeout_s
         self._read_timeout_s = read_timeout_s
         self._queries = InfluxQL(connection, timeout_s, read_timeout_s)
-        self._writer: InfluxDBClient | None = None
-        self._one_writer = threading.Lock()
+        self._made: ClientRequests | None = None
+        self._one_client = threading.Lock()
 
     @property
     def identity(self) -> str:
@@ -82,24 +77,15 @@ class InfluxStore:
         require_storable(polls)
         lines = [line for poll in polls for line in poll_lines(poll)]
         for first in range(0, len(lines), _LINES_A_REQUEST):
-            self._in_bucket(partial(self._post, "\n".join(lines[first : first + _LINES_A_REQUEST])))
+            self._in_bucket(partial(self._client.write, "\n".join(lines[first : first + _LINES_A_REQUEST])))
 
     def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The readings of one device; see `ReadingStore.readings`."""
-        table = self._points("air", device, start, end)
-        return readings_frame(
-            table["time"].to_numpy(), {name: _numbers(table[name]) for name in table.column_names if name != "time"}
-        )
+        return self._points.readings(device, start, end)
 
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The polls of one device; see `ReadingStore.polls`."""
-        table = self._points("poll", device, start, end, fields=(POLL_NUMBERS, POLL_TEXTS))
-        present = set(table.column_names)
-        return polls_frame(
-            table["time"].to_numpy(),
-            {name: _numbers(table[name]) for name in POLL_NUMBERS if name in present},
-            {name: table[name].to_pylist() for name in POLL_TEXTS if name in present},
-        )
+        return self._points.polls(device, start, end)
 
     def latest(self) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`.
@@ -127,7 +113,7 @@ class InfluxStore:
         """Device to outcome to number of polls; see `ReadingStore.outcome_counts`."""
         # An outcome is a field, which InfluxQL does not group by: a query each, in one request.
         queries = [
-            f"SELECT count(outcome) AS polls FROM poll WHERE outcome = '{outcome.value}' AND {_during(start, end)} "  # noqa: S608
+            f"SELECT count(outcome) AS polls FROM poll WHERE outcome = '{outcome.value}' AND {during(start, end)} "  # noqa: S608
             "GROUP BY device"
             for outcome in Outcome
         ]
@@ -143,8 +129,8 @@ class InfluxStore:
             _of_devices,
             self._ask(
                 "SELECT count(outcome) AS polls, sum(duration_ms) AS duration_ms FROM poll "  # noqa: S608
-                f"WHERE {_during(start, end)} GROUP BY device",
-                f"SELECT count(*::field) FROM air WHERE {_during(start, end)} GROUP BY device",  # noqa: S608
+                f"WHERE {during(start, end)} GROUP BY device",
+                f"SELECT count(*::field) FROM air WHERE {during(start, end)} GROUP BY device",  # noqa: S608
             ),
         )
         return {
@@ -170,68 +156,35 @@ class InfluxStore:
 
     def flux(self, query: str) -> "pd.DataFrame":
         """The rows of a Flux query as one frame, with its columns `result` and `table`; see `ReadingStore.flux`."""
-        from influxdb_client.domain.dialect import Dialect
+        from air_pipeline.storage.flux_csv import flux_frame  # with pandas, as `_points`
 
-        client = self._client(self._read_timeout_s)
-        dialect = Dialect(header=True, annotations=["datatype"])  # type: ignore[no-untyped-call]
-        try:
-            ask = partial(client.query_api().query_raw, query, dialect=dialect)
-            status, answer = self._answered(Doing.FLUX, ask)
-        finally:
-            _close(client)
-        if answer.strip() and not answer.startswith(b"#datatype"):
-            raise refusal(self._connection, Doing.FLUX, status)
-        return flux_frame(answer)
+        return flux_frame(self._client.flux(query))
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._queries.close()
-        with self._one_writer:
-            writer, self._writer = self._writer, None
-        if writer is not None:
-            _close(writer)
+        with self._one_client:
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
-    def _post(self, lines: str) -> None:
-        # What the client's synchronous WriteApi calls, which shows no status and fails on pages that are not UTF-8.
-        from influxdb_client.service.write_service import WriteService
+    @property
+    def _client(self) -> "ClientRequests":
+        """What writes and runs Flux; made at the first use."""
+        # With influxdb_client, 0.25 s and 40 MB: who only reads is spared them.
+        from air_pipeline.storage.influxdb_client_requests import ClientRequests
 
-        with self._one_writer:
-            writer = self._writer = self._writer or self._client(self._timeout_s)
-        post = partial(
-            WriteService(writer.api_client).post_write,  # type: ignore[no-untyped-call]
-            self._connection.org,
-            self._connection.bucket,
-            lines,
-            precision="ms",
-            content_type="text/plain; charset=utf-8",
-            _preload_content=False,
-        )
-        status, body = self._answered(Doing.WRITE, post)
-        # A login page answers 200 to everything: what it took must not leave the outbox.
-        if status != HTTPStatus.NO_CONTENT:
-            raise refusal(self._connection, Doing.WRITE, status, body=body)
+        with self._one_client:
+            self._made = self._made or ClientRequests(self._connection, self._timeout_s, self._read_timeout_s)
+            return self._made
 
-    def _answered(self, doing: Doing, request: Callable[[], "HTTPResponse"]) -> tuple[int, bytes]:
-        """Status and body of a request of the client, with its two families of errors made into ours."""
-        import urllib3
-        from influxdb_client.rest import ApiException
+    @property
+    def _points(self) -> "Points":
+        """What makes frames."""
+        # With pandas and pyarrow, 0.5 s and 100 MB: the collector is spared them.
+        from air_pipeline.storage.influxdb_points import Points
 
-        try:
-            answer = request()
-            body = answer.data
-        except ApiException as error:
-            if not error.status:  # a certificate that is not trusted comes so
-                raise unreachable(self._connection, error) from error
-            raise refusal(self._connection, doing, error.status, error.headers, error.body) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise unreachable(self._connection, error) from error
-        return answer.status, body
-
-    def _client(self, timeout_s: float) -> "InfluxDBClient":
-        from influxdb_client.client.influxdb_client import InfluxDBClient
-
-        wait = (round(self._timeout_s * 1000), round(timeout_s * 1000))
-        return InfluxDBClient(self._connection.url, self._connection.token, org=self._connection.org, timeout=wait)
+        return Points(self._connection, self._queries, self._ask)
 
     def _ask(
         self, *queries: str, parameters: Mapping[str, object] | None = None, timeout_s: float | None = None
@@ -252,61 +205,6 @@ class InfluxStore:
         named = {f"device{n}": device for n, device in enumerate(devices)}
         results = self._ask(*(query.format(f" WHERE device = ${name}") for name in named), parameters=named)
         return {device: result[0].points[0] for device, result in zip(devices, results, strict=True) if result}
-
-    def _points(
-        self,
-        measurement: str,
-        device: str,
-        start: int,
-        end: int,
-        fields: tuple[Sequence[str], Sequence[str]] | None = None,
-    ) -> "pa.Table":
-        """The points of one device, rising by `time`; all fields as numbers, or the named numbers and texts.
-
-        Raises:
-            StoreUnavailable: the server gave less than it counted.
-        """
-        import pyarrow as pa
-
-        empty = pa.table({"time": pa.array([], pa.int64())})
-        days = self._days(measurement, device, start, end, fields)
-        return pa.concat_tables([empty, *days], promote_options="default")
-
-    def _days(
-        self,
-        measurement: str,
-        device: str,
-        start: int,
-        end: int,
-        fields: tuple[Sequence[str], Sequence[str]] | None,
-    ) -> "Iterator[pa.Table]":
-        parameters = {"device": device}
-        (result,) = self._ask(
-            f"SELECT count(*::field) FROM {measurement} WHERE device = $device AND {_during(start, end)} "  # noqa: S608
-            "GROUP BY time(1d) fill(none)",
-            parameters=parameters,
-        )
-        for point in result[0].points if result else ():
-            first = max(start, point["time"])
-            last = min(end, point["time"] + _DAY_MS)
-            counts = {name.removeprefix("count_"): n for name, n in point.items() if name != "time" and n}
-            numbers, texts = fields or (sorted(counts), ())
-            numbers = [name for name in numbers if name in counts]
-            texts = [name for name in texts if name in counts]
-            condition = f"device = $device AND {_during(first, last)}"
-            table = self._queries.table(measurement, numbers, texts, condition, parameters)
-            self._require_all(table, {name: counts[name] for name in numbers}, device)
-            yield table
-
-    def _require_all(self, table: "pa.Table", counts: Mapping[str, int], device: str) -> None:
-        """More than was counted has come in since; less means that the answer was cut, which CSV does not say."""
-        for name, expected in counts.items():
-            found = len(table) - table[name].null_count
-            if found < expected:
-                raise StoreUnavailable(
-                    f"InfluxDB at {self._connection.url} counts {expected} values of {name} of device {device!r} and "
-                    f"gives {found}: try again."
-                )
 
     def _in_bucket(self, action: Callable[[], _Result]) -> _Result:
         try:
@@ -331,21 +229,6 @@ class InfluxStore:
             raise refusal(self._connection, Doing.MAKE, made.status_code, made.headers, made.content)
 
 
-def _during(start: int, end: int) -> str:
-    first, last = within_time(start, end)
-    return f"time >= {int(first)}ms AND time < {int(last)}ms"
-
-
 def _of_devices(result: Sequence[Series]) -> dict[str, Mapping[str, Any]]:
     """Device to the only point of its series; points without a device are not ours."""
     return {device: series.points[0] for series in result if (device := series.tags.get("device"))}
-
-
-def _numbers(column: "pa.ChunkedArray[pa.DoubleScalar]") -> "npt.NDArray[np.float64]":
-    numbers: npt.NDArray[np.float64] = column.to_numpy()  # null becomes NaN
-    return numbers
-
-
-def _close(client: "InfluxDBClient") -> None:
-    client.api_client.rest_client.pool_manager.clear()  # which the client's own close leaves open
-    client.close()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """What an InfluxDB says of itself, of a bucket and of a token's rights, found without writing a point.
 
-Belongs here: the few requests that tell. Does not: what is made of the answers (`diagnosis`).
+Belongs here: the few requests that tell. Does not: what is made of the answers (`health`).
 """
 
 import time

@@ -2,7 +2,6 @@
 
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.state import StateDirectory
-from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import ReadingStore
 
@@ -19,4 +18,7 @@ def open_store(
     """
     if connection is None:
         return SqliteStore(state.readings)
+    # With requests, 0.1 s and 16 MB: the definitions are spared them where there is no InfluxDB.
+    from air_pipeline.storage.influxdb import InfluxStore
+
     return InfluxStore(connection) if within_s is None else InfluxStore(connection, within_s, within_s)

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from air_pipeline.replacing import put_in_place, staged_file
-from air_pipeline.storage.parquet import DayMetadata, DayNotBuilt, DayUnreadable, TableError, days_with_file
+from air_pipeline.storage.day_files import DayMetadata, DayNotBuilt, DayUnreadable, TableError, days_with_file
 
 PAGE = "daily_report"
 _HEAD_BYTES = 65_536

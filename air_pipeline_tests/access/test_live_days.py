@@ -12,7 +12,7 @@ from air_pipeline.catalogue import STATION
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll, Problem
 from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_ms
-from air_pipeline.processing.schemas import counts_add_up, validate
+from air_pipeline.processing.violations import counts_add_up, validate
 from air_pipeline_tests.days.deployments import DAY, HOUR, MINUTE, build, deployment, device, poll, polls, window
 
 AUTUMN, SPRING = date(2026, 10, 25), date(2026, 3, 29)

@@ -8,8 +8,8 @@ import pytest
 from air_pipeline.days.inputs import Standing, built_metadata, day_inputs, standing_of
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.schemas import arrow_schema
+from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import PAGE, page_file
-from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.assets.small_deployments import (
     DAY,
     WHOLE,

@@ -10,16 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from air_pipeline.assets.checks import check_staged
 from air_pipeline.assets.days import RETRIES
 from air_pipeline.assets.raw_readings import materialization
+from air_pipeline.assets.table_checks import check_staged
 from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.report import Report
 from air_pipeline.days.building import Built
 from air_pipeline.definitions import build_definitions
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.storage.parquet import built_days, day_file, stage
+from air_pipeline.storage.day_files import built_days, day_file
+from air_pipeline.storage.parquet import stage
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.assets.small_deployments import (
     DAY,

@@ -31,8 +31,8 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._daemon.types import DaemonHeartbeat
 
+from air_pipeline.cli import display
 from air_pipeline.cli import doctor as doctor_command
-from air_pipeline.cli import terminal
 from air_pipeline.collection.lease import CollectorLock, extend_lease
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.calendar import over_at
@@ -178,7 +178,7 @@ def set_aside(p: Patient) -> None:
     with closing(Outbox(p.environment.state.outbox)) as box:
         box.add([poll_of("attic")])
         [pending] = box.pending(1)
-        box.quarantine(pending.number, "the field is of another type")
+        box.quarantine(pending, "the field is of another type")
 
 
 def shrunk(p: Patient) -> None:
@@ -496,7 +496,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_sign_of_life_is_for_a_terminal_and_only_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "LONG_S", 0.0)
+    monkeypatch.setattr(display, "LONG_S", 0.0)
     monkeypatch.setattr("sys.stderr", shown := Terminal())
     found = Finding("wheels", "", Level.OK, "it is")
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from air_pipeline.access import Archive
-from air_pipeline.cli import terminal as showing
+from air_pipeline.cli import display as showing
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
@@ -202,8 +202,8 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
 # A slow machine must not make a command one that takes long, which would show a bar.
 _AT_LEISURE = """
 import sys
-from air_pipeline.cli import main, terminal
-terminal.LONG_S = 3600.0
+from air_pipeline.cli import display, main
+display.LONG_S = 3600.0
 sys.argv[0] = "air-pipeline"
 main()
 """

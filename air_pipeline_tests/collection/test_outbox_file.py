@@ -158,6 +158,21 @@ def test_an_outbox_that_is_replaced_while_open_is_left_by_the_next_call(path: Pa
         assert slots(aside) == [0]
 
 
+def test_what_was_taken_from_another_file_lets_go_of_nothing_in_the_one_in_its_place(path: Path) -> None:
+    """Numbers begin anew in a new file: the answer of the store to polls of the old one is about none of these."""
+    with closing(Outbox(path)) as box:
+        box.add([poll(0), poll(1)])
+        taken = box.pending(100)
+        put_aside(path)
+        box.add([poll(5), poll(6)])
+        box.delivered(taken[:1])
+        box.quarantine(taken[1], "never")
+        assert slots(box) == [5, 6]
+        assert [one.poll for one in box.quarantined()] == [poll(1)]
+        box.delivered(box.pending(1))
+        assert slots(box) == [6]
+
+
 def test_an_outbox_that_is_removed_while_open_is_made_anew_by_the_next_poll(path: Path) -> None:
     with closing(Outbox(path)) as box:
         box.add([poll(0)])

@@ -12,8 +12,8 @@ from air_pipeline.environment import Environment
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import Device, Settings
 from air_pipeline.state import StateDirectory
+from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import page_file
-from air_pipeline.storage.parquet import day_file
 
 MINUTE, HOUR = 60_000, 3_600_000
 DAY = date(2026, 11, 21)

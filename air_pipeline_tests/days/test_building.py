@@ -10,7 +10,7 @@ from air_pipeline.devices.polls import Flag, Outcome
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.devices.simulator.weather import Profile
 from air_pipeline.settings import Device
-from air_pipeline.storage.parquet import day_file
+from air_pipeline.storage.day_files import day_file
 from air_pipeline_tests.days.deployments import (
     AFTER,
     BEFORE,

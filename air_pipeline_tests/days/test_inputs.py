@@ -16,8 +16,8 @@ from air_pipeline.days.inputs import (
     polls_of,
     standing_of,
 )
+from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import page_file
-from air_pipeline.storage.parquet import day_file
 from air_pipeline_tests.days.deployments import (
     AFTER,
     BEFORE,
@@ -210,7 +210,7 @@ def test_a_setting_on_which_the_day_does_not_depend_changes_nothing(deployed, ch
 
 
 def test_when_a_device_was_expected_matters_as_far_as_the_rules_look_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("air_pipeline.processing.rules.reach", lambda: (timedelta(hours=48), timedelta(0)))
+    monkeypatch.setattr("air_pipeline.days.inputs.reach", lambda: (timedelta(hours=48), timedelta(0)))
     deployed = deployment(tmp_path)
     seed(deployed, [BEFORE, DAY])
     build(deployed)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.document import read_document
-from air_pipeline.devices.simulator import Profile, document_at, values_at
+from air_pipeline.devices.simulator import Profile, document_at
+from air_pipeline.devices.simulator.arrays import values_at
 from air_pipeline.devices.simulator.weather import CLEAN_AIR_RATIO, GAS_CURVES
 from air_pipeline.settings import Device
 

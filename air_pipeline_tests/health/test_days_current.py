@@ -8,7 +8,7 @@ import pytest
 from air_pipeline.health import Level, days
 from air_pipeline.health.days import days_current
 from air_pipeline.health.seen import seen_by_dagster
-from air_pipeline.storage.parquet import day_file
+from air_pipeline.storage.day_files import day_file
 from air_pipeline_tests.days.deployments import DAY, MINUTE, build, deployment, device, poll, seed, window, with_devices
 from air_pipeline_tests.waiting import WITHIN_S
 
@@ -131,5 +131,5 @@ def test_a_store_that_is_away_hides_no_older_rules(three):
 
 def test_nothing_is_read_twice_while_no_file_changes(three, monkeypatch):
     look(three)
-    monkeypatch.setattr("air_pipeline.storage.parquet.DayFile.metadata", pytest.fail)
+    monkeypatch.setattr("air_pipeline.storage.day_files.DayFile.metadata", pytest.fail)
     assert look(three).level is Level.OK

@@ -16,8 +16,8 @@ import pytest
 from air_pipeline.definitions import day_job
 from air_pipeline.instance.ranges import FEW_DAYS, _outcome, build_range
 from air_pipeline.processing.columns import TABLES
+from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.pages import PAGE
-from air_pipeline.storage.parquet import built_days
 from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
 from air_pipeline_tests.cli.in_this_process import in_this_process
 

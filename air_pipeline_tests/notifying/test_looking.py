@@ -13,7 +13,7 @@ from air_pipeline.health.checks import told_checks
 from air_pipeline.health.days import BUILT_WITHIN
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.notifying.looking import day_summary, sight
-from air_pipeline.storage.parquet import day_file
+from air_pipeline.storage.day_files import day_file
 from air_pipeline_tests.days.deployments import MINUTE, build, deployment, device, poll, seed, window
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates, spacing_ms
 from air_pipeline.processing.local_time import day_window, epoch_ms, local_hours
 from air_pipeline.processing.observations import ProcessingError
-from air_pipeline.processing.schemas import arrow_schema, counts_add_up, validate
+from air_pipeline.processing.schemas import arrow_schema
+from air_pipeline.processing.violations import counts_add_up, validate
 from air_pipeline.settings import Device
 from air_pipeline_tests.processing.frames import FIRST, SECOND, SMALL, flagged_values, observations
 

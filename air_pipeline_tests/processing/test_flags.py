@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem, problems_to_json
 from air_pipeline.processing.flags import flag_device, roll_up
+from air_pipeline.processing.judging import JUDGES
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import ProcessingError
 from air_pipeline.processing.rules import RULE_BITS, RULES, Rule, reach, rule_names
@@ -174,19 +175,17 @@ def test_a_day_without_slots_has_all_series_and_no_rows():
     assert values_of(found).shape == (0, 4)
 
 
-def test_bits_are_powers_of_two_of_their_own_and_meanings_are_sentences():
+def test_bits_are_powers_of_two_of_their_own_meanings_are_sentences_and_every_rule_judges():
     bits = [rule.bit for rule in RULES]
     assert bits == [2**n for n in range(len(RULES))]
     assert list(RULE_BITS.values()) == bits
+    assert list(JUDGES) == list(RULE_BITS)
     assert all(rule.meaning.endswith(".") for rule in RULES)
 
 
 def test_reach_is_the_furthest_of_all_rules():
-    def nothing(_):
-        return {}
-
-    near = Rule("near", 1, "", nothing, before=timedelta(hours=1), after=timedelta(seconds=10))
-    far = Rule("far", 2, "", nothing, before=timedelta(hours=48))
+    near = Rule("near", 1, "", before=timedelta(hours=1), after=timedelta(seconds=10))
+    far = Rule("far", 2, "", before=timedelta(hours=48))
     assert reach((near, far)) == (timedelta(hours=48), timedelta(seconds=10))
     assert reach(()) == (timedelta(), timedelta())
     before, after = reach()
@@ -199,7 +198,7 @@ def test_reach_is_the_furthest_of_all_rules():
     st.lists(st.lists(st.sampled_from([0, 1, 3, 4]), min_size=8, max_size=8), max_size=4),
 )
 def test_the_roll_up_is_the_worst_that_was_said(values, said):
-    rules = {Rule(str(n), 2**n, "", len): np.array(verdicts[: len(values)], np.int8) for n, verdicts in enumerate(said)}
+    rules = {Rule(str(n), 2**n, ""): np.array(verdicts[: len(values)], np.int8) for n, verdicts in enumerate(said)}
     flags, bits = roll_up(np.array(values), rules)
     for place, value in enumerate(values):
         spoken = {rule.bit: int(verdicts[place]) for rule, verdicts in rules.items()}

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from air_pipeline.processing.local_clock import local_clock_ms, utc_offset_minutes
 from air_pipeline.processing.local_time import (
     LocalHour,
     day_window,
     epoch_ms,
     first_instant,
     from_epoch_ms,
-    local_clock_ms,
     local_hours,
-    utc_offset_minutes,
 )
 
 ZONES = sorted(zone for zone in available_timezones() if zone not in {"localtime", "Factory"})

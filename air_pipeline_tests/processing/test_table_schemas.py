@@ -10,7 +10,8 @@ from air_pipeline.processing.aggregates import daily_aggregates, hourly_aggregat
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import observations_table
-from air_pipeline.processing.schemas import arrow_schema, counts_add_up, frame_schema, validate
+from air_pipeline.processing.schemas import arrow_schema
+from air_pipeline.processing.violations import counts_add_up, frame_schema, validate
 from air_pipeline_tests.processing.frames import SMALL, observations
 
 DAY = pd.Timestamp("2026-11-21").date()
@@ -175,7 +176,8 @@ def test_many_failing_rows_are_counted_and_some_are_shown():
 
 def test_names_and_files_are_known_without_pandas_pyarrow_or_pandera():
     code = (
-        "import sys, air_pipeline.processing.columns, air_pipeline.processing.local_time, air_pipeline.storage.parquet;"
+        "import sys, air_pipeline.processing.columns, air_pipeline.processing.local_time;"
+        "import air_pipeline.processing.rules, air_pipeline.storage.day_files, air_pipeline.days.inputs;"
         "print([name for name in ('pandas', 'pyarrow', 'pandera', 'numpy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -13,7 +13,7 @@ from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.reports.contents import ObservationCounts, ReportError
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import milliseconds, number, page_of, percent, picture_of
-from air_pipeline.storage.parquet import DayNotBuilt, day_file
+from air_pipeline.storage.day_files import DayNotBuilt, day_file
 from air_pipeline_tests.days.deployments import (
     BEFORE,
     DAY,

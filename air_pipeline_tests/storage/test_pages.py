@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
+from air_pipeline.storage.day_files import DayMetadata, DayNotBuilt, DayUnreadable, TableError
 from air_pipeline.storage.pages import days_with_page, page_file
-from air_pipeline.storage.parquet import DayMetadata, DayNotBuilt, DayUnreadable, TableError
 
 DAY = date(2026, 11, 21)
 METADATA = DayMetadata("digest", '{"polls":1,"sha256":"0"}', "1", {"sensor_range": 2})

@@ -18,7 +18,7 @@ from air_pipeline.processing.aggregates import aggregates_table, hourly_aggregat
 from air_pipeline.processing.observations import observations_from_table, observations_table
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
-from air_pipeline.storage.parquet import (
+from air_pipeline.storage.day_files import (
     DayMetadata,
     DayNotBuilt,
     DayUnreadable,
@@ -26,8 +26,8 @@ from air_pipeline.storage.parquet import (
     built_days,
     day_file,
     remove_leftovers,
-    stage,
 )
+from air_pipeline.storage.parquet import stage
 from air_pipeline_tests.processing.frames import FIRST, observations
 
 DAY = date(2026, 11, 21)

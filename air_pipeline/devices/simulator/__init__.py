@@ -5,12 +5,11 @@ What others use:
 - `Simulator(["living-room"])`, a context manager with `url`, `requests`, `set_fault`; `serve_forever(simulator)` for a
   process of its own;
 - `document_at(Profile("living-room", seed), time_ms)`: what a device would have said at any instant;
-  `values_at(profile, times_ms)`: the same as arrays, for histories;
+  `arrays.values_at(profile, times_ms)`: the same as arrays, for histories;
 - `read_script(text)`, `Flaky`, `Fault`, `FAULTS`: what goes wrong, and when.
 """
 
 from air_pipeline.devices.simulator.faults import FAULTS, Fault, document_at
-from air_pipeline.devices.simulator.firmware import values_at
 from air_pipeline.devices.simulator.script import Flaky, Script, read_script
 from air_pipeline.devices.simulator.server import Simulator, Traffic, serve_forever
 from air_pipeline.devices.simulator.weather import Profile
@@ -26,5 +25,4 @@ __all__ = [
     "document_at",
     "read_script",
     "serve_forever",
-    "values_at",
 ]

@@ -5,14 +5,9 @@ wrong (`faults`). Source: the firmware's own output.
 """
 
 import json
-from typing import TYPE_CHECKING
 
 from air_pipeline.catalogue import STATION
-from air_pipeline.devices.simulator.weather import Profile, arrays, measure
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from air_pipeline.devices.simulator.weather import Profile, measure
 
 TOP_LEVEL_NAME = "nodemcu"
 
@@ -37,14 +32,3 @@ def boot_payload() -> Payload:
 def render(payload: Payload, name: str = TOP_LEVEL_NAME) -> bytes:
     """The document's bytes."""
     return json.dumps({name: payload}, separators=(",", ":")).encode()
-
-
-def values_at(profile: Profile, times_ms: "NDArray[np.int64]") -> "dict[str, NDArray[np.float64]]":
-    """What the device says at many instants, series to an array of values: equal to its documents at those times.
-
-    Args:
-        profile: which device.
-        times_ms: instants in ms since 1970 UTC.
-    """
-    values = measure(profile, times_ms / 1000, arrays())
-    return {parameter.series: values[parameter.series] for parameter in STATION}

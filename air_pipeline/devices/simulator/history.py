@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
+import numpy as np
+
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import MAX_BODY_BYTES, OK_STATUS, Answer
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.devices.simulator.arrays import unit, values_at
 from air_pipeline.devices.simulator.faults import Fault, Reply, reply_at
-from air_pipeline.devices.simulator.firmware import values_at
-from air_pipeline.devices.simulator.weather import Profile, arrays
+from air_pipeline.devices.simulator.weather import Profile
 from air_pipeline.settings import Device
 
 ANSWER_MS = 40.0
@@ -32,8 +34,6 @@ def polls_between(
 
     Series that the simulated station does not have are left out. Without `fault_at` every poll is `ok`.
     """
-    import numpy as np
-
     interval = device.interval_ms
     slots = np.arange(-(-start // interval) * interval, end, interval, dtype=np.int64)
     wanted = {parameter.series for parameter in device.parameters}
@@ -41,7 +41,7 @@ def polls_between(
     for first in range(0, len(slots), _CHUNK):
         chunk = slots[first : first + _CHUNK]
         values = {series: column.tolist() for series, column in values_at(profile, chunk).items() if series in wanted}
-        spread = arrays().unit(chunk / 1000, zlib.crc32(device.id.encode()))
+        spread = unit(chunk / 1000, zlib.crc32(device.id.encode()))
         took = np.rint(ANSWER_MS + ANSWER_SPREAD_MS * spread).tolist()
         for place, slot in enumerate(chunk.tolist()):
             fault = fault_at(device.id, slot / 1000) if fault_at else None

@@ -40,7 +40,7 @@ PROBES = 8
 
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
-_MASK = 2**64 - 1
+MASK = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _step(a: Arithmetic, value: Number, steps: int) -> Number:
 
 @cache
 def _key(seed: int, name: str) -> int:
-    key = seed & _MASK
+    key = seed & MASK
     for byte in name.encode():
         key = _mix(key ^ byte)
     return key
@@ -193,14 +193,14 @@ def _fixed(key: int, channel: int) -> float:
 
 def _mix(x: int) -> int:
     """The finalizer of splitmix64 (Steele, Lea & Flood, 2014)."""
-    x = (x + 0x9E3779B97F4A7C15) & _MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
     return x ^ (x >> 31)
 
 
 def _scalar_unit(index: float, key: int) -> float:
-    return (_mix((int(index) ^ (key & _MASK)) & _MASK) >> 11) * 2.0**-52 - 1.0
+    return (_mix((int(index) ^ (key & MASK)) & MASK) >> 11) * 2.0**-52 - 1.0
 
 
 SCALAR = Arithmetic(
@@ -213,19 +213,3 @@ SCALAR = Arithmetic(
     unit=_scalar_unit,
 )
 """For one instant."""
-
-
-@cache
-def arrays() -> Arithmetic:
-    """For arrays of instants; imports numpy when it is first needed."""
-    import numpy as np
-
-    def unit(index: Number, key: int) -> Number:
-        x = index.astype(np.int64).astype(np.uint64) ^ np.uint64(key & _MASK)
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-        return (x >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
-
-    return Arithmetic(np.floor, np.rint, np.sin, np.exp, np.minimum, np.maximum, unit)

@@ -1,0 +1,156 @@
+"""The steps that build the tables of a day: built, checked, and handed to be published with what is said of them.
+
+Belongs here: what needs the rows. Does not: which assets there are (`days`).
+
+For the underlying Dagster concept, see docs.dagster.io: assets.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from air_pipeline.assets.metadata import data_version, table_or_note
+from air_pipeline.assets.table_checks import check_complete, check_staged
+from air_pipeline.days.building import Built, built_daily, built_hourly, built_observations
+from air_pipeline.deployment import Deployment
+from air_pipeline.instance.runs_of_days import FORCE_TAG
+from air_pipeline.processing.columns import TableName
+from air_pipeline.storage.day_files import DayFile
+from air_pipeline.storage.parquet import StagedDay
+
+_COUNTS = ("expected", "valid", "suspect", "bad", "missing")
+_Event = dg.MaterializeResult[StagedDay] | dg.AssetCheckResult
+
+
+def build_observations(context: dg.AssetExecutionContext, deployment: Deployment) -> Iterator[_Event]:
+    """The observations of the day that is the partition."""
+    force = context.run.tags.get(FORCE_TAG) == "true"
+    with built_observations(deployment, _day(context), force=force) as built:
+        yield from _checked(built, observations_metadata)
+
+
+def build_hourly(context: dg.AssetExecutionContext, deployment: Deployment, observations: DayFile) -> Iterator[_Event]:
+    """Its hourly aggregates."""
+    with built_hourly(deployment, _day(context), observations) as built:
+        yield from _checked(built, hourly_metadata)
+
+
+def build_daily(
+    context: dg.AssetExecutionContext, deployment: Deployment, observations: DayFile, hourly: DayFile
+) -> Iterator[_Event]:
+    """Its daily aggregates."""
+    with built_daily(deployment, _day(context), observations, hourly) as built:
+        yield from _checked(built, daily_metadata, lambda built: [check_complete(built.written.read())])
+
+
+STEPS: Mapping[TableName, Callable[..., Iterator[_Event]]] = {
+    "observations": build_observations,
+    "hourly_aggregates": build_hourly,
+    "daily_aggregates": build_daily,
+}
+"""Table to its step, which takes the context, the deployment and the tables that it is made from."""
+
+
+def _day(context: dg.AssetExecutionContext) -> date:
+    return date.fromisoformat(context.partition_key)
+
+
+def _checked(
+    built: Built,
+    describe: Callable[[Built], dict[str, Any]],
+    warn: Callable[[Built], Iterable[dg.AssetCheckResult]] = lambda _: (),
+) -> Iterator[_Event]:
+    """A staged table as the step's result; one that fails its checks is not published, and what was there stays.
+
+    What `warn` finds is reported and changes nothing.
+    """
+    checks = check_staged(built)
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        yield from checks
+        found = "; ".join(f"{check.check_name}: {check.description}" for check in failed)
+        raise dg.Failure(
+            f"{built.written.table} was not published, as it is not what it should be ({found}); what was there before"
+            " is kept",
+            allow_retries=False,
+        )
+    yield dg.MaterializeResult(
+        value=built.staged,
+        metadata={**describe(built), **table_metadata(built)},
+        data_version=data_version(built.metadata),
+        check_results=[*checks, *warn(built)],
+    )
+
+
+def table_metadata(built: Built) -> dict[str, Any]:
+    """What is said of every table: rows, inputs, rules."""
+    return {
+        "dagster/partition_row_count": built.written.row_count(),
+        "input_polls": json.loads(built.metadata.input_fingerprint)["polls"],
+        "input_fingerprint": built.metadata.input_fingerprint,
+        "rule_set_version": built.metadata.rule_set_version,
+        "settings_digest": built.metadata.settings_digest,
+    }
+
+
+def observations_metadata(built: Built) -> dict[str, Any]:
+    """How the observations of each device came out."""
+    totals = {name: sum(getattr(one, name) for one in built.counts) for name in _COUNTS}
+    rows = [
+        {
+            "device": one.device,
+            "coverage": None if one.coverage is None else f"{one.coverage:.1%}",
+            **{name: getattr(one, name) for name in _COUNTS},
+        }
+        for one in sorted(built.counts, key=lambda one: one.coverage or 0)
+    ]
+    columns = [
+        dg.TableColumn("device"),
+        dg.TableColumn("coverage", description="valid ÷ expected, over all series"),
+        *(dg.TableColumn(name, "int", "observations [1]") for name in _COUNTS),
+    ]
+    metadata = {
+        "device_count": len(built.counts),
+        **{f"{name}_count": total for name, total in totals.items()},
+        "devices": table_or_note(rows, columns, "the least coverage first"),
+    }
+    return metadata | ({"coverage": totals["valid"] / totals["expected"]} if totals["expected"] else {})
+
+
+def hourly_metadata(built: Built) -> dict[str, Any]:
+    """How many of the hours are complete."""
+    table = built.written.read_table()
+    complete = table.column("is_complete").to_pylist().count(True)
+    return {
+        "device_count": len(table.column("device").unique()),
+        "complete_hours": complete,
+        "incomplete_hours": table.num_rows - complete,
+    }
+
+
+def daily_metadata(built: Built) -> dict[str, Any]:
+    """How each series came out."""
+    frame = built.written.read()
+    worst_first = frame.sort_values(["coverage", "device", "series"], na_position="last")
+    rows = [
+        {
+            "device": row.device,
+            "series": row.series,
+            "mean": None if row.valid_count == 0 else f"{row.mean:.2f} {row.unit}",
+            "min": None if row.valid_count == 0 else f"{row.min:.2f}",
+            "max": None if row.valid_count == 0 else f"{row.max:.2f}",
+            "coverage": None if row.expected_count == 0 else f"{row.coverage:.1%}",
+            "complete": "yes" if row.is_complete else "no",
+        }
+        for row in worst_first.itertuples()
+    ]
+    columns = [dg.TableColumn(name) for name in ("device", "series", "mean", "min", "max", "coverage", "complete")]
+    return {
+        "device_count": int(frame["device"].nunique()),
+        "complete_series": int(frame["is_complete"].sum()),
+        "series_count": len(frame),
+        "series": table_or_note(rows, columns, "the least coverage first"),
+    }

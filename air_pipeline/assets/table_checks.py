@@ -1,0 +1,87 @@
+"""The checks of a table of a day: of what was written, read back, before it is published.
+
+For the underlying Dagster concept, see docs.dagster.io: asset checks.
+"""
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from air_pipeline.assets.metadata import table_or_note
+from air_pipeline.days.building import Built
+from air_pipeline.health.days import complete
+from air_pipeline.processing.violations import Violation, counts_add_up, key_rises, validate
+from air_pipeline.words import some
+
+MOST_VIOLATIONS = 20
+"""Violations that a check spells out; it counts all."""
+MOST_NAMED = 5
+"""Series that a sentence names."""
+
+
+def check_staged(built: Built) -> list[dg.AssetCheckResult]:
+    """Checks what was written, by reading it back from the disk, a row group in memory at a time.
+
+    Raises:
+        TableError: it cannot be read back.
+    """
+    written, rows = built.written, built.written.row_count()
+    schema: list[Violation] = []
+    sums: list[Violation] = []
+    last = None
+    for group in written.tables():
+        frame = group.to_pandas()
+        schema += validate(written.table, frame) + key_rises(pd.concat([last, frame.head(1)]))
+        last = frame.tail(1)
+        if written.table != "observations":
+            sums += counts_add_up(frame)
+    results = [
+        _result("schema", schema, rows),
+        dg.AssetCheckResult(
+            check_name="row_count",
+            passed=rows == built.rows,
+            description=f"{rows} rows" if rows == built.rows else f"{rows} rows, and {built.rows} should be there",
+            metadata={"rows": rows, "rows_expected": built.rows},
+        ),
+    ]
+    return results if written.table == "observations" else [*results, _result("counts_add_up", sums, rows)]
+
+
+def _result(name: str, found: list[Violation], rows: int) -> dg.AssetCheckResult:
+    metadata: dict[str, Any] = {"rows": rows, "failures": sum(violation.count for violation in found)}
+    if found:
+        metadata["cases"] = dg.MetadataValue.md("\n".join(f"- {violation}" for violation in found[:MOST_VIOLATIONS]))
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not found,
+        description=str(found[0]) if found else f"holds for {rows} rows",
+        metadata=metadata,
+    )
+
+
+def check_complete(daily: pd.DataFrame) -> dg.AssetCheckResult:
+    """Whether every series of a day is complete, from its daily aggregates."""
+    incomplete = daily[~daily["is_complete"]].sort_values(["coverage", "device", "series"], na_position="first")
+    counts = ("expected", "suspect", "bad", "missing")
+    rows: list[dict[str, Any]] = [
+        {
+            "device": row["device"],
+            "series": row["series"],
+            "coverage": f"{row['coverage']:.1%}" if row["expected_count"] else "–",
+            **{name: row[f"{name}_count"] for name in counts},
+        }
+        for row in incomplete.to_dict("records")
+    ]
+    columns = [dg.TableColumn(name) for name in ("device", "series", "coverage")]
+    columns += [dg.TableColumn(name, "int", "observations [1]") for name in counts]
+    named = some([f"{row['device']} {row['series']} (coverage {row['coverage']})" for row in rows], MOST_NAMED)
+    text = f"{len(rows)} of {len(daily)} series are not complete: {named}" if rows else f"all {len(daily)} series are"
+    return dg.AssetCheckResult(
+        check_name=complete.name,
+        passed=not rows,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata={"series": len(daily), "incomplete": len(rows)}
+        | ({"not_complete": table_or_note(rows, columns, "the least coverage first")} if rows else {}),
+    )

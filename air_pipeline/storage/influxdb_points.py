@@ -1,0 +1,142 @@
+"""The points of one device in InfluxDB, read day by day as CSV and counted, as the frames that every store gives.
+
+Belongs here: that all points have come. Does not: how a query is sent (`influxql`), what frames look like (`frames`).
+"""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
+
+from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.fields import POLL_NUMBERS, POLL_TEXTS
+from air_pipeline.storage.frames import polls_frame, readings_frame
+from air_pipeline.storage.influxql import InfluxQL, Series, during
+from air_pipeline.storage.store import StoreError, StoreUnavailable
+
+# What is read at once: 86,400 slots of 13 series are 8 MB of CSV.
+_DAY_MS = 86_400_000
+
+
+class Points:
+    """The points of one bucket."""
+
+    def __init__(self, connection: InfluxConnection, queries: InfluxQL, ask: Callable[..., list[list[Series]]]) -> None:
+        """Asks nothing yet.
+
+        Args:
+            connection: server and bucket.
+            queries: gives CSV.
+            ask: gives the series of queries, after making the bucket where it is missing.
+        """
+        self._connection = connection
+        self._queries = queries
+        self._ask = ask
+
+    def readings(self, device: str, start: int, end: int) -> pd.DataFrame:
+        """The readings of one device; see `ReadingStore.readings`."""
+        table = self._points_of("air", device, start, end)
+        return readings_frame(
+            table["time"].to_numpy(), {name: _numbers(table[name]) for name in table.column_names if name != "time"}
+        )
+
+    def polls(self, device: str, start: int, end: int) -> pd.DataFrame:
+        """The polls of one device; see `ReadingStore.polls`."""
+        table = self._points_of("poll", device, start, end, fields=(POLL_NUMBERS, POLL_TEXTS))
+        present = set(table.column_names)
+        return polls_frame(
+            table["time"].to_numpy(),
+            {name: _numbers(table[name]) for name in POLL_NUMBERS if name in present},
+            {name: table[name].to_pylist() for name in POLL_TEXTS if name in present},
+        )
+
+    def _points_of(
+        self,
+        measurement: str,
+        device: str,
+        start: int,
+        end: int,
+        fields: tuple[Sequence[str], Sequence[str]] | None = None,
+    ) -> pa.Table:
+        """The points of one device, rising by `time`; all fields as numbers, or the named numbers and texts.
+
+        Raises:
+            StoreUnavailable: the server gave less than it counted.
+        """
+        empty = pa.table({"time": pa.array([], pa.int64())})
+        days = self._days(measurement, device, start, end, fields)
+        return pa.concat_tables([empty, *days], promote_options="default")
+
+    def _days(
+        self,
+        measurement: str,
+        device: str,
+        start: int,
+        end: int,
+        fields: tuple[Sequence[str], Sequence[str]] | None,
+    ) -> Iterator[pa.Table]:
+        parameters = {"device": device}
+        (result,) = self._ask(
+            f"SELECT count(*::field) FROM {measurement} WHERE device = $device AND {during(start, end)} "  # noqa: S608
+            "GROUP BY time(1d) fill(none)",
+            parameters=parameters,
+        )
+        for point in result[0].points if result else ():
+            first = max(start, point["time"])
+            last = min(end, point["time"] + _DAY_MS)
+            counts = {name.removeprefix("count_"): n for name, n in point.items() if name != "time" and n}
+            numbers, texts = fields or (sorted(counts), ())
+            numbers = [name for name in numbers if name in counts]
+            texts = [name for name in texts if name in counts]
+            condition = f"device = $device AND {during(first, last)}"
+            table = self._table(measurement, numbers, texts, condition, parameters)
+            self._require_all(table, {name: counts[name] for name in numbers}, device)
+            yield table
+
+    def _table(
+        self,
+        measurement: str,
+        numbers: Sequence[str],
+        texts: Sequence[str],
+        condition: str,
+        parameters: Mapping[str, object],
+    ) -> pa.Table:
+        """The points, rising by `time` (int64, ms): float64 (null: none) and strings."""
+        fields = [*numbers, *texts]
+        answer = self._queries.csv(measurement, fields, condition, parameters)
+        types = {"time": pa.int64(), **dict.fromkeys(numbers, pa.float64()), **dict.fromkeys(texts, pa.string())}
+        if not answer:
+            return pa.table({name: pa.array([], kind) for name, kind in types.items()})
+        try:
+            return csv.read_csv(
+                io.BytesIO(answer),
+                read_options=csv.ReadOptions(column_names=["name", "tags", "time", *fields], skip_rows=1),
+                parse_options=csv.ParseOptions(newlines_in_values=bool(texts)),
+                convert_options=csv.ConvertOptions(
+                    column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=False
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise StoreError(
+                f"Bucket '{self._connection.bucket}' at {self._connection.url} holds something in {measurement} that "
+                f"air_pipeline did not write: {error}."
+            ) from error
+
+    def _require_all(self, table: pa.Table, counts: Mapping[str, int], device: str) -> None:
+        """More than was counted has come in since; less means that the answer was cut, which CSV does not say."""
+        for name, expected in counts.items():
+            found = len(table) - table[name].null_count
+            if found < expected:
+                raise StoreUnavailable(
+                    f"InfluxDB at {self._connection.url} counts {expected} values of {name} of device {device!r} and "
+                    f"gives {found}: try again."
+                )
+
+
+def _numbers(column: "pa.ChunkedArray[pa.DoubleScalar]") -> npt.NDArray[np.float64]:
+    numbers: npt.NDArray[np.float64] = column.to_numpy()  # null becomes NaN
+    return numbers
