@@ -6,9 +6,10 @@ tables, and the errors that owners of files raise (`sqlite`, `collection.outbox`
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -234,6 +235,10 @@ class Connections:
     def _open(self, mode: str) -> sqlite3.Connection:
         if mode == "rwc":
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # For its owner alone, and so are the files that SQLite makes beside it. An empty file is an empty database; it
+            # is not opened here, as closing it again would give back the locks that this process has on it (fcntl(2)).
+            with suppress(FileExistsError, PermissionError):  # where only root may do so, the umask decides
+                os.mknod(self.path, stat.S_IFREG | 0o600)
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,

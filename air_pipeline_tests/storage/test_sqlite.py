@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -18,6 +19,15 @@ from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import PollsRejected, StoreError, StoreRefused, StoreUnavailable, Summary
 from air_pipeline_tests.storage.model import END, START, poll, rows
+
+
+def test_what_is_stored_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """The file, and what SQLite writes beside it while it is open."""
+    store = SqliteStore(tmp_path / "readings.sqlite")
+    store.write([poll()])
+    files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert files == dict.fromkeys(["readings.sqlite", "readings.sqlite-wal", "readings.sqlite-shm"], 0o600)
+    store.close()
 
 
 def test_readers_of_a_store_that_is_not_there_do_not_make_it(tmp_path: Path) -> None:
