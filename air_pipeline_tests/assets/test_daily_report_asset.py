@@ -5,7 +5,7 @@ import base64
 import pyarrow.parquet as pq
 import pytest
 
-from air_pipeline.days.inputs import Verdict, built_metadata, day_inputs, judge
+from air_pipeline.days.inputs import Standing, built_metadata, day_inputs, standing_of
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.storage.day_files import day_file
@@ -30,7 +30,7 @@ def deployment(tmp_path):
 
 
 def verdict(deployment):
-    return judge(built_metadata(deployment.data, DAY), day_inputs(deployment.store, deployment.settings, DAY))
+    return standing_of(built_metadata(deployment.data, DAY), day_inputs(deployment.store, deployment.settings, DAY))
 
 
 def picture_is_a_small_png(picture):
@@ -44,7 +44,7 @@ def test_a_day_is_built_with_its_page_and_only_with_it(deployment, instance):
     page = page_file(deployment.data, DAY)
     result = build(deployment, instance, only=WHOLE)
     assert failures(result) == {}
-    assert verdict(deployment) is Verdict.CURRENT
+    assert verdict(deployment) is Standing.CURRENT
     said = metadata_of(result)[PAGE]
     assert said["path"] == str(page.path)
     assert said["size_bytes"] == page.path.stat().st_size
@@ -52,9 +52,9 @@ def test_a_day_is_built_with_its_page_and_only_with_it(deployment, instance):
     assert said["input_fingerprint"] == page.metadata().input_fingerprint
     picture_is_a_small_png(said["picture"])
     page.path.unlink()
-    assert verdict(deployment) is Verdict.MISSING
+    assert verdict(deployment) is Standing.MISSING
     assert failures(build(deployment, instance, only=[PAGE])) == {}  # the page alone, from the tables that are there
-    assert verdict(deployment) is Verdict.CURRENT
+    assert verdict(deployment) is Standing.CURRENT
 
 
 def test_a_page_that_cannot_be_written_is_a_failure_with_a_sentence(deployment, instance):
@@ -62,7 +62,7 @@ def test_a_page_that_cannot_be_written_is_a_failure_with_a_sentence(deployment, 
     result = build(deployment, instance, only=WHOLE)
     assert failures(result)[PAGE].startswith(f"daily_report of {DAY} cannot be written (")
     assert list(failures(result)) == [PAGE]
-    assert verdict(deployment) is Verdict.MISSING
+    assert verdict(deployment) is Standing.MISSING
 
 
 def refused(deployment, instance):

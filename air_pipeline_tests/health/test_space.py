@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_sample_is_taken_once_an_hour_and_kept_for_the_last_days(environment):
         sample_space(environment, at + SAMPLE_EVERY / 2)
         at += SAMPLE_EVERY
     found = read_samples(environment.state)
-    assert [b.at - a.at for a, b in zip(found, found[1:], strict=False)] == [HOUR_S] * (len(found) - 1)
+    assert [b.at - a.at for a, b in pairwise(found)] == [HOUR_S] * (len(found) - 1)
     assert found[-1].at - found[0].at == SAMPLES_KEPT.total_seconds()
 
 
