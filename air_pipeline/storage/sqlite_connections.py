@@ -235,8 +235,8 @@ class Connections:
     def _open(self, mode: str) -> sqlite3.Connection:
         if mode == "rwc":
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # For its owner alone, and so are the files that SQLite makes beside it. An empty file is an empty database; it
-            # is not opened here, as closing it again would give back the locks that this process has on it (fcntl(2)).
+            # For its owner alone, and so are the files that SQLite makes beside it. An empty file is an empty database.
+            # It is not opened here: closing it again would give back the locks that this process has on it (fcntl(2)).
             with suppress(FileExistsError, PermissionError):  # where only root may do so, the umask decides
                 os.mknod(self.path, stat.S_IFREG | 0o600)
         connection = sqlite3.connect(
