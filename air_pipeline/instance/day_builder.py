@@ -8,7 +8,7 @@ from datetime import date
 
 import dagster as dg
 
-from air_pipeline.instance.runs_of_days import FORCE_TAG, failure_of
+from air_pipeline.instance.runs_of_days import FORCE_TAG, failure_of, was_interrupted
 
 # What went wrong is said once, by the command; the events are in Dagster's storage.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -30,7 +30,11 @@ class DayBuilder:
         self._job = open_job()
 
     def build(self, day: date, *, force: bool) -> str:
-        """Builds one day; what went wrong, empty if nothing did."""
+        """Builds one day; what went wrong, empty if nothing did.
+
+        Raises:
+            KeyboardInterrupt: somebody wants no more: Dagster makes an interrupt the failure of the run under way.
+        """
         try:
             result = self._job.execute_in_process(
                 partition_key=day.isoformat(),
@@ -43,4 +47,6 @@ class DayBuilder:
             return str(error).strip()
         if result.success:
             return ""
+        if any(map(was_interrupted, result.all_events)):
+            raise KeyboardInterrupt
         return next(filter(None, map(failure_of, result.all_events)), "the run failed before its first step")

@@ -1,6 +1,7 @@
 """A range of days by worker processes, and the command `build` around it."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -85,6 +86,29 @@ def test_a_few_days_are_built_in_this_process_and_more_beside_it(deployment, tmp
     assert next(outcomes)[1] == ""
     assert active_children() != []
     outcomes.close()
+
+
+def interrupted_job():
+    """A job in whose middle somebody presses Ctrl-C."""
+
+    @dg.op
+    def interrupt():
+        signal.raise_signal(signal.SIGINT)
+
+    @dg.job(partitions_def=dg.DailyPartitionsDefinition(start_date="2026-03-01"))
+    def build_day():
+        interrupt()
+
+    return build_day
+
+
+def test_whoever_interrupts_wants_no_more_days(tmp_path):
+    """Dagster makes an interrupt the failure of one run; it is the end of all of them."""
+    outcomes = build_range(tmp_path, DAYS, interrupted_job, force=False)
+    with pytest.raises(KeyboardInterrupt):
+        next(outcomes)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert [run.tags["dagster/partition"] for run in instance.get_runs()] == ["2026-03-01"]
 
 
 def test_who_only_plans_loads_no_dagster(deployment, command):
