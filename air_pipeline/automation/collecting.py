@@ -89,14 +89,19 @@ def since(cursor: Cursor, now: datetime) -> int:
     return max(cursor.until or 0, epoch_ms(earliest))
 
 
+def is_over(since: float, span_s: float, now: float) -> bool:
+    """Whether so much time has gone by since then; so it is as well where the clock was set back to before then."""
+    return not 0 <= now - since < span_s
+
+
 def report_is_due(cursor: Cursor, report: Report, now: float) -> bool:
     """As soon as the first readings are in, then every five minutes if anything came in."""
-    return report.polls > 0 and (cursor.until is None or now - cursor.reported >= REPORT_EVERY_S)
+    return report.polls > 0 and (cursor.until is None or is_over(cursor.reported, REPORT_EVERY_S, now))
 
 
 def due_checks(cursor: Cursor, found: Sequence[Finding], now: float) -> list[Finding]:
     """The checks to report: those that changed, and all of them once an hour."""
-    if now - cursor.checked >= CHECKS_EVERY_S:
+    if is_over(cursor.checked, CHECKS_EVERY_S, now):
         return list(found)
     return [one for one in found if cursor.passed.get(one.check) is one.is_bad or one.check not in cursor.passed]
 

@@ -12,7 +12,7 @@ from itertools import islice
 import dagster as dg
 
 from air_pipeline.assets.checks import evaluations
-from air_pipeline.automation.collecting import CHECKS_EVERY_S, Cursor, due_checks
+from air_pipeline.automation.collecting import CHECKS_EVERY_S, Cursor, due_checks, is_over
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment, present
@@ -71,7 +71,7 @@ def _due(cursor: Cursor, seen: Seen) -> tuple[Cursor, list[Finding]]:
     How all days were built is looked at once an hour: there may be a thousand.
     """
     now = seen.now.timestamp()
-    looked_at = [days_built, days_current] if now - cursor.checked >= CHECKS_EVERY_S else [days_built]
+    looked_at = [days_built, days_current] if is_over(cursor.checked, CHECKS_EVERY_S, now) else [days_built]
     due = due_checks(cursor, summaries(looked_at, seen, seen.now), now)
     if not due:
         return cursor, due

@@ -123,9 +123,7 @@ class Check:
         numbers = {name: sum(one.numbers.get(name, 0) for one in known) for name in names}
         bad = [one for one in known if one.is_bad and one.is_due(now)]
         if not bad:
-            alone = len(known) == 1 and not known[0].subject
-            text = known[0].text if alone else f"{self.means} So it is with {len(known)} of {len(known)}."
-            return Finding(self.name, "", Level.OK, text, numbers=numbers)
+            return Finding(self.name, "", Level.OK, self._well(known), numbers=numbers)
         if len(known) == 1 and not bad[0].subject:
             return replace(bad[0], numbers=numbers)
         level = Level.FAILURE if any(one.level is Level.FAILURE for one in bad) else Level.WARNING
@@ -133,6 +131,13 @@ class Check:
         text = " ".join(filter(None, [f"{len(bad)} of {len(known)}", self.many]))
         remedy = bad[0].remedy if len(bad) == 1 else self._remedy("", *sorted(one.subject for one in bad))
         return Finding(self.name, "", level, f"{text}: {said}", remedy, numbers)
+
+    def _well(self, known: Sequence[Finding]) -> str:
+        if len(known) == 1 and not known[0].subject:
+            return known[0].text
+        young = [one.subject for one in known if one.is_bad]
+        not_yet = f" It is not for long that it is otherwise with {some(young, MOST_NAMED)}." if young else ""
+        return f"{self.means} So it is with {len(known) - len(young)} of {len(known)}.{not_yet}"
 
     def _remedy(self, subject: str, *several: str) -> str:
         first, last = (several[0], several[-1]) if several else (subject, subject)

@@ -108,6 +108,7 @@ def test_a_report_begins_where_the_last_one_ended_within_bounds(cursor, ago):
         (Cursor(until=1, reported=NOW_S - REPORT_EVERY_S + 1), 100, False),
         (Cursor(until=1, reported=NOW_S - REPORT_EVERY_S), 1, True),
         (Cursor(until=1, reported=NOW_S - REPORT_EVERY_S), 0, False),
+        (Cursor(until=1, reported=NOW_S + 86_400), 1, True),  # the clock was set back by a day
     ],
 )
 def test_a_report_is_due_with_the_first_readings_and_then_every_five_minutes(cursor, polls, due):
@@ -122,6 +123,7 @@ def test_checks_are_due_when_they_change_and_all_of_them_hourly():
     assert due_checks(known, [a, b], NOW_S) == []
     assert due_checks(known, [a, changed], NOW_S) == [changed]
     assert due_checks(known, [a, b], NOW_S + 1) == [a, b]
+    assert due_checks(known, [a, b], NOW_S - 86_400) == [a, b]  # the clock was set back
 
 
 @given(cursors, st.booleans(), st.booleans())

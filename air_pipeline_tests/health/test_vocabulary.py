@@ -74,6 +74,9 @@ def test_several_that_are_bad_have_the_remedy_of_all():
 def test_what_has_not_lasted_long_enough_counts_as_well():
     young = Finding("wheels", "a", Level.WARNING, "", patience=timedelta(hours=2), since=NOW - timedelta(hours=1))
     assert summary(young).level is Level.OK
+    assert summary(young, fine("", "b")).text == (
+        "All is well. So it is with 1 of 2. It is not for long that it is otherwise with a."
+    )
     assert summary(replace(young, since=NOW - timedelta(hours=2))).level is Level.WARNING
     assert summary(replace(young, since=None)).level is Level.WARNING
 
