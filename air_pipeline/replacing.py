@@ -68,7 +68,7 @@ def remove_leftovers_of(target: Path) -> list[Path]:
     """Removes what killed writers of this file left, and says what; files of living writers stay."""
     removed = []
     for path in sorted(target.parent.glob(f".{target.name}.*{_PARTIAL}")):
-        with suppress(FileNotFoundError, BlockingIOError):
+        with suppress(FileNotFoundError, BlockingIOError, PermissionError):  # gone, being written, or another user's
             descriptor = os.open(path, os.O_RDWR)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,9 +4,11 @@ Belongs here: the paths in it, their rights, its version, the store that it is b
 Does not: what is in its files, which each have a room of their own.
 """
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Literal
 
 from air_pipeline.replacing import replace_file
 from air_pipeline.settings import INFLUXDB_VARIABLES, Settings, SettingsError
@@ -16,6 +18,7 @@ EMBEDDED_STORE = "the embedded store"
 VERSION = 1
 """Of what is where in the directory. A newer one is not touched; an older one is brought up to date by its rooms."""
 LARGE_LOG_BYTES = 5_000_000
+_LONGEST_VERSION = 9
 _DIRECTORY_MODE, _FILE_MODE = 0o700, 0o600  # outboxes and logs are nobody else's business
 
 
@@ -132,6 +135,14 @@ class StateDirectory:
         self.make()
         replace_file(path, text, _FILE_MODE)
 
+    def open(self, path: Path, mode: Literal["a+", "ab"]) -> IO[Any]:
+        """Opens one of the directory's files that is written bit by bit, made for this user alone.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return open(path, mode, opener=lambda name, flags: os.open(name, flags, _FILE_MODE))
+
     @property
     def store(self) -> str:
         """The store from which the days here came; empty if none is known.
@@ -148,7 +159,7 @@ class StateDirectory:
             SettingsError: it may not; the message names the remedy.
         """
         version = self._read(self.version)
-        if version.isdecimal() and int(version) > VERSION:
+        if version.isdecimal() and (len(version) > _LONGEST_VERSION or int(version) > VERSION):
             raise SettingsError(f"environment: {self} was written by a newer air_pipeline; update this one")
         known = self.store
         if known and known != store:

@@ -12,7 +12,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("errors", "replacing", "words"),
+    ("errors", "processes", "replacing", "words"),
     ("catalogue", "processing.local_time"),
     ("settings",),
     ("state",),
@@ -81,7 +81,7 @@ ONLY = {
         "processing.local_time",
         "storage",
     },
-    "instance": {"words", "settings", "environment", "health"},
+    "instance": {"processes", "words", "settings", "environment", "health"},
     "access": {"errors", "settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }
 

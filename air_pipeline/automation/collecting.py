@@ -108,13 +108,19 @@ def due_checks(cursor: Cursor, found: Sequence[Finding], now: float) -> list[Fin
 
 def advance(cursor: Cursor, report: Report, found: Sequence[Finding], now: float) -> tuple[Cursor, bool, list[Finding]]:
     """What one look at collecting leads to: the cursor after it, whether to report, which checks to report."""
-    reports, due = report_is_due(cursor, report, now), due_checks(cursor, found, now)
+    reports = report_is_due(cursor, report, now)
     if reports:
         cursor = replace(cursor, until=report.until, reported=now)
-    if found and len(due) == len(found):
-        cursor = replace(cursor, checked=now)
+    cursor, due = checked(cursor, found, now)
+    return cursor, reports, due
+
+
+def checked(cursor: Cursor, found: Sequence[Finding], now: float) -> tuple[Cursor, list[Finding]]:
+    """The cursor after checks were made, and which of them to report."""
+    due = due_checks(cursor, found, now)
     passed = {**cursor.passed, **{one.check: not one.is_bad for one in found}}
-    return replace(cursor, passed=passed), reports, due
+    whole = found and len(due) == len(found)
+    return replace(cursor, passed=passed, checked=now if whole else cursor.checked), due
 
 
 def collect_sensor() -> dg.SensorDefinition:
@@ -132,9 +138,7 @@ def collect_sensor() -> dg.SensorDefinition:
             " devices.yaml it only reports."
         ),
     )
-    def collect(
-        context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]
-    ) -> dg.SensorResult | dg.SkipReason:
+    def collect(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SensorResult:
         current = present(deployment)
         now = deployment.now()
         cursor = Cursor.from_text(context.cursor)
@@ -143,7 +147,11 @@ def collect_sensor() -> dg.SensorDefinition:
             with closing(open_store(current.environment.influxdb, current.environment.state)) as store:
                 report = look(current, store, since(cursor, now), now, STORE_WITHIN_S)
         except OutboxError as error:
-            return dg.SkipReason(f"nothing is reported: {error}")
+            cursor, due = _cursor_after(
+                cursor, summaries(checks_of("raw_readings"), seen_by_dagster(current), now), now
+            )
+            said = f"nothing is reported: {error}"
+            return dg.SensorResult(asset_events=list(evaluations(due)), cursor=cursor.to_text(), skip_reason=said)
         with suppress(OSError):  # what the disk lacks is said by its check
             sample_space(current.environment, now)
         found = summaries(checks_of("raw_readings"), seen_by_dagster(current, report), now)

@@ -45,7 +45,8 @@ def _as_dict(title: str, finding: Finding) -> dict[str, str]:
 def _show(title: str, finding: Finding) -> None:
     mark, colour = _MARKS[finding.level]
     remedy = f" → {finding.remedy}" if finding.remedy else ""
-    line = " ".join(f"{title}: {finding.text}{remedy}".split())
+    said = "; ".join(finding.text.splitlines())
+    line = " ".join(f"{title}: {said}{remedy}".split())
     typer.echo(f"{typer.style(mark, fg=colour)} {line}")
 
 

@@ -8,7 +8,6 @@ import typer
 from air_pipeline.cli.display import show_table
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
 from air_pipeline.cli.terminal import show_json, utc_text
-from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import read_environment
 
@@ -29,11 +28,10 @@ def outbox(
     use_config(config)
     environment = read_environment()
     environment.state.check_store(environment.store)
-    if release:
-        with closing(Outbox(environment.state.outbox)) as box:
+    with closing(Outbox(environment.state.outbox)) as box:
+        if release:
             typer.echo(f"{box.release()} polls put back into the outbox", err=True)
-    state = collector_state(environment.state, quarantined=_MOST_SHOWN)
-    status, quarantined = state.outbox, state.quarantine
+        status, quarantined = box.status(), box.quarantined(_MOST_SHOWN)
     oldest = utc_text(status.oldest) if status.oldest is not None else None
     rows = [(q.poll.device, utc_text(q.poll.observed_at), q.reason) for q in quarantined]
     if as_json:

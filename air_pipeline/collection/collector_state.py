@@ -6,10 +6,10 @@ made of the answer (`health`).
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from air_pipeline.collection.lease import Holder, holder, lease_holds
-from air_pipeline.collection.outbox import OutboxStatus, Quarantined, existing_outbox
+from air_pipeline.collection.outbox import OutboxStatus, existing_outbox
 from air_pipeline.devices.polls import Poll
 from air_pipeline.state import StateDirectory
 
@@ -25,7 +25,7 @@ class CollectorState:
         is_wanted: whether Dagster wants one now.
         has_begun: whether anything was ever collected.
         outbox: how delivery stands.
-        quarantine: the newest of the polls that the store will never take.
+        reasons: why the newest of the polls that the store will never take were set aside.
         notes: device to what it sends that the settings do not know.
         newest: device to its last poll among the newest of those that wait; where they were asked for.
     """
@@ -34,33 +34,43 @@ class CollectorState:
     is_wanted: bool = False
     has_begun: bool = False
     outbox: OutboxStatus = NOTHING_WAITS
-    quarantine: tuple[Quarantined, ...] = ()
+    reasons: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     newest: Mapping[str, Poll] = field(default_factory=dict)
 
 
-def collector_state(state: StateDirectory, *, quarantined: int = 3, newest: int = 0) -> CollectorState:
+MOST_REASONS = 3
+
+
+def process_state(state: StateDirectory) -> CollectorState:
+    """The same without what is in the outbox, for which it need not be readable.
+
+    Raises:
+        SettingsError: the lock cannot be read.
+    """
+    return CollectorState(holder(state), lease_holds(state), has_begun=state.outbox.exists())
+
+
+def collector_state(state: StateDirectory, *, newest: int = 0) -> CollectorState:
     """How the collector of a state directory stands; nothing is made.
 
     Args:
         state: the directory.
-        quarantined: how many of the polls in quarantine are read.
         newest: how many of the newest polls that wait are looked through for the last of each device.
 
     Raises:
         OutboxError: the outbox cannot be read.
+        SettingsError: the lock cannot be read.
     """
-    running, is_wanted = holder(state), lease_holds(state)
+    found = process_state(state)
     box = existing_outbox(state.outbox)
     if box is None:
-        return CollectorState(running, is_wanted)
+        return found
     with closing(box):
-        return CollectorState(
-            running,
-            is_wanted,
-            has_begun=True,
+        return replace(
+            found,
             outbox=box.status(),
-            quarantine=tuple(box.quarantined(quarantined)),
+            reasons=tuple(box.reasons(MOST_REASONS)),
             notes=box.notes(),
             newest=box.newest(newest) if newest else {},
         )

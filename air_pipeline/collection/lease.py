@@ -14,6 +14,7 @@ from typing import IO, Self
 
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.settings import SettingsError
 from air_pipeline.state import StateDirectory, keep_log_small
 
 LEASE_S = 75.0
@@ -66,7 +67,7 @@ class CollectorLock:
             CollectorRunning: somebody else has it.
         """
         self._state.make()
-        file = self._state.collector_lock.open("a+", encoding="utf-8")
+        file = self._state.open(self._state.collector_lock, "a+")
         for _ in range(_TRIES):  # somebody who only looks (`holder`) has it for a moment
             if _lock(file, fcntl.LOCK_EX):
                 file.truncate(0)
@@ -102,7 +103,11 @@ def _lock(file: IO[str], kind: int) -> bool:
 
 
 def holder(state: StateDirectory) -> Holder | None:
-    """The collector that runs on a state directory; None if none does."""
+    """The collector that runs on a state directory; None if none does.
+
+    Raises:
+        SettingsError: its lock cannot be read.
+    """
     for _ in range(_TRIES):
         try:
             with state.collector_lock.open(encoding="utf-8") as file:
@@ -111,6 +116,11 @@ def holder(state: StateDirectory) -> Holder | None:
                 return Holder(**json.loads(file.read()))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise SettingsError(
+                f"environment: {state.collector_lock} cannot be read ({error.strerror}); remove it, or give this user"
+                " the right to"
+            ) from None
         except (ValueError, TypeError):  # it has the lock and has not written its name yet
             time.sleep(_TRY_EVERY_S)
     return Holder(0, time.time(), leased=False)
@@ -130,7 +140,7 @@ def lease_holds(state: StateDirectory) -> bool:
     """Whether the leased collector is wanted now."""
     try:
         return time.time() < float(state.collector_lease.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (OSError, ValueError):
         return False
 
 

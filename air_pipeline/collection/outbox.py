@@ -159,6 +159,12 @@ class Outbox:
         rows = self._read("SELECT id, poll, reason FROM quarantine ORDER BY id DESC LIMIT ?", limit)
         return [Quarantined(number, poll_from_json(poll), reason) for number, poll, reason in rows]
 
+    def reasons(self, limit: int) -> list[str]:
+        """Why the newest of the polls in quarantine were set aside."""
+        return [
+            str(reason) for (reason,) in self._read("SELECT reason FROM quarantine ORDER BY id DESC LIMIT ?", limit)
+        ]
+
     def release(self) -> int:
         """Puts everything that was set aside back into the outbox, to be tried again; how many polls that is."""
         with self._polls.writing() as connection:

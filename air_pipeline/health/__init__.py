@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # what is seen is seen with the words of this module
 
 MOST_NAMED = 20
 """Subjects that a summary names; what is said every five minutes must stay small."""
+LONGEST_TEXT = 200
+"""Characters that a summary says of each of several subjects."""
 
 _NO_NUMBERS: Mapping[str, int] = MappingProxyType({})
 
@@ -99,26 +101,27 @@ class Check:
     good: str = ""
 
     def findings(self, seen: "Seen") -> Iterator[Finding]:
-        """What it finds, with what to do about whatever is not well; what cannot be told is a finding too."""
+        """What it finds, with what to do about whatever is not well; what cannot be told is a finding too.
+
+        Whatever goes wrong in a look, one that cannot be made hides no other.
+        """
         try:
             for found in self.look(seen):
                 remedy = found.remedy or (self._remedy(found.subject) if found.is_bad else "")
                 yield replace(found, check=self.name, remedy=remedy)
-        except AirPipelineError as error:
-            yield Finding(self.name, "", Level.UNKNOWN, f"cannot be told: {' '.join(str(error).split())}")
+        except Exception as error:  # noqa: BLE001 - it is told, and the other checks go on
+            said = " ".join(str(error).split())
+            kind = "" if isinstance(error, AirPipelineError) and said else f"{type(error).__name__} "
+            yield Finding(self.name, "", Level.UNKNOWN, f"cannot be told: {kind}{said}".strip())
 
     def summary(self, found: Sequence[Finding], now: datetime) -> Finding:
         """All that it found as one finding: of the worst level, with the numbers of all added up.
 
         What has not lasted for long enough counts as well; what cannot be told only where nothing else was found.
-
-        Args:
-            found: not empty.
-            now: the time.
         """
         known = [one for one in found if one.level is not Level.UNKNOWN]
         if not known:
-            return found[0]
+            return found[0] if found else Finding(self.name, "", Level.UNKNOWN, "there is nothing to look at")
         names = dict.fromkeys(chain.from_iterable(one.numbers for one in known))
         numbers = {name: sum(one.numbers.get(name, 0) for one in known) for name in names}
         bad = [one for one in known if one.is_bad and one.is_due(now)]
@@ -127,7 +130,7 @@ class Check:
         if len(known) == 1 and not bad[0].subject:
             return replace(bad[0], numbers=numbers)
         level = Level.FAILURE if any(one.level is Level.FAILURE for one in bad) else Level.WARNING
-        said = some([f"{one.subject} ({one.text})" if one.text else one.subject for one in bad], MOST_NAMED)
+        said = some([f"{one.subject} ({_short(one.text)})" if one.text else one.subject for one in bad], MOST_NAMED)
         text = " ".join(filter(None, [f"{len(bad)} of {len(known)}", self.many]))
         remedy = bad[0].remedy if len(bad) == 1 else self._remedy("", *sorted(one.subject for one in bad))
         return Finding(self.name, "", level, f"{text}: {said}", remedy, numbers)
@@ -136,12 +139,16 @@ class Check:
         if len(known) == 1 and not known[0].subject:
             return known[0].text
         young = [one.subject for one in known if one.is_bad]
-        not_yet = f" It is not for long that it is otherwise with {some(young, MOST_NAMED)}." if young else ""
-        return f"{self.means} So it is with {len(known) - len(young)} of {len(known)}.{not_yet}"
+        not_yet = f"; not for long otherwise: {some(young, MOST_NAMED)}" if young else ""
+        return f"well: {len(known) - len(young)} of {len(known)} that were looked at{not_yet}"
 
     def _remedy(self, subject: str, *several: str) -> str:
         first, last = (several[0], several[-1]) if several else (subject, subject)
         return self.remedy.format(subject=subject, first=first, last=last).strip()
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …"
 
 
 def check(

@@ -23,7 +23,7 @@ LONGEST_WAIT = timedelta(minutes=2)
 )
 def collector_running(seen: Seen) -> Iterator[Finding]:
     """Whether a collector runs; where one never did, that is no failure yet."""
-    state, settings = seen.collector, seen.deployment.settings
+    state, settings = seen.process, seen.deployment.settings
     if state.running is not None:
         since = datetime.fromtimestamp(state.running.since, settings.zone).isoformat(sep=" ", timespec="seconds")
         yield fine(f"process {state.running.pid}, since {since}", numbers={"collectors": 1})
@@ -55,9 +55,10 @@ def devices_reporting(seen: Seen) -> Iterator[Finding]:
         return
     silent = {state.device: state.outcome or "not polled" for state in silent_devices(report, seen.now)}
     found = failure if len(silent) == report.expected else warning
-    for device in seen.deployment.settings.devices:
-        if not device.is_polled_at(epoch_ms(seen.now)):
-            continue
+    polled = [device for device in seen.deployment.settings.devices if device.is_polled_at(epoch_ms(seen.now))]
+    if not polled:
+        yield fine("no device is polled now", numbers={"devices": 0, "not_reporting": 0})
+    for device in polled:
         if device.id in silent:
             yield found(silent[device.id], subject=device.id, numbers={"devices": 1, "not_reporting": 1})
         else:
@@ -109,7 +110,7 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
     if not number:
         yield fine("no poll was set aside", numbers={"quarantined": 0})
         return
-    reasons = "; ".join(dict.fromkeys(one.reason for one in seen.collector.quarantine))
+    reasons = "; ".join(dict.fromkeys(seen.collector.reasons))
     text = f"the store will not take {number} polls, so they were set aside: {reasons}"
     yield warning(
         text, "put right what the store says, then: air-pipeline outbox --release", numbers={"quarantined": number}

@@ -87,7 +87,7 @@ def days_rebuilt(seen: Seen) -> Iterator[Finding]:
     means="Every series is complete: at least 75 % of its hours have at least 75 % of their observations valid. What is"
     " not is published, marked; its values of the day are not to be relied on.",
     remedy="The page of that day shows what is missing or bad: air-pipeline report",
-    title="device {subject}",
+    title="days",
     many="devices have series that are not complete",
     bad="{subject} has series that are not to be relied on",
     good="all series of {subject} are complete again",
@@ -153,7 +153,9 @@ def days_current(seen: Seen) -> Iterator[Finding]:
                 found["older_schema"].append(day)
             elif made.rule_set_version != RULE_SET_VERSION:
                 found["older_rules"].append(day)
-            elif has_other_settings(day, made):
+            elif (other := has_other_settings(day, made)) is None:
+                unread += 1
+            elif other:
                 found["other_settings"].append(day)
     numbers = {"days": len(days), "not_read": unread, **{name: len(found[name]) for name in found}}
     if not days:
@@ -171,20 +173,20 @@ def days_current(seen: Seen) -> Iterator[Finding]:
     yield warning(f"{text}; the newest is {max(older)}, the oldest {min(older)}", numbers=numbers)
 
 
-def _settings_comparison(seen: Seen, store: ReadingStore, end: float) -> Callable[[date, DayMetadata], bool]:
-    """Tells whether a day was built under other settings; not so where the store does not answer, or time is over."""
+def _settings_comparison(seen: Seen, store: ReadingStore, end: float) -> Callable[[date, DayMetadata], bool | None]:
+    """Tells whether a day was built under other settings; None where the store does not answer, or time is over."""
     first_poll = cache(store.first_poll)
     settings = seen.deployment.settings
 
-    def is_other(day: date, made: DayMetadata) -> bool:
+    def is_other(day: date, made: DayMetadata) -> bool | None:
         try:
             if made.settings_digest == usual_settings_digest(settings, day, first_poll):
                 return False
             if monotonic() > end:
-                return False
+                return None
             return made.settings_digest != day_inputs(store, settings, day, first_poll).settings_digest
         except StoreError:  # said by the look at the store
-            return False
+            return None
 
     return is_other
 

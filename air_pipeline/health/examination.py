@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from air_pipeline.health import Check, Finding, Level
 from air_pipeline.health.clock import clock_kept, clocks_agree
 from air_pipeline.health.collecting import collector_running, outbox_draining, quarantine_empty
-from air_pipeline.health.days import days_built, days_current, days_kept
+from air_pipeline.health.days import complete, days_built, days_current, days_kept
 from air_pipeline.health.devices import devices_answer
 from air_pipeline.health.processes import up_running
 from air_pipeline.health.seen import Seen
@@ -34,6 +34,7 @@ EXAMINATION: tuple[Check, ...] = (
     collector_running,
     up_running,
     days_built,
+    complete,
     days_current,
     days_kept,
 )

@@ -21,7 +21,7 @@ def lines(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> It
     for check, found in groupby(findings(checks, seen, within_s), key=lambda one: one[0]):
         if "{subject}" in check.title:
             for _, finding in found:
-                yield check.title.format(subject=finding.subject), finding
+                yield check.title.format(subject=finding.subject).strip() or check.name, finding
         else:
             yield check.title, check.summary([finding for _, finding in found], seen.now)
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from air_pipeline.collection.collector_state import CollectorState, collector_state
+from air_pipeline.collection.collector_state import CollectorState, collector_state, process_state
 from air_pipeline.collection.report import Report, look
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
@@ -72,6 +72,15 @@ class Seen:
             OutboxError: the outbox cannot be read.
         """
         return self.reported.collector if self.reported else collector_state(self.environment.state)
+
+    @cached_property
+    def process(self) -> CollectorState:
+        """Which collector runs, whatever its outbox is like.
+
+        Raises:
+            SettingsError: its lock cannot be read.
+        """
+        return self.reported.collector if self.reported else process_state(self.environment.state)
 
     @cached_property
     def report(self) -> Report:

@@ -80,7 +80,7 @@ def directories_usable(seen: Seen) -> Iterator[Finding]:
         ("state directory", seen.environment.state.path, "AIR_PIPELINE_STATE"),
         ("data directory", seen.environment.data, "AIR_PIPELINE_DATA"),
     ):
-        there = nearest(path)
+        there = path if path.is_symlink() else nearest(path)
         remedy = f"set {name} to a directory that this user may read and write"
         if not there.is_dir():
             yield failure(f"{path} cannot be used, as {there} is no directory", remedy, subject)

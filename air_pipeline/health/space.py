@@ -1,12 +1,12 @@
 """Room on the disks of the state and the data: by what a day takes, and by what the last days took."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from statistics import linear_regression
 
@@ -143,9 +143,9 @@ def read_samples(state: StateDirectory) -> list[Sample]:
     try:
         rows = json.loads(state.space.read_text(encoding="utf-8"))
         found = [Sample(float(row["at"]), {str(path): int(free) for path, free in row["free"].items()}) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return []
-    return sorted(found, key=lambda one: one.at)
+    return sorted((one for one in found if isfinite(one.at)), key=lambda one: one.at)
 
 
 def disks(environment: Environment) -> dict[Path, list[str]]:
@@ -159,8 +159,8 @@ def disks(environment: Environment) -> dict[Path, list[str]]:
 
 
 def nearest(path: Path) -> Path:
-    """The path, or the nearest one above it that exists."""
-    return next(one for one in (path, *path.parents) if os.path.lexists(one))
+    """The path, or the nearest one above it that exists; a link that leads nowhere does not."""
+    return next(one for one in (path, *path.parents) if one.exists())
 
 
 def _state_growth(settings: Settings | None, *, embedded: bool) -> float:

@@ -23,7 +23,7 @@ def dagster_home(environment: Environment) -> Path:
         return home
 
     environment.state.make()
-    home.mkdir(exist_ok=True)
+    home.mkdir(0o700, exist_ok=True)
     settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
     (home / "dagster.yaml").write_text(settings, encoding="utf-8")
     return home

@@ -6,6 +6,7 @@ For the underlying Dagster concept, see docs.dagster.io: job execution.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +18,7 @@ from pathlib import Path
 import dagster as dg
 
 from air_pipeline.instance.day_builder import DayBuilder
+from air_pipeline.processes import end_with_parent
 
 FEW_DAYS = 4
 """So many days are built sooner here than by processes that first have to start: each takes as long as two days do."""
@@ -59,7 +61,7 @@ def build_range(
     try:
         *before, newest = sorted(days)
         for together in (before, [newest]):
-            futures = {pool.submit(_build, day, force=force): day for day in together}
+            futures = {_submitted(pool, day, force=force): day for day in together}
             for future in as_completed(futures):
                 yield futures[future], _outcome(future)
     finally:
@@ -71,12 +73,23 @@ _builder: list[DayBuilder] = []
 
 
 def _open(open_job: OpenJob, storage: Lock) -> None:
+    os.setsid()  # Ctrl-C is the parent's: days under way come to their end, and no more are begun
+    end_with_parent(signal.SIGKILL)  # which leaves nothing half done: files are put in place whole
     with storage:  # several that make Dagster's storage at once can leave it unusable
         _builder.append(DayBuilder(open_job))
 
 
 def _build(day: date, *, force: bool) -> str:
     return _builder[0].build(day, force=force)
+
+
+def _submitted(pool: ProcessPoolExecutor, day: date, *, force: bool) -> "Future[str]":
+    try:
+        return pool.submit(_build, day, force=force)
+    except BrokenProcessPool as error:  # a worker was ended before this day's turn
+        broken: Future[str] = Future()
+        broken.set_exception(error)
+        return broken
 
 
 def _outcome(future: Future[str]) -> str:

@@ -18,12 +18,12 @@ def sight(checks: Iterable[Check], seen: Seen) -> Sight:
     """What holds now of some checks; while no collector runs that is told, and not every device.
 
     Raises:
-        OutboxError: the outbox cannot be read.
+        SettingsError: the collector's lock cannot be read.
     """
     holds: dict[Key, Finding | None] = {}
     unknown: set[str] = set()
     for check in checks:
-        if check is devices_reporting and seen.collector.running is None:
+        if check is devices_reporting and seen.process.running is None:
             unknown.add(check.name)
             continue
         for found in check.findings(seen):

@@ -1,17 +1,16 @@
 """The processes that `up` starts, keeps running and ends, with everything that they started themselves."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 from air_pipeline.collection.lease import end_lease, holder
+from air_pipeline.processes import end_with_parent
 from air_pipeline.state import StateDirectory
 
 STOP_WITHIN_S = 15.0
@@ -19,7 +18,6 @@ COLLECTOR_STOP_WITHIN_S = 20.0
 GONE_WITHIN_S = 5.0
 """How long is waited for a process that has done its work, or was killed, to be gone from the machine."""
 _RESTART_AFTER_S = 5.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(slots=True)
@@ -57,14 +55,8 @@ def start_part(part: Part, variables: dict[str, str], output: IO[bytes]) -> None
         stdout=output,
         stderr=output,
         start_new_session=True,  # Ctrl-C is ours: they are stopped in order
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 -- nothing else runs in this process yet or takes locks
+        preexec_fn=end_with_parent,  # noqa: PLW1509 -- nothing else runs in this process yet or takes locks
     )
-
-
-def _end_with_parent() -> None:
-    """In the child: asks the kernel for a SIGTERM when `up` ends without having stopped it (prctl(2))."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def revive(parts: list[Part], variables: dict[str, str], output: IO[bytes]) -> Iterator[str]:

@@ -33,7 +33,7 @@ _BACKFILLS_WAIT = ("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "1")
 @contextlib.contextmanager
 def only_one(state: StateDirectory) -> Iterator[None]:
     """Holds the lock of `up` on a state directory."""
-    with state.up_lock.open("a+", encoding="utf-8") as file:
+    with state.open(state.up_lock, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -85,7 +85,7 @@ def run(
     parts = dagster_parts(sockets / "code", workspace, host, port)
     variables = {**os.environ, **environment.variables(), "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     variables.setdefault(*_BACKFILLS_WAIT)
-    with environment.state.dagster_log.open("ab") as output:
+    with environment.state.open(environment.state.dagster_log, "ab") as output:
         try:
             _open_storage(home, variables, output, environment)
             for part in (*besides, *parts):

@@ -263,6 +263,23 @@ def test_devices_that_were_added_or_removed_are_known_at_the_next_tick(instance,
     assert found.metadata["devices"].value == 1
 
 
+def test_an_outbox_that_cannot_be_read_fails_its_check_and_the_others_are_made(instance, tmp_path):
+    deployment = collecting(tmp_path, **EXTERNAL)
+    deployment.environment.state.make()
+    deployment.environment.state.outbox.write_bytes(b"no database " * 1000)
+    tick = Ticks(deployment, instance)
+    answer = tick()
+    assert answer.skip_message.startswith("nothing is reported: the outbox ")
+    found = {name: one.passed for name, one in checks(answer).items()}
+    assert found == {
+        "collector_running": False,
+        "outbox_draining": False,
+        "configuration_valid": True,
+        "disk_lasts": True,
+    }
+    assert checks(tick()) == {}  # nothing changed
+
+
 def test_at_most_twenty_devices_that_are_not_well_are_in_a_report(instance, tmp_path):
     present = Present()
     devices = [small_device(f"d{number}", interval="10s") for number in range(30)]

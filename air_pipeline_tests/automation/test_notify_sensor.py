@@ -1,6 +1,5 @@
 """The sensor `notify`: real ticks on a real instance, with a real webhook."""
 
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -8,7 +7,6 @@ import pytest
 
 from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.collection.lease import CollectorLock
-from air_pipeline.collection.outbox import Outbox
 from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health.seen import STORE_WITHIN_S
@@ -197,16 +195,25 @@ def test_the_digest_is_sent_at_its_time(own_instance, tmp_path):
     assert "Coverage of 2026-03-19, the least first:\n- hall: " in digest["text"]
 
 
-@pytest.mark.parametrize("what", ["outbox.sqlite", "notified.json"])
-def test_a_file_that_cannot_be_used_is_a_sentence(instance, tmp_path, what):
+def test_without_a_memory_nobody_is_told_the_same_again(instance, tmp_path):
     with Hook() as hook:
         deployment = told_by(hook, present=Present(NOON), tmp_path=tmp_path)
-        with closing(Outbox(deployment.environment.state.outbox)):
-            pass
-        (deployment.environment.state.path / what).unlink(missing_ok=True)
-        (deployment.environment.state.path / what).mkdir()
+        deployment.environment.state.make()
+        deployment.environment.state.notified.mkdir()
         assert tick(deployment, instance).startswith("nobody is told: ")
     assert hook.bodies == []
+
+
+def test_an_outbox_that_cannot_be_read_is_told_and_hides_nothing_else(instance, tmp_path):
+    with Hook() as hook:
+        deployment = told_by(hook, present=Present(NOON), tmp_path=tmp_path)
+        deployment.environment.state.make()
+        deployment.environment.state.outbox.write_bytes(b"no database " * 1000)
+        tick(deployment, instance)
+        [body] = hook.bodies
+    checks = {item["check"]: item["detail"] for item in body["items"]}
+    assert "damaged or no SQLite file" in checks["outbox_draining"]
+    assert "collector_running" in checks
 
 
 def test_whether_the_last_days_are_built_is_a_check_on_change_and_hourly(instance, tmp_path):

@@ -56,7 +56,7 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
     [
         ("collector_running", seen(), Level.OK, "process 7, since 2026-03-20 12:00:00+01:00"),
         ("collector_running", seen(CollectorState(has_begun=True)), Level.FAILURE, "none runs"),
-        ("devices_reporting", seen(), Level.OK, "Every device gave a reading"),
+        ("devices_reporting", seen(), Level.OK, "well: 2 of 2"),
         (
             "devices_reporting",
             seen(RUNS, DeviceState("hall", 6, 0, "timeout")),
@@ -69,7 +69,7 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             Level.FAILURE,
             "2 of 2 devices gave no reading lately: attic (not polled), hall (timeout)",
         ),
-        ("devices_reporting", seen(JUST_STARTED, DeviceState("hall", 0, 0, "")), Level.OK, "Every device"),
+        ("devices_reporting", seen(JUST_STARTED, DeviceState("hall", 0, 0, "")), Level.OK, "well: 2 of 2"),
         (
             "devices_reporting",
             seen(JUST_STARTED, DeviceState("attic", 0, 0, ""), DeviceState("hall", 2, 0, "timeout")),
@@ -93,7 +93,7 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
         ("quarantine_empty", seen(), Level.OK, "no poll was set aside"),
         ("quarantine_empty", seen(waiting(quarantined=3)), Level.WARNING, "the store will not take 3 polls"),
         ("configuration_valid", seen(), Level.OK, ""),
-        ("documents_known", seen(), Level.OK, "Devices send nothing that"),
+        ("documents_known", seen(), Level.OK, "well: 2 of 2"),
         (
             "documents_known",
             seen(CollectorState(RUNS.running, notes={"hall": "new", "attic": "odd"})),
@@ -153,3 +153,16 @@ def test_a_device_that_is_not_polled_is_neither_well_nor_unwell():
 def test_before_anything_was_started_the_missing_collector_is_no_failure(tmp_path):
     nothing = Seen(read_environment({"AIR_PIPELINE_STATE": str(tmp_path)}), NOW, Settings("UTC", NOW.date(), DEVICES))
     assert found("collector_running", nothing).level is Level.WARNING
+
+
+def test_where_no_device_is_polled_that_is_said_and_is_well():
+    over = Device("attic", "http://attic/", "Europe/Warsaw", until=date(2026, 3, 1))
+    assert found("devices_reporting", seen(devices=(over,))).text == "no device is polled now"
+
+
+def test_whether_a_collector_runs_is_known_though_its_outbox_cannot_be_read(tmp_path):
+    environment = read_environment({"AIR_PIPELINE_STATE": str(tmp_path)})
+    environment.state.outbox.write_bytes(b"no database " * 1000)
+    damaged = Seen(environment, NOW, Settings("UTC", NOW.date(), DEVICES))
+    assert (found("collector_running", damaged).level, found("outbox_draining", damaged).level) == (Level.FAILURE,) * 2
+    assert "damaged or no SQLite file" in found("outbox_draining", damaged).text

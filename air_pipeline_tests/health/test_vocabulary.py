@@ -51,12 +51,21 @@ def test_what_a_look_cannot_tell_is_a_finding():
     assert (one.level, one.text) == (Level.UNKNOWN, "cannot be told: the wheel is locked")
 
 
-def test_a_mistake_of_ours_is_no_finding():
+def test_a_mistake_of_ours_hides_no_other_check():
     def broken(_seen):
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        list(replace(wheels, look=broken).findings(None))
+    [one] = replace(wheels, look=broken).findings(None)
+    assert (one.level, one.text) == (Level.UNKNOWN, "cannot be told: ZeroDivisionError")
+
+
+def test_of_nothing_there_is_nothing_to_say():
+    assert summary().level is Level.UNKNOWN
+
+
+def test_what_is_said_of_each_of_many_is_short():
+    one = summary(warning("x" * 1000, subject="a"), fine("", "b"))
+    assert len(one.text) < 300
 
 
 def test_one_that_is_bad_among_several_is_named_with_its_remedy():
@@ -74,9 +83,7 @@ def test_several_that_are_bad_have_the_remedy_of_all():
 def test_what_has_not_lasted_long_enough_counts_as_well():
     young = Finding("wheels", "a", Level.WARNING, "", patience=timedelta(hours=2), since=NOW - timedelta(hours=1))
     assert summary(young).level is Level.OK
-    assert summary(young, fine("", "b")).text == (
-        "All is well. So it is with 1 of 2. It is not for long that it is otherwise with a."
-    )
+    assert summary(young, fine("", "b")).text == ("well: 1 of 2 that were looked at; not for long otherwise: a")
     assert summary(replace(young, since=NOW - timedelta(hours=2))).level is Level.WARNING
     assert summary(replace(young, since=None)).level is Level.WARNING
 
