@@ -147,9 +147,8 @@ def collect_sensor() -> dg.SensorDefinition:
             with closing(open_store(current.environment.influxdb, current.environment.state)) as store:
                 report = look(current, store, since(cursor, now), now, STORE_WITHIN_S)
         except OutboxError as error:
-            cursor, due = _cursor_after(
-                cursor, summaries(checks_of("raw_readings"), seen_by_dagster(current), now), now
-            )
+            found = summaries(checks_of("raw_readings"), seen_by_dagster(current), now)
+            cursor, due = checked(cursor, found, now.timestamp())
             said = f"nothing is reported: {error}"
             return dg.SensorResult(asset_events=list(evaluations(due)), cursor=cursor.to_text(), skip_reason=said)
         with suppress(OSError):  # what the disk lacks is said by its check
