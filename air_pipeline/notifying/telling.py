@@ -97,9 +97,9 @@ class State:
         return cls(
             watched={
                 (one["check"], one["subject"]): Watched(
-                    datetime.fromisoformat(one["since"]),
+                    _instant(one["since"]),
                     bool(one["told"]),
-                    datetime.fromisoformat(one["well"]) if one["well"] else None,
+                    _instant(one["well"]) if one["well"] else None,
                 )
                 for one in read["watched"]
             },
@@ -108,10 +108,18 @@ class State:
                 Outgoing(Message.from_body(one["message"]), tuple(one["channels"])) for one in read["outgoing"]
             ),
             failing={
-                name: Failing(int(one["attempts"]), datetime.fromisoformat(one["retry_at"]), str(one["error"]))
+                name: Failing(int(one["attempts"]), _instant(one["retry_at"]), str(one["error"]))
                 for name, one in read["failing"].items()
             },
         )
+
+
+def _instant(text: str) -> datetime:
+    """The inverse of `_text`; a ValueError for a time that does not say where."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return instant
 
 
 def _text(instant: datetime | None) -> str | None:
@@ -122,7 +130,7 @@ def read_state(directory: StateDirectory) -> State:
     """What is remembered in a state directory; nothing where there is no file, or one that is not ours."""
     try:
         return State.from_text(directory.notified.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return State()
 
 

@@ -105,7 +105,20 @@ def test_a_clock_that_was_set_back_begins_anew(environment):
     assert [one.at for one in read_samples(environment.state)] == [NOW.timestamp()]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "[7]", '[{"at": "x", "free": {}}]', '[{"at": 1}]', '{"at": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[7]",
+        '[{"at": "x", "free": {}}]',
+        '[{"at": 1}]',
+        '{"at": 1}',
+        '[{"at": 1, "free": {"/": Infinity}}]',
+        '[{"at": NaN, "free": {}}]',
+    ],
+)
 def test_a_file_of_samples_that_is_not_ours_is_as_none(environment, text):
     environment.state.make()
     environment.state.space.write_text(text)

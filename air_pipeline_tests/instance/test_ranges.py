@@ -7,11 +7,12 @@ import subprocess
 import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing import active_children
 
 import dagster as dg
+import psutil
 import pytest
 
 from air_pipeline.definitions import day_job
@@ -21,6 +22,7 @@ from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.pages import PAGE
 from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
 from air_pipeline_tests.cli.in_this_process import in_this_process
+from air_pipeline_tests.waiting import wait_for
 
 DAYS = [date(2026, 3, number) for number in (1, 2, 3)]
 
@@ -109,6 +111,43 @@ def test_whoever_interrupts_wants_no_more_days(tmp_path):
         next(outcomes)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert [run.tags["dagster/partition"] for run in instance.get_runs()] == ["2026-03-01"]
+
+
+@contextmanager
+def building(*options):
+    """`air-pipeline build` in a process of its own, once it has workers."""
+    command = [sys.executable, "-m", "air_pipeline", "build", "--workers", "2", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        me = psutil.Process(process.pid)
+
+        def workers():
+            return [child for child in me.children() if "spawn_main" in " ".join(child.cmdline())]
+
+        try:
+            yield process, wait_for(lambda: len(found := workers()) == 2 and found, "two workers")
+        finally:
+            process.kill()
+
+
+def test_a_worker_that_is_killed_costs_its_days_and_is_told_in_words(deployment):
+    seed(deployment, *DAYS)
+    with building() as (process, workers):
+        for worker in workers:
+            worker.kill()
+        _, said = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    assert "2026-03-03: not built, as a worker process was ended from outside" in said
+
+
+def test_workers_end_with_their_parent(deployment):
+    """However it ends: a build that was ended by a signal goes on in no corner of the machine."""
+    seed(deployment, *DAYS)
+    with building() as (process, workers):
+        wait_for(lambda: list(deployment.data.rglob("*.partial*")) or process.poll() is not None, "a day under way")
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        wait_for(lambda: not any(worker.is_running() for worker in workers), "the end of the workers")
 
 
 def test_who_only_plans_loads_no_dagster(deployment, command):
