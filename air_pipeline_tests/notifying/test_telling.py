@@ -169,7 +169,12 @@ def test_nothing_is_sent_when_it_could_not_be_remembered(tmp_path):
         assert hook.bodies == []
 
 
-@pytest.mark.parametrize("garbage", ["", "{", "[]", "7", '{"watched": 5}', '{"watched": [{}]}', "\ud800"])
+NO_OFFSET = '{"watched": [{"check": "a", "subject": "", "since": "2026-03-20T12:00:00", "told": true, "well": null}]}'
+
+
+@pytest.mark.parametrize(
+    "garbage", ["", "{", "[]", "7", '{"watched": 5}', '{"watched": [{}]}', "\ud800", "[" * 99_999, NO_OFFSET]
+)
 def test_a_damaged_file_begins_anew(tmp_path, garbage):
     (tmp_path / "notified.json").write_bytes(garbage.encode("utf-8", "surrogatepass"))
     with Hook() as hook:
