@@ -59,7 +59,7 @@ def test_a_demo_that_was_killed_while_it_wrote_its_past_writes_it_again(tmp_path
     process = subprocess.Popen(
         [sys.executable, "-m", "air_pipeline", *arguments, str(free_port())], env=installation.variables, cwd=tmp_path
     )
-    readings = installation.state.readings
+    readings = installation.environment.state.readings
     wait_for(lambda: readings.exists() and readings.stat().st_size > 2_000_000, "a part of the past")
     process.kill()
     process.wait()
@@ -86,4 +86,4 @@ def test_with_influxdb_named_the_demo_keeps_its_readings_there(tmp_path: Path, i
             assert set(store.latest()) == set(demo.DEVICES)
         assert pipeline.materialized_partitions("daily_aggregates") == demo.PAST_DAYS
         assert pipeline.stop() == 0
-    assert not installation.state.readings.exists()
+    assert not installation.environment.state.readings.exists()
