@@ -3,7 +3,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test lint bench docs lock clean screenshots
+.PHONY: demo up test chaos lint bench docs lock clean screenshots
 .DEFAULT_GOAL := test
 
 # The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
@@ -26,7 +26,11 @@ up: .venv/.ready
 
 # `make test PYTEST_OPTIONS=--cov` shows what is covered, and takes half as long again.
 test: .venv/.dev
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m "not slow and not chaos" -n 2 --dist worksteal $(PYTEST_OPTIONS)
+
+# Faults that take minutes to happen: kills by the hundred, full disks, power cuts. `make test` has the quick ones.
+chaos: .venv/.dev
+	$(BIN)/python -m pytest -m chaos -n 2 --dist worksteal $(PYTEST_OPTIONS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -105,16 +105,18 @@ def stop_parts(parts: Sequence[Part]) -> None:
 
 def stop_collector(state: StateDirectory) -> str:
     """Ends the leased collector and waits for it; one that runs by itself goes on. Says so if it does not end."""
+    running = holder(state)  # asked first: a quick one has given back its lock before anybody could ask again
     end_lease(state)
     deadline = time.monotonic() + COLLECTOR_STOP_WITHIN_S
-    last = None
-    while (running := holder(state)) is not None and running.leased:
-        last = running.pid
+    pid = None
+    while running is not None and running.leased:
+        pid = running.pid
         if time.monotonic() > deadline:
-            return f"the collector (process {running.pid}) has not ended yet"
+            return f"the collector (process {pid}) has not ended yet"
         time.sleep(0.1)
-    if last is not None:
-        _wait_until_gone(lambda: _is_process(last))  # it lives on for a moment after giving back its lock
+        running = holder(state)
+    if pid is not None:
+        _wait_until_gone(lambda: _is_process(pid))  # it lives on for a moment after giving back its lock
     return ""
 
 
