@@ -47,6 +47,10 @@ class CountingDevices:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Answers nobody any more."""
         for listening in self._sockets.values():
             listening.close()
 
