@@ -212,7 +212,7 @@ def test_a_collector_starts_with_the_last_valid_configuration(environment: Envir
 
 
 def test_one_slot_by_hand_is_collected_and_delivered(environment: Environment, simulator: Simulator) -> None:
-    write_config(environment.config, simulator, "a", "b", interval="1h")
+    write_config(environment.config, simulator, "a", "b", interval="1h\ntimeout: 1h")
     simulator.set_fault("b", "http_500")
     collect_once(environment, load_settings(environment.config, environment.state).settings)
     with closing(open_store(None, environment.state)) as store:
