@@ -106,8 +106,8 @@ class Recorder:
         self.last_rejected = self._outbox.last_rejected()
         self.notes = self._outbox.notes()
         self._most_bytes = most_bytes
-        self._told = recording(state)
-        self._now = replace(self._told, refused="", waiting=0, unconfirmed=0)
+        self._now = replace(recording(state), refused="", waiting=0, unconfirmed=0)
+        self._told: Recording | None = None
         self._tell_at = self._reserve_at = 0.0
         lock = threading.Lock()
         self._work_came = threading.Condition(lock)
@@ -179,9 +179,9 @@ class Recorder:
         """Commits now what was taken in; whether all of it is on the disk."""
         with self._work_came:
             self._looks += 1
-            mine = self._looks
+            look, begin = self._looks, self._begins
             self._work_came.notify()
-            self._work_done.wait_for(lambda: self._looked >= mine, within_s)
+            self._work_done.wait_for(lambda: self._looked >= look and self._tried >= begin, within_s)
             return not (self._begun or self._rows or self._kept or self._writing)
 
     def close(self, within_s: float = LAST_TRIES_S) -> None:

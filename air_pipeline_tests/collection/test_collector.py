@@ -347,6 +347,37 @@ def test_whatever_a_worker_runs_into_is_one_failed_poll_in_words(
     assert "a: what came of its poll cannot be used" in caplog.text
 
 
+class Unreadable:
+    """A body that takes as long to read as it likes."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+
+    def decode(self, *_: object) -> str:
+        self.gate.wait(WITHIN_S)
+        return "{}"
+
+
+def test_a_hostile_document_costs_its_own_device_alone(recorder: ReadRecorder, clock: HeldClock) -> None:
+    """However long the reading of it takes: here it does not end before the others are through."""
+    unreadable = Unreadable()
+    hostile, well = Held(unreadable), Held(GOOD)
+    hostile.gate.set()
+    well.gate.set()
+    settings = settings_for(device("hostile", "http://hostile/", 1_000, 1.0), device("well", "http://well/", 1_000))
+    collector = Collector(settings, recorder, clock, lambda url, timeout_s: hostile if "hostile" in url else well)
+    for _ in range(5):
+        collector.step(0.0)
+        run_until(collector, lambda: collector.in_flight == 1)
+        clock.advance(1_000)
+    unreadable.gate.set()
+    collector.finish()
+    polls = recorder.polls()
+    assert list(by_slot(polls, "well")) == [0, 1, 2, 3, 4]
+    hostile_ones = by_slot(polls, "hostile")
+    assert (hostile_ones[0].outcome, hostile_ones[1].outcome) == (Outcome.TIMEOUT, Outcome.SKIPPED)
+
+
 def test_an_answer_after_the_machine_was_suspended_is_a_timeout(recorder: ReadRecorder, clock: HeldClock) -> None:
     asleep = Held(GOOD)
     collector = Collector(settings_for(device("a", "http://a/")), recorder, clock, asleep)
