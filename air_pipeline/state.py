@@ -52,6 +52,16 @@ class StateDirectory:
         return self.path / "collector.lease"
 
     @property
+    def recording(self) -> Path:
+        """How the disk takes what is polled, as the collector saw it last."""
+        return self.path / "recording"
+
+    @property
+    def reserve(self) -> Path:
+        """Room that is given to the outbox when the disk is full."""
+        return self.path / "reserve"
+
+    @property
     def collector_log(self) -> Path:
         """What a collector that Dagster keeps says."""
         return self.path / "collector.log"

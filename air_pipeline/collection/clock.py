@@ -3,16 +3,18 @@
 import time
 from typing import Protocol
 
+from air_pipeline.boottime import boottime
+
 
 class Clock(Protocol):
-    """Wall and monotonic time, in seconds."""
+    """The time of day and the time that goes by, in seconds."""
 
     def time(self) -> float:
         """Seconds since 1970 UTC; may be stepped by the system."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never stepped."""
+        """Seconds since some moment, those included in which the machine was suspended; never stepped."""
         ...
 
 
@@ -25,4 +27,4 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since some moment."""
-        return time.monotonic()
+        return boottime()

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 
 from air_pipeline.collection.lease import Holder, holder, lease_holds
 from air_pipeline.collection.outbox import OutboxStatus, existing_outbox
+from air_pipeline.collection.recorder import Recording, recording
 from air_pipeline.devices.polls import Poll
 from air_pipeline.state import StateDirectory
 
+_TAKES_EVERYTHING = Recording()
 NOTHING_WAITS = OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
 
 
@@ -25,6 +27,7 @@ class CollectorState:
         is_wanted: whether Dagster wants one now.
         has_begun: whether anything was ever collected.
         outbox: how delivery stands.
+        recording: how the disk takes what is polled.
         reasons: why the newest of the polls that the store will never take were set aside.
         notes: device to what it sends that the settings do not know.
         newest: device to its last poll among the newest of those that wait; where they were asked for.
@@ -34,6 +37,7 @@ class CollectorState:
     is_wanted: bool = False
     has_begun: bool = False
     outbox: OutboxStatus = NOTHING_WAITS
+    recording: Recording = _TAKES_EVERYTHING
     reasons: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     newest: Mapping[str, Poll] = field(default_factory=dict)
@@ -48,7 +52,8 @@ def process_state(state: StateDirectory) -> CollectorState:
     Raises:
         SettingsError: the lock cannot be read.
     """
-    return CollectorState(holder(state), lease_holds(state), has_begun=state.outbox.exists())
+    begun = state.outbox.exists()
+    return CollectorState(holder(state), lease_holds(state), has_begun=begun, recording=recording(state))
 
 
 def collector_state(state: StateDirectory, *, newest: int = 0) -> CollectorState:

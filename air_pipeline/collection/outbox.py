@@ -45,6 +45,25 @@ class OutboxError(AirPipelineError):
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A poll as the outbox keeps it."""
+
+    observed_at: int
+    text: str
+
+
+def encoded(poll: Poll) -> Row:
+    """A poll as the outbox keeps it.
+
+    Raises:
+        UnicodeEncodeError: there is something in it that no file takes.
+    """
+    text = poll_to_json(poll)
+    text.encode()
+    return Row(poll.observed_at, text)
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A poll that the store does not have yet, with its number and text in the outbox.
 
@@ -127,8 +146,12 @@ class Outbox:
 
     def add(self, polls: Sequence[Poll]) -> None:
         """Takes polls in; they are on the disk when it returns."""
-        rows = [(poll.observed_at, poll_to_json(poll)) for poll in polls]
-        self._write(self._polls, "INSERT INTO outbox (observed_at, poll) VALUES (?, ?)", rows)
+        self.add_encoded([encoded(poll) for poll in polls])
+
+    def add_encoded(self, rows: Iterable[Row]) -> None:
+        """Takes polls in that are encoded already; they are on the disk when it returns."""
+        statement = "INSERT INTO outbox (observed_at, poll) VALUES (?, ?)"
+        self._write(self._polls, statement, ((row.observed_at, row.text) for row in rows))
 
     def pending(self, limit: int) -> list[Pending]:
         """The polls that came in first, at most so many."""

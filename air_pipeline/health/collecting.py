@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from air_pipeline.collection.outbox import OutboxError
+from air_pipeline.collection.recorder import FORGET_AFTER_S
 from air_pipeline.collection.report import silent_devices
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
@@ -91,6 +92,27 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
     do = "put right what the store says" if status.error else "start the collector: air-pipeline up (or collect)"
     text = f"{status.pending} polls wait, the oldest since {since}: {reason}"
     yield failure(text, f"{do}; nothing is lost", numbers=numbers)
+
+
+@check(
+    asset="raw_readings",
+    means="What is polled is on the disk within moments. While the disk refuses, polls wait in memory, up to 64 MiB.",
+    remedy="Make room on the disk of the state directory, or have it writable again; do not stop the collector before.",
+    title="recording",
+    bad="the disk refuses what is polled",
+    good="what is polled is on the disk again",
+)
+def polls_recorded(seen: Seen) -> Iterator[Finding]:
+    """Whether polls wait in the memory of the collector, and whether any were lost there lately."""
+    found = seen.process.recording
+    numbers = {"waiting_in_memory": found.waiting, "polls_lost": found.dropped}
+    if found.refused and seen.process.running is not None:
+        text = f"{found.waiting} polls wait in memory, as the disk refuses them: {found.refused}{found.and_lost}"
+        yield failure(text, numbers=numbers)
+    elif found.dropped and 0 <= seen.now.timestamp() - found.at < FORGET_AFTER_S:
+        yield warning(f"{found.lost}: the disk refused them for too long", "see that it keeps room", numbers=numbers)
+    else:
+        yield fine("what is polled is on the disk", numbers={"waiting_in_memory": 0, "polls_lost": 0})
 
 
 @check(

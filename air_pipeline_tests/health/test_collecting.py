@@ -1,5 +1,6 @@
 """What the checks of collecting find, as functions of what is seen."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.lease import Holder
 from air_pipeline.collection.outbox import OutboxStatus
+from air_pipeline.collection.recorder import Recording
 from air_pipeline.collection.report import DeviceState, Report
 from air_pipeline.environment import read_environment
 from air_pipeline.health import Level
@@ -90,6 +92,20 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             Level.FAILURE,
             "9 polls wait, the oldest since 2026-03-20T11:57:00Z: no collector delivers them",
         ),
+        ("polls_recorded", seen(), Level.OK, "what is polled is on the disk"),
+        (
+            "polls_recorded",
+            seen(replace(RUNS, recording=Recording("no room", waiting=7))),
+            Level.FAILURE,
+            "7 polls wait in memory, as the disk refuses them: no room",
+        ),
+        (
+            "polls_recorded",
+            seen(replace(RUNS, recording=Recording(dropped=3, first=NOW_MS - 60_000, last=NOW_MS, at=NOW_S - 60))),
+            Level.WARNING,
+            "3 polls of the slots from 2026-03-20 11:59:00 to 2026-03-20 12:00:00 UTC are lost",
+        ),
+        ("polls_recorded", seen(replace(RUNS, recording=Recording(dropped=3, at=NOW_S - 90_000))), Level.OK, "what is"),
         ("quarantine_empty", seen(), Level.OK, "no poll was set aside"),
         ("quarantine_empty", seen(waiting(quarantined=3)), Level.WARNING, "the store will not take 3 polls"),
         ("configuration_valid", seen(), Level.OK, ""),
