@@ -1,33 +1,31 @@
-"""The collector process: lock, lease, live configuration, delivery beside polling, and a clean end."""
+"""The collector process: lock, lease, live configuration, and a clean end.
+
+Belongs here: the loop that keeps a collector going. Does not: delivery beside it (`delivering`).
+"""
 
 import logging
 import resource
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 
 from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.collector import Collector
-from air_pipeline.collection.delivery import Delivery
+from air_pipeline.collection.delivering import delivering
 from air_pipeline.collection.lease import CollectorLock, lease_holds
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.deployment import settings_stamp
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import load_settings
-from air_pipeline.storage.opening import open_store
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 """How often the lease and the configuration file are looked at."""
-LAST_DELIVERY_S = 5.0
-"""How long the end waits for the store; what it does not take stays in the outbox."""
-_LINGER_S = 0.2
 _FILES = 16_384
-_BEGIN_ANEW_S = 10.0
 
 
 def collect(environment: Environment, *, leased: bool = False) -> None:
@@ -117,44 +115,6 @@ class Configuration:
         self.settings = loaded.settings
         log.info("taking up the changed configuration: %d devices", len(self.settings.devices))
         return True
-
-
-@contextmanager
-def delivering(environment: Environment) -> Iterator[None]:
-    """Delivers the outbox to the store in a thread of its own; at the end, waits a little for what is left."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_deliver, args=(environment, stop), name="delivery", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(LAST_DELIVERY_S)
-
-
-def _deliver(environment: Environment, stop: threading.Event) -> None:
-    while True:
-        try:
-            with (
-                closing(Outbox(environment.state.outbox)) as outbox,
-                closing(open_store(environment.influxdb, environment.state)) as store,
-            ):
-                _deliver_until(stop, Delivery(outbox, store))
-        except Exception:
-            # Whatever it is, polling goes on and nothing is lost: the readings wait in the outbox for the next try.
-            log.exception("delivery failed; readings stay in the outbox, next attempt in %.0f s", _BEGIN_ANEW_S)
-            stop.wait(_BEGIN_ANEW_S)
-        if stop.is_set():
-            return
-
-
-def _deliver_until(stop: threading.Event, delivery: Delivery) -> None:
-    while not stop.wait(_LINGER_S):
-        wait = delivery.step()
-        if wait > _LINGER_S:
-            stop.wait(min(wait, 1.0) - _LINGER_S)
-    while delivery.step() == 0:
-        pass
 
 
 @contextmanager
