@@ -12,6 +12,7 @@ from air_pipeline.health.collecting import (
     devices_reporting,
     documents_known,
     outbox_draining,
+    outbox_whole,
     quarantine_empty,
 )
 from air_pipeline.health.days import complete, days_built, days_current, days_rebuilt
@@ -23,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     collector_running,
     devices_reporting,
     outbox_draining,
+    outbox_whole,
     quarantine_empty,
     configuration_valid,
     documents_known,

@@ -119,6 +119,29 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
 
 @check(
     asset="raw_readings",
+    means="No outbox was found damaged. One that was is set aside, and what can be read of it is delivered.",
+    remedy="See that the disk is well, and remove the file once you need it no more",
+    title="outbox",
+    many="outboxes were damaged and set aside",
+    bad="the outbox was damaged",
+    good="no damaged outbox is left",
+)
+def outbox_whole(seen: Seen) -> Iterator[Finding]:
+    """Which outboxes were set aside, and what was saved of them."""
+    try:
+        asides = seen.collector.asides
+    except OutboxError:
+        return
+    if not asides:
+        yield fine("none was damaged", numbers={"damaged": 0})
+    for aside in asides:
+        saved = f"{aside.saved} polls were saved" if aside.is_done else f"{aside.saved} polls were saved so far"
+        text = f"{aside.file} was damaged and is set aside; {saved}"
+        yield warning(text, subject=aside.file, numbers={"damaged": 1, "saved": aside.saved})
+
+
+@check(
+    asset="raw_readings",
     means="Devices send nothing that devices.yaml and the catalogue do not know.",
     remedy="Name it under `sensors` of the device in devices.yaml, or leave it.",
     title="device {subject}",

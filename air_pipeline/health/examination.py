@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from air_pipeline.health import Check, Finding, Level
 from air_pipeline.health.clock import clock_kept, clocks_agree
-from air_pipeline.health.collecting import collector_running, outbox_draining, quarantine_empty
+from air_pipeline.health.collecting import collector_running, outbox_draining, outbox_whole, quarantine_empty
 from air_pipeline.health.days import complete, days_built, days_current, days_kept
 from air_pipeline.health.devices import devices_answer
 from air_pipeline.health.processes import up_running
@@ -26,6 +26,7 @@ _WITHOUT_SETTINGS = (
     clocks_agree,
     store_usable,
     outbox_draining,
+    outbox_whole,
     quarantine_empty,
 )
 EXAMINATION: tuple[Check, ...] = (

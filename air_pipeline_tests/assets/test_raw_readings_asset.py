@@ -59,6 +59,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
         for name in (
             "devices_reporting",
             "outbox_draining",
+            "outbox_whole",
             "quarantine_empty",
             "configuration_valid",
             "documents_known",

@@ -104,7 +104,7 @@ def change(deployment, *when):
 
 def marks(deployment):
     with closing(Outbox(deployment.environment.state.outbox)) as box:
-        return box.late_days()
+        return set(box.late_marks())
 
 
 def mark(deployment, *days):

@@ -24,6 +24,7 @@ CHECKS = {
     "collector_running",
     "devices_reporting",
     "outbox_draining",
+    "outbox_whole",
     "quarantine_empty",
     "configuration_valid",
     "documents_known",

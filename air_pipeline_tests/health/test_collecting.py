@@ -1,5 +1,6 @@
 """What the checks of collecting find, as functions of what is seen."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.lease import Holder
 from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.report import DeviceState, Report
+from air_pipeline.collection.setting_aside import Aside
 from air_pipeline.environment import read_environment
 from air_pipeline.health import Level
 from air_pipeline.health.checks import CHECKS, checks_of, summaries
@@ -89,6 +91,13 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             seen(waiting(9, NOW_MS - 180_000)),
             Level.FAILURE,
             "9 polls wait, the oldest since 2026-03-20T11:57:00Z: no collector delivers them",
+        ),
+        ("outbox_whole", seen(), Level.OK, "none was damaged"),
+        (
+            "outbox_whole",
+            seen(replace(RUNS, asides=(Aside("outbox.damaged-1.sqlite", saved=41, is_done=True),))),
+            Level.WARNING,
+            "outbox.damaged-1.sqlite was damaged and is set aside; 41 polls were saved",
         ),
         ("quarantine_empty", seen(), Level.OK, "no poll was set aside"),
         ("quarantine_empty", seen(waiting(quarantined=3)), Level.WARNING, "the store will not take 3 polls"),
