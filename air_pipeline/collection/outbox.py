@@ -356,8 +356,8 @@ def _error(path: Path, trouble: Trouble) -> OutboxError:
     said = f"the outbox {path} cannot be used: it {trouble.what}"
     if trouble.kind is Kind.DAMAGED:
         sqlite = trouble.hint.partition(". ")[0]
-        remedy = "a collector sets it aside by itself, begins a new one and delivers what can be read"
-        return OutboxError(f"{said} ({sqlite}); {remedy}.", trouble.kind)
+        remedy = "A collector sets it aside by itself, begins a new one and delivers what can be read"
+        return OutboxError(f"{said} ({sqlite}). {remedy}.", trouble.kind)
     return OutboxError(f"{said}; {trouble.hint}" if trouble.hint else said, trouble.kind)
 
 

@@ -122,7 +122,6 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
     means="No outbox was found damaged. One that was is set aside, and what can be read of it is delivered.",
     remedy="See that the disk is well, and remove the file once you need it no more",
     title="outbox",
-    many="outboxes were damaged and set aside",
     bad="the outbox was damaged",
     good="no damaged outbox is left",
 )
@@ -134,10 +133,11 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
         return
     if not asides:
         yield fine("none was damaged", numbers={"damaged": 0})
-    for aside in asides:
-        saved = f"{aside.saved} polls were saved" if aside.is_done else f"{aside.saved} polls were saved so far"
-        text = f"{aside.file} was damaged and is set aside; {saved}"
-        yield warning(text, subject=aside.file, numbers={"damaged": 1, "saved": aside.saved})
+        return
+    saved = "; ".join(f"{one.file}, of which {one.saved} polls were saved" for one in asides)
+    going_on = "" if all(one.is_done for one in asides) else "; it is still being read"
+    numbers = {"damaged": len(asides), "saved": sum(one.saved for one in asides)}
+    yield warning(f"it was damaged and set aside as {saved}{going_on}", numbers=numbers)
 
 
 @check(

@@ -228,8 +228,8 @@ def test_a_damaged_outbox_is_one_sentence_to_who_only_looks(path: Path, content:
     with pytest.raises(OutboxError) as refused:
         existing_outbox(path)
     assert str(refused.value) == (
-        f"the outbox {path} cannot be used: it is damaged or no SQLite file (file is not a database);"
-        " a collector sets it aside by itself, begins a new one and delivers what can be read."
+        f"the outbox {path} cannot be used: it is damaged or no SQLite file (file is not a database)."
+        " A collector sets it aside by itself, begins a new one and delivers what can be read."
     )
     assert path.read_bytes() == content
     assert list(path.parent.iterdir()) == [path]

@@ -97,7 +97,7 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             "outbox_whole",
             seen(replace(RUNS, asides=(Aside("outbox.damaged-1.sqlite", saved=41, is_done=True),))),
             Level.WARNING,
-            "outbox.damaged-1.sqlite was damaged and is set aside; 41 polls were saved",
+            "it was damaged and set aside as outbox.damaged-1.sqlite, of which 41 polls were saved",
         ),
         ("quarantine_empty", seen(), Level.OK, "no poll was set aside"),
         ("quarantine_empty", seen(waiting(quarantined=3)), Level.WARNING, "the store will not take 3 polls"),
