@@ -9,8 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from air_pipeline.collection.lease import Holder, holder, lease_holds
-from air_pipeline.collection.outbox import OutboxStatus, existing_outbox
+from air_pipeline.collection.outbox import existing_outbox
+from air_pipeline.collection.outbox_status import OutboxStatus
 from air_pipeline.collection.recorder import Recording, recording
+from air_pipeline.collection.setting_aside import Aside
 from air_pipeline.devices.polls import Poll
 from air_pipeline.state import StateDirectory
 
@@ -31,6 +33,7 @@ class CollectorState:
         reasons: why the newest of the polls that the store will never take were set aside.
         notes: device to what it sends that the settings do not know.
         newest: device to its last poll among the newest of those that wait; where they were asked for.
+        asides: outboxes that were damaged, and what was saved of them.
     """
 
     running: Holder | None = None
@@ -41,6 +44,7 @@ class CollectorState:
     reasons: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     newest: Mapping[str, Poll] = field(default_factory=dict)
+    asides: tuple[Aside, ...] = ()
 
 
 MOST_REASONS = 3
@@ -78,4 +82,5 @@ def collector_state(state: StateDirectory, *, newest: int = 0) -> CollectorState
             reasons=tuple(box.reasons(MOST_REASONS)),
             notes=box.notes(),
             newest=box.newest(newest) if newest else {},
+            asides=tuple(box.asides()),
         )

@@ -5,19 +5,17 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 
 from air_pipeline.boottime import boottime
 from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.configuration import Configuration
-from air_pipeline.collection.delivery import Delivery
+from air_pipeline.collection.delivering import delivering
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, lease_has_ended
-from air_pipeline.collection.outbox import Outbox
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings
-from air_pipeline.storage.opening import open_store
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +27,7 @@ FLUSH_WITHIN_S = 2.0
 """How long it then waits for the disk before delivery ends; the recorder goes on trying."""
 END_WITHIN_S = 18.0
 """How long the end takes in all, while the disk refuses: less than whoever stops a collector waits before he kills."""
-LAST_DELIVERY_S = 5.0
-"""How long the end waits for the store; what it does not take stays in the outbox."""
-_LINGER_S = 0.2
 _FILES = 16_384
-_BEGIN_ANEW_S = 10.0
 
 
 def collect(environment: Environment, *, leased: bool = False) -> None:
@@ -135,44 +129,6 @@ def _every_second(look: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         stop.set()
-
-
-@contextmanager
-def delivering(environment: Environment) -> Iterator[None]:
-    """Delivers the outbox to the store in a thread of its own; at the end, waits a little for what is left."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_deliver, args=(environment, stop), name="delivery", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(LAST_DELIVERY_S)
-
-
-def _deliver(environment: Environment, stop: threading.Event) -> None:
-    while True:
-        try:
-            with (
-                closing(Outbox(environment.state.outbox)) as outbox,
-                closing(open_store(environment.influxdb, environment.state)) as store,
-            ):
-                _deliver_until(stop, Delivery(outbox, store))
-        except Exception:
-            # Whatever it is, polling goes on and nothing is lost: the readings wait in the outbox for the next try.
-            log.exception("delivery failed; readings stay in the outbox, next attempt in %.0f s", _BEGIN_ANEW_S)
-            stop.wait(_BEGIN_ANEW_S)
-        if stop.is_set():
-            return
-
-
-def _deliver_until(stop: threading.Event, delivery: Delivery) -> None:
-    while not stop.wait(_LINGER_S):
-        wait = delivery.step()
-        if wait > _LINGER_S:
-            stop.wait(min(wait, 1.0) - _LINGER_S)
-    while delivery.step() == 0:
-        pass
 
 
 @contextmanager

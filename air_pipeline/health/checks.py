@@ -12,6 +12,7 @@ from air_pipeline.health.collecting import (
     devices_reporting,
     documents_known,
     outbox_draining,
+    outbox_whole,
     polls_recorded,
     quarantine_empty,
 )
@@ -25,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     devices_reporting,
     outbox_draining,
     polls_recorded,
+    outbox_whole,
     quarantine_empty,
     configuration_valid,
     documents_known,

@@ -141,6 +141,29 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
 
 @check(
     asset="raw_readings",
+    means="No outbox was found damaged. One that was is set aside, and what can be read of it is delivered.",
+    remedy="See that the disk is well, and remove the file once you need it no more",
+    title="outbox",
+    bad="the outbox was damaged",
+    good="no damaged outbox is left",
+)
+def outbox_whole(seen: Seen) -> Iterator[Finding]:
+    """Which outboxes were set aside, and what was saved of them."""
+    try:
+        asides = seen.collector.asides
+    except OutboxError:
+        return
+    if not asides:
+        yield fine("none was damaged", numbers={"damaged": 0})
+        return
+    saved = "; ".join(f"{one.file}, of which {one.saved} polls were saved" for one in asides)
+    going_on = "" if all(one.is_done for one in asides) else "; it is still being read"
+    numbers = {"damaged": len(asides), "saved": sum(one.saved for one in asides)}
+    yield warning(f"it was damaged and set aside as {saved}{going_on}", numbers=numbers)
+
+
+@check(
+    asset="raw_readings",
     means="Devices send nothing that devices.yaml and the catalogue do not know.",
     remedy="Name it under `sensors` of the device in devices.yaml, or leave it.",
     title="device {subject}",

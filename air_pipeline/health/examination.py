@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 from air_pipeline.health import Check, Finding, Level
 from air_pipeline.health.clock import clock_kept, clocks_agree
-from air_pipeline.health.collecting import collector_running, outbox_draining, polls_recorded, quarantine_empty
+from air_pipeline.health.collecting import (
+    collector_running,
+    outbox_draining,
+    outbox_whole,
+    polls_recorded,
+    quarantine_empty,
+)
 from air_pipeline.health.days import complete, days_built, days_current, days_kept
 from air_pipeline.health.devices import devices_answer
 from air_pipeline.health.processes import up_running
@@ -27,6 +33,7 @@ _WITHOUT_SETTINGS = (
     store_usable,
     outbox_draining,
     polls_recorded,
+    outbox_whole,
     quarantine_empty,
 )
 EXAMINATION: tuple[Check, ...] = (

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -218,9 +219,18 @@ INFLUXDB_VARIABLES = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG",
 
 @dataclass(frozen=True, slots=True)
 class InfluxConnection:
-    """Where InfluxDB is and how to enter; the token is left out of texts."""
+    """Where InfluxDB is and how to enter; the token is left out of texts.
+
+    Attributes:
+        url: of the server.
+        token: to enter with; if it comes from a file, what that held at the start.
+        org: the organization.
+        bucket: where readings are.
+        token_file: the file that the token is read from, again when it changes.
+    """
 
     url: str
     token: str = field(repr=False)
     org: str
     bucket: str
+    token_file: Path | None = None

@@ -24,20 +24,25 @@ if TYPE_CHECKING:
 _KEY = ("device", "observed_at")
 
 _TABLES = Tables(
-    version=1,
-    statements=(
-        """CREATE TABLE air (
-            device TEXT NOT NULL, observed_at INTEGER NOT NULL, PRIMARY KEY (device, observed_at)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE poll (
-            device TEXT NOT NULL, observed_at INTEGER NOT NULL, outcome TEXT NOT NULL, duration_ms REAL NOT NULL,
-            http_status REAL, interval_s REAL NOT NULL, problems TEXT NOT NULL, body TEXT,
-            PRIMARY KEY (device, observed_at)
-        ) WITHOUT ROWID""",
+    steps=(
+        (
+            """CREATE TABLE air (
+                device TEXT NOT NULL, observed_at INTEGER NOT NULL, PRIMARY KEY (device, observed_at)
+            ) WITHOUT ROWID""",
+            """CREATE TABLE poll (
+                device TEXT NOT NULL, observed_at INTEGER NOT NULL, outcome TEXT NOT NULL, duration_ms REAL NOT NULL,
+                http_status REAL, interval_s REAL NOT NULL, problems TEXT NOT NULL, body TEXT,
+                PRIMARY KEY (device, observed_at)
+            ) WITHOUT ROWID""",
+        ),
     ),
 )
 
-_ERRORS: Mapping[Kind, type[StoreError]] = {Kind.PASSING: StoreUnavailable, Kind.RIGHTS: StoreRefused}
+_ERRORS: Mapping[Kind, type[StoreError]] = {
+    Kind.PASSING: StoreUnavailable,
+    Kind.REPLACED: StoreUnavailable,
+    Kind.RIGHTS: StoreRefused,
+}
 
 # The devices of a table by one search each: a GROUP BY would read every row.
 _DEVICES = """WITH RECURSIVE known (name) AS (

@@ -60,6 +60,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
             "devices_reporting",
             "outbox_draining",
             "polls_recorded",
+            "outbox_whole",
             "quarantine_empty",
             "configuration_valid",
             "documents_known",

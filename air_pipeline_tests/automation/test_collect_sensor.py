@@ -26,6 +26,7 @@ CHECKS = {
     "devices_reporting",
     "outbox_draining",
     "polls_recorded",
+    "outbox_whole",
     "quarantine_empty",
     "configuration_valid",
     "documents_known",

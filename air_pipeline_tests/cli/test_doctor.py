@@ -329,7 +329,7 @@ BROKEN = [
     ),
     Broken(
         "outbox damaged", lambda p: damage(p, "outbox.sqlite"),
-        "outbox", "failure", "outbox.sqlite cannot be used", "put it aside for a new one", 1,
+        "outbox", "failure", "outbox.sqlite cannot be used", "sets it aside by itself", 1,
     ),
     Broken(
         "store damaged", lambda p: damage(p, "readings.sqlite"),

@@ -10,6 +10,7 @@ from air_pipeline.collection.lease import Holder
 from air_pipeline.collection.outbox import OutboxStatus
 from air_pipeline.collection.recorder import Recording
 from air_pipeline.collection.report import DeviceState, Report
+from air_pipeline.collection.setting_aside import Aside
 from air_pipeline.environment import read_environment
 from air_pipeline.health import Level
 from air_pipeline.health.checks import CHECKS, checks_of, summaries
@@ -106,6 +107,13 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             "3 polls of the slots from 2026-03-20 11:59:00 to 2026-03-20 12:00:00 UTC are lost",
         ),
         ("polls_recorded", seen(replace(RUNS, recording=Recording(dropped=3, at=NOW_S - 90_000))), Level.OK, "what is"),
+        ("outbox_whole", seen(), Level.OK, "none was damaged"),
+        (
+            "outbox_whole",
+            seen(replace(RUNS, asides=(Aside("outbox.damaged-1.sqlite", saved=41, is_done=True),))),
+            Level.WARNING,
+            "it was damaged and set aside as outbox.damaged-1.sqlite, of which 41 polls were saved",
+        ),
         ("quarantine_empty", seen(), Level.OK, "no poll was set aside"),
         ("quarantine_empty", seen(waiting(quarantined=3)), Level.WARNING, "the store will not take 3 polls"),
         ("configuration_valid", seen(), Level.OK, ""),

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import requests
 
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb import InfluxStore
@@ -143,16 +144,14 @@ def test_a_netrc_file_does_not_replace_the_token(tmp_path, monkeypatch: pytest.M
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    seen = []
+    seen = set()
+    send = requests.Session.send
 
+    def recorded(session: requests.Session, request: requests.PreparedRequest, **arguments: Any) -> requests.Response:
+        seen.add(request.headers["Authorization"])
+        return send(session, request, **arguments)
+
+    monkeypatch.setattr(requests.Session, "send", recorded)
     with answering(lambda _path, _accept: (200, {}, b'{"results": [{}, {}, {}]}')) as store:
-        send = store._queries.request
-
-        def request(method: str, path: str, **arguments: Any) -> Any:
-            response = send(method, path, **arguments)
-            seen.append(response.request.headers["Authorization"])
-            return response
-
-        monkeypatch.setattr(store._queries, "request", request)
         store.latest()
-    assert seen == ["Token the-token"]
+    assert seen == {"Token the-token"}
