@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from air_pipeline.collection.believing import Decision
 from air_pipeline.collection.clock import Clock, SystemClock
+from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.collection.schedule import next_slot, slot_at
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import Answer, Exchange
 from air_pipeline.devices.polls import Outcome, Poll
-from air_pipeline.settings import Device, Settings
+from air_pipeline.settings import ALWAYS, Device, Settings
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,10 @@ GATHER_S = 0.1
 """Answers are gathered for so long before they are committed together; the promise is 200 ms."""
 RETRY_S = 5.0
 """A disk that is full or gone is tried again so often; meanwhile polls are kept in memory."""
-CLOCK_STEP_S = 1.0
-"""The wall clock was stepped when it departs this far from the monotonic one."""
+STEPPED_S = 1.0
+"""The wall clock was stepped, not slewed, when it departs this far from the monotonic one: slots are planned anew."""
+CLOCK_EVERY_S = 1.0
+"""How often it is looked whether the clock can be believed."""
 LONGEST_STEP_S = 0.5
 
 
@@ -84,6 +88,7 @@ class Collector:
         outbox: where polls go.
         clock: a test's own, or that of the machine.
         ask: makes the GET for a URL and a timeout in seconds.
+        holding: says which slots may be begun, by what is to be thought of the clock.
     """
 
     def __init__(
@@ -92,9 +97,11 @@ class Collector:
         outbox: Outbox,
         clock: Clock | None = None,
         ask: Callable[[str, float], Asking] = Exchange,
+        holding: Holding | None = None,
     ) -> None:
         self._outbox = outbox
         self._clock = clock or SystemClock()
+        self._holding = holding or Holding(self._clock)
         self._ask = ask
         self._last = outbox.last_slots()
         self._rejected = outbox.last_rejected()
@@ -104,14 +111,17 @@ class Collector:
         self._polls: list[Poll] = []
         self._gathered_since = math.inf
         self._drift = self._clock.time() - self._clock.monotonic()
+        self._belief = Decision(None)
         self._workers = Workers(limit=1)
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other settings; polls in flight end as they were begun."""
+        self._settings = settings
         self._devices = {device.id: device for device in settings.devices}
         self._between = {device.id: device.polled_between for device in settings.devices}
         self._workers.limit = len(self._devices)
+        self._look_at_clock()
         self._plan()
 
     @property
@@ -137,7 +147,8 @@ class Collector:
         slots = {}
         for name in self._devices if devices is None else devices:
             slot = slot_at(now, self._devices[name].interval_ms)
-            if self._last.get(name) != slot and name not in self._flights:
+            is_new = slot > self._last.get(name, ALWAYS) and self._belief.may_begin(slot)
+            if is_new and name not in self._flights:
                 slots[name] = slot
         self._begin(slots)
 
@@ -170,13 +181,26 @@ class Collector:
         self._due = [(next_slot(d, now, self._last.get(d.id)), d.id) for d in self._devices.values()]
         heapq.heapify(self._due)
 
+    def _look_at_clock(self) -> bool:
+        """Looks what is to be thought of the clock; whether slots are to be planned anew."""
+        held = self._belief.is_holding
+        self._belief = self._holding.look(self._settings, self._last)
+        self._clock_at = self._clock.monotonic() + CLOCK_EVERY_S
+        wrong = [name for name, slot in self._last.items() if slot > self._belief.forget_after]
+        if wrong:
+            self._remember(dict.fromkeys(wrong, self._now_ms() - 1))
+        return bool(wrong) or held != self._belief.is_holding
+
     def _begin_due(self) -> None:
         drift = self._clock.time() - self._clock.monotonic()
-        if abs(drift - self._drift) > CLOCK_STEP_S:
-            log.warning("the clock was stepped by %.1f s; slots follow it", drift - self._drift)
-            self._drift = drift
-            self._plan()
+        stepped = drift - self._drift
         self._drift = drift
+        if abs(stepped) > STEPPED_S:
+            log.warning("the clock was stepped by %.1f s", stepped)
+            self._look_at_clock()
+            self._plan()
+        elif self._clock.monotonic() >= self._clock_at and self._look_at_clock():
+            self._plan()
         now = self._now_ms()
         slots = {}
         while self._due and self._due[0][0] <= now:
@@ -185,22 +209,26 @@ class Collector:
             slot = next_slot(device, now, self._last.get(name))
             if slot <= now:
                 since, until = self._between[name]
-                if since <= slot < until:
+                if since <= slot < until and self._belief.may_begin(slot):
                     slots[name] = slot
                     self._last[name] = slot
                 slot += device.interval_ms
             heapq.heapreplace(self._due, (max(slot, due + 1), name))
         self._begin(slots)
 
-    def _begin(self, slots: dict[str, int]) -> None:
-        """Asks each device for its slot, or records that it is still busy with an earlier one."""
-        if not slots:
-            return
+    def _remember(self, slots: dict[str, int]) -> None:
+        """Keeps the last slots of these devices, for this process and the next."""
         try:
             self._outbox.begin(slots)
         except OutboxError as error:
             log.error("going on without a memory of slots: %s", error)
         self._last.update(slots)
+
+    def _begin(self, slots: dict[str, int]) -> None:
+        """Asks each device for its slot, or records that it is still busy with an earlier one."""
+        if not slots:
+            return
+        self._remember(slots)
         for name, slot in slots.items():
             device = self._devices[name]
             late = max(self._clock.time() - slot / 1000, 0.0)

@@ -11,6 +11,7 @@ from types import FrameType
 from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.delivery import Delivery
+from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.lease import CollectorLock, lease_holds
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.deployment import settings_stamp
@@ -30,8 +31,13 @@ _FILES = 16_384
 _BEGIN_ANEW_S = 10.0
 
 
-def collect(environment: Environment, *, leased: bool = False) -> None:
+def collect(environment: Environment, *, leased: bool = False, believe_clock: bool = False) -> None:
     """Collects until SIGTERM or SIGINT, or until the lease ends.
+
+    Args:
+        environment: whose devices.
+        leased: whether it ends with the lease.
+        believe_clock: whether somebody has said that the clock is right, whatever the kernel says.
 
     Raises:
         CollectorRunning: another collector holds the state directory.
@@ -42,7 +48,8 @@ def collect(environment: Environment, *, leased: bool = False) -> None:
     environment.state.remember_store(environment.store)
     with CollectorLock(environment.state, leased=leased):
         outbox = Outbox(environment.state.outbox)
-        collector = Collector(configuration.settings, outbox)
+        holding = Holding(SystemClock(), environment.state, believe=believe_clock)
+        collector = Collector(configuration.settings, outbox, holding=holding)
         stop = threading.Event()
         with _stopped_by_signals(stop, collector), delivering(environment):
             log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
@@ -81,7 +88,7 @@ def collect_once(environment: Environment, settings: Settings) -> None:
     with CollectorLock(environment.state):
         outbox = Outbox(environment.state.outbox)
         with delivering(environment):
-            collector = Collector(settings, outbox)
+            collector = Collector(settings, outbox, holding=Holding(SystemClock(), environment.state))
             collector.poll_now()
             collector.finish()
         outbox.close()

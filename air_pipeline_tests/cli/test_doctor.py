@@ -33,6 +33,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from air_pipeline.cli import display
 from air_pipeline.cli import doctor as doctor_command
+from air_pipeline.collection.clock import kernel_synchronized
 from air_pipeline.collection.lease import CollectorLock, extend_lease
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.calendar import over_at
@@ -40,7 +41,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.health import Check, Finding, Level, fine, probing
-from air_pipeline.health.clock import kernel_synchronized, of_clock, of_other_clock
+from air_pipeline.health.clock import of_clock, of_other_clock
 from air_pipeline.health.days import days_built
 from air_pipeline.health.seen import Seen, seen_from_outside
 from air_pipeline.health.space import disk_space, of_space
