@@ -220,6 +220,12 @@ def silent_part(p: Patient) -> None:
     p.dagster().add_daemon_heartbeat(DaemonHeartbeat(time.time() - 600, "SENSOR", "daemon", []))
 
 
+def dead_daemon_and_clock_set_back(p: Patient) -> None:
+    instance = p.dagster()
+    for kind in instance.get_required_daemon_types():
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() + 3600, kind, "daemon", []))
+
+
 def collector_that_fails(p: Patient) -> None:
     with closing(Outbox(p.environment.state.outbox)):
         extend_lease(p.environment.state)
@@ -344,6 +350,8 @@ BROKEN = [
         "collector that does not stay", collector_that_fails, "collector", "failure", "none runs", "collector.log", 1
     ),
     Broken("daemon dead", lambda p: shutil.copytree(p._storage, p.environment.state.dagster), "daemon", "warning",
+           "does not run", "air-pipeline up", 0),
+    Broken("daemon dead and clock set back", dead_daemon_and_clock_set_back, "daemon", "warning",
            "does not run", "air-pipeline up", 0),
     Broken("a part of it dead", silent_part, "daemon", "failure", "parts of it have stopped: sensor", "again", 1),
     Broken(
