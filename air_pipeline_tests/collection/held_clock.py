@@ -20,6 +20,7 @@ class HeldClock:
     def __init__(self, ms: int = SLOT, *, kept: bool | None = True) -> None:
         self.ms = ms
         self.running = 0.0
+        self.passed = 0.0  # whatever is done to the clock and the machine
         self.kept = kept
         self.boots = 1
 
@@ -46,6 +47,7 @@ class HeldClock:
         """Time passes."""
         self.ms += ms
         self.running += ms / 1000
+        self.passed += ms / 1000
 
     def step_wall(self, ms: int) -> None:
         """Somebody sets the clock."""

@@ -301,16 +301,6 @@ def test_a_day_without_any_poll_depends_on_the_configured_interval(tmp_path):
     deployed.store.close()
 
 
-def test_polls_of_a_clock_that_was_wrong_change_no_day(deployed):
-    """One in 1970 would have had every device expected since ever, one years ahead tells nothing of now."""
-    before = inputs(deployed)
-    deployed.store.write(
-        polls(10_000, 20_000, "hall") + polls(START + 3650 * 86_400_000, START + 3650 * 86_400_000 + 1)
-    )
-    deployed.store.write(polls(10_000, 20_000, "attic"))
-    assert inputs(deployed) == before
-
-
 def test_who_asks_for_many_days_may_remember_first_polls(deployed):
     asked = []
 
