@@ -69,6 +69,11 @@ class StateDirectory:
         return self.path / "collector.log"
 
     @property
+    def clock(self) -> Path:
+        """Why the collector does not believe the clock, if it does not."""
+        return self.path / "clock.json"
+
+    @property
     def up_lock(self) -> Path:
         """Held by the one `up`."""
         return self.path / "up.lock"

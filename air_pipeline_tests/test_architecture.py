@@ -72,7 +72,7 @@ ONLY = {
         "storage",
         "days",
     },
-    "notifying": {"errors", "settings", "state", "health", "storage", "processing.local_time"},
+    "notifying": {"errors", "settings", "state", "collection", "health", "storage", "processing.local_time"},
     "reports": {
         "errors",
         "catalogue",

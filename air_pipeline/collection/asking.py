@@ -90,11 +90,13 @@ def _last_polls(environment: Environment, devices: Sequence[Device], within_s: f
     """What the running collector knows: what it stored, and what waits."""
     collector = collector_state(environment.state, newest=max(_WAITING_LOOKED_AT, 2 * len(devices)))
     waiting, notes = collector.newest, collector.notes
+    until = int(time() * 1000) + max((device.interval_ms for device in devices), default=0) + 1
+    waiting = {name: poll for name, poll in waiting.items() if poll.observed_at < until}
     stored: Mapping[str, Latest] = {}
     store_error = ""
     try:
         with closing(open_store(environment.influxdb, environment.state, within_s)) as store:
-            stored = store.latest()
+            stored = store.latest(end=until)
     except StoreError as error:
         store_error = str(error)
     found = []

@@ -15,7 +15,9 @@ from functools import partial
 from itertools import count
 from typing import Protocol
 
+from air_pipeline.collection.believing import Decision
 from air_pipeline.collection.clock import Clock, SystemClock
+from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.outbox import Row, encoded
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.collection.schedule import next_slot
@@ -27,8 +29,10 @@ from air_pipeline.settings import Device, Settings
 
 log = logging.getLogger(__name__)
 
-CLOCK_STEP_S = 1.0
-"""The wall clock was stepped when it departs this far from the time that goes by."""
+STEPPED_S = 1.0
+"""The wall clock was stepped when it departs this far from the time that goes by: slots are planned anew."""
+CLOCK_EVERY_S = 1.0
+"""How often it is looked whether the clock can be believed."""
 LONGEST_STEP_S = 0.5
 
 
@@ -86,6 +90,7 @@ class Collector:
         recorder: where polls go.
         clock: a test's own, or that of the machine.
         ask: makes the GET for a URL and a timeout in seconds.
+        holding: says which slots may be begun, by what is to be thought of the clock.
     """
 
     def __init__(
@@ -94,9 +99,11 @@ class Collector:
         recorder: Recorder,
         clock: Clock | None = None,
         ask: Callable[[str, float], Asking] = Exchange,
+        holding: Holding | None = None,
     ) -> None:
         self._recorder = recorder
         self._clock = clock or SystemClock()
+        self._holding = holding or Holding(self._clock)
         self._ask = ask
         self._last = dict(recorder.last_slots)
         self._rejected = dict(recorder.last_rejected)
@@ -109,13 +116,16 @@ class Collector:
         self._rows: list[Row] = []
         self._due: list[tuple[int, str]] = []
         self._drift = self._clock.time() - self._clock.monotonic()
+        self._belief = Decision(None)
         self._workers = Workers()
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other settings; polls in flight end as they were begun."""
+        self._settings = settings
         self._devices = {device.id: device for device in settings.devices}
         self._between = {device.id: device.polled_between for device in settings.devices}
+        self._look_at_clock()
         self._plan()
 
     @property
@@ -145,7 +155,7 @@ class Collector:
         for name, device in self._devices.items():
             slot = next_slot(device, now, self._last.get(name))
             since, until = self._between[name]
-            if slot <= now and since <= slot < until and name not in self._flights:
+            if slot <= now and since <= slot < until and self._belief.may_begin(slot) and name not in self._flights:
                 slots[name] = slot
             else:
                 left_out.append(name)
@@ -176,13 +186,26 @@ class Collector:
         self._due = [(next_slot(d, now, self._last.get(d.id)), d.id) for d in self._devices.values()]
         heapq.heapify(self._due)
 
+    def _look_at_clock(self) -> bool:
+        """Looks what is to be thought of the clock; whether slots are to be planned anew."""
+        held = self._belief.is_holding
+        self._belief = self._holding.look(self._settings, self._last)
+        self._clock_at = self._clock.monotonic() + CLOCK_EVERY_S
+        wrong = [name for name, slot in self._last.items() if slot > self._belief.forget_after]
+        if wrong:
+            self._remember(dict.fromkeys(wrong, self._now_ms() - 1))
+        return bool(wrong) or held != self._belief.is_holding
+
     def _begin_due(self) -> None:
         drift = self._clock.time() - self._clock.monotonic()
-        if abs(drift - self._drift) > CLOCK_STEP_S:
-            log.warning("the clock was stepped by %.1f s; slots follow it", drift - self._drift)
-            self._drift = drift
-            self._plan()
+        stepped = drift - self._drift
         self._drift = drift
+        if abs(stepped) > STEPPED_S:
+            log.warning("the clock was stepped by %.1f s", stepped)
+            self._look_at_clock()
+            self._plan()
+        elif self._clock.monotonic() >= self._clock_at and self._look_at_clock():
+            self._plan()
         now = self._now_ms()
         slots = {}
         while self._due and self._due[0][0] <= now:
@@ -191,18 +214,22 @@ class Collector:
             slot = next_slot(device, now, self._last.get(name))
             if slot <= now:
                 since, until = self._between[name]
-                if since <= slot < until:
+                if since <= slot < until and self._belief.may_begin(slot):
                     slots[name] = slot
                 slot += device.interval_ms
             heapq.heapreplace(self._due, (max(slot, due + 1), name))
         self._begin(slots)
 
+    def _remember(self, slots: dict[str, int]) -> None:
+        """Keeps the last slots of these devices, for this process and the next."""
+        self._recorder.begin(slots)
+        self._last.update(slots)
+
     def _begin(self, slots: dict[str, int]) -> None:
         """Asks each device for its slot, or records that it is still busy with an earlier one."""
         if not slots:
             return
-        self._recorder.begin(slots)
-        self._last.update(slots)
+        self._remember(slots)
         for name, slot in slots.items():
             device = self._devices[name]
             now = self._clock.monotonic()

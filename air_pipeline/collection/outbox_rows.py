@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from air_pipeline.devices.polls import Outcome, Poll, poll_from_json
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.storage.storable import EARLIEST_MS, LATEST_MS
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 
 LARGEST_BYTES = 4_000_000
 """A document has 64 KiB at most, and what is made of it is not a hundred times as long."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
-from air_pipeline.storage.storable import EARLIEST_MS, LATEST_MS
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 
 
 @dataclass(frozen=True, slots=True)

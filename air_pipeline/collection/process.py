@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 from air_pipeline.boottime import boottime
+from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.configuration import Configuration
 from air_pipeline.collection.delivering import delivering
+from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, lease_has_ended
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.environment import Environment
@@ -30,8 +32,13 @@ END_WITHIN_S = 18.0
 _FILES = 16_384
 
 
-def collect(environment: Environment, *, leased: bool = False) -> None:
+def collect(environment: Environment, *, leased: bool = False, believe_clock: bool = False) -> None:
     """Collects until SIGTERM or SIGINT, or until the lease ends.
+
+    Args:
+        environment: whose devices.
+        leased: whether it ends with the lease.
+        believe_clock: whether somebody has said that the clock is right, whatever the kernel says.
 
     Raises:
         CollectorRunning: another collector holds the state directory.
@@ -44,7 +51,8 @@ def collect(environment: Environment, *, leased: bool = False) -> None:
     with CollectorLock(environment.state, leased=leased) as lock:
         environment.state.remember_store(environment.store)
         recorder = Recorder(environment.state)
-        collector = Collector(configuration.settings, recorder)
+        holding = Holding(SystemClock(), environment.state, believe=believe_clock)
+        collector = Collector(configuration.settings, recorder, holding=holding)
         stop = threading.Event()
         others: list[CollectorRunning] = []
 
@@ -102,7 +110,7 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
     with CollectorLock(environment.state):
         environment.state.remember_store(environment.store)
         with delivering(environment), Recorder(environment.state) as recorder:
-            collector = Collector(settings, recorder)
+            collector = Collector(settings, recorder, holding=Holding(SystemClock(), environment.state))
             left_out = collector.poll_now()
             collector.finish()
     return left_out

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
     devices_reporting,
@@ -23,6 +24,7 @@ from air_pipeline.health.space import disk_lasts
 
 CHECKS: tuple[Check, ...] = (
     collector_running,
+    clock_believed,
     devices_reporting,
     outbox_draining,
     polls_recorded,

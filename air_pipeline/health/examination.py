@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from air_pipeline.health import Check, Finding, Level
-from air_pipeline.health.clock import clock_kept, clocks_agree
+from air_pipeline.health.clock import clock_believed, clock_kept, clocks_agree
 from air_pipeline.health.collecting import (
     collector_running,
     outbox_draining,
@@ -29,6 +29,7 @@ _WITHOUT_SETTINGS = (
     disk_space,
     disk_lasts,
     clock_kept,
+    clock_believed,
     clocks_agree,
     store_usable,
     outbox_draining,

@@ -21,7 +21,7 @@ from air_pipeline.storage.influxql import InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.storable import require_storable, within_time
-from air_pipeline.storage.store import Latest, Summary
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Latest, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,12 +104,13 @@ class InfluxStore:
         return self._points.polls(device, start, end)
 
     @_of_influxdb
-    def latest(self) -> dict[str, Latest]:
+    def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`.
 
         One request looks at the last day; devices that were silent in it are asked for by name.
         """
-        recently = f"time >= {time.time_ns() // 1_000_000 - _DAY_MS}ms GROUP BY device ORDER BY time DESC LIMIT 1"
+        today = max(start, min(time.time_ns() // 1_000_000, end) - _DAY_MS)
+        recently = f"{during(today, end)} GROUP BY device ORDER BY time DESC LIMIT 1"
         *recent, names = self._ask(
             f"SELECT *::field FROM poll WHERE {recently}",  # noqa: S608
             f"SELECT *::field FROM air WHERE {recently}",  # noqa: S608
@@ -117,8 +118,8 @@ class InfluxStore:
         )
         devices = [point["value"] for series in names for point in series.points]
         polls, readings = map(_of_devices, recent)
-        polls |= self._last("poll", [device for device in devices if device not in polls])
-        readings |= self._last("air", [device for device in devices if device not in readings])
+        polls |= self._last("poll", [device for device in devices if device not in polls], during(start, end))
+        readings |= self._last("air", [device for device in devices if device not in readings], during(start, end))
         found = {}
         for device, fields in polls.items():
             values = readings.get(device, {})
@@ -162,9 +163,10 @@ class InfluxStore:
         }
 
     @_of_influxdb
-    def first_poll(self, device: str) -> int | None:
-        """The slot of the first poll ever."""
-        point = self._point("SELECT first(outcome) FROM poll WHERE device = $device", device)
+    def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
+        """The slot of the first poll from a time on."""
+        query = f"SELECT first(outcome) FROM poll WHERE device = $device AND {during(since, LATEST_MS)}"  # noqa: S608
+        point = self._point(query, device)
         return None if point is None else int(point["time"])
 
     @_of_influxdb
@@ -207,14 +209,14 @@ class InfluxStore:
         (result,) = self._ask(query, parameters={"device": device})
         return result[0].points[0] if result else None
 
-    def _last(self, measurement: str, devices: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Device to its last point, however long ago; what has none is left out."""
-        query = f"SELECT *::field FROM {measurement}{{}} ORDER BY time DESC LIMIT 1"  # noqa: S608
+    def _last(self, measurement: str, devices: Sequence[str], condition: str) -> dict[str, Mapping[str, Any]]:
+        """Device to its last point under a condition, however long ago; what has none is left out."""
+        query = f"SELECT *::field FROM {measurement} WHERE {condition}{{}} ORDER BY time DESC LIMIT 1"  # noqa: S608
         if len(devices) > _DEVICES_BY_NAME:
             (result,) = self._ask(query.format(" GROUP BY device"))
             return _of_devices(result)
         named = {f"device{n}": device for n, device in enumerate(devices)}
-        results = self._ask(*(query.format(f" WHERE device = ${name}") for name in named), parameters=named)
+        results = self._ask(*(query.format(f" AND device = ${name}") for name in named), parameters=named)
         return {device: result[0].points[0] for device, result in zip(devices, results, strict=True) if result}
 
     def _in_bucket(self, action: Callable[[], _Result]) -> _Result:

@@ -20,11 +20,14 @@ SLOT = 1_780_000_000_000
 
 
 class HeldClock:
-    """Stands still until the test moves it."""
+    """Stands still until the test moves it; the kernel says of it what the test says."""
 
-    def __init__(self, ms: int = SLOT) -> None:
+    def __init__(self, ms: int = SLOT, *, kept: bool | None = True) -> None:
         self.ms = ms
         self.running = 0.0
+        self.passed = 0.0  # whatever is done to the clock and the machine
+        self.kept = kept
+        self.boots = 1
 
     def time(self) -> float:
         return self.ms / 1000
@@ -32,10 +35,24 @@ class HeldClock:
     def monotonic(self) -> float:
         return self.running
 
+    def is_kept(self) -> bool | None:
+        return self.kept
+
+    def boot(self) -> str:
+        return str(self.boots)
+
+    def reboot(self, ms: int) -> None:
+        """The machine comes back from a power cut, with a clock that is off by so much."""
+        self.ms += ms
+        self.running = 20.0
+        self.boots += 1
+        self.kept = False
+
     def advance(self, ms: int) -> None:
         """Time passes."""
         self.ms += ms
         self.running += ms / 1000
+        self.passed += ms / 1000
 
     def step_wall(self, ms: int) -> None:
         """Somebody sets the clock."""

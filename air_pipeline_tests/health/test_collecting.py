@@ -73,6 +73,12 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             "2 of 2 devices gave no reading lately: attic (not polled), hall (timeout)",
         ),
         ("devices_reporting", seen(JUST_STARTED, DeviceState("hall", 0, 0, "")), Level.OK, "well: 2 of 2"),
+        (  # a clock that was set back has it start in the future
+            "devices_reporting",
+            seen(replace(RUNS, running=Holder(pid=7, since=NOW_S + 3600, leased=True)), DeviceState("hall", 0, 0, "")),
+            Level.WARNING,
+            "1 of 2 devices gave no reading lately: hall (not polled)",
+        ),
         (
             "devices_reporting",
             seen(JUST_STARTED, DeviceState("attic", 0, 0, ""), DeviceState("hall", 2, 0, "timeout")),
