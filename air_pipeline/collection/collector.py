@@ -9,6 +9,7 @@ import heapq
 import logging
 import math
 import queue
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +35,9 @@ STEPPED_S = 1.0
 CLOCK_EVERY_S = 1.0
 """How often it is looked whether the clock can be believed."""
 LONGEST_STEP_S = 0.5
+MANY = 16
+TOGETHER_S = 0.005
+"""Where more than `MANY` answers are awaited, they are taken in together: a wake for each costs as much as its poll."""
 
 
 class Asking(Protocol):
@@ -284,6 +288,8 @@ class Collector:
         """Waits for one event, then takes in every answer that is there."""
         try:
             done = self._done.get(timeout=max(min(longest_s, self._wait_s()), 0.0))
+            if self._awaited > MANY:
+                time.sleep(max(min(longest_s, TOGETHER_S, self._wait_s()), 0.0))
             while True:
                 if done is not None:
                     self._settle(*done)

@@ -105,14 +105,16 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
 def polls_recorded(seen: Seen) -> Iterator[Finding]:
     """Whether polls wait in the memory of the collector, and whether any were lost there lately."""
     found = seen.process.recording
-    numbers = {"waiting_in_memory": found.waiting, "polls_lost": found.dropped}
+    numbers = {"waiting_in_memory": 0, "polls_lost": 0, "slots_unconfirmed": found.unconfirmed}
     if found.refused and seen.process.running is not None:
+        numbers |= {"waiting_in_memory": found.waiting, "polls_lost": found.dropped}
         text = f"{found.waiting} polls wait in memory, as the disk refuses them: {found.refused}{found.and_lost}"
         yield failure(text, numbers=numbers)
     elif found.dropped and 0 <= seen.now.timestamp() - found.at < FORGET_AFTER_S:
+        numbers["polls_lost"] = found.dropped
         yield warning(f"{found.lost}: the disk refused them for too long", "see that it keeps room", numbers=numbers)
     else:
-        yield fine("what is polled is on the disk", numbers={"waiting_in_memory": 0, "polls_lost": 0})
+        yield fine("what is polled is on the disk", numbers=numbers)
 
 
 @check(

@@ -315,7 +315,7 @@ class Held:
 
     def run(self) -> Answer:
         self.asked += 1
-        self.gate.wait(WITHIN_S)
+        self.gate.wait(2 * WITHIN_S)
         if isinstance(self.body, Exception):
             raise self.body
         return Answer(None, 200, self.body)  # type: ignore[arg-type]
@@ -379,12 +379,18 @@ def test_a_hostile_document_costs_its_own_device_alone(recorder: ReadRecorder, c
 
 
 def test_an_answer_after_the_machine_was_suspended_is_a_timeout(recorder: ReadRecorder, clock: HeldClock) -> None:
-    asleep = Held(GOOD)
+    class Asleep(Held):
+        def run(self) -> Answer:
+            answer = super().run()
+            clock.advance(8 * 3_600_000)
+            return answer
+
+    asleep = Asleep(GOOD)
     collector = Collector(settings_for(device("a", "http://a/")), recorder, clock, asleep)
-    collector.step(0.0)
-    wait_for(lambda: asleep.asked, "the request")
-    clock.advance(8 * 3_600_000)
-    asleep.gate.set()
+    waking = threading.Timer(0.1, asleep.gate.set)
+    waking.start()
+    collector.step(WITHIN_S)
+    waking.join()
     collector.finish()
     assert [poll.outcome for poll in recorder.polls()] == [Outcome.TIMEOUT]
 
