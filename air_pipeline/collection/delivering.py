@@ -81,11 +81,12 @@ def _deliver_until(stop: threading.Event, delivery: Delivery, outbox: Outbox) ->
     look_after_at = clock.monotonic()
     while not stop.is_set():
         wait = delivery.step()
-        if salvage.step():
-            wait = 0.0
-        if clock.monotonic() >= look_after_at:
-            look_after_at = clock.monotonic() + LOOK_AFTER_S
-            outbox.look_after()
+        with suppress(OutboxError):  # it is locked or the disk is full: there is time, and delivery says so itself
+            if salvage.step():
+                wait = 0.0
+            if clock.monotonic() >= look_after_at:
+                look_after_at = clock.monotonic() + LOOK_AFTER_S
+                outbox.look_after()
         stop.wait(min(wait, _LONGEST_PAUSE_S))
     while delivery.step() == 0.0:
         pass

@@ -61,6 +61,8 @@ class Delivery:
         Returns:
             After how many seconds there is something to do: 0 when more is pending.
         """
+        if self._is_given_up():
+            return IDLE_S
         wait = self._retry_at - self._clock.monotonic()
         if wait > 0:
             return wait

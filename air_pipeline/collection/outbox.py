@@ -21,7 +21,7 @@ from air_pipeline.collection.outbox_rows import (
     quarantined_of,
     text_of,
 )
-from air_pipeline.collection.outbox_status import OutboxStatus, status_in
+from air_pipeline.collection.outbox_status import OutboxStatus, is_current, status_in
 from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
 from air_pipeline.collection.setting_aside import Aside, Remembered, name_aside, remembered_in, set_aside_files
 from air_pipeline.devices.polls import Poll, poll_to_json
@@ -280,7 +280,9 @@ class Outbox:
 
     def asides(self) -> list[Aside]:
         """The damaged files that were set aside and are still there."""
-        known = {file: Aside(file, *rest) for file, *rest in self._read("SELECT * FROM aside") if isinstance(file, str)}
+        query = "SELECT file, next_page, saved, is_done FROM aside"
+        rows = self._look(lambda c: c.execute(query).fetchall() if c is not None and is_current(c) else [])
+        known = {str(file): Aside(str(file), page, saved, bool(is_done)) for file, page, saved, is_done in rows}
         return [known.get(file.name, Aside(file.name)) for file in set_aside_files(self._polls.path)]
 
     def save(self, aside: Aside, polls: Sequence[tuple[int, str]], quarantined: Sequence[tuple[int, str, str]]) -> None:

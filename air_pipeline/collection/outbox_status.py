@@ -35,20 +35,26 @@ def status_in(connection: Connection | None) -> OutboxStatus:
     """What a file says; None is one that holds nothing yet."""
     if connection is None:
         return OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version < OUTBOX_TABLES.version:  # who only looks does not bring it up to date
-        count = "SELECT 'outbox', COUNT(*) FROM outbox UNION SELECT 'quarantine', COUNT(*) FROM quarantine"
-    else:
+    if is_current(connection):
         count = "SELECT of, number FROM counts"
+    else:
+        count = "SELECT 'outbox', COUNT(*) FROM outbox UNION SELECT 'quarantine', COUNT(*) FROM quarantine"
     counts = dict(connection.execute(count).fetchall())
     slots = "SELECT MIN(observed_at) FROM outbox WHERE observed_at BETWEEN ? AND ?"
     (oldest,) = connection.execute(slots, (EARLIEST_MS, LATEST_MS)).fetchone()
     failures, retry_at, error = connection.execute("SELECT failures, retry_at, error FROM delivery").fetchone()
     return OutboxStatus(
-        pending=counts["outbox"],
+        pending=counts.get("outbox", 0),
         oldest=None if oldest is None else int(oldest),
-        quarantined=counts["quarantine"],
+        quarantined=counts.get("quarantine", 0),
         failures=failures,
         retry_at=retry_at,
         error=error,
     )
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether a file has the tables of this version; who only looks does not bring an older one up to date."""
+    version: int
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return version == OUTBOX_TABLES.version

@@ -183,6 +183,7 @@ class InfluxStore:
         from air_pipeline.storage.flux_csv import flux_frame  # with pandas, as `_points`
         from air_pipeline.storage.influxdb_client_requests import flux_csv  # 0.25 s and 40 MB, for this alone
 
+        self._queries.require_there()
         return flux_frame(
             flux_csv(self._connection, self._exchange.token.now(), query, self._timeout_s, self._read_timeout_s)
         )

@@ -81,14 +81,22 @@ class InfluxQL:
         query = f"SELECT {', '.join(map(identifier, fields))} FROM {measurement} WHERE {condition}"  # noqa: S608 - quoted
         return self._ask(query, parameters, "application/csv")
 
+    def require_there(self) -> None:
+        """Makes sure, once, that anybody answers: a large answer may take minutes to begin, and this one does not.
+
+        Raises:
+            StoreUnavailable: nobody does.
+        """
+        if not self._is_there:
+            self._exchange.request("GET", "/health")
+            self._is_there = True
+
     def _ask(self, query: str, parameters: Mapping[str, object], accept: str, timeout_s: float | None = None) -> bytes:
         database, _, policy = self._connection.bucket.partition("/")
         form = {"db": database, "epoch": "ms", "q": query, "params": json.dumps(parameters)}
         if policy:
             form["rp"] = policy
-        if not self._is_there:  # a large answer may take minutes to begin: whether anybody is there shows at once
-            self._exchange.request("GET", "/health")
-            self._is_there = True
+        self.require_there()
         answer = self._exchange.request(
             "POST",
             "/query",

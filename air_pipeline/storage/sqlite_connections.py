@@ -239,7 +239,7 @@ class Connections:
                     return taken
                 stale |= taken.beside
                 self._let_go(taken)
-            if mode == "rwc":
+            if mode == "rwc" or (stale and self._make and file_at(self.path) is not None):
                 make_file(self.path, stale)
             file = file_at(self.path)
             connection = self._open(mode)

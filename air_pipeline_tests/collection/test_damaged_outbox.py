@@ -100,6 +100,8 @@ os.kill(os.getpid(), {signal.SIGKILL})
     log = path.with_name("outbox.sqlite-wal")
     assert log.stat().st_size > 40 * PAGE
     path.write_bytes(b"\xff" * path.stat().st_size)
+    path.rename(path.with_name("outbox.damaged-1.sqlite"))
+    log.rename(path.with_name("outbox.damaged-1.sqlite-wal"))
     with closing(Outbox(path)) as box:
         salvaged(box)
         assert slots(box) == set(range(40))

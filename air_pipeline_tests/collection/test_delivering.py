@@ -65,6 +65,7 @@ def test_the_lock_is_held_until_nothing_is_being_written_and_the_next_one_delive
     slow = SlowStore(environment.state.readings)
     monkeypatch.setattr(room, "open_store", lambda *_: slow)
     monkeypatch.setattr(room, "LAST_DELIVERY_S", 0.01)
+    monkeypatch.setattr("air_pipeline.collection.delivery.BATCH", 5)  # so that there may be more
     outbox.add([poll(number) for number in range(5)])
 
     def collect() -> None:

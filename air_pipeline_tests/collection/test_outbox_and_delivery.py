@@ -1,12 +1,16 @@
 """From the outbox to the store: nothing is lost, whatever the store does."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +22,8 @@ from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import PollsRejected, StoreRefused, StoreUnavailable
 from air_pipeline_tests.collection.held_clock import SLOT, HeldClock
 from air_pipeline_tests.influxdb_server import InfluxServer
+from air_pipeline_tests.storage.test_influxdb_answers import influx_json
+from air_pipeline_tests.waiting import WITHIN_S
 
 
 def poll(number: int, device: str = "a", **values: float) -> Poll:
@@ -299,3 +305,78 @@ def test_a_real_influxdb_gets_all_but_the_polls_whose_fields_it_refuses(outbox: 
         assert "odd" in quarantined.reason
         assert list(store.readings("a", 0, SLOT + 10**7)["dht22_temperature"]) == [20.5] * 7
         assert outbox.status().pending == 0
+
+
+FAULTS = {
+    "500": (500, {}, b"oh"),
+    "503": (503, {"Retry-After": "7"}, b""),
+    "429": (429, {"Retry-After": "3"}, influx_json("too many requests")),
+    "400 to everything": (400, {}, influx_json("invalid", "a proxy's idea")),
+    "413 to everything": (413, {}, b""),
+    "a login page": (200, {}, b"<html>who are you?</html>"),
+    "a 204 of anybody": (204, {}, b""),
+    "closing in the middle": (500, {"Content-Length": "1000"}, b"x"),
+    "no bucket": (404, {}, influx_json("not found", 'bucket "air" not found')),
+    "no right": (403, {}, influx_json("forbidden")),
+}
+
+
+@pytest.mark.influxdb
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_stands_before_influxdb_says_every_poll_is_stored_once_it_lets_them_through(
+    outbox: Outbox, influxdb: InfluxServer, fault: str
+) -> None:
+    """A proxy with a real InfluxDB behind it, which for a while answers by itself."""
+    connection, clock, by_itself = influxdb.connection(), HeldClock(), [True]
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        if by_itself:
+            return FAULTS[fault]
+        headers = {"Authorization": f"Token {connection.token}"}
+        passed = requests.request(method, influxdb.url + path, data=body, headers=headers, timeout=WITHIN_S)
+        return passed.status_code, {"X-Influxdb-Build": passed.headers["X-Influxdb-Build"]}, passed.content
+
+    with proxy(answer) as url, closing(InfluxStore(replace(connection, url=url))) as store:
+        outbox.add([poll(number) for number in range(30)])
+        delivery = Delivery(outbox, store, clock)
+        for _ in range(3):
+            clock.advance(round(delivery.step() * 1000))
+        status = outbox.status()
+        assert (status.pending, status.quarantined, status.failures) == (30, 0, 3)
+        assert url in status.error
+        by_itself.clear()
+        delivery.step()
+        assert (outbox.status().pending, outbox.status().error) == (0, "")
+    with closing(InfluxStore(connection)) as store:
+        assert len(store.polls("a", 0, 10**13)) == 30
+
+
+@contextmanager
+def proxy(answer: Callable[[str, str, bytes], tuple[int, dict[str, str], bytes]]) -> Iterator[str]:
+    """The URL of a server that answers a method, a path and a body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, headers, body = answer(
+                self.command, self.path, self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            )
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        do_GET = do_POST  # noqa: N815 - as there
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -131,6 +131,9 @@ def test_who_only_looks_reads_an_outbox_from_before_versions_and_leaves_it_as_it
     with closing(box):
         assert box.status().pending == 3
         assert slots(box) == [0, 1, 2]
+        assert (box.asides(), box.late_marks(), box.quarantined()) == ([], {}, [])
+        path.with_name("outbox.damaged-1.sqlite").touch()
+        assert [one.file for one in box.asides()] == ["outbox.damaged-1.sqlite"]
     assert path.read_bytes() == before
 
 
@@ -182,6 +185,7 @@ copy.close()
 for number in range(100, 300):
     one.add([poll(number)])
 path.with_name("copy").replace(path)
+other.status()
 for number in range(1_000, 1_020):
     one.add([poll(number)])
     one.begin({{"a": number}})

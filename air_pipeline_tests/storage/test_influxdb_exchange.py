@@ -98,7 +98,7 @@ def test_a_frozen_influxdb_is_an_error_to_each_that_asks(influxdb: InfluxServer)
             examine_influxdb(connection, SHORT_S)
     with closing(InfluxStore(connection)) as store:
         store.write([poll()])
-        assert list(store.latest()) == ["garage"]
+        assert list(store.latest()) == ["living-room"]
 
 
 @pytest.mark.parametrize("header", ["X-Influxdb-Build", "X-Influxdb-Version"])
@@ -140,7 +140,7 @@ def test_a_token_in_a_file_is_changed_without_a_restart(influxdb: InfluxServer, 
             store.write([poll()])
         file.write_text(influxdb.make_token(bucket, "read", "write"), encoding="utf-8")
         store.write([poll()])
-        assert list(store.latest()) == ["garage"]
+        assert list(store.latest()) == ["living-room"]
         assert not store.flux(f'from(bucket: "{bucket}") |> range(start: 0) |> limit(n: 1)').empty
 
 
