@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from air_pipeline.cli.terminal import say
 from air_pipeline.errors import AirPipelineError
 
 
@@ -83,7 +84,7 @@ for _name, _command in COMMANDS.items():
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's callback
     if wanted:
-        typer.echo(version_of("air-pipeline"))
+        say(version_of("air-pipeline"))
         raise typer.Exit
 
 
@@ -101,5 +102,5 @@ def main() -> None:
     try:
         app()
     except AirPipelineError as error:  # any other is a mistake of ours: its traceback says where
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         sys.exit(error.exit_status)

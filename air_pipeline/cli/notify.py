@@ -8,6 +8,7 @@ from uuid import uuid4
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.environment import read_environment
 from air_pipeline.notifying.messages import trial_message
 from air_pipeline.notifying.sending import SendError, channels
@@ -37,13 +38,13 @@ def notify(
     for way in channels(settings.notify):
         if test:
             try:
-                typer.echo(f"{way.name}: {way.send(message)}")
+                say(f"{way.name}: {way.send(message)}")
             except SendError as error:
                 failed = True
-                typer.echo(str(error), err=True)
+                say(str(error), err=True)
         else:
             waiting = sum(way.name in one.channels for one in state.outgoing)
             failing = f"; {state.failing[way.name].error}" if way.name in state.failing else ""
-            typer.echo(f"{way.name}: {waiting} messages wait{failing}")
+            say(f"{way.name}: {waiting} messages wait{failing}")
     if failed:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ import typer
 
 from air_pipeline.cli.display import show_table
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
-from air_pipeline.cli.terminal import show_json, utc_text
+from air_pipeline.cli.terminal import say, show_json, utc_text
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import read_environment
 
@@ -30,7 +30,7 @@ def outbox(
     environment.state.check_store(environment.store)
     with closing(Outbox(environment.state.outbox)) as box:
         if release:
-            typer.echo(f"{box.release()} polls put back into the outbox", err=True)
+            say(f"{box.release()} polls put back into the outbox", err=True)
         status, quarantined = box.status(), box.quarantined(_MOST_SHOWN)
     oldest = utc_text(status.oldest) if status.oldest is not None else None
     rows = [(q.poll.device, utc_text(q.poll.observed_at), q.reason) for q in quarantined]
@@ -46,11 +46,9 @@ def outbox(
             }
         )
         return
-    typer.echo(
-        f"{status.pending} polls wait for {environment.store}" + (f", the oldest since {oldest}" if oldest else "")
-    )
+    say(f"{status.pending} polls wait for {environment.store}" + (f", the oldest since {oldest}" if oldest else ""))
     if status.error:
-        typer.echo(f"the last attempt failed ({status.failures} in a row): {status.error}")
-    typer.echo(f"{status.quarantined} polls are in quarantine")
+        say(f"the last attempt failed ({status.failures} in a row): {status.error}")
+    say(f"{status.quarantined} polls are in quarantine")
     if rows:
         show_table(("device", "slot (UTC)", "reason"), rows)

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from air_pipeline.environment import Environment
+from air_pipeline.settings import SettingsError
 
 
 def home_of_dagster(environment: Environment) -> Path:
@@ -23,7 +24,13 @@ def dagster_home(environment: Environment) -> Path:
         return home
 
     environment.state.make()
-    home.mkdir(0o700, exist_ok=True)
     settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
-    (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+    try:
+        home.mkdir(0o700, exist_ok=True)
+        (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"environment: Dagster's storage {home} cannot be used ({error}); remove what is there, or give this user"
+            " the right to it"
+        ) from None
     return home
