@@ -167,7 +167,7 @@ class StateDirectory:
         try:
             with self.open(path, "r") as file:
                 return str(file.read()).strip()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
             raise self._unusable(error) from None
