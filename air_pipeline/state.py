@@ -262,9 +262,16 @@ def load_settings(config: Path, state: StateDirectory, *, keep: bool = True) -> 
             return Loaded(read_settings(copy), mistake)
         raise
     with suppress(OSError, SettingsError):  # without a copy, valid settings are still valid
-        if keep and (not copy.exists() or copy.read_bytes() != text.encode()):
+        if keep and not _holds(copy, text):
             state.write(copy, text)
     return Loaded(settings)
+
+
+def _holds(copy: Path, text: str) -> bool:
+    try:
+        return settings_text(copy) == text
+    except SettingsError:
+        return False
 
 
 def keep_log_small(path: Path) -> None:

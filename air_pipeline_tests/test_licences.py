@@ -1,4 +1,4 @@
-"""What is installed with air_pipeline, and under which licence: `python -m air_pipeline_tests.test_licences` writes it."""
+"""What is installed with air_pipeline and under which licence; `python -m air_pipeline_tests.test_licences` writes it."""
 
 import re
 from importlib.metadata import PackageNotFoundError, metadata
@@ -9,8 +9,8 @@ PAGE = ROOT / "docs" / "licences.md"
 HEAD = """\
 # Licences
 
-air_pipeline is under the MIT licence. With it is installed what `requirements.lock` names, each part under the licence
-that its own metadata state; nothing of it is in this repository. None of them asks more of who uses air_pipeline than to
+air_pipeline is under the MIT licence. `requirements.lock` names what is installed with it, each part under the licence
+that its own metadata state; nothing of it is in this repository. None of them asks more of a user than to
 keep its notices; what is under the MPL asks who changes *their* files to publish these changes.
 
 | package | licence |

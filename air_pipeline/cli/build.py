@@ -13,6 +13,7 @@ from air_pipeline.cli.terminal import say
 from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import open_deployment
 from air_pipeline.instance.home import dagster_home
+from air_pipeline.processes import keep_to_this_user
 
 
 def build(
@@ -35,6 +36,7 @@ def build(
     """
     use_config(config)
     deployment = open_deployment()
+    keep_to_this_user(deployment.environment.state.path, deployment.data)
     plan = plan_range(deployment, start, end, force=force)
     days = plan.wanted
     home = dagster_home(deployment.environment)

@@ -21,6 +21,8 @@ def dagster_home(environment: Environment) -> Path:
     """Where Dagster keeps its storage: DAGSTER_HOME if it is set, else in the state directory, with our settings."""
     home = home_of_dagster(environment)
     if os.environ.get("DAGSTER_HOME"):
+        if not home.is_dir():
+            raise SettingsError(f"environment: DAGSTER_HOME is {home}, which is no directory; make it, or unset this")
         return home
 
     environment.state.make()
