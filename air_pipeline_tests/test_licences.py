@@ -1,4 +1,4 @@
-"""What is installed with air_pipeline and under which licence; `python -m air_pipeline_tests.test_licences` writes it."""
+"""What is installed, under which licence; `python -m air_pipeline_tests.test_licences` writes the page."""
 
 import re
 from importlib.metadata import PackageNotFoundError, metadata

@@ -77,7 +77,7 @@ app = typer.Typer(
 )
 
 for _name, _command in COMMANDS.items():
-    app.command(_name, help=_command.help)(
+    app.command(_name, help=_command.help, short_help=_command.help)(
         lambda: None
     )  # its place in the list; `resolve_command` gives what is called
 

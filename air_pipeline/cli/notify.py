@@ -29,9 +29,11 @@ def notify(
     environment = read_environment()
     settings = read_settings(environment.config)
     if settings.notify is None:
-        raise SettingsError(
-            f"{environment.config}: names nobody to tell; add notify: {{webhook: https://example.org/hook}}"
-        )
+        nobody = f"{environment.config}: names nobody to tell; add notify: {{webhook: https://example.org/hook}}"
+        if test:
+            raise SettingsError(nobody)
+        say(nobody)
+        return
     state = read_state(environment.state)
     message = trial_message(uuid4().hex, settings.zone, datetime.now(UTC), socket.gethostname())
     failed = False

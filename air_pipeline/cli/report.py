@@ -71,7 +71,11 @@ def _day(deployment: Deployment, text: str | None) -> date:
         return built[-1]
     zone = deployment.settings.zone
     day = instant(text, zone, deployment.now()).astimezone(zone).date()
-    day_file(deployment.data, "daily_aggregates", day).metadata()  # raises, with the remedy, where it is not built
+    try:
+        day_file(deployment.data, "daily_aggregates", day).metadata()
+    except DayNotBuilt:  # whose remedy is to build it
+        check_over(deployment.settings, day, deployment.now())  # says from when on
+        raise
     return day
 
 
