@@ -148,15 +148,11 @@ class StateDirectory:
         """
         encoding = None if mode == "ab" else "utf-8"
         try:
-            file = open(path, mode, encoding=encoding, opener=_open_at_once)  # noqa: SIM115 -- the caller's
+            return open(path, mode, encoding=encoding, opener=_open_at_once)
         except (FileNotFoundError, NotADirectoryError):
             raise
         except OSError as error:
             raise self._unusable(error) from None
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise self._unusable(OSError(f"{path} is no file; remove it"))
-        return file
 
     def read(self, path: Path) -> str:
         """The text of one of its small files; empty where there is none.
@@ -231,7 +227,11 @@ class StateDirectory:
 
 
 def _open_at_once(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_NONBLOCK, _FILE_MODE)
+    descriptor = os.open(name, flags | os.O_NONBLOCK, _FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{name} is no file; remove it")
+    return descriptor
 
 
 @dataclass(frozen=True, slots=True)

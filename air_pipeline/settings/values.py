@@ -52,6 +52,7 @@ class _Shortened(reprlib.Repr):
 
 _MAY_HIDE = re.compile(r"://|:.*@", re.DOTALL)
 _shortened = _Shortened()
+_shortened.maxlevel = 2  # six levels of six entries would be a megabyte
 _shortened.maxstring = _shortened.maxother = _shortened.maxlong = 80
 
 

@@ -1,6 +1,8 @@
 """Whatever stands where our files should be, and whatever is typed: a sentence and a status, never a traceback."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +49,12 @@ def test_what_is_no_file_of_ours_is_said_in_a_sentence(home, monkeypatch, capsys
         assert "Traceback" not in out + err
         if name == "devices.yaml" and arguments != ("outbox",):
             assert (status, str(home / name) in out + err) == (2, True)
+
+
+def test_an_argument_that_is_no_text_is_wrong_use(home):
+    command = [sys.executable, "-m", "air_pipeline", "outbox", b"\xff"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, b"Traceback" in done.stderr) == (2, b"", False)
 
 
 def test_what_up_and_a_collector_need_is_asked_for_before_they_start(home, monkeypatch, capsys):
@@ -104,16 +112,13 @@ OPTIONS = [
 ]
 TYPED = st.one_of(
     st.sampled_from(OPTIONS),
-    st.text(max_size=8),
-    st.sampled_from(
-        ["hall", "2026-11-21", "-7d", "now", "-1", "9999-12-31", "0001-01-01", "\udcff", "x.csv", "1e999", "/"]
-    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    st.sampled_from(["hall", "2026-11-21", "-7d", "now", "-1", "9999-12-31", "0001-01-01", "x.csv", "/"]),
 )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(st.sampled_from(LOOKING_COMMANDS), st.lists(TYPED, max_size=4))
-@example("history", ["\udcff"])
 @example("daily", ["--from", "0001-01-01", "--to", "9999-12-31"])
 @example("report", ["9999-12-31"])
 @example("report", ["0001-01-01"])
