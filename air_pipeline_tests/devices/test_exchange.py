@@ -422,11 +422,21 @@ def test_an_attempt_is_closed_before_the_next_begins_and_one_request_is_sent(mon
         assert len(server.requests) == 1
 
 
-def test_the_device_has_all_of_the_time_that_the_other_addresses_left(monkeypatch):
-    """A share of the time is for connecting; who has connected may answer until the deadline."""
-    with nobody_accepts() as dead, answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", then=b" ") as server:
-        to_addresses(monkeypatch, server.port, dead, dead)
-        assert Exchange("http://device.test/", WITHIN_S).run().body == b"  "
+def test_who_has_connected_may_answer_until_the_deadline(monkeypatch):
+    """A share of the time is for connecting only."""
+    limits = []
+    real = LimitedSocket.limit
+
+    def limit(self, seconds):
+        limits.append(seconds)
+        real(self, seconds)
+
+    monkeypatch.setattr(LimitedSocket, "limit", limit)
+    with answering(http(b"{}")) as server:
+        to_addresses(monkeypatch, server.port, server.port, server.port)
+        assert Exchange("http://device.test/", NEVER_S).run().body == b"{}"
+    connecting, answering_ = limits
+    assert connecting <= NEVER_S / 3 < NEVER_S / 2 < answering_
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.25, 5.0, 3600.5])
