@@ -37,6 +37,7 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r air_pipeline
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
-from air_pipeline.settings.values import is_address
+from air_pipeline.settings.values import is_address, shown
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
 
 _TOKEN, _TOKEN_FILE = "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_TOKEN_FILE"
@@ -91,13 +91,26 @@ def _influxdb(given: Mapping[str, str]) -> InfluxConnection | None:
             " set all four for InfluxDB, or none for the embedded store"
         )
     url, token, org, bucket = (given[name].strip() for name in INFLUXDB_VARIABLES)
+    _require_usable(url, token, {"INFLUXDB_V2_ORG": org, "INFLUXDB_V2_BUCKET": bucket})
+    return InfluxConnection(url.rstrip("/"), token, org, bucket, token_file)
+
+
+def _require_usable(url: str, token: str, names: Mapping[str, str]) -> None:
     if not is_address(url):
-        raise SettingsError(f"environment: INFLUXDB_V2_URL is {url!r}, no address; set it as http://localhost:8086")
+        raise SettingsError(
+            f"environment: INFLUXDB_V2_URL is {shown(url)}, no address; set it as http://localhost:8086"
+        )
+    if urlsplit(url).query or urlsplit(url).fragment:
+        raise SettingsError("environment: INFLUXDB_V2_URL has a ? or # in it; set it as http://localhost:8086")
     if urlsplit(url).username is not None:
         raise SettingsError(
             "environment: INFLUXDB_V2_URL has a user in it; set it as http://localhost:8086, the token says who you are"
         )
-    return InfluxConnection(url.rstrip("/"), token, org, bucket, token_file)
+    if not (token.isascii() and token.isprintable()):  # no header takes it, and its refusal would show it
+        raise SettingsError("environment: INFLUXDB_V2_TOKEN has a character that no token has; set it again")
+    for name, value in names.items():
+        if not value.isprintable():
+            raise SettingsError(f"environment: {name} is {shown(value)}, no name; set it in UTF-8, on one line")
 
 
 def _read_token(file: Path) -> str:

@@ -9,6 +9,7 @@ writer of that file can tell what a killed one left and remove it.
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,24 +19,42 @@ _PARTIAL = ".partial"
 
 
 @contextmanager
-def staged_file(target: Path, mode: int = 0o666) -> Iterator[tuple[Path, int]]:
+def staged_file(target: Path, mode: int = 0o666, like: Path | None = None) -> Iterator[tuple[Path, int]]:
     """A new, empty file beside the target, and a descriptor of it; gone by the end of the block unless put in place.
 
     Args:
         target: the file that it is to be.
         mode: its rights, less those that the process's umask takes away.
+        like: a directory above the target, whose rights the file and the directories on the way have instead.
 
     Raises:
         OSError: the directory cannot be written.
     """
+    if like is not None:
+        _make_below(like, target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers_of(target)
     partial, descriptor = _create_locked(target, mode)
     try:
+        if like is not None:
+            os.fchmod(descriptor, _rights(like) & mode)
         yield partial, descriptor
     finally:
         partial.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _make_below(like: Path, directory: Path) -> None:
+    like.mkdir(parents=True, exist_ok=True)
+    for path in reversed([path for path in (directory, *directory.parents) if path.is_relative_to(like)]):
+        with suppress(FileExistsError):
+            path.mkdir()
+            path.chmod(_rights(like))
+
+
+def _rights(directory: Path) -> int:
+    """Of a directory, and never to write for everybody."""
+    return stat.S_IMODE(directory.stat().st_mode) & 0o2775
 
 
 def put_in_place(partial: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ Does not: what is in its files, which each have a room of their own.
 """
 
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,19 +147,43 @@ class StateDirectory:
         """Writes one of the directory's small files, whole and durably.
 
         Raises:
-            SettingsError: the directory cannot be made.
+            SettingsError: the directory cannot be made, or something else than a file is in the way.
             OSError: the file cannot be written.
         """
         self.make()
-        replace_file(path, text, _FILE_MODE)
+        try:
+            replace_file(path, text, _FILE_MODE)
+        except IsADirectoryError as error:
+            raise self._unusable(error) from None
 
-    def open(self, path: Path, mode: Literal["a+", "ab"]) -> IO[Any]:
-        """Opens one of the directory's files that is written bit by bit, made for this user alone.
+    def open(self, path: Path, mode: Literal["r", "a+", "ab"]) -> IO[Any]:
+        """Opens one of the directory's files, made for this user alone; never waits, as for who writes into a pipe.
 
         Raises:
-            OSError: it cannot be opened.
+            FileNotFoundError: it is to be read, and is not there.
+            SettingsError: it cannot be opened, or is no file.
         """
-        return open(path, mode, opener=lambda name, flags: os.open(name, flags, _FILE_MODE))
+        encoding = None if mode == "ab" else "utf-8"
+        try:
+            return open(path, mode, encoding=encoding, opener=_open_at_once)
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def read(self, path: Path) -> str:
+        """The text of one of its small files; empty where there is none.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        try:
+            with self.open(path, "r") as file:
+                return str(file.read()).strip()
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unusable(error) from None
 
     @property
     def store(self) -> str:
@@ -168,7 +193,8 @@ class StateDirectory:
             SettingsError: it cannot be read, or names none: as the wrong store would be taken for the right one.
         """
         try:
-            name = self.binding.read_text(encoding="utf-8").strip()
+            with self.open(self.binding, "r") as file:
+                name = str(file.read()).strip()
         except FileNotFoundError:
             return ""
         except UnicodeDecodeError:
@@ -189,7 +215,7 @@ class StateDirectory:
         Raises:
             SettingsError: it may not; the message names the remedy.
         """
-        version = self._read(self.version)
+        version = self.read(self.version)
         if version.isdecimal() and (len(version) > _LONGEST_VERSION or int(version) > VERSION):
             raise SettingsError(f"environment: {self} was written by a newer air_pipeline; update this one")
         known = self.store
@@ -225,19 +251,19 @@ class StateDirectory:
         except OSError as error:
             raise self._unusable(error) from None
 
-    def _read(self, path: Path) -> str:
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._unusable(error) from None
-
     def _unusable(self, error: Exception) -> SettingsError:
         return SettingsError(
             f"environment: the state directory {self} cannot be used ({error});"
             " set AIR_PIPELINE_STATE to a directory that this user may read and write"
         )
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    descriptor = os.open(name, flags | os.O_NONBLOCK, _FILE_MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{name} is no file; remove it")
+    return descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +294,16 @@ def load_settings(config: Path, state: StateDirectory, *, keep: bool = True) -> 
             return Loaded(read_settings(copy), mistake)
         raise
     with suppress(OSError, SettingsError):  # without a copy, valid settings are still valid
-        if keep and (not copy.exists() or copy.read_bytes() != text.encode()):
+        if keep and not _holds(copy, text):
             state.write(copy, text)
     return Loaded(settings)
+
+
+def _holds(copy: Path, text: str) -> bool:
+    try:
+        return settings_text(copy) == text
+    except SettingsError:
+        return False
 
 
 def keep_log_small(path: Path) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 
-def some(names: Sequence[str], most: int) -> str:
-    """The first so many names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
+def some(names: Sequence[str], most: int, of: int | None = None) -> str:
+    """The first so many names, and how many more there are; `of` is how many, where only the first are given."""
+    number = len(names) if of is None else of
+    more = f" and {number - most} more" if number > most else ""
     return ", ".join(names[:most]) + more

@@ -12,7 +12,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("boottime", "errors", "processes", "records", "replacing", "words"),
+    ("boottime", "errors", "processes", "records", "replacing", "showing", "words"),
     ("catalogue", "processing.local_time"),
     ("settings",),
     ("state",),
@@ -37,11 +37,11 @@ FLOORS = (
 # Beyond the floors: what a room may import of ours and nothing else.
 ONLY = {
     "catalogue": set(),
-    "settings": {"catalogue", "errors", "processing.local_time"},
+    "settings": {"catalogue", "errors", "processing.local_time", "showing"},
     "state": {"settings", "replacing"},
     "times": {"errors", "processing.local_time"},
-    "environment": {"settings", "state"},
-    "devices": {"boottime", "words", "errors", "catalogue", "settings"},
+    "environment": {"settings", "showing", "state"},
+    "devices": {"boottime", "words", "errors", "catalogue", "settings", "showing"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
     "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing"},
     "deployment": {"state", "settings", "environment", "storage"},
@@ -55,6 +55,7 @@ ONLY = {
         "deployment",
         "devices",
         "processing.local_time",
+        "showing",
         "storage",
     },
     "days": {"errors", "settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
@@ -69,10 +70,20 @@ ONLY = {
         "collection",
         "processing",
         "processing.local_time",
+        "showing",
         "storage",
         "days",
     },
-    "notifying": {"errors", "settings", "state", "collection", "health", "storage", "processing.local_time"},
+    "notifying": {
+        "errors",
+        "settings",
+        "showing",
+        "state",
+        "collection",
+        "health",
+        "storage",
+        "processing.local_time",
+    },
     "reports": {
         "errors",
         "catalogue",
@@ -81,6 +92,7 @@ ONLY = {
         "devices",
         "processing",
         "processing.local_time",
+        "showing",
         "storage",
     },
     "instance": {"processes", "words", "settings", "environment", "health"},

@@ -1,10 +1,11 @@
 import os
+import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-from air_pipeline.replacing import replace_file
+from air_pipeline.replacing import put_in_place, replace_file, staged_file
 
 
 def test_a_file_is_replaced_whole_by_many_threads_at_once(tmp_path):
@@ -58,3 +59,37 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     first, second, third = steps
     assert first.endswith(".partial")
     assert (second, third) == ("named", str(tmp_path))
+
+
+@pytest.mark.parametrize(("rights", "of_directories", "of_files"), [
+    (0o755, 0o755, 0o644),
+    (0o2770, 0o2770, 0o660),
+    (0o700, 0o700, 0o600),
+    (0o777, 0o775, 0o664),
+])  # fmt: skip
+def test_what_is_published_has_the_rights_of_the_directory_of_the_data_whatever_the_umask(
+    tmp_path, rights, of_directories, of_files
+):
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(rights)
+    before = os.umask(0o077)
+    try:
+        target = data / "observations" / "date=2026-11-26" / "observations.parquet"
+        with staged_file(target, like=data) as (partial, _):
+            put_in_place(partial, target)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (target.parents[1], target.parent, target)] == [
+        of_directories, of_directories, of_files
+    ]  # fmt: skip
+
+
+def test_a_directory_of_data_that_is_not_there_is_made_as_the_umask_says(tmp_path):
+    target = tmp_path / "data" / "observations" / "date=2026-11-26" / "observations.parquet"
+    before = os.umask(0o027)
+    try:
+        with staged_file(target, like=tmp_path / "data"):
+            assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
+    finally:
+        os.umask(before)

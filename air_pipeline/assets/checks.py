@@ -16,6 +16,7 @@ from air_pipeline.health.checks import CHECKS, checks_of
 from air_pipeline.health.days import complete, days_built, days_current
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.processing.columns import TableName
+from air_pipeline.showing import markdown
 
 DAYS_CHECKS = [dg.AssetCheckKey(dg.AssetKey(check.asset), check.name) for check in (days_built, days_current)]
 """Those that look at all days: no part of building one."""
@@ -87,7 +88,8 @@ def evaluations(due: Iterable[Finding]) -> Iterator[dg.AssetCheckEvaluation]:
 
 
 def _described(found: Finding) -> str:
-    return f"{found.text}; {found.remedy}" if found.remedy else found.text
+    """As the UI reads it: Markdown."""
+    return markdown(f"{found.text}; {found.remedy}" if found.remedy else found.text)
 
 
 def _severity(found: Finding) -> dg.AssetCheckSeverity:

@@ -8,6 +8,7 @@ import dagster as dg
 from air_pipeline.assets.metadata import DATA_VERSION_TAGS
 from air_pipeline.assets.names import COLLECTING, DEVICES, OWNER
 from air_pipeline.deployment import Deployment
+from air_pipeline.showing import plain, without_secrets
 
 MOST_SHOWN = 200
 """Devices in the table of all devices."""
@@ -47,7 +48,7 @@ def devices_metadata(deployment: Deployment) -> dict[str, dg.MetadataValue]:
         dg.TableRecord(
             {
                 "device": device.id,
-                "url": device.url,
+                "url": plain(without_secrets(device.url)),
                 "interval_s": device.interval_ms / 1000,
                 "timezone": device.timezone,
                 "sensors": ", ".join(dict.fromkeys(parameter.sensor for parameter in device.parameters)),

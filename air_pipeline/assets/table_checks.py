@@ -12,6 +12,7 @@ from air_pipeline.assets.metadata import table_or_note
 from air_pipeline.days.building import Built
 from air_pipeline.health.days import complete
 from air_pipeline.processing.violations import Violation, counts_add_up, key_rises, validate
+from air_pipeline.showing import markdown
 from air_pipeline.words import some
 
 MOST_VIOLATIONS = 20
@@ -51,11 +52,12 @@ def check_staged(built: Built) -> list[dg.AssetCheckResult]:
 def _result(name: str, found: list[Violation], rows: int) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"rows": rows, "failures": sum(violation.count for violation in found)}
     if found:
-        metadata["cases"] = dg.MetadataValue.md("\n".join(f"- {violation}" for violation in found[:MOST_VIOLATIONS]))
+        cases = [f"- {markdown(str(violation))}" for violation in found[:MOST_VIOLATIONS]]
+        metadata["cases"] = dg.MetadataValue.md("\n".join(cases))
     return dg.AssetCheckResult(
         check_name=name,
         passed=not found,
-        description=str(found[0]) if found else f"holds for {rows} rows",
+        description=markdown(str(found[0])) if found else f"holds for {rows} rows",
         metadata=metadata,
     )
 

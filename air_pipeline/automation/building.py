@@ -23,6 +23,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.rules import reach
+from air_pipeline.settings import SettingsError
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.store import ReadingStore, StoreError
@@ -266,10 +267,10 @@ _DAY = timedelta(days=1)
 def _month_left(deployment: Deployment, month: list[date], today: date) -> list[date]:
     """The days of the last month that were not compared yet on this UTC date, newest first."""
     try:
-        done, down_to = deployment.environment.state.compared.read_text(encoding="utf-8").split()
+        done, down_to = deployment.environment.state.read(deployment.environment.state.compared).split()
         if done == today.isoformat():
             return [day for day in month if day < date.fromisoformat(down_to)]
-    except (FileNotFoundError, ValueError):
+    except (SettingsError, ValueError):
         pass
     return month
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from air_pipeline.cli.terminal import say
 from air_pipeline.errors import AirPipelineError
 
 
@@ -76,14 +77,14 @@ app = typer.Typer(
 )
 
 for _name, _command in COMMANDS.items():
-    app.command(_name, help=_command.help)(
+    app.command(_name, help=_command.help, short_help=_command.help)(
         lambda: None
     )  # its place in the list; `resolve_command` gives what is called
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 -- typer's callback
     if wanted:
-        typer.echo(version_of("air-pipeline"))
+        say(version_of("air-pipeline"))
         raise typer.Exit
 
 
@@ -101,5 +102,5 @@ def main() -> None:
     try:
         app()
     except AirPipelineError as error:  # any other is a mistake of ours: its traceback says where
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         sys.exit(error.exit_status)

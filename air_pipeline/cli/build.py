@@ -9,9 +9,11 @@ import typer
 
 from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import open_deployment
 from air_pipeline.instance.home import dagster_home
+from air_pipeline.processes import keep_to_this_user
 
 
 def build(
@@ -34,17 +36,18 @@ def build(
     """
     use_config(config)
     deployment = open_deployment()
+    keep_to_this_user(deployment.environment.state.path, deployment.data)
     plan = plan_range(deployment, start, end, force=force)
     days = plan.wanted
     home = dagster_home(deployment.environment)
     if plan.current:
-        typer.echo(f"{len(plan.current)} days are current", err=True)
+        say(f"{len(plan.current)} days are current", err=True)
     failed = build_days(home, days, force=force, workers=workers)
     for day, error in sorted(failed.items()):
-        typer.echo(f"{day}: {error}", err=True)
+        say(f"{day}: {error}", err=True)
     for reason in plan.shrunk.values():
-        typer.echo(reason, err=True)
-    typer.echo(f"{len(days) - len(failed)} of {len(days)} days built", err=True)
+        say(reason, err=True)
+    say(f"{len(days) - len(failed)} of {len(days)} days built", err=True)
     if failed or plan.shrunk:
         raise typer.Exit(1)
 

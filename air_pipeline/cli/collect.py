@@ -1,14 +1,14 @@
 """The command `collect`: the collector as a process of its own."""
 
-import logging
-import sys
 from typing import Annotated
 
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.collection.log import log_to_file, log_to_stderr
 from air_pipeline.collection.process import collect as run
 from air_pipeline.environment import read_environment
+from air_pipeline.processes import keep_to_this_user
 
 
 def collect(
@@ -24,5 +24,11 @@ def collect(
     Example: air-pipeline collect --config devices.yaml
     """
     use_config(config)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    run(read_environment(), leased=leased, believe_clock=believe_clock)
+    environment = read_environment()
+    keep_to_this_user(environment.state.path, environment.data)
+    if leased:
+        environment.state.make()
+        log_to_file(environment.state.collector_log)
+    else:
+        log_to_stderr()
+    run(environment, leased=leased, believe_clock=believe_clock)

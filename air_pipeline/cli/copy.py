@@ -8,6 +8,7 @@ import typer
 
 from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.moving import between_embedded_and_influxdb, copy_part, move_readings
 from air_pipeline.environment import Environment, read_environment
@@ -46,7 +47,7 @@ def copy(
     move = between_embedded_and_influxdb(environment, to_embedded=target is Target.EMBEDDED)
     part = start is not None or end is not None
     if not part and move.is_done:
-        typer.echo(f"{environment.state} belongs to {move.target.store} already", err=True)
+        say(f"{environment.state} belongs to {move.target.store} already", err=True)
         return
     copying = copy_part(move, *_part(environment, start, end)) if part else move_readings(move)
     polls = days = 0
@@ -55,7 +56,7 @@ def copy(
             polls += copied.polls
             days += 1
             progress(days, days + copied.left)
-    typer.echo(f"{polls} polls of {days} days (UTC) copied to {move.target.store}", err=True)
+    say(f"{polls} polls of {days} days (UTC) copied to {move.target.store}", err=True)
     if not part:
         _say_what_now(move.target)
 
@@ -70,6 +71,6 @@ def _part(environment: Environment, start: str | None, end: str | None) -> tuple
 def _say_what_now(target: Environment) -> None:
     waiting = collector_state(target.state).outbox.pending
     variables = "without INFLUXDB_V2_*" if target.influxdb is None else "with INFLUXDB_V2_* as now"
-    typer.echo(f"{target.state} belongs to {target.store} from now on: run everything {variables}", err=True)
+    say(f"{target.state} belongs to {target.store} from now on: run everything {variables}", err=True)
     if waiting:
-        typer.echo(f"{waiting} polls wait in the outbox; the next collector delivers them there", err=True)
+        say(f"{waiting} polls wait in the outbox; the next collector delivers them there", err=True)

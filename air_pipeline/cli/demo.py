@@ -11,11 +11,13 @@ import typer
 
 from air_pipeline.cli.build import build_days
 from air_pipeline.cli.display import bar_if_long
+from air_pipeline.cli.terminal import say
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.instance.home import dagster_home
+from air_pipeline.processes import keep_to_this_user
 from air_pipeline.replacing import replace_file
 from air_pipeline.running.demo import (
     DYING,
@@ -55,6 +57,7 @@ def demo(
     environment = _environment(directory)
     check_is_demo(environment.config)
     environment.state.make()
+    keep_to_this_user(environment.state.path, environment.data)
     with only_one(environment.state):
         ui_port, device_port = next_free(host, port), free_port()
         start = _began(environment)
@@ -63,8 +66,8 @@ def demo(
             environment,
             host,
             ui_port,
-            welcome=lambda url: typer.echo(f"{_welcome(deployment, url)}Log: {environment.state.dagster_log}"),
-            say=partial(typer.echo, err=True),
+            welcome=lambda url: say(f"{_welcome(deployment, url)}Log: {environment.state.dagster_log}"),
+            say=partial(say, err=True),
             besides=[
                 Part(
                     "simulator",
@@ -102,14 +105,14 @@ def _prepare(environment: Environment, start: date, device_port: int) -> Deploym
     if not has_past(deployment):
         until = deployment.now()
         written, polls = 0, past_polls(deployment.settings, until)
-        typer.echo("Writing two weeks of polls, one every ten seconds, and building their days …", err=True)
+        say("Writing two weeks of polls, one every ten seconds, and building their days …", err=True)
         with bar_if_long("writing two weeks of polls") as progress:
             for batch in write_past(deployment, until):
                 written += batch
                 progress(written, polls)
     days = plan_range(deployment, None, None, force=False).wanted
     for day, error in build_days(dagster_home(environment), days).items():
-        typer.echo(f"{day}: {error}", err=True)
+        say(f"{day}: {error}", err=True)
     return deployment
 
 

@@ -12,6 +12,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from air_pipeline.showing import plain, without_secrets_in
 
 LONG_S = 2.0
 """What is done sooner needs no sign of life."""
@@ -21,7 +24,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     """Prints rows under their column names; plain where the output is no terminal."""
     table = Table(*columns, box=SIMPLE)
     for row in rows:
-        table.add_row(*("–" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("–" if cell is None else plain(without_secrets_in(str(cell)))) for cell in row))
     console = Console()
     console.print(table, no_wrap=not console.is_terminal, crop=False)
 

@@ -7,7 +7,7 @@ import typer
 
 from air_pipeline.cli.display import sign_of_life
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption
-from air_pipeline.cli.terminal import show_json
+from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.health import Finding
 from air_pipeline.health.examination import checks_for_a_person, exit_status
 from air_pipeline.health.probing import lines
@@ -47,7 +47,7 @@ def _show(title: str, finding: Finding) -> None:
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     said = "; ".join(finding.text.splitlines())
     line = " ".join(f"{title}: {said}{remedy}".split())
-    typer.echo(f"{typer.style(mark, fg=colour)} {line}")
+    say(line, mark=mark, colour=colour)
 
 
 def _with_progress(found: Iterator[tuple[str, Finding]]) -> Iterator[tuple[str, Finding]]:

@@ -16,6 +16,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.collection.asking import ask_device
 from air_pipeline.collection.lease import CollectorRunning, holder
 from air_pipeline.devices.document import DocumentUnusable
@@ -26,7 +27,7 @@ from air_pipeline.replacing import replace_file
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.template import Entry, new_configuration
-from air_pipeline.settings.values import Zone, is_address
+from air_pipeline.settings.values import Zone, is_address, shown, with_variables
 
 _PATH = "/circumstances"
 
@@ -69,7 +70,7 @@ def init(
         and not force
         and not _agreed(f"Write {environment.config} all the same?")
     ):
-        typer.echo("nothing was written; --force writes it all the same", err=True)
+        say("nothing was written; --force writes it all the same", err=True)
         raise typer.Exit(1)
     try:
         replace_file(environment.config, new_configuration(zone, start, [entry for entry, _ in introduced]))
@@ -79,8 +80,8 @@ def init(
         ) from error
     given = [entry.id for entry, _ in introduced[len(ids or []) :]]
     if given and not _on_a_terminal():
-        typer.echo(f"Names stay with their readings: if you want others than {', '.join(given)}, change them now")
-    typer.echo(f"{environment.config} is written. Start everything: air-pipeline up")
+        say(f"Names stay with their readings: if you want others than {', '.join(given)}, change them now")
+    say(f"{environment.config} is written. Start everything: air-pipeline up")
 
 
 def _polled(environment: Environment) -> set[str]:
@@ -99,7 +100,7 @@ def device_address(text: str) -> str:
     """
     url = text.strip() if "://" in text else f"http://{text.strip()}"
     if not is_address(url):
-        raise SettingsError(f"{text!r} is not an address; write it as 192.168.1.32 or http://192.168.1.32{_PATH}")
+        raise SettingsError(f"{shown(text)} is not an address; write it as 192.168.1.32 or http://192.168.1.32{_PATH}")
     return url.rstrip("/") + _PATH if urlsplit(url).path in {"", "/"} and not urlsplit(url).query else url
 
 
@@ -169,17 +170,17 @@ def _suggested_id(url: str, taken: set[str]) -> str:
 
 def _introduced(entry: Entry, zone: str) -> tuple[Entry, bool]:
     """The entry with what the device says, and whether it said something that can be used."""
-    asked = ask_device(Device(entry.id, entry.url, zone), LONGEST_S)
+    asked = ask_device(Device(entry.id, with_variables(entry.url, os.environ), zone), LONGEST_S)
     try:
         if not asked.body:
             raise DocumentUnusable(asked.reason)  # noqa: TRY301 -- said as what is no document is
         introduction = introduce(asked.body)
     except DocumentUnusable:
         finding = finding_of(asked, datetime.now(UTC))
-        typer.echo(f"{entry.id}: {finding.text} → {finding.remedy}", err=True)
+        say(f"{entry.id}: {finding.text} → {finding.remedy}", err=True)
         return entry, False
     sensors = ", ".join(introduction.sensors)
-    typer.echo(f"{entry.id}: answers, with {sensors}")
+    say(f"{entry.id}: answers, with {sensors}")
     return replace(entry, lines=tuple(introduction.lines(_units(introduction)))), True
 
 
@@ -192,7 +193,7 @@ def _units(introduction: Introduction) -> dict[tuple[str, str], str]:
             if unit:
                 units[sensor, key] = unit
         else:
-            typer.echo(f"  what {sensor}.{key} measures is not known: see the comment in the file", err=True)
+            say(f"  what {sensor}.{key} measures is not known: see the comment in the file", err=True)
     return units
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.environment import read_environment
 from air_pipeline.notifying.messages import trial_message
 from air_pipeline.notifying.sending import SendError, channels
@@ -28,22 +29,24 @@ def notify(
     environment = read_environment()
     settings = read_settings(environment.config)
     if settings.notify is None:
-        raise SettingsError(
-            f"{environment.config}: names nobody to tell; add notify: {{webhook: https://example.org/hook}}"
-        )
+        nobody = f"{environment.config}: names nobody to tell; add notify: {{webhook: https://example.org/hook}}"
+        if test:
+            raise SettingsError(nobody)
+        say(nobody)
+        return
     state = read_state(environment.state)
     message = trial_message(uuid4().hex, settings.zone, datetime.now(UTC), socket.gethostname())
     failed = False
     for way in channels(settings.notify):
         if test:
             try:
-                typer.echo(f"{way.name}: {way.send(message)}")
+                say(f"{way.name}: {way.send(message)}")
             except SendError as error:
                 failed = True
-                typer.echo(str(error), err=True)
+                say(str(error), err=True)
         else:
             waiting = sum(way.name in one.channels for one in state.outgoing)
             failing = f"; {state.failing[way.name].error}" if way.name in state.failing else ""
-            typer.echo(f"{way.name}: {waiting} messages wait{failing}")
+            say(f"{way.name}: {waiting} messages wait{failing}")
     if failed:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ import typer
 
 from air_pipeline.cli.display import show_table
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
-from air_pipeline.cli.terminal import show_json, utc_text
+from air_pipeline.cli.terminal import say, show_json, utc_text
 from air_pipeline.collection.collector_state import NOTHING_WAITS
 from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.outbox_rows import Quarantined
@@ -37,10 +37,10 @@ def outbox(
     with nullcontext() if box is None else closing(box):
         if box is not None:
             if release:
-                typer.echo(f"{box.release()} polls put back into the outbox", err=True)
+                say(f"{box.release()} polls put back into the outbox", err=True)
             status, quarantined = box.status(), box.quarantined(_MOST_SHOWN)
         elif release:
-            typer.echo("there is no outbox yet, so nothing is in quarantine", err=True)
+            say("there is no outbox yet, so nothing is in quarantine", err=True)
     oldest = utc_text(status.oldest) if status.oldest is not None else None
     rows = [(q.device, "" if q.observed_at is None else utc_text(q.observed_at), q.reason) for q in quarantined]
     if as_json:
@@ -55,11 +55,9 @@ def outbox(
             }
         )
         return
-    typer.echo(
-        f"{status.pending} polls wait for {environment.store}" + (f", the oldest since {oldest}" if oldest else "")
-    )
+    say(f"{status.pending} polls wait for {environment.store}" + (f", the oldest since {oldest}" if oldest else ""))
     if status.error:
-        typer.echo(f"the last attempt failed ({status.failures} in a row): {status.error}")
-    typer.echo(f"{status.quarantined} polls are in quarantine")
+        say(f"the last attempt failed ({status.failures} in a row): {status.error}")
+    say(f"{status.quarantined} polls are in quarantine")
     if rows:
         show_table(("device", "slot (UTC)", "reason"), rows)

@@ -5,7 +5,7 @@ import json
 import typer
 
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption, use_config
-from air_pipeline.cli.terminal import show_json, utc_text
+from air_pipeline.cli.terminal import say, show_json, utc_text
 from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.environment import read_environment
 from air_pipeline.state import load_settings
@@ -20,11 +20,11 @@ def poll(device: DevicesArgument = None, config: ConfigOption = None, as_json: J
     environment = read_environment()
     loaded = load_settings(environment.config, environment.state, keep=False)
     if loaded.mistake:
-        typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
+        say(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
     settings = loaded.settings
     asked = ask_devices(environment, [settings.device(name) for name in device] if device else settings.devices)
     for error in sorted({one.store_error for one in asked} - {""}):
-        typer.echo(f"the store does not answer, so only what waits in the outbox is known: {error}", err=True)
+        say(f"the store does not answer, so only what waits in the outbox is known: {error}", err=True)
     if as_json:
         show_json([_as_dict(one) for one in asked])
     else:
@@ -53,15 +53,15 @@ def _as_dict(asked: Asked) -> dict[str, object]:
 def _show_asked(asked: Asked) -> None:
     poll, name = asked.poll, asked.device.id
     if poll is None:
-        typer.echo(f"{name}: no poll of the running collector is known yet")
+        say(f"{name}: no poll of the running collector is known yet")
         return
     source = "" if asked.live else f", last poll of the running collector, slot {utc_text(poll.observed_at)}"
     reason = f": {asked.reason}" if asked.reason else ""
-    typer.echo(f"{name}: {poll.outcome.value}{reason} ({poll.duration_ms:.0f} ms{source})")
+    say(f"{name}: {poll.outcome.value}{reason} ({poll.duration_ms:.0f} ms{source})")
     units = asked.device.units
     for series, value in poll.values.items():
-        typer.echo(f"  {series:<28} {value:>10g} {units.get(series, '')}")
+        say(f"  {series:<28} {value:>10g} {units.get(series, '')}")
     for problem in poll.problems:
-        typer.echo(f"  {problem.series:<28} {problem.value!r}: {problem.reason}")
+        say(f"  {problem.series:<28} {problem.value!r}: {problem.reason}")
     for note in asked.notes:
-        typer.echo(f"  {note}")
+        say(f"  {note}")

@@ -20,7 +20,7 @@ from air_pipeline.cli.options import (
     use_config,
 )
 from air_pipeline.cli.rows import check_output, show_rows
-from air_pipeline.cli.terminal import show_json
+from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.deployment import open_deployment
 
 FromOption = Annotated[
@@ -39,7 +39,7 @@ def _archive(config: Path | None, output: Path | None = None) -> Iterator[Archiv
     use_config(config)
     deployment = open_deployment(strict=False)
     if deployment.mistake:
-        typer.echo(f"going on with the last valid configuration:\n{deployment.mistake}", err=True)
+        say(f"going on with the last valid configuration:\n{deployment.mistake}", err=True)
     with bar_if_long("reading") as progress, Archive(deployment, progress) as archive:
         yield archive
 
@@ -57,12 +57,12 @@ def latest(devices: DevicesArgument = None, config: ConfigOption = None, as_json
         return
     for last in found:
         if last["polled_at"] is None:
-            typer.echo(f"{last['device']}: nothing yet")
+            say(f"{last['device']}: nothing yet")
             continue
-        typer.echo(f"{last['device']}: last poll {last['polled_at']}, {last['outcome']}")
+        say(f"{last['device']}: last poll {last['polled_at']}, {last['outcome']}")
         if last["observed_at"] is not None:
             if last["observed_at"] != last["polled_at"]:
-                typer.echo(f"  last reading {last['observed_at']}")
+                say(f"  last reading {last['observed_at']}")
             units = frame.attrs["units"]
             rows = [(series, f"{value:g}", units.get(series, "")) for series, value in last["values"].items()]
             show_table(("series", "value", "unit"), rows)
@@ -189,7 +189,7 @@ def flux(
     with _archive(config, output) as archive:
         rows = archive.flux(str(text))
     if rows.empty:
-        typer.echo("the query gives no rows", err=True)
+        say("the query gives no rows", err=True)
     show_rows(rows, output, as_json=as_json)
 
 
@@ -200,4 +200,4 @@ def _say_if_nothing(
         since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in archive.interval(start, end))
         zone = archive.interval(start, end)[0].tzinfo
         whose = ", ".join(devices or ["any device"])
-        typer.echo(f"no {what} of {whose} between {since} and {until} ({zone})", err=True)
+        say(f"no {what} of {whose} between {since} and {until} ({zone})", err=True)

@@ -11,7 +11,7 @@ import typer
 
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
 from air_pipeline.cli.rows import OutputError
-from air_pipeline.cli.terminal import show_json
+from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.days.calendar import check_over
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.reports.gathering import gather
@@ -56,7 +56,7 @@ def report(
     if as_json:
         show_json({"date": chosen.isoformat(), "path": str(path)})
     else:
-        typer.echo(str(path))
+        say(str(path))
     if show or (show is None and output is None and not as_json and _display()):
         _open(path)
 
@@ -71,7 +71,11 @@ def _day(deployment: Deployment, text: str | None) -> date:
         return built[-1]
     zone = deployment.settings.zone
     day = instant(text, zone, deployment.now()).astimezone(zone).date()
-    day_file(deployment.data, "daily_aggregates", day).metadata()  # raises, with the remedy, where it is not built
+    try:
+        day_file(deployment.data, "daily_aggregates", day).metadata()
+    except DayNotBuilt:  # whose remedy is to build it
+        check_over(deployment.settings, day, deployment.now())  # says from when on
+        raise
     return day
 
 
@@ -90,4 +94,4 @@ def _display() -> bool:
 def _open(path: Path) -> None:
 
     if not webbrowser.open(path.as_uri()):
-        typer.echo("No browser could be opened; open the file yourself.", err=True)
+        say("No browser could be opened; open the file yourself.", err=True)

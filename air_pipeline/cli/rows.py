@@ -9,13 +9,15 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
+from air_pipeline.cli.terminal import say, show_rows_as_text
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.showing import plain, plain_json, plain_lines
 
 
 class OutputError(AirPipelineError):
@@ -51,12 +53,12 @@ def show_rows(frame: pd.DataFrame, output: Path | None, *, as_json: bool, column
     """
     if output is not None:
         _write(frame, output)
-        typer.echo(f"{len(frame)} rows written to {output}", err=True)
+        say(f"{len(frame)} rows written to {output}", err=True)
     elif as_json:
         for line in _json_lines(_flat(frame)):
-            typer.echo(line)
+            show_rows_as_text(f"{plain_json(line)}\n")
     elif not _show_table(_flat(frame), columns):
-        typer.echo(_timed(_flat(frame)).to_csv(index=False) if len(frame.columns) else "", nl=False)
+        show_rows_as_text(_timed(_flat(frame)).to_csv(index=False) if len(frame.columns) else "")
 
 
 def _write(frame: pd.DataFrame, output: Path) -> None:
@@ -112,9 +114,11 @@ def _show_table(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
     if "series" in frame and "unit" not in frame:
         frame = frame.assign(unit=frame["series"].astype(str).map(units))
     frame = frame[[name for name in columns if name in frame] or list(frame.columns)]
-    table = Table(*(_heading(name, units) for name in frame.columns), box=SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in frame.columns:
+        table.add_column(Text(plain_lines(_heading(name, units))))
     for row in frame.itertuples(index=False):
-        table.add_row(*map(_cell, row))
+        table.add_row(*(Text(plain(_cell(value))) for value in row))
     if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
         return False
     console.print(table)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from air_pipeline.cli.terminal import say
 from air_pipeline.devices.simulator import Fault, Simulator, read_script, serve_forever
 from air_pipeline.errors import AirPipelineError
 
@@ -44,9 +45,9 @@ def simulate(
     for name, kind in lasting:
         simulator.set_fault(name, kind)
     for name in names[:_MOST_SHOWN]:
-        typer.echo(simulator.url(name))
+        say(simulator.url(name))
     if len(names) > _MOST_SHOWN:
-        typer.echo(f"… and {len(names) - _MOST_SHOWN} more")
+        say(f"… and {len(names) - _MOST_SHOWN} more")
     serve_forever(simulator)
 
 

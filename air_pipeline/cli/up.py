@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.environment import read_environment
+from air_pipeline.processes import keep_to_this_user
 from air_pipeline.running.ports import check_free
 from air_pipeline.running.up import only_one, run
 from air_pipeline.state import load_settings
@@ -26,12 +28,13 @@ def up(
     environment.state.check_store(environment.store)
     loaded = load_settings(environment.config, environment.state)
     if loaded.mistake:
-        typer.echo(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
+        say(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
     environment.state.make()
+    keep_to_this_user(environment.state.path, environment.data)
 
     def welcome(url: str) -> None:
-        typer.echo(f"The Dagster UI is at {url} — Ctrl-C stops everything. Log: {environment.state.dagster_log}")
+        say(f"The Dagster UI is at {url} — Ctrl-C stops everything. Log: {environment.state.dagster_log}")
 
     with only_one(environment.state):
         check_free(host, port)
-        run(environment, host, port, welcome=welcome, say=partial(typer.echo, err=True))
+        run(environment, host, port, welcome=welcome, say=partial(say, err=True))

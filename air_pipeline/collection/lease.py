@@ -19,7 +19,7 @@ from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.records import read_record, write_record
 from air_pipeline.settings import SettingsError
-from air_pipeline.state import StateDirectory, keep_log_small
+from air_pipeline.state import StateDirectory
 
 LEASE_S = 75.0
 """How long a collector goes on without being wanted again: several ticks of its sensor, so that Dagster may restart."""
@@ -174,7 +174,7 @@ def holder(state: StateDirectory) -> Holder | None:
     """
     for _ in range(_TRIES):
         try:
-            with state.collector_lock.open(encoding="utf-8") as file:
+            with state.open(state.collector_lock, "r") as file:
                 if _lock(file, fcntl.LOCK_SH):
                     return None
                 return Holder(**json.loads(file.read()))
@@ -238,24 +238,20 @@ def start_collector(environment: Environment) -> int:
     """
     _reap()
     environment.state.make()
-    keep_log_small(environment.state.collector_log)
-    log = os.open(environment.state.collector_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
+    with environment.state.open(environment.state.collector_log, "ab") as log:
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-m", "air_pipeline", "collect", "--leased"],
             {**os.environ, **environment.variables()},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
+                (os.POSIX_SPAWN_DUP2, log.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, log.fileno(), 2),
             ],
             setsid=True,
             setsigmask=(),
             setsigdef=(signal.SIGINT, signal.SIGTERM),
         )
-    finally:
-        os.close(log)
     _started.add(pid)
     return pid
 

@@ -12,13 +12,11 @@ What the table of outcomes leaves open is decided here:
 
 import http.client
 import io
-import re
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -33,12 +31,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from air_pipeline.boottime import boottime
 from air_pipeline.devices.polls import Outcome
+from air_pipeline.devices.sockets import LimitedSocket, addresses_of, shut_down
+from air_pipeline.showing import plain, without_secrets, without_secrets_in
 
 MAX_BODY_BYTES = 64 * 1024
 """Longest document that is read, after decompression: a station's has 400 bytes."""
 
 OK_STATUS = 200
-_IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 _GRACE_S = 0.05
 _NO_RETRIES = urllib3.Retry(0, read=False)
 
@@ -102,7 +101,7 @@ class Exchange:
         with self._lock:
             self._aborted = True
             if self._held is not None:
-                _shut_down(self._held[0])
+                shut_down(self._held[0])
 
     def timed_out(self) -> Answer:
         """What an aborted exchange amounts to, also while its thread still ends."""
@@ -111,22 +110,36 @@ class Exchange:
     def connect(self, host: str, port: int) -> socket.socket:
         """Called by this exchange's connection: opens the socket, known to `abort` before it connects.
 
+        Of several addresses one is tried after the other, each with its share of the time that is left: one that does
+        not answer leaves the others theirs. An attempt is closed before the next begins.
+
         Raises:
             OSError: if no address of the host answers, or the exchange was aborted.
         """
         failure: OSError = OSError(f"{host} has no address")
-        for family, address in _addresses(host, port):
-            connection = (socket.socket if self._secure else _Socket)(family, socket.SOCK_STREAM)
+        addresses = addresses_of(host, port)
+        for number, (family, address) in enumerate(addresses):
+            shares = len(addresses) - number
+            connection = (socket.socket if self._secure else LimitedSocket)(family, socket.SOCK_STREAM)
             try:
-                connection.settimeout(max(self._deadline - boottime(), 0.001))
+                self._limit(connection, shares)
                 self._hold(connection)
                 connection.connect(address)
+                if shares > 1:
+                    self._limit(connection)
             except OSError as error:
                 connection.close()
                 failure = error
             else:
                 return connection
         raise failure
+
+    def _limit(self, connection: socket.socket, shares: int = 1) -> None:
+        left_s = max((self._deadline - boottime()) / shares, 0.001)
+        if isinstance(connection, LimitedSocket):
+            connection.limit(left_s)
+        else:
+            connection.settimeout(left_s)
 
     def _ask(self) -> Answer:
         target = _target(self.url)
@@ -166,7 +179,7 @@ def get(url: str, timeout_s: float) -> Answer:
     """
     exchange = Exchange(url, timeout_s)
     answers: list[Answer] = []
-    thread = threading.Thread(target=lambda: answers.append(exchange.run()), name=f"get {url}", daemon=True)
+    thread = threading.Thread(target=lambda: answers.append(exchange.run()), name="get", daemon=True)
     thread.start()
     thread.join(timeout_s)
     if answers:
@@ -174,24 +187,6 @@ def get(url: str, timeout_s: float) -> Answer:
     exchange.abort()
     thread.join(_GRACE_S)
     return exchange.timed_out()
-
-
-class _Socket(socket.socket):
-    """A blocking socket with the kernel's own timeouts, for connections without TLS (which would wait on past them).
-
-    Python's timeouts poll before every call, and setting them is a call of its own: each lets another thread take the
-    interpreter, which with 32 threads made a third of the cost of a GET.
-    """
-
-    __slots__ = ("_limited",)
-
-    def settimeout(self, value: float | None) -> None:
-        """Ends every later wait that is longer; only the first call counts: it has the whole exchange's deadline."""
-        if value is not None and not getattr(self, "_limited", False):
-            self._limited = True
-            timeval = struct.pack("ll", int(value), int(value % 1 * 1_000_000))
-            self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-            self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 class _Adapter(HTTPAdapter):
@@ -300,7 +295,9 @@ def _target(url: str) -> _Target:
     request.prepare(method="GET", url=url, headers=headers)
     parts = urllib3.util.parse_url(str(request.url))
     if parts.scheme not in {"http", "https"} or not parts.host:
-        raise requests.exceptions.InvalidURL(f"{url} is not a URL that starts with http:// or https://")
+        raise requests.exceptions.InvalidURL(
+            f"{without_secrets(url)} is not a URL that starts with http:// or https://"
+        )
     return _Target(parts.scheme, parts.host, parts.port, request.path_url, request)
 
 
@@ -370,15 +367,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _short(error: BaseException) -> str:
-    return " ".join(f"{error}".split())[:200] or type(error).__name__
-
-
-def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
-    if _IPV4.fullmatch(host):
-        return [(socket.AF_INET, (host, port))]
-    return [(found[0], found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with suppress(OSError):  # closed by the other side, or never connected
-        connection.shutdown(socket.SHUT_RDWR)
+    return plain(without_secrets_in(" ".join(f"{error}".split())))[:200] or type(error).__name__

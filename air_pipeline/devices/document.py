@@ -14,13 +14,15 @@ What the tables leave open is decided here:
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from air_pipeline.catalogue import KNOWN, Parameter
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import Device
+from air_pipeline.showing import plain
 from air_pipeline.words import some
 
 FIRMWARE_KEY = "nodemcu"
@@ -36,7 +38,10 @@ MAX_SHOWN = 100
 """How much of an unusable value is kept."""
 
 MAX_NOTES = 20
+MAX_NOTES_BYTES = 2048
+"""Of the notes of one document together: a device may not fill a disk with what nobody asked for."""
 
+_MOST_NAMED = 5
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WHITE = " \t\r\n\v\f"
 _NOTHING = frozenset({"", "nan", "+nan", "-nan", "no data"})
@@ -85,9 +90,22 @@ def read_document(body: bytes, device: Device) -> Document:
             problems.append(value)
         else:
             values[parameter.series] = value
-    notes += _unknown(payload, device)
     rejection = "" if values else "not one value of the device's sensors can be used"
-    return Document(values, tuple(problems), rejection, tuple(notes[:MAX_NOTES]))
+    return Document(values, tuple(problems), rejection, bounded_notes(chain(notes, _unknown(payload, device))))
+
+
+def bounded_notes(notes: Iterable[str]) -> tuple[str, ...]:
+    """The first notes, at most 20 and with their line ends at most 2 KiB of UTF-8; the last one may be cut."""
+    kept: list[str] = []
+    left = MAX_NOTES_BYTES
+    for note in islice(notes, MAX_NOTES):
+        encoded = note.encode("utf-8", "replace")
+        if len(encoded) >= left:
+            cut = encoded[: max(left - len(" …\n".encode()), 0)].decode("utf-8", "ignore")
+            return (*kept, f"{cut} …") if cut else tuple(kept)
+        kept.append(note)
+        left -= len(encoded) + 1
+    return tuple(kept)
 
 
 class DocumentUnusable(AirPipelineError, ValueError):
@@ -102,11 +120,11 @@ class _Number:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DocumentUnusable(f"the key {_shown(twice)!r} stands twice in one object")
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise DocumentUnusable(f"the key '{_shown(name)}' stands twice in one object")
+        found[name] = value
     return found
 
 
@@ -151,7 +169,7 @@ def _depth(root: object) -> int:
     return depth
 
 
-def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object], list[str]]:
+def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object], Iterator[str]]:
     """The object that holds the sensors, with what is to be said of its name."""
     objects = {name: part for name, part in root.items() if isinstance(part, dict)}
     if not objects:
@@ -161,7 +179,7 @@ def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object]
     if device.payload_key in objects:
         name = device.payload_key or ""
     elif len(holding) > 1:
-        names = ", ".join(_shown(name) for name in holding)
+        names = some([_shown(name) for name in holding[:MAX_NOTES]], _MOST_NAMED, of=len(holding))
         raise DocumentUnusable(
             f"several objects hold sensors ({names}): say which is meant with payload_key: {_shown(holding[0])}"
         )
@@ -169,18 +187,19 @@ def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object]
         raise DocumentUnusable("the sensors stand at the top level: an object with a name of its own is to hold them")
     else:
         name = holding[0] if holding else next(iter(objects))
-    notes = []
-    if name != (device.payload_key or FIRMWARE_KEY):
-        meant = device.payload_key or FIRMWARE_KEY
-        notes.append(
-            f"calls itself {_shown(name)!r}, not {meant!r}; if that is right, write payload_key: {flow_text(name)}"
+    return objects[name], _notes_of_name(name, objects, device)
+
+
+def _notes_of_name(name: str, objects: Mapping[str, object], device: Device) -> Iterator[str]:
+    meant = device.payload_key or FIRMWARE_KEY
+    if name != meant:
+        yield (
+            f"calls itself '{_shown(name)}', not '{_shown(meant)}'; if that is right, write payload_key:"
+            f" {flow_text(name)}"
         )
-    notes += [
-        f"sends an object {_shown(other)!r} beside {_shown(name)!r}, which is not read"
-        for other in objects
-        if other != name
-    ]
-    return objects[name], notes
+    for other in objects:
+        if other != name:
+            yield f"sends an object '{_shown(other)}' beside '{_shown(name)}', which is not read"
 
 
 def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Problem:
@@ -220,23 +239,21 @@ def _number(sent: object) -> float | tuple[Flag, str]:
     return number + 0.0 if math.isfinite(number) else (Flag.BAD, "not finite")  # −0.0 + 0.0 is 0.0
 
 
-def _unknown(payload: Mapping[str, object], device: Device) -> list[str]:
+def _unknown(payload: Mapping[str, object], device: Device) -> Iterator[str]:
     wanted: dict[str, set[str]] = {}
     for parameter in device.parameters:
         wanted.setdefault(parameter.sensor, set()).add(parameter.key)
-    notes = []
     for sensor, sent in payload.items():
         if isinstance(sent, dict):
             unknown = [key for key in sent if key not in wanted.get(sensor, ())]
             if unknown:
-                notes.append(_unknown_note(sensor, unknown))
+                yield _unknown_note(sensor, unknown)
         elif sensor not in wanted:
-            notes.append(f"sends {_shown(sensor)!r} outside of any sensor, which is not stored")
-    return notes
+            yield f"sends '{_shown(sensor)}' outside of any sensor, which is not stored"
 
 
 def _unknown_note(sensor: str, keys: list[str]) -> str:
-    sent = some([f"{_shown(sensor)}.{_shown(key)}" for key in keys], MAX_NOTES)
+    sent = some([f"{_shown(sensor)}.{_shown(key)}" for key in keys[:MAX_NOTES]], MAX_NOTES, of=len(keys))
     keys = keys[:MAX_NOTES]
     known = {parameter.key: parameter.name for parameter in KNOWN.get(sensor, {}).values()}
     if known.keys() >= set(keys):
@@ -261,7 +278,7 @@ def _sensor_id(sensor: str) -> str:
 
 def flow_text(text: str) -> str:
     """A text as it is written in YAML's flow style: quoted where it has to be."""
-    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text) and text.lower() not in {
+    is_plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text) and text.lower() not in {
         "null",
         "true",
         "false",
@@ -270,13 +287,14 @@ def flow_text(text: str) -> str:
         "on",
         "off",
     }
-    return _shown(text) if plain else json.dumps(_shown(text), ensure_ascii=False)
+    text = text[:MAX_SHOWN]
+    return text if is_plain else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def _shown(value: object) -> str:
-    """A value as it came in, shortened, in characters that every store takes."""
-    text = (value if isinstance(value, str) else _rendered(value))[:MAX_SHOWN]
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    r"""A value as it came in, shortened, on one line: what is no character for people to see as `\x1b`."""
+    text = value if isinstance(value, str) else _rendered(value)
+    return plain(text[:MAX_SHOWN])[:MAX_SHOWN]
 
 
 def _rendered(value: object) -> str:

@@ -12,6 +12,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
+from air_pipeline.showing import without_secrets
 from air_pipeline.words import some
 
 LONGEST_S = 5.0
@@ -123,7 +124,7 @@ def _remedy_of_document(asked: Asked) -> str:
         return _OTHER_MACHINE
     if asked.notes:
         return f"it {'; it '.join(asked.notes)}"
-    return f"see what it answers: curl {asked.device.url}; the firmware answers at /circumstances"
+    return f"see what it answers: curl {without_secrets(asked.device.url)}; the firmware answers at /circumstances"
 
 
 def _remedy_of_status(status: int | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from air_pipeline.health import Finding, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
+from air_pipeline.settings import SettingsError
 from air_pipeline.state import StateDirectory
 
 UI_WITHIN_S = 5.0
@@ -40,7 +41,7 @@ def up_running(seen: Seen) -> Iterator[Finding]:
 def _pid_of_up(state: StateDirectory) -> str | None:
     """The process that holds the lock of `up`; None if none does."""
     try:
-        with state.up_lock.open(encoding="utf-8") as file:
+        with state.open(state.up_lock, "r") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -53,6 +54,6 @@ def _pid_of_up(state: StateDirectory) -> str | None:
 def ui_address(state: StateDirectory) -> str:
     """Where the UI of `up` said that it is; empty if it is not ready."""
     try:
-        return state.ui_address.read_text(encoding="utf-8").strip()
-    except OSError:
+        return state.read(state.ui_address)
+    except SettingsError:
         return ""

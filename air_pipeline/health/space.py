@@ -14,7 +14,7 @@ from air_pipeline.environment import Environment
 from air_pipeline.health import Finding, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.settings import Settings
+from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.day_files import built_days, day_file
 
@@ -141,9 +141,9 @@ def sample_space(environment: Environment, now: datetime) -> None:
 def read_samples(state: StateDirectory) -> list[Sample]:
     """The samples of the last days; none where there is no file, or one that is not ours."""
     try:
-        rows = json.loads(state.space.read_text(encoding="utf-8"))
+        rows = json.loads(state.read(state.space))
         found = [Sample(float(row["at"]), {str(path): int(free) for path, free in row["free"].items()}) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+    except (SettingsError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return []
     return sorted((one for one in found if isfinite(one.at)), key=lambda one: one.at)
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from air_pipeline.environment import Environment
+from air_pipeline.settings import SettingsError
 
 
 def home_of_dagster(environment: Environment) -> Path:
@@ -20,10 +21,18 @@ def dagster_home(environment: Environment) -> Path:
     """Where Dagster keeps its storage: DAGSTER_HOME if it is set, else in the state directory, with our settings."""
     home = home_of_dagster(environment)
     if os.environ.get("DAGSTER_HOME"):
+        if not home.is_dir():
+            raise SettingsError(f"environment: DAGSTER_HOME is {home}, which is no directory; make it, or unset this")
         return home
 
     environment.state.make()
-    home.mkdir(0o700, exist_ok=True)
     settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
-    (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+    try:
+        home.mkdir(0o700, exist_ok=True)
+        (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"environment: Dagster's storage {home} cannot be used ({error}); remove what is there, or give this user"
+            " the right to it"
+        ) from None
     return home

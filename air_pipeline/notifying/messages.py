@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from air_pipeline.health import Check, Level
 from air_pipeline.health.checks import CHECKS
 from air_pipeline.notifying.deciding import Change, Key
+from air_pipeline.showing import plain_lines, without_secrets_in
 
 MOST_ITEMS = 20
 """Items that a message names."""
@@ -133,10 +134,15 @@ def _item(change: Change, zone: ZoneInfo) -> Item:
         was="good",
         now="bad",
         since=_iso(change.since, zone),
-        text=headline(change.key, finding.text),
-        detail=finding.text,
-        remedy=finding.remedy,
+        text=headline(change.key, _told(finding.text)),
+        detail=_told(finding.text),
+        remedy=_told(finding.remedy),
     )
+
+
+def _told(text: str) -> str:
+    """What may be from a device or a server, as mail and webhooks may have it."""
+    return plain_lines(without_secrets_in(text))
 
 
 _LONGEST_IN_HEADLINE = 32

@@ -21,6 +21,7 @@ from air_pipeline.errors import AirPipelineError
 from air_pipeline.notifying.messages import Message
 from air_pipeline.settings import Email, Notify
 from air_pipeline.settings.values import is_address
+from air_pipeline.showing import plain
 
 PASSWORD = "AIR_PIPELINE_SMTP_PASSWORD"  # noqa: S105 -- the variable's name
 WAIT_S = 10.0
@@ -152,7 +153,7 @@ class Mail:
             raise SendError(f"{self.name} refuses user or password ({error.smtp_code}); see ${PASSWORD}") from None
         except smtplib.SMTPResponseException as error:
             said = error.smtp_error if isinstance(error.smtp_error, str) else error.smtp_error.decode(errors="replace")
-            raise SendError(f"{self.name} answered {error.smtp_code}: {' '.join(said.split())[:200]}") from None
+            raise SendError(f"{self.name} answered {error.smtp_code}: {plain(' '.join(said.split()))[:200]}") from None
         except (OSError, smtplib.SMTPException) as error:
             raise SendError(f"{self.name} cannot be used ({_reason(error)}); see `server` in devices.yaml") from None
         return f"taken, but not for {_codes(refused)}" if refused else "taken"

@@ -138,10 +138,14 @@ def _text(instant: datetime | None) -> str | None:
 
 
 def read_state(directory: StateDirectory) -> State:
-    """What is remembered in a state directory; nothing where there is no file, or one that is not ours."""
+    """What is remembered in a state directory; nothing where there is no file, or one that is not ours.
+
+    Raises:
+        SettingsError: what stands there cannot be read.
+    """
     try:
-        return State.from_text(directory.notified.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return State.from_text(directory.read(directory.notified))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return State()
 
 

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from air_pipeline.reports.contents import DayReport, DevicePage, ReportError, SeriesDay
 from air_pipeline.reports.drawing import Scale, curve_svg, scale_of
 from air_pipeline.reports.overview import overview_png
+from air_pipeline.showing import plain_lines
 
 NOTHING = "–"
 OUTCOME_WORDS: Mapping[str, str] = {
@@ -90,6 +91,7 @@ def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("air_pipeline.reports", "."),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -103,6 +105,11 @@ def _template() -> Template:
     }
     environment.globals |= {"outcome_words": OUTCOME_WORDS, "nothing": NOTHING}
     return environment.get_template("page.html")
+
+
+def _shown(value: object) -> object:
+    """A text of others without what turns letters around; what is markup already is ours."""
+    return plain_lines(value) if type(value) is str else value
 
 
 def number(value: float | None, decimals: int | None) -> str:

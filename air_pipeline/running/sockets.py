@@ -22,10 +22,7 @@ def make_sockets(state: StateDirectory) -> Path:
 
 def remove_sockets(state: StateDirectory) -> None:
     """Removes the directory that was made last."""
-    try:
-        last = Path(state.sockets.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return
+    last = Path(state.read(state.sockets))
     if last.name.startswith(_PREFIX):
         shutil.rmtree(last, ignore_errors=True)
     state.sockets.unlink(missing_ok=True)

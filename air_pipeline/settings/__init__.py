@@ -45,7 +45,7 @@ class Device:
 
     Attributes:
         id: chosen by the operator, `[a-z0-9][a-z0-9_-]{0,62}`.
-        url: what is fetched.
+        url: what is fetched; left out of texts, as it may hold a password: `showing.without_secrets`.
         timezone: IANA name; its local days are this zone's.
         interval_ms: how often it is due.
         timeout_s: for the whole exchange, in seconds.
@@ -60,7 +60,7 @@ class Device:
     """
 
     id: str
-    url: str
+    url: str = field(repr=False)
     timezone: str
     interval_ms: int = 10_000
     timeout_s: float = 5.0

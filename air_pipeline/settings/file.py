@@ -3,7 +3,9 @@
 Belongs here: from a text to `Settings`. Does not: where the file is (`environment`), what the settings mean to others.
 """
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -16,10 +18,13 @@ from air_pipeline.catalogue import RULE_PARAMETERS
 from air_pipeline.settings import Device, Email, Notify, Settings, SettingsError
 from air_pipeline.settings.schema import DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
 from air_pipeline.settings.sensors import parameters_of
-from air_pipeline.settings.values import near, shown
+from air_pipeline.settings.values import near, shown, with_variables
 from air_pipeline.settings.yaml import Place, read_yaml, settings_error
+from air_pipeline.showing import without_secrets
 
 _DEFAULT_TIMEOUT_MS = 5_000
+_LARGEST_BYTES = 10_000_000
+"""Ten thousand devices have a tenth of it."""
 _EXAMPLES = {
     "timezone": "timezone: Europe/Warsaw",
     "start": "start: 2026-11-01",
@@ -48,14 +53,14 @@ def settings_text(path: Path) -> str:
         SettingsError: the file is not there or cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except FileNotFoundError:
         raise SettingsError(
             f"{path}: there is no such file; air-pipeline init writes one, or name another in AIR_PIPELINE_CONFIG"
         ) from None
     except OSError as error:
         raise SettingsError(
-            f"{path}: cannot be read ({error.strerror}); make it a file that this user may read"
+            f"{path}: cannot be read ({error.strerror or error}); make it a file that this user may read"
         ) from None
     try:
         return content.decode("utf-8")
@@ -64,8 +69,26 @@ def settings_text(path: Path) -> str:
         raise SettingsError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from None
 
 
-def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
-    """The settings in a text; `name` is how errors call it.
+def _content(path: Path) -> bytes:
+    def at_once(name: str, flags: int) -> int:  # a pipe that nobody writes into is not waited for
+        return os.open(name, flags | os.O_NONBLOCK)
+
+    with open(path, "rb", opener=at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is no file")
+        content = file.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise OSError(f"it is larger than {_LARGEST_BYTES // 1_000_000} MB")
+    return content
+
+
+def parse_settings(text: str, name: str = "devices.yaml", variables: Mapping[str, str] | None = None) -> Settings:
+    """The settings in a text.
+
+    Args:
+        text: the text.
+        name: how errors call it.
+        variables: what `$NAME` in a device's address means; those of the process by default.
 
     Raises:
         SettingsError: with a line for each mistake.
@@ -80,7 +103,7 @@ def parse_settings(text: str, name: str = "devices.yaml") -> Settings:
     except ValidationError as error:
         mistakes = [_explain(cast("dict[str, Any]", detail)) for detail in error.errors()]
         raise settings_error(name, root, mistakes) from None
-    settings, mistakes = _resolve(schema)
+    settings, mistakes = _resolve(schema, os.environ if variables is None else variables)
     if mistakes:
         raise settings_error(name, root, mistakes)
     return settings
@@ -120,7 +143,7 @@ def _known_keys(place: Place) -> list[str]:
     return [field.alias or name for name, field in entry.model_fields.items()]
 
 
-def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
+def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings, list[tuple[Place, str]]]:
     """The settings with all defaults filled in, and what contradicts itself in them."""
     mistakes: list[tuple[Place, str]] = []
     if not schema.devices:
@@ -131,9 +154,14 @@ def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
         parameters, wrong = parameters_of(entry.sensors)
         mistakes += [((*place, "sensors", *where), message) for where, message in wrong]
         interval = entry.interval or schema.interval
+        url = entry.url
+        try:
+            url = with_variables(entry.url, variables)
+        except ValueError as mistake:
+            mistakes.append(((*place, "url"), str(mistake)))
         device = Device(
             id=entry.id,
-            url=entry.url,
+            url=url,
             timezone=entry.timezone or schema.timezone,
             interval_ms=interval,
             timeout_s=(entry.timeout or schema.timeout or min(_DEFAULT_TIMEOUT_MS, interval)) / 1000,
@@ -240,7 +268,7 @@ def _shared_mistakes(devices: list[Device]) -> Iterator[tuple[Place, str]]:
         if url in urls:
             yield (
                 ("devices", number, "url"),
-                f"{device.url} is also the address of {urls[url]!r}; poll each device once",
+                f"{without_secrets(device.url)} is also the address of {urls[url]!r}; poll each device once",
             )
         urls.setdefault(url, device.id)
         for sensor in dict.fromkeys(parameter.sensor for parameter in device.parameters):
@@ -257,5 +285,5 @@ def _shared_mistakes(devices: list[Device]) -> Iterator[tuple[Place, str]]:
 
 def _comparable(url: str) -> str:
     parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}{parts.path or '/'}?{parts.query}"

@@ -11,10 +11,12 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
 from typing import Annotated, Literal, NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator
+
+from air_pipeline.showing import without_secrets
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
@@ -24,6 +26,7 @@ _FIRST_DATE, _LAST_DATE = date(1970, 1, 1), date(2199, 12, 31)  # stores end in 
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CLOCK = re.compile(r"[0-9]{2}:[0-9]{2}")
 _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLES = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 _HOST_LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?", re.ASCII)
 _LONGEST_HOST = 253  # RFC 1035, 2.3.4
@@ -40,12 +43,21 @@ class MailServer(NamedTuple):
     security: Security
 
 
-_shortened = reprlib.Repr()
+class _Shortened(reprlib.Repr):
+    """Short, and without what an address has to hide, in whatever it stands."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(without_secrets(x) if _MAY_HIDE.search(x) else x, level)
+
+
+_MAY_HIDE = re.compile(r"://|:.*@", re.DOTALL)
+_shortened = _Shortened()
+_shortened.maxlevel = 2  # six levels of six entries would be a megabyte
 _shortened.maxstring = _shortened.maxother = _shortened.maxlong = 80
 
 
 def shown(value: object) -> str:
-    """A value in a message: on one line, shortened, whatever it is."""
+    """A value in a message: on one line, shortened, whatever it is, without the secrets of addresses."""
     return _shortened.repr(value)
 
 
@@ -103,9 +115,34 @@ def _device_id(value: object) -> str:
 
 
 def _url(value: object) -> str:
+    if isinstance(value, str) and _VARIABLE.fullmatch(value):
+        return value
     if not isinstance(value, str) or not value.isprintable() or not is_address(value):
         raise ValueError(f"{shown(value)} is not an address; write it as http://192.168.1.32/circumstances")
     return value
+
+
+def with_variables(url: str, variables: Mapping[str, str]) -> str:
+    """A device's address with what the environment says of each `$NAME` in it: quoted, unless it is the whole address.
+
+    Raises:
+        ValueError: one is not set, or makes no address; the message has its name and not what it says.
+    """
+
+    def said(found: re.Match[str]) -> str:
+        value = variables.get(found[1], "").strip()
+        if not value:
+            raise ValueError(
+                f"{found[0]} of the environment is not set; set it and start again, or write %24 for a $ that is meant"
+            )
+        return value if found[0] == url else quote(value, safe="")
+
+    filled = _VARIABLES.sub(said, url)
+    if filled != url and not (filled.isprintable() and is_address(filled)):
+        raise ValueError(
+            "is no address with what the environment says of its $NAME; set that to http://192.168.1.32/circumstances"
+        )
+    return filled
 
 
 def is_address(url: str) -> bool:

@@ -12,6 +12,7 @@ import yaml
 
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.values import shown
+from air_pipeline.showing import plain, without_secrets_in
 
 Place = tuple[str | int, ...]
 """Keys and positions on the way from the root, such as `("devices", 0, "url")`."""
@@ -99,7 +100,7 @@ def read_yaml(text: str, name: str) -> tuple[yaml.Node | None, object]:
         line, problem = mark.line + 1 if mark else 1, error.problem or error.context
     except yaml.reader.ReaderError as error:
         line, problem = text.count("\n", 0, error.position) + 1, f"it has the character {shown(chr(error.character))}"
-    problem = " ".join(str(problem).split())
+    problem = plain(without_secrets_in(" ".join(str(problem).split())))
     raise SettingsError(f"{name}:{line}: is not valid YAML: {problem}; {_REMEDY}")
 
 

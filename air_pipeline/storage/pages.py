@@ -63,7 +63,7 @@ class PageFile:
         """
         content = html.encode("utf-8")
         try:
-            with staged_file(self.path) as (partial, descriptor):
+            with staged_file(self.path, like=self.path.parents[2]) as (partial, descriptor):
                 partial.write_bytes(content)
                 os.fsync(descriptor)
                 put_in_place(partial, self.path)

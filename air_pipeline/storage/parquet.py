@@ -191,7 +191,7 @@ def stage(data: Path, table: TableName, day: date, metadata: DayMetadata) -> Ite
     target = day_file(data, table, day)
     with ExitStack() as stack:
         try:
-            partial, descriptor = stack.enter_context(staged_file(target.path))
+            partial, descriptor = stack.enter_context(staged_file(target.path, like=data))
         except OSError as error:
             raise _not_writable(target, error) from error
         staged = StagedDay(target, partial, descriptor, metadata)

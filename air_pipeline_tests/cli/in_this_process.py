@@ -1,5 +1,6 @@
 """Commands run in the tests' own process, which saves each the seconds that its imports take."""
 
+import os
 import sys
 
 import pytest
@@ -13,9 +14,13 @@ def in_this_process(
     """Runs `air-pipeline` with arguments: its exit status, what it printed and what it said beside it."""
     monkeypatch.setattr(sys, "argv", ["air-pipeline", *map(str, arguments)])
     capsys.readouterr()
+    umask = os.umask(0o022)
+    os.umask(umask)
     try:
         main()
         status = 0
     except SystemExit as ended:
         status = int(ended.code or 0)
+    finally:
+        os.umask(umask)  # some commands set it for their process
     return status, *capsys.readouterr()

@@ -53,6 +53,9 @@ def test_with_nobody_to_tell_it_says_what_to_add(notify):
     status, out, error = notify(None, "--test")
     assert (status, out) == (2, "")
     assert "names nobody to tell; add notify: {webhook: https://example.org/hook}" in error
+    status, out, error = notify(None)
+    assert (status, error) == (0, "")  # to nobody is an answer to the question who is told
+    assert "names nobody to tell; add notify: {webhook: https://example.org/hook}" in out
 
 
 def test_it_shows_what_waits_and_why_and_sends_nothing(notify, tmp_path):

@@ -2,15 +2,24 @@
 
 import json
 import math
+import os
+from contextlib import suppress
+from itertools import islice, product
+from string import ascii_letters
+from time import thread_time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from air_pipeline.catalogue import STATION, Parameter
-from air_pipeline.devices.document import MAX_SHOWN, read_document
+from air_pipeline.devices.client import MAX_BODY_BYTES
+from air_pipeline.devices.document import MAX_NOTES, MAX_NOTES_BYTES, MAX_SHOWN, DocumentUnusable, read_document
+from air_pipeline.devices.introduction import introduce
+from air_pipeline.devices.notes import SAY_EVERY_S, Said
 from air_pipeline.devices.polls import Flag, Outcome
 from air_pipeline.settings import Device
+from air_pipeline.showing import plain
 
 SAMPLE = (
     b'{"nodemcu":{"mq135":{"co":"2.56","co2":"402.08","alcohol":"0.94","nh4":"3.30","aceton":"0.32","toulen":"0.38"},\n'
@@ -106,8 +115,10 @@ def test_nothing_is_missing(literal, shown):
         ('"--1"', "--1"),
         ('"1 2"', "1 2"),
         ('"\\u00a027.9"', "\u00a027.9"),
-        ('"27.9\\u0000"', "27.9\ufffd"),
-        ('"\\ud800"', "?"),
+        ('"27.9\\u0000"', r"27.9\x00"),
+        ('"\\ud800"', r"\ud800"),
+        ('"\\u001b]0;owned\\u0007"', r"\x1b]0;owned\x07"),
+        ('"\\u202e9.72"', r"\u202e9.72"),
         ("true", "true"),
         ("false", "false"),
         ("[]", "[]"),
@@ -316,8 +327,14 @@ def holds_its_promises(body):
     ) or (document.rejection)
     assert bool(document.rejection) == (not document.values)
     assert all(math.isfinite(value) for value in document.values.values())
-    for text in (document.rejection, *document.notes, *(problem.reason for problem in document.problems)):
-        text.encode()
+    said = [problem.value or "" for problem in document.problems]
+    for text in (document.rejection, *document.notes, *said):
+        assert text == plain(text)
+    assert len(document.notes) <= MAX_NOTES
+    assert sum(len(note.encode()) + 1 for note in document.notes) <= MAX_NOTES_BYTES
+    with suppress(DocumentUnusable):
+        lines = introduce(body).lines()
+        assert lines == [plain(line) for line in lines]
 
 
 @given(st.binary(max_size=300))
@@ -351,3 +368,97 @@ def test_no_json_makes_it_raise(root):
 @given(st.integers(0, len(SAMPLE)), st.binary(max_size=4), st.integers(0, 4))
 def test_a_damaged_sample_is_still_read_or_rejected(place, damage, cut):
     holds_its_promises(SAMPLE[:place] + damage + SAMPLE[place + cut :])
+
+
+def spliced(documents):
+    """Two documents cut and put together anywhere, then a few of their bytes made others."""
+    return st.builds(
+        lambda one, other, cut, places, damage: _damaged(one[:cut] + other[cut:], places, damage),
+        st.sampled_from(documents),
+        st.sampled_from(documents),
+        st.integers(0, len(SAMPLE)),
+        st.lists(st.integers(0, len(SAMPLE)), max_size=4),
+        st.lists(
+            st.sampled_from([b'"', b"{", b"}", b"[", b"\\", b"\x00", b"\xff", b"\\ud800", b",", b"e9"]), min_size=4
+        ),
+    )
+
+
+def _damaged(body, places, damage):
+    for place, bytes_ in zip(places, damage, strict=False):
+        body = body[:place] + bytes_ + body[place + 1 :]
+    return body
+
+
+REAL = [
+    SAMPLE,
+    SAMPLE.replace(b"nodemcu", b"esp32").replace(b"27.90", b"nan"),
+    SAMPLE[:-1] + b',"other":{"bme280":{"temperature":21.5,"note":"ok"}}}',
+    SAMPLE.decode().encode("utf-16"),
+    b"\xef\xbb\xbf" + SAMPLE,
+    b'{"nodemcu":' * 30 + b"1" + b"}" * 30,
+]
+
+
+@settings(max_examples=int(os.environ.get("FUZZ_EXAMPLES", "300")))
+@given(st.one_of(st.binary(max_size=2000), spliced(REAL)))
+def test_no_document_that_a_real_one_is_damaged_into_makes_it_raise(body):
+    holds_its_promises(body)
+
+
+def with_as_many_keys_as_fit():
+    names = ("".join(letters) for length in (1, 2, 3) for letters in product(ascii_letters, repeat=length))
+    return [f'"{name}":1' for name in islice(names, (MAX_BODY_BYTES - 100) // len('"aaa":1,'))]
+
+
+def test_a_key_that_stands_twice_among_thousands_costs_about_what_none_does():
+    keys = with_as_many_keys_as_fit()
+    plain_one = f"{{{','.join(keys)}}}".encode()
+    twice = f"{{{','.join([*keys[:-1], keys[-2]])}}}".encode()
+    assert len(keys) > 7000
+    assert len(twice) <= MAX_BODY_BYTES
+    assert "stands twice" in read_document(twice, STATION_DEVICE).rejection
+    # To look for each name among all took two hundred times as long.
+    assert cost(twice) < 30 * cost(plain_one)
+
+
+def test_thousands_of_unknown_sensors_cost_about_what_one_does():
+    keys = with_as_many_keys_as_fit()
+    sensors = ",".join(f'{name[:-2]}:{{"a":1}}' for name in keys[: len(keys) // 2])
+    one = f'{{"nodemcu":{{"dht22":{{"temperature":1}},"x":{{{",".join(keys)}}}}}}}'.encode()
+    many = f'{{"nodemcu":{{"dht22":{{"temperature":1}},{sensors}}}}}'.encode()
+    assert len(read_document(many, STATION_DEVICE).notes) == MAX_NOTES
+    assert cost(many) < 30 * cost(one)
+
+
+def cost(body):
+    """CPU of reading a document, in seconds: the least of five times, as a busy machine takes longer."""
+    times = []
+    for _ in range(5):
+        begun = thread_time()
+        read_document(body, STATION_DEVICE)
+        times.append(thread_time() - begun)
+    return min(times)
+
+
+def test_notes_are_few_and_short_whatever_a_device_calls_its_sensors():
+    names = [f"{letter * 98}é{number:02}" for number, letter in enumerate(ascii_letters[:20])]
+    sensors = {name: dict.fromkeys([f"{name[:90]}{number}" for number in range(20)], 1) for name in names}
+    body = json.dumps({"nodemcu": {"dht22": {"temperature": "1"}, **sensors}}, ensure_ascii=False).encode()
+    notes = read_document(body, STATION_DEVICE).notes
+    assert notes
+    assert notes[0].startswith(f"sends {names[0][:50]}")
+    assert sum(len(note.encode()) + 1 for note in notes) <= MAX_NOTES_BYTES
+
+
+def test_other_names_every_second_are_said_once_an_hour_and_the_same_ones_once():
+    said = Said()
+    heard = [second for second in range(3 * 3600) if said.is_due("hall", f"sends n{second}", float(second))]
+    assert heard == [0, round(SAY_EVERY_S), round(2 * SAY_EVERY_S)]
+    assert said.is_due("attic", "sends x", 5.0)
+    assert not any(said.is_due("attic", "sends x", float(hour * 3600)) for hour in range(1, 48))
+    assert said.is_due("attic", "", 48 * 3600.0)
+
+
+def test_who_never_sent_anything_unknown_is_not_spoken_of():
+    assert not Said().is_due("hall", "", 0.0)

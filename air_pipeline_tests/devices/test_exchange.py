@@ -4,17 +4,22 @@ import gzip
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
 import zlib
+from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
 
+import psutil
 import pytest
 
 import air_pipeline.devices.client
 from air_pipeline.devices.client import MAX_BODY_BYTES, Answer, Exchange, get
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
+from air_pipeline.devices.sockets import LimitedSocket, timeval_of
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
@@ -366,3 +371,85 @@ def test_the_collectors_side_of_the_room_stays_light():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def to_addresses(monkeypatch, *ports):
+    """A name whose addresses are these ports of loopback, in this order."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+    monkeypatch.setattr(air_pipeline.devices.client.socket, "getaddrinfo", lambda *_, **__: found)
+
+
+@contextmanager
+def nobody_accepts():
+    """A port whose queue of connections is full: a further attempt hears nothing, as from a machine that is gone."""
+    with socket.socket() as listener, ExitStack() as queue:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_a_name_with_a_dead_first_address_works(monkeypatch):
+    with nobody_accepts() as dead, answering(http(b"{}")) as server:
+        to_addresses(monkeypatch, dead, server.port)
+        answer = Exchange("http://device.test/", 5.0).run()
+        assert (answer.outcome, answer.body) == (None, b"{}"), answer.reason
+        assert len(server.requests) == 1
+
+
+def test_an_attempt_is_closed_before_the_next_begins_and_one_request_is_sent(monkeypatch):
+    begun_to: dict[int, list[int]] = {}
+    with nobody_accepts() as dead, nobody_accepts() as gone, answering(http(b"{}")) as server:
+
+        def ours():
+            return [one.raddr.port for one in psutil.Process().net_connections() if one.raddr]
+
+        before = Counter(ours())
+        real = socket.socket.connect
+
+        def connect(self, address):
+            begun_to[address[1]] = list((Counter(ours()) - before).elements())
+            return real(self, address)
+
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        to_addresses(monkeypatch, dead, gone, server.port)
+        assert Exchange("http://device.test/", 5.0).run().body == b"{}"
+        assert begun_to == {dead: [], gone: [], server.port: []}
+        assert len(server.requests) == 1
+
+
+def test_who_has_connected_may_answer_until_the_deadline(monkeypatch):
+    """A share of the time is for connecting only."""
+    limits = []
+    real = LimitedSocket.limit
+
+    def limit(self, seconds):
+        limits.append(seconds)
+        real(self, seconds)
+
+    monkeypatch.setattr(LimitedSocket, "limit", limit)
+    with answering(http(b"{}")) as server:
+        to_addresses(monkeypatch, server.port, server.port, server.port)
+        assert Exchange("http://device.test/", NEVER_S).run().body == b"{}"
+    connecting, answering_ = limits
+    assert connecting <= NEVER_S / 3 < NEVER_S / 2 < answering_
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.25, 5.0, 3600.5])
+def test_the_kernel_takes_the_time_as_it_was_meant(seconds):
+    with LimitedSocket(socket.AF_INET, socket.SOCK_STREAM) as limited:
+        limited.limit(seconds)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            kept = limited.getsockopt(socket.SOL_SOCKET, option, 16)
+            whole, micro = struct.unpack("ll", kept)
+            assert whole + micro / 1e6 == pytest.approx(seconds, abs=0.02)  # in ticks of the kernel
+
+
+def test_a_kernel_with_another_length_of_time_is_given_that():
+    """32-bit systems have 8 bytes, or 16 since their time has 64 bits, whatever a C `long` is there."""
+    assert timeval_of(2.5, 8) == struct.pack("=ii", 2, 500_000)
+    assert timeval_of(2.5, 16) == struct.pack("=qq", 2, 500_000)

@@ -1,4 +1,6 @@
+import json
 from datetime import date, time, timedelta
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -616,3 +618,54 @@ def test_nothing_anywhere_in_a_valid_document_makes_anything_but_a_settings_erro
     else:
         node[last] = value
     assert all(map(told_with_its_place, mistakes(yaml.safe_dump(document, allow_unicode=True))))
+
+
+NAMES = st.text("a0_-./\\~$ \n\0%A", max_size=6) | st.sampled_from(
+    ["..", "../x", "/etc", "a/..", "con", "a" * 64, "-rf"]
+)
+
+
+@given(NAMES, NAMES, NAMES)
+def test_no_name_that_is_accepted_is_more_than_the_name_of_one_file(device, sensor, parameter):
+    """Whatever path is ever made of one, it stays in its folder."""
+    text = f"{{timezone: UTC, start: 2026-11-01, devices: [{{id: {json.dumps(device)}, url: 'http://a/',"
+    text += f" sensors: {{{json.dumps(sensor)}: {{{json.dumps(parameter)}: {{unit: V}}}}}}}}]}}"
+    try:
+        (found,) = parse_settings(text).devices
+    except SettingsError:
+        return
+    for name in (found.id, *found.units, *(one.sensor for one in found.parameters)):
+        assert (Path("/data") / name).resolve() == Path("/data") / name
+        assert Path(name).parts == (name,)
+        assert not name.startswith(("-", "."))
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "filled"),
+    [
+        ("http://admin:$PASSWORD@a/c", {"PASSWORD": "p@ss/w:rd"}, "http://admin:p%40ss%2Fw%3Ard@a/c"),
+        ("$STATION", {"STATION": "http://me:pw@a:81/c"}, "http://me:pw@a:81/c"),
+        ("http://a/c?key=$KEY&x=%24KEY", {"KEY": "1 2"}, "http://a/c?key=1%202&x=%24KEY"),
+        ("http://a/c", {}, "http://a/c"),
+    ],
+)
+def test_an_address_may_name_variables_of_the_environment(url, variables, filled):
+    text = f"{{timezone: UTC, start: 2026-11-01, devices: [{{id: a, url: '{url}'}}]}}"
+    (device,) = parse_settings(text, variables=variables).devices
+    assert device.url == filled
+    assert all(value not in repr(device) for value in variables.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "words"),
+    [
+        ("http://admin:$PASSWORD@a/c", {}, "$PASSWORD of the environment is not set"),
+        ("$STATION", {"STATION": "me:hunter2@a"}, "is no address with what the environment says of its $NAME"),
+    ],
+)
+def test_a_variable_that_is_not_set_or_no_address_is_named_and_not_shown(url, variables, words):
+    text = f"timezone: UTC\nstart: 2026-11-01\ndevices:\n  - {{id: a, url: '{url}'}}"
+    with pytest.raises(SettingsError) as raised:
+        parse_settings(text, variables=variables)
+    assert f"devices.yaml:4: devices[1].url: {words}" in str(raised.value)
+    assert "hunter2" not in str(raised.value)
