@@ -431,12 +431,12 @@ def test_devices_that_hang_hold_up_none_that_come_after_them(recorder: ReadRecor
 
 def test_the_end_waits_so_long_and_records_the_rest_as_it_is(recorder: ReadRecorder, clock: HeldClock) -> None:
     slow, quick = Held(GOOD), Held(GOOD)
-    quick.gate.set()
     settings = settings_for(device("slow", "http://slow/"), device("quick", "http://quick/"))
     collector = Collector(settings, recorder, clock, lambda url, timeout_s: slow if "slow" in url else quick)
     collector.step(0.0)
     ending = threading.Thread(target=collector.finish, args=(10.0,))
     ending.start()
+    quick.gate.set()
     wait_for(recorder.committed, "an answer on the disk while another one is waited for")
     assert ending.is_alive()
     clock.advance(10_000)
