@@ -57,6 +57,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
     assert checks.keys() == {
         f"raw_readings.{name}"
         for name in (
+            "clock_believed",
             "devices_reporting",
             "outbox_draining",
             "polls_recorded",
