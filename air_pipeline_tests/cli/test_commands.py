@@ -111,6 +111,7 @@ def test_help_lists_every_command_and_each_has_an_example_to_paste(home: Shell) 
     assert (overview.status, overview.err) == (0, "")
     commands = listed(overview.out)
     assert set(EVERY_COMMAND) <= set(commands)
+    assert "..." not in overview.out.split("Commands:")[1]  # lines are broken, not cut
     for name in commands:
         text = home(name, "--help").out
         [example] = re.findall(r"^ *Example: (.*)$", text, re.MULTILINE)

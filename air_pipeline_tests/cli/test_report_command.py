@@ -138,3 +138,9 @@ def test_where_no_browser_opens_it_says_so(deployed, command, monkeypatch):
     status, printed, said = command("--open")
     assert (status, said) == (0, "No browser could be opened; open the file yourself.\n")
     assert Path(printed.strip()).is_file()
+
+
+def test_a_day_that_is_not_over_is_not_recommended_to_be_built(deployed, monkeypatch, capsys):
+    status, _, error = in_this_process(monkeypatch, capsys, "report", "now", "--no-open")
+    assert status == 1
+    assert "air-pipeline build" not in error

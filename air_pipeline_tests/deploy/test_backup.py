@@ -77,3 +77,18 @@ def test_a_backup_is_never_written_into_an_older_one(tmp_path: Path) -> None:
     refused = back_up(home, tmp_path / "old")
     assert refused.returncode != 0
     assert "File exists" in refused.stderr
+
+
+def test_a_copy_is_for_its_user_alone_whatever_rights_the_files_had(tmp_path: Path) -> None:
+    home = Installation(tmp_path)
+    with closing(Outbox(home.environment.state.outbox)):
+        (home.environment.state.path / "store").write_text("the embedded store\n", encoding="utf-8")
+    (home.environment.state.path / "store").chmod(0o664)
+    before = os.umask(0o002)
+    try:
+        assert back_up(home, tmp_path / "copy").returncode == 0
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "copy", *(tmp_path / "copy").rglob("*")]
+    assert {path.name for path in paths} >= {"outbox.sqlite", "store"}
+    assert [path for path in paths if path.stat().st_mode & 0o077] == []

@@ -72,3 +72,8 @@ def test_systemd_understands_a_unit(unit: Path, tmp_path: Path) -> None:
         ["systemd-analyze", "verify", str(tmp_path / unit.name)], capture_output=True, text=True, check=False
     )
     assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_what_a_unit_writes_is_for_its_user_alone(unit: Path) -> None:
+    assert options(unit)["UMask"] == ["0077"]
