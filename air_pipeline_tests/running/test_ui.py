@@ -7,7 +7,9 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import dagster as dg
@@ -16,7 +18,9 @@ import requests
 import websockets.sync.client
 from websockets.exceptions import InvalidStatus
 
+from air_pipeline.running import UpError
 from air_pipeline.running.guard import HEADERS
+from air_pipeline.running.up import wait_for_ui
 from air_pipeline_tests.running.proxies import LOGIN, NAME, Proxy, is_there
 from air_pipeline_tests.running_pipeline import Installation, Pipeline, dead_port, running_pipeline, today
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
@@ -198,3 +202,24 @@ def test_through_a_proxy_who_has_its_password_gets_in_and_pages_of_others_do_not
             pass
         with pytest.raises(InvalidStatus, match="401"), web_socket(address, own["Origin"], proxy.connect()):
             pass
+
+
+def test_a_ui_without_the_guard_is_not_taken_for_one_with_it(ui: Pipeline) -> None:
+    """A release of Dagster that makes its application in another way must not open what was closed."""
+
+    class Unguarded(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            entry = {"loadStatus": "LOADED", "locationOrLoadError": {"__typename": "CodeLocation"}}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"data": {"workspaceOrError": {"locationEntries": [entry]}}}).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Unguarded) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(UpError, match="would obey whoever asks"):
+            wait_for_ui(f"http://127.0.0.1:{server.server_port}", [], Event(), ui.installation.environment)
+        server.shutdown()
+    wait_for_ui(ui.url, [], Event(), ui.installation.environment)
