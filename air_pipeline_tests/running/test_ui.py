@@ -132,7 +132,7 @@ def test_refusals_are_in_the_log_and_do_not_fill_it(ui: Pipeline) -> None:
     for number in range(100):
         requests.get(f"{ui.url}/{number}", headers={"Host": "evil.example"}, timeout=WITHIN_S)
     log = ui.installation.environment.state.dagster_log
-    told = [line for line in log.read_text(encoding="utf-8").splitlines() if "refused 'GET /" in line]
+    told = [line for line in log.read_text(encoding="utf-8").splitlines() if "refused '" in line]
     assert 1 <= len(told) < 50
 
 
