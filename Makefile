@@ -30,8 +30,9 @@ test: .venv/.dev
 	$(BIN)/python -m pytest -m "not slow and not chaos" -n 2 --dist worksteal $(PYTEST_OPTIONS)
 
 # Faults that take minutes to happen: kills by the hundred, full disks, power cuts. `make test` has the quick ones.
+# What the tests counted is printed at the end.
 chaos: .venv/.dev
-	$(BIN)/python -m pytest -m chaos -n 2 --dist worksteal $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m chaos -n 2 --dist worksteal -rP $(PYTEST_OPTIONS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
 from air_pipeline.settings.values import is_address
-from air_pipeline.state import EMBEDDED_STORE, StateDirectory
+from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
+
+_TOKEN, _TOKEN_FILE = "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_TOKEN_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Environment:
         """Which store is meant, for people and to be remembered; without secrets."""
         if self.influxdb is None:
             return EMBEDDED_STORE
-        return f"InfluxDB at {self.influxdb.url}, org {self.influxdb.org}, bucket {self.influxdb.bucket}"
+        return f"{INFLUXDB_STORE}{self.influxdb.url}, org {self.influxdb.org}, bucket {self.influxdb.bucket}"
 
     def variables(self) -> dict[str, str]:
         """The paths as variables, for processes that are started elsewhere."""
@@ -51,7 +53,8 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """What the variables (those of the process by default) say; paths are made absolute, nothing is written.
 
     Raises:
-        SettingsError: InfluxDB is named by half, its URL is none, or a path cannot be made absolute.
+        SettingsError: InfluxDB is named by half, its URL is none, its token cannot be read, or a path cannot be made
+            absolute.
     """
     given = {name: value for name, value in (os.environ if variables is None else variables).items() if value.strip()}
     state = StateDirectory(_path(given, "AIR_PIPELINE_STATE", ".air_pipeline"))
@@ -72,11 +75,17 @@ def _path(given: Mapping[str, str], name: str, default: str) -> Path:
 
 
 def _influxdb(given: Mapping[str, str]) -> InfluxConnection | None:
+    token_file = None
+    if _TOKEN_FILE in given:
+        if _TOKEN in given:
+            raise SettingsError(f"environment: {_TOKEN} and {_TOKEN_FILE} are both set; unset one of them")
+        token_file = _path(given, _TOKEN_FILE, "")
+        given = {**given, _TOKEN: _read_token(token_file)}
     missing = [name for name in INFLUXDB_VARIABLES if name not in given]
     if len(missing) == len(INFLUXDB_VARIABLES):
         return None
     if missing:
-        there = [name for name in INFLUXDB_VARIABLES if name in given]
+        there = [_TOKEN_FILE if name == _TOKEN and token_file else name for name in INFLUXDB_VARIABLES if name in given]
         raise SettingsError(
             f"environment: {_joined(there)} set and {_joined(missing)} not;"
             " set all four for InfluxDB, or none for the embedded store"
@@ -88,7 +97,20 @@ def _influxdb(given: Mapping[str, str]) -> InfluxConnection | None:
         raise SettingsError(
             "environment: INFLUXDB_V2_URL has a user in it; set it as http://localhost:8086, the token says who you are"
         )
-    return InfluxConnection(url.rstrip("/"), token, org, bucket)
+    return InfluxConnection(url.rstrip("/"), token, org, bucket, token_file)
+
+
+def _read_token(file: Path) -> str:
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"environment: {_TOKEN_FILE} is {str(file)!r}, which cannot be read ({error});"
+            " set it to a file that this user may read"
+        ) from None
+    if not token:
+        raise SettingsError(f"environment: {_TOKEN_FILE} is {str(file)!r}, which is empty; put the token into it")
+    return token
 
 
 def _joined(names: list[str]) -> str:

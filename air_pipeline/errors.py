@@ -14,9 +14,11 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── MoveUnfinished           readings are copied, and a collector goes on into the old store
     ├── OutboxError              the outbox cannot be read or written
     ├── OutputError              rows cannot be written where they were asked for
+    ├── PollsLost                the disk refused polls until the collector had to end
     ├── PortError                the simulated devices cannot listen there
     ├── ProcessingError          readings cannot be made into observations
     ├── ReportError              a page cannot be made
+    ├── RowUnreadable            a row of the outbox is no poll that this program knows
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)
     ├── StoreError               the reading store cannot do what was asked

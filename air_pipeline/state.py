@@ -15,6 +15,8 @@ from air_pipeline.settings import INFLUXDB_VARIABLES, Settings, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 
 EMBEDDED_STORE = "the embedded store"
+INFLUXDB_STORE = "InfluxDB at "
+"""How the name of any other store begins."""
 VERSION = 1
 """Of what is where in the directory. A newer one is not touched; an older one is brought up to date by its rooms."""
 LARGE_LOG_BYTES = 5_000_000
@@ -52,9 +54,24 @@ class StateDirectory:
         return self.path / "collector.lease"
 
     @property
+    def recording(self) -> Path:
+        """How the disk takes what is polled, as the collector saw it last."""
+        return self.path / "recording"
+
+    @property
+    def reserve(self) -> Path:
+        """Room that is given to the outbox when the disk is full."""
+        return self.path / "reserve"
+
+    @property
     def collector_log(self) -> Path:
         """What a collector that Dagster keeps says."""
         return self.path / "collector.log"
+
+    @property
+    def clock(self) -> Path:
+        """Why the collector does not believe the clock, if it does not."""
+        return self.path / "clock.json"
 
     @property
     def up_lock(self) -> Path:
@@ -148,9 +165,23 @@ class StateDirectory:
         """The store from which the days here came; empty if none is known.
 
         Raises:
-            SettingsError: it cannot be read.
+            SettingsError: it cannot be read, or names none: as the wrong store would be taken for the right one.
         """
-        return self._read(self.binding)
+        try:
+            name = self.binding.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+        except UnicodeDecodeError:
+            name = ""
+        except OSError as error:
+            raise self._unusable(error) from None
+        if name != EMBEDDED_STORE and not name.startswith(INFLUXDB_STORE):
+            raise SettingsError(
+                f"environment: {self.binding} is damaged and does not say which store the readings of {self} are in;"
+                " set the environment to that one (INFLUXDB_V2_*, or none of them for the embedded store) and delete"
+                " the file"
+            )
+        return name
 
     def check_store(self, store: str) -> None:
         """Makes sure that the directory may be used with this store: it is no newer program's, and no other store's.

@@ -12,7 +12,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("errors", "processes", "replacing", "words"),
+    ("boottime", "errors", "processes", "records", "replacing", "words"),
     ("catalogue", "processing.local_time"),
     ("settings",),
     ("state",),
@@ -41,11 +41,13 @@ ONLY = {
     "state": {"settings", "replacing"},
     "times": {"errors", "processing.local_time"},
     "environment": {"settings", "state"},
-    "devices": {"words", "errors", "catalogue", "settings"},
+    "devices": {"boottime", "words", "errors", "catalogue", "settings"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
     "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing"},
     "deployment": {"state", "settings", "environment", "storage"},
     "collection": {
+        "boottime",
+        "records",
         "state",
         "errors",
         "settings",
@@ -70,7 +72,7 @@ ONLY = {
         "storage",
         "days",
     },
-    "notifying": {"errors", "settings", "state", "health", "storage", "processing.local_time"},
+    "notifying": {"errors", "settings", "state", "collection", "health", "storage", "processing.local_time"},
     "reports": {
         "errors",
         "catalogue",

@@ -103,6 +103,42 @@ def test_an_empty_token_is_a_missing_one():
     assert "and INFLUXDB_V2_TOKEN is not;" in mistake(read_environment, INFLUX | {"INFLUXDB_V2_TOKEN": ""})
 
 
+def without_token(file):
+    return {name: value for name, value in INFLUX.items() if name != "INFLUXDB_V2_TOKEN"} | {
+        "INFLUXDB_V2_TOKEN_FILE": str(file)
+    }
+
+
+def test_the_token_may_come_from_a_file(tmp_path):
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n", encoding="utf-8")
+    environment = read_environment(without_token(file))
+    assert environment.influxdb.token == TOKEN
+    assert environment.influxdb.token_file == file
+    assert environment.store == read_environment(INFLUX).store
+    assert TOKEN not in repr(environment)
+
+
+def test_a_token_and_a_file_of_one_are_not_both_set(tmp_path):
+    said = mistake(read_environment, INFLUX | {"INFLUXDB_V2_TOKEN_FILE": str(tmp_path / "token")})
+    assert said == "environment: INFLUXDB_V2_TOKEN and INFLUXDB_V2_TOKEN_FILE are both set; unset one of them"
+
+
+def test_a_token_file_that_cannot_be_read_or_is_empty_is_named(tmp_path):
+    file = tmp_path / "token"
+    assert f"INFLUXDB_V2_TOKEN_FILE is {str(file)!r}, which cannot be read" in mistake(
+        read_environment, without_token(file)
+    )
+    file.touch()
+    assert f"INFLUXDB_V2_TOKEN_FILE is {str(file)!r}, which is empty" in mistake(read_environment, without_token(file))
+
+
+def test_a_token_file_alone_names_what_is_missing(tmp_path):
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    said = mistake(read_environment, {"INFLUXDB_V2_TOKEN_FILE": str(tmp_path / "token")})
+    assert "INFLUXDB_V2_TOKEN_FILE is set and INFLUXDB_V2_URL, INFLUXDB_V2_ORG, INFLUXDB_V2_BUCKET are not;" in said
+
+
 @pytest.mark.parametrize("url", ["localhost:8086", "http://", "http://[::1", "http://a:99999", "ftp://a", "http://a b"])
 def test_an_influxdb_url_that_is_none_is_named(url):
     said = mistake(read_environment, INFLUX | {"INFLUXDB_V2_URL": url})

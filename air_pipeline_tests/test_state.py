@@ -145,11 +145,20 @@ def test_the_remedy_of_a_moved_store_works(environment):
     check_store(with_influx(environment))
 
 
-def test_a_store_file_that_a_power_cut_left_empty_binds_to_nothing(environment):
+@pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 40, b"\xff\xfe", b"InfluxDB", b"some store"])
+def test_a_store_file_that_is_empty_or_damaged_is_not_taken_for_the_embedded_store(environment, content):
     environment.state.path.mkdir()
-    environment.state.binding.touch()
-    environment.state.remember_store(environment.store)
-    assert "belongs to the embedded store" in mistake(check_store, with_influx(environment))
+    environment.state.binding.write_bytes(content)
+    for ask in (check_store, remember_store):
+        for each in (environment, with_influx(environment)):
+            said = mistake(ask, each)
+            assert f"{environment.state.binding} is damaged and does not say which store" in said
+            assert "set the environment to that one" in said
+            assert said.endswith("and delete the file")
+    assert environment.state.binding.read_bytes() == content
+    environment.state.binding.unlink()
+    remember_store(with_influx(environment))
+    check_store(with_influx(environment))
 
 
 def test_a_state_directory_that_cannot_be_used_is_named(environment):

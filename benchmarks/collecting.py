@@ -66,7 +66,7 @@ def _case(folder: Path, base: str, devices: int, interval_s: int, seconds: int) 
     for number in range(1, devices + 1):
         lines.append(f"  - {{id: device-{number:04}, url: '{base}/device-{number:04}/circumstances'}}")
     (folder / "devices.yaml").write_text("\n".join(lines), encoding="utf-8")
-    state = folder / "state"
+    state = StateDirectory(folder / "state")
     variables = {"AIR_PIPELINE_CONFIG": str(folder / "devices.yaml"), "AIR_PIPELINE_STATE": str(state)}
     environment = {k: v for k, v in os.environ.items() if not k.startswith("INFLUXDB_V2_")} | variables
     began = time.monotonic()
@@ -83,7 +83,7 @@ def _case(folder: Path, base: str, devices: int, interval_s: int, seconds: int) 
     durations: list[float] = []
     outcomes: Counter[str] = Counter()
     gaps = 0
-    with closing(open_store(None, StateDirectory(state))) as store:
+    with closing(open_store(None, state)) as store:
         for number in range(1, devices + 1):
             polls = store.polls(f"device-{number:04}", 0, 10**15)
             outcomes.update(polls["outcome"])

@@ -122,7 +122,8 @@ class Archive:
             column a series.
         """
         chosen = self._chosen(devices)
-        known = self._deployment.store.latest()
+        settings, now = self._deployment.settings, self._deployment.now()
+        known = self._deployment.store.latest(*settings.present(epoch_ms(now)))
         rows: list[dict[str, object]] = []
         for device in chosen:
             last = known.get(device.id)

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from air_pipeline.days.calendar import DeviceDay
+from air_pipeline.days.calendar import DeviceDay, device_day
 from air_pipeline.days.live import is_expected, live_rows
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import TableName
@@ -100,15 +100,15 @@ def _steps(
         return start < end and start < stretch[1] and end > stretch[0]
 
     @cache
-    def first_poll(device: str) -> int | None:
-        return deployment.store.first_poll(device)
+    def first_poll(device: str, since: int) -> int | None:
+        return deployment.store.first_poll(device, since)
 
     steps = []
     for day, built in _dates(deployment, table, stretch):
         if table == "daily_aggregates" and not touches(day, settings.zone):
             continue
         chosen = [device for device in devices if table == "daily_aggregates" or touches(day, device.zone)]
-        ones = [DeviceDay(device, *map(epoch_ms, window(day, device.zone))) for device in chosen]
+        ones = [device_day(settings, device, *map(epoch_ms, window(day, device.zone))) for device in chosen]
         ones.sort(key=lambda one: one.device.id)
         if built:
             steps += [_Step(day, built, tuple(ones))] if ones else []

@@ -14,6 +14,7 @@ from air_pipeline.assets.metadata import DATA_VERSION, DATA_VERSION_TAGS
 from air_pipeline.assets.names import COLLECTING, DEVICES, OWNER, RAW_READINGS
 from air_pipeline.collection.lease import CollectorRunning
 from air_pipeline.collection.outbox import OutboxError
+from air_pipeline.collection.recorder import PollsLost
 from air_pipeline.collection.report import Report, look
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.deployment import Deployment, present
@@ -24,6 +25,7 @@ from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.storage.opening import open_store
+from air_pipeline.words import some
 
 FIRST_REPORT = timedelta(minutes=5)
 """How far back a report looks when there is none before it."""
@@ -61,7 +63,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
         last = context.instance.get_latest_materialization_event(RAW_READINGS)
         try:
             report = _by_hand(context, current, last)
-        except (SettingsError, OutboxError) as error:
+        except (SettingsError, OutboxError, PollsLost) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         if report.store_error:
             raise dg.Failure(report.store_error, allow_retries=False)
@@ -90,8 +92,13 @@ def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg
 
     begun, polled = deployment.now(), True
     try:
-        collect_once(deployment.environment, deployment.settings)
-        context.log.info("no collector runs: every device was polled once")
+        left_out = collect_once(deployment.environment, deployment.settings)
+        context.log.info("no collector runs: %d devices were polled", len(deployment.settings.devices) - len(left_out))
+        if left_out:
+            context.log.warning(
+                "left out, as their slot began longer ago than their timeout or they are not polled now: %s",
+                some(left_out, MOST_NAMED),
+            )
     except CollectorRunning as running:
         polled = False
         context.log.info("reporting what the running collector brought in (%s)", running.holder)

@@ -6,7 +6,7 @@ For the underlying Dagster concept, see docs.dagster.io: schedules.
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -16,7 +16,7 @@ import dagster as dg
 
 from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.names import DAYS, OWNER
-from air_pipeline.collection.outbox import Outbox, OutboxError
+from air_pipeline.collection.outbox import OutboxError, existing_outbox
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.days.inputs import DayShrunk, Standing, built_metadata, check_not_shrunk, day_inputs, standing_of
 from air_pipeline.deployment import Deployment
@@ -36,6 +36,8 @@ MOST_RUNS = 24
 """Started by one tick, those that are under way included: about what two cores build until the next one."""
 LONGEST_LOOK_S = 30.0
 """How long a tick compares days; what is left is for the next one. Dagster gives up a tick after 60 seconds."""
+MARKS_WITHIN_S = 10.0
+"""How long a tick waits for whoever else writes into the outbox, to forget marks of late readings there."""
 BUILD_DAY = dg.define_asset_job(
     "build_day",
     selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*DAYS_CHECKS),
@@ -237,22 +239,21 @@ def _decide(
     today = now.astimezone(UTC).date()
     month = _month_left(deployment, finished[:MONTH_DAYS], today)
     end = time.monotonic() + LONGEST_LOOK_S
-    with closing(Outbox(deployment.environment.state.outbox)) as box:
-        kept = marks = box.late_days()
-        box.forget_late(marks)  # first: a delivery that comes from now on marks its days anew
-        try:
-            late = {day for mark in marks for day in touched_days(mark, reach())}
-            days = days_to_compare(finished, built, late, month)
-            with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
-                decision = days_to_build(
-                    takewhile(lambda _: time.monotonic() < end, days),
-                    _comparison(deployment, store),
-                    under_way(context.instance),
-                    _failures(context),
-                )
-            kept = unsettled_marks(marks, reach(), finished, decision)
-        finally:
-            box.mark_late(kept)
+    box = existing_outbox(deployment.environment.state.outbox, MARKS_WITHIN_S)
+    with nullcontext() if box is None else closing(box):
+        marks = {} if box is None else box.late_marks()
+        late = {day for mark in marks for day in touched_days(mark, reach())}
+        days = days_to_compare(finished, built, late, month)
+        with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
+            decision = days_to_build(
+                takewhile(lambda _: time.monotonic() < end, days),
+                _comparison(deployment, store),
+                under_way(context.instance),
+                _failures(context),
+            )
+        kept = unsettled_marks(marks, reach(), finished, decision)
+        if box is not None and len(kept) < len(marks):  # last: whatever ends this before leaves them for the next
+            box.forget_late({day: number for day, number in marks.items() if day not in kept})
     seen = list(takewhile(decision.seen.__contains__, month))
     if seen:
         deployment.environment.state.write(deployment.environment.state.compared, f"{today} {seen[-1]}\n")

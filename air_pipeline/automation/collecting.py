@@ -84,9 +84,12 @@ class Cursor:
 
 
 def since(cursor: Cursor, now: datetime) -> int:
-    """Where the next report begins, ms UTC: where the last one ended, within bounds."""
-    earliest = now - (FIRST_REPORT if cursor.until is None else LONGEST_REPORT)
-    return max(cursor.until or 0, epoch_ms(earliest))
+    """Where the next report begins, ms UTC: where the last one ended, within bounds.
+
+    One that ended in the future was made by a clock that was wrong, and bounds nothing.
+    """
+    earliest = epoch_ms(now - (FIRST_REPORT if cursor.until is None else LONGEST_REPORT))
+    return cursor.until if cursor.until and earliest < cursor.until <= epoch_ms(now) else earliest
 
 
 def is_over(since: float, span_s: float, now: float) -> bool:
@@ -156,7 +159,7 @@ def collect_sensor() -> dg.SensorDefinition:
         found = summaries(checks_of("raw_readings"), seen_by_dagster(current, report), now)
         if pid is not None:
             context.log.info("no collector ran: process %d was started", pid)
-            if now.timestamp() - cursor.started > STARTS_WITHIN_S:  # it is not up yet, and that is not its fault
+            if is_over(cursor.started, STARTS_WITHIN_S, now.timestamp()):  # it is not up yet, and that is not its fault
                 found = [one for one in found if one.check not in _TAKE_A_MOMENT]
             cursor = replace(cursor, started=now.timestamp())
         mistake = str(current.mistake or "")

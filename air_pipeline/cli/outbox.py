@@ -1,6 +1,6 @@
 """The command `outbox`: what waits to be stored."""
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Annotated
 
 import typer
@@ -8,10 +8,13 @@ import typer
 from air_pipeline.cli.display import show_table
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
 from air_pipeline.cli.terminal import show_json, utc_text
-from air_pipeline.collection.outbox import Outbox
+from air_pipeline.collection.collector_state import NOTHING_WAITS
+from air_pipeline.collection.outbox import existing_outbox
+from air_pipeline.collection.outbox_rows import Quarantined
 from air_pipeline.environment import read_environment
 
 _MOST_SHOWN = 100
+_WITHIN_S = 30.0
 
 
 def outbox(
@@ -28,12 +31,18 @@ def outbox(
     use_config(config)
     environment = read_environment()
     environment.state.check_store(environment.store)
-    with closing(Outbox(environment.state.outbox)) as box:
-        if release:
-            typer.echo(f"{box.release()} polls put back into the outbox", err=True)
-        status, quarantined = box.status(), box.quarantined(_MOST_SHOWN)
+    status = NOTHING_WAITS
+    quarantined: list[Quarantined] = []
+    box = existing_outbox(environment.state.outbox, _WITHIN_S)
+    with nullcontext() if box is None else closing(box):
+        if box is not None:
+            if release:
+                typer.echo(f"{box.release()} polls put back into the outbox", err=True)
+            status, quarantined = box.status(), box.quarantined(_MOST_SHOWN)
+        elif release:
+            typer.echo("there is no outbox yet, so nothing is in quarantine", err=True)
     oldest = utc_text(status.oldest) if status.oldest is not None else None
-    rows = [(q.poll.device, utc_text(q.poll.observed_at), q.reason) for q in quarantined]
+    rows = [(q.device, "" if q.observed_at is None else utc_text(q.observed_at), q.reason) for q in quarantined]
     if as_json:
         show_json(
             {

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from time import monotonic, time
 
 from air_pipeline.collection.collector_state import collector_state
-from air_pipeline.collection.lease import holder
+from air_pipeline.collection.lease import asking_by_hand, holder
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import get
@@ -54,6 +54,8 @@ def ask_devices(
 ) -> list[Asked]:
     """Asks each device once, unless a collector runs: a device gets one request at a time, ever.
 
+    Who else asks by hand is waited for, and a collector that starts meanwhile waits.
+
     Args:
         environment: whose collector.
         devices: whom to ask.
@@ -63,11 +65,12 @@ def ask_devices(
     Raises:
         OutboxError: a collector runs and its outbox cannot be read.
     """
-    if holder(environment.state) is not None:
-        return _last_polls(environment, devices, min(longest_s, _STORE_WITHIN_S))
-    end = monotonic() + within_s
-    with ThreadPoolExecutor(min(len(devices), _AT_ONCE) or 1) as pool:
-        return list(pool.map(partial(ask_device, longest_s=longest_s, end=end), devices))
+    with asking_by_hand(environment.state):
+        if holder(environment.state) is None:
+            end = monotonic() + within_s
+            with ThreadPoolExecutor(min(len(devices), _AT_ONCE) or 1) as pool:
+                return list(pool.map(partial(ask_device, longest_s=longest_s, end=end), devices))
+    return _last_polls(environment, devices, min(longest_s, _STORE_WITHIN_S))
 
 
 def ask_device(device: Device, longest_s: float = math.inf, end: float = math.inf) -> Asked:
@@ -87,11 +90,13 @@ def _last_polls(environment: Environment, devices: Sequence[Device], within_s: f
     """What the running collector knows: what it stored, and what waits."""
     collector = collector_state(environment.state, newest=max(_WAITING_LOOKED_AT, 2 * len(devices)))
     waiting, notes = collector.newest, collector.notes
+    until = int(time() * 1000) + max((device.interval_ms for device in devices), default=0) + 1
+    waiting = {name: poll for name, poll in waiting.items() if poll.observed_at < until}
     stored: Mapping[str, Latest] = {}
     store_error = ""
     try:
         with closing(open_store(environment.influxdb, environment.state, within_s)) as store:
-            stored = store.latest()
+            stored = store.latest(end=until)
     except StoreError as error:
         store_error = str(error)
     found = []

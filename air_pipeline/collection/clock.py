@@ -1,18 +1,36 @@
-"""The clock of a collector, so that a test can hold it."""
+"""The clock of a collector, so that a test can hold it; and what the kernel says of it."""
 
+import ctypes
+import sys
 import time
+from pathlib import Path
 from typing import Protocol
+
+from air_pipeline.boottime import boottime
+
+_STA_UNSYNC = 0x0040  # adjtimex(2)
+_STATUS_AT = 5 * ctypes.sizeof(ctypes.c_long)  # after modes (padded), offset, freq, maxerror, esterror
+_TIMEX_BYTES = 512  # more than struct timex has anywhere
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
-    """Wall and monotonic time, in seconds."""
+    """The time of day and the time that goes by, in seconds."""
 
     def time(self) -> float:
         """Seconds since 1970 UTC; may be stepped by the system."""
         ...
 
+    def is_kept(self) -> bool | None:
+        """Whether the kernel says that a service keeps the wall time; None if it does not say."""
+        ...
+
+    def boot(self) -> str:
+        """Which boot of the machine this is; empty where that is not known."""
+        ...
+
     def monotonic(self) -> float:
-        """Seconds since some moment; never stepped."""
+        """Seconds since some moment, those included in which the machine was suspended; never stepped."""
         ...
 
 
@@ -23,6 +41,27 @@ class SystemClock:
         """Seconds since 1970 UTC."""
         return time.time()
 
+    def is_kept(self) -> bool | None:
+        """What the kernel says."""
+        return kernel_synchronized()
+
+    def boot(self) -> str:
+        """The kernel's name for this boot."""
+        try:
+            return _BOOT_ID.read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return ""
+
     def monotonic(self) -> float:
         """Seconds since some moment."""
-        return time.monotonic()
+        return boottime()
+
+
+def kernel_synchronized() -> bool | None:
+    """Whether the kernel's clock is kept by a service (adjtimex(2), STA_UNSYNC); None if the kernel does not say."""
+    if sys.platform != "linux":
+        return None
+    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes = 0: only asks
+    if ctypes.CDLL(None).adjtimex(buffer) < 0:
+        return None
+    return not ctypes.c_int.from_buffer(buffer, _STATUS_AT).value & _STA_UNSYNC

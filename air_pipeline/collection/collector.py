@@ -1,7 +1,7 @@
-"""The collector as a plain object: at every slot it asks each device once and puts what became of it into the outbox.
+"""The collector as a plain object: at every slot it asks each device once and hands on what became of it.
 
-Belongs here: slots begun, polls in flight, deadlines, what goes into the outbox. Does not: processes, signals, locks
-(`process`), sending to the store (`delivery`).
+Belongs here: slots begun, polls in flight, deadlines. Does not: the disk (`recorder`), processes, signals, locks
+(`process`). Its thread does nothing but time: whatever takes long is done by workers, and by the recorder.
 """
 
 import hashlib
@@ -9,29 +9,35 @@ import heapq
 import logging
 import math
 import queue
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Protocol
 
+from air_pipeline.collection.believing import Decision
 from air_pipeline.collection.clock import Clock, SystemClock
-from air_pipeline.collection.outbox import Outbox, OutboxError
-from air_pipeline.collection.schedule import next_slot, slot_at
+from air_pipeline.collection.holding import Holding
+from air_pipeline.collection.outbox import Row, encoded
+from air_pipeline.collection.recorder import Recorder
+from air_pipeline.collection.schedule import next_slot
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import Answer, Exchange
-from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import Device, Settings
 
 log = logging.getLogger(__name__)
 
-GATHER_S = 0.1
-"""Answers are gathered for so long before they are committed together; the promise is 200 ms."""
-RETRY_S = 5.0
-"""A disk that is full or gone is tried again so often; meanwhile polls are kept in memory."""
-CLOCK_STEP_S = 1.0
-"""The wall clock was stepped when it departs this far from the monotonic one."""
+STEPPED_S = 1.0
+"""The wall clock was stepped when it departs this far from the time that goes by: slots are planned anew."""
+CLOCK_EVERY_S = 1.0
+"""How often it is looked whether the clock can be believed."""
 LONGEST_STEP_S = 0.5
+MANY = 16
+TOGETHER_S = 0.005
+"""Where more than `MANY` answers are awaited, they are taken in together: a wake for each costs as much as its poll."""
 
 
 class Asking(Protocol):
@@ -52,28 +58,32 @@ class Asking(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _InFlight:
-    """A poll that was begun: until its thread is done, its device is asked nothing else."""
+    """A poll that was begun: until its worker is done, its device is asked nothing else."""
 
     device: Device
     slot: int
     exchange: Asking
     late_s: float  # from the slot to the moment at which it was begun
-    begun: float  # monotonic
-    asked: float = math.inf  # monotonic; when a thread took it up
+    begun: float  # elapsed time, as all that follows
+    asked: float = math.inf  # when a worker took it up
     recorded: bool = False
 
-    @property
-    def deadline(self) -> float:
-        return self.asked + self.device.timeout_s
+    def since_slot_s(self, now: float) -> float:
+        """From the slot until now, whatever the clock does meanwhile."""
+        return self.late_s + now - self.begun
+
+    def ends(self, now: float) -> float:
+        """Its deadline; as long as no worker has taken it up, the earliest that it can be."""
+        return min(self.asked, now) + self.device.timeout_s
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """What a thread brings back."""
+class _Finished:
+    """A poll as it goes to the recorder, with what is new of its device: None where nothing is."""
 
-    flight: _InFlight
-    answer: Answer
-    at: float  # monotonic
+    row: Row
+    rejected: str | None = None
+    notes: str | None = None
 
 
 class Collector:
@@ -81,37 +91,45 @@ class Collector:
 
     Args:
         settings: whom to ask; `reconfigure` changes them.
-        outbox: where polls go.
+        recorder: where polls go.
         clock: a test's own, or that of the machine.
         ask: makes the GET for a URL and a timeout in seconds.
+        holding: says which slots may be begun, by what is to be thought of the clock.
     """
 
     def __init__(
         self,
         settings: Settings,
-        outbox: Outbox,
+        recorder: Recorder,
         clock: Clock | None = None,
         ask: Callable[[str, float], Asking] = Exchange,
+        holding: Holding | None = None,
     ) -> None:
-        self._outbox = outbox
+        self._recorder = recorder
         self._clock = clock or SystemClock()
+        self._holding = holding or Holding(self._clock)
         self._ask = ask
-        self._last = outbox.last_slots()
-        self._rejected = outbox.last_rejected()
-        self._notes = outbox.notes()
+        self._last = dict(recorder.last_slots)
+        self._rejected = dict(recorder.last_rejected)
+        self._notes = dict(recorder.notes)
         self._flights: dict[str, _InFlight] = {}
-        self._done: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
-        self._polls: list[Poll] = []
-        self._gathered_since = math.inf
+        self._awaited = 0
+        self._deadlines: list[tuple[float, int, _InFlight]] = []
+        self._numbers = count()
+        self._done: queue.SimpleQueue[tuple[_InFlight, _Finished | None] | None] = queue.SimpleQueue()
+        self._rows: list[Row] = []
+        self._due: list[tuple[int, str]] = []
         self._drift = self._clock.time() - self._clock.monotonic()
-        self._workers = Workers(limit=1)
+        self._belief = Decision(None)
+        self._workers = Workers()
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other settings; polls in flight end as they were begun."""
+        self._settings = settings
         self._devices = {device.id: device for device in settings.devices}
         self._between = {device.id: device.polled_between for device in settings.devices}
-        self._workers.limit = len(self._devices)
+        self._look_at_clock()
         self._plan()
 
     @property
@@ -124,42 +142,44 @@ class Collector:
         self._begin_due()
         self._take_in(longest_s)
         self._expire()
-        if self._polls and self._clock.monotonic() - self._gathered_since >= GATHER_S:
-            self.flush()
+        self._hand_on()
 
     def wake(self) -> None:
         """Ends the waiting of a `step`; may be called from a signal handler or another thread."""
         self._done.put(None)
 
-    def poll_now(self, devices: Iterable[str] | None = None) -> None:
-        """Begins the present slot of every device (or these) that has not begun it, however long ago it was due."""
+    def poll_now(self) -> list[str]:
+        """Begins the present slot of every device that has not begun it, while an answer is still true to it.
+
+        Returns:
+            The devices that are left out: their slot is too long ago or was begun already, or they are not polled now.
+        """
         now = self._now_ms()
-        slots = {}
-        for name in self._devices if devices is None else devices:
-            slot = slot_at(now, self._devices[name].interval_ms)
-            if self._last.get(name) != slot and name not in self._flights:
+        slots, left_out = {}, []
+        for name, device in self._devices.items():
+            slot = next_slot(device, now, self._last.get(name))
+            since, until = self._between[name]
+            if slot <= now and since <= slot < until and self._belief.may_begin(slot) and name not in self._flights:
                 slots[name] = slot
+            else:
+                left_out.append(name)
         self._begin(slots)
+        return left_out
 
-    def finish(self) -> None:
-        """Waits for the polls in flight, each until its deadline at most, and commits them; begins no more."""
-        while any(not flight.recorded for flight in self._flights.values()):
-            self._take_in(LONGEST_STEP_S)
+    def finish(self, within_s: float = math.inf) -> None:
+        """Waits for the polls in flight, each until its deadline, and hands on each as it comes; begins no more.
+
+        After `within_s` those that are left are recorded as they are at their deadline.
+        """
+        self._due = []
+        end = self._clock.monotonic() + within_s
+        while self._awaited and (left := end - self._clock.monotonic()) > 0:
+            self._take_in(min(left, LONGEST_STEP_S))
             self._expire()
-        self.flush()
-
-    def flush(self) -> None:
-        """Commits what was gathered."""
-        try:
-            self._outbox.add(self._polls)
-        except OutboxError as error:
-            log.error("%d polls wait in memory: %s", len(self._polls), error)
-            self._gathered_since = self._clock.monotonic() + RETRY_S
-            return
-        for device in {poll.device for poll in self._polls if poll.body is not None}:
-            self._outbox.remember(device, rejected=self._rejected[device])
-        self._polls = []
-        self._gathered_since = math.inf
+            self._hand_on()
+        for flight in self._flights.values():
+            self._time_out(flight)
+        self._hand_on()
 
     def _now_ms(self) -> int:
         return math.floor(self._clock.time() * 1000)
@@ -170,13 +190,26 @@ class Collector:
         self._due = [(next_slot(d, now, self._last.get(d.id)), d.id) for d in self._devices.values()]
         heapq.heapify(self._due)
 
+    def _look_at_clock(self) -> bool:
+        """Looks what is to be thought of the clock; whether slots are to be planned anew."""
+        held = self._belief.is_holding
+        self._belief = self._holding.look(self._settings, self._last)
+        self._clock_at = self._clock.monotonic() + CLOCK_EVERY_S
+        wrong = [name for name, slot in self._last.items() if slot > self._belief.forget_after]
+        if wrong:
+            self._remember(dict.fromkeys(wrong, self._now_ms() - 1))
+        return bool(wrong) or held != self._belief.is_holding
+
     def _begin_due(self) -> None:
         drift = self._clock.time() - self._clock.monotonic()
-        if abs(drift - self._drift) > CLOCK_STEP_S:
-            log.warning("the clock was stepped by %.1f s; slots follow it", drift - self._drift)
-            self._drift = drift
-            self._plan()
+        stepped = drift - self._drift
         self._drift = drift
+        if abs(stepped) > STEPPED_S:
+            log.warning("the clock was stepped by %.1f s", stepped)
+            self._look_at_clock()
+            self._plan()
+        elif self._clock.monotonic() >= self._clock_at and self._look_at_clock():
+            self._plan()
         now = self._now_ms()
         slots = {}
         while self._due and self._due[0][0] <= now:
@@ -185,102 +218,142 @@ class Collector:
             slot = next_slot(device, now, self._last.get(name))
             if slot <= now:
                 since, until = self._between[name]
-                if since <= slot < until:
+                if since <= slot < until and self._belief.may_begin(slot):
                     slots[name] = slot
-                    self._last[name] = slot
                 slot += device.interval_ms
             heapq.heapreplace(self._due, (max(slot, due + 1), name))
         self._begin(slots)
+
+    def _remember(self, slots: dict[str, int]) -> None:
+        """Keeps the last slots of these devices, for this process and the next."""
+        self._recorder.begin(slots)
+        self._last.update(slots)
 
     def _begin(self, slots: dict[str, int]) -> None:
         """Asks each device for its slot, or records that it is still busy with an earlier one."""
         if not slots:
             return
-        try:
-            self._outbox.begin(slots)
-        except OutboxError as error:
-            log.error("going on without a memory of slots: %s", error)
-        self._last.update(slots)
+        self._remember(slots)
         for name, slot in slots.items():
             device = self._devices[name]
+            now = self._clock.monotonic()
             late = max(self._clock.time() - slot / 1000, 0.0)
             if name in self._flights:
-                self._record(make_poll(device, slot, Answer(Outcome.SKIPPED, None), round(late * 1000))[0])
+                skipped, _ = make_poll(device, slot, Answer(Outcome.SKIPPED, None), round(late * 1000))
+                self._rows.append(encoded(skipped))
                 continue
-            exchange = self._ask(device.url, device.timeout_s)
-            flight = _InFlight(device, slot, exchange, late, self._clock.monotonic())
+            flight = _InFlight(device, slot, self._ask(device.url, device.timeout_s), late, now)
             self._flights[name] = flight
+            self._awaited += 1
+            heapq.heappush(self._deadlines, (flight.ends(now), next(self._numbers), flight))
             self._workers.submit(partial(self._poll, flight))
+        if len(self._deadlines) > 2 * len(self._flights):  # most of them are of polls that were answered long before
+            self._deadlines = [entry for entry in self._deadlines if not entry[2].recorded]
+            heapq.heapify(self._deadlines)
 
     def _poll(self, flight: _InFlight) -> None:
-        """In a worker's thread: asks, and brings back the answer."""
-        flight.asked = self._clock.monotonic()
-        answer = flight.exchange.run()
-        self._done.put(_Done(flight, answer, self._clock.monotonic()))
+        """In a worker's thread: asks, and brings back a finished poll, whatever happens."""
+        finished, answer = None, Answer(Outcome.UNREACHABLE, None)
+        try:
+            now = self._clock.monotonic()
+            if flight.recorded or flight.since_slot_s(now) > flight.device.timeout_s:
+                answer = Answer(Outcome.SKIPPED, None)  # whatever it said now would not be of its slot
+            else:
+                flight.asked = now
+                answer = flight.exchange.run()
+                now = self._clock.monotonic()
+                if now >= flight.ends(now):  # also where the machine was suspended meanwhile
+                    answer = flight.exchange.timed_out()
+            finished = self._finished(flight, answer, now)
+        except Exception as error:  # noqa: BLE001 - one device's poll, whatever it is, is one failed poll
+            log.error("%s: what came of its poll cannot be used: %.200r", flight.device.id, error)
+            answer = replace(answer, outcome=answer.outcome or Outcome.REJECTED)
+            finished = self._finished(flight, answer, self._clock.monotonic())
+        finally:
+            self._done.put((flight, finished))
+
+    def _finished(self, flight: _InFlight, answer: Answer, now: float) -> _Finished:
+        """The poll of an answer, ready for the disk: nothing that takes longer than a moment is left to do."""
+        poll, document = make_poll(flight.device, flight.slot, answer, round(flight.since_slot_s(now) * 1000))
+        rejected = notes = None
+        if poll.body is not None:  # which is kept once, and again when it differs
+            rejected = hashlib.sha256(poll.body.encode()).hexdigest()[:16]
+            if self._rejected.get(poll.device) == rejected:
+                poll, rejected = replace(poll, body=None), None
+        elif document is not None:
+            notes = "\n".join(document.notes)
+        return _Finished(encoded(poll), rejected, notes)
 
     def _take_in(self, longest_s: float) -> None:
         """Waits for one event, then takes in every answer that is there."""
         try:
             done = self._done.get(timeout=max(min(longest_s, self._wait_s()), 0.0))
+            if self._awaited > MANY:
+                time.sleep(max(min(longest_s, TOGETHER_S, self._wait_s()), 0.0))
             while True:
                 if done is not None:
-                    self._settle(done)
+                    self._settle(*done)
                 done = self._done.get_nowait()
         except queue.Empty:
             pass
 
     def _wait_s(self) -> float:
         """How long nothing is due, in seconds."""
+        wait = math.inf
         if self._workers.backlog():
             self._workers.grow()
-            return LOOK_EVERY_S
-        now = self._clock.monotonic()
-        waits = [flight.deadline - now for flight in self._flights.values() if not flight.recorded]
+            wait = LOOK_EVERY_S
         if self._due:
-            waits.append((self._due[0][0] - self._clock.time() * 1000) / 1000)
-        if self._polls:
-            waits.append(self._gathered_since + GATHER_S - now)
-        return min(waits, default=math.inf)
+            wait = min(wait, self._due[0][0] / 1000 - self._clock.time())
+        while self._deadlines and self._deadlines[0][2].recorded:
+            heapq.heappop(self._deadlines)
+        if self._deadlines:
+            wait = min(wait, self._deadlines[0][0] - self._clock.monotonic())
+        return wait
 
-    def _settle(self, done: _Done) -> None:
-        flight = done.flight
-        self._flights.pop(flight.device.id)
+    def _settle(self, flight: _InFlight, finished: _Finished | None) -> None:
+        """Takes in what a worker brought back, unless its deadline was before."""
+        name = flight.device.id
+        self._flights.pop(name)
         if flight.recorded:
             return
-        duration = round((flight.late_s + done.at - flight.begun) * 1000)
-        poll, document = make_poll(flight.device, flight.slot, done.answer, duration)
-        self._record(self._without_repetition(poll))
-        if document is not None and not document.rejection:
-            self._note(flight.device.id, "\n".join(document.notes))
+        if finished is None:  # its thread was ended in the middle of it
+            finished = self._finished(flight, Answer(Outcome.UNREACHABLE, None), self._clock.monotonic())
+        self._end(flight, finished)
+        if finished.rejected is not None:
+            self._rejected[name] = finished.rejected
+            self._recorder.keep(name, rejected=finished.rejected)
+        if finished.notes is not None:
+            self._note(name, finished.notes)
 
     def _expire(self) -> None:
         """Records the polls whose deadline is past, whatever their threads still do."""
         now = self._clock.monotonic()
-        for flight in self._flights.values():
-            if not flight.recorded and now >= flight.deadline:
-                flight.recorded = True
-                duration = round((flight.late_s + now - flight.begun) * 1000)
-                self._record(make_poll(flight.device, flight.slot, flight.exchange.timed_out(), duration)[0])
-                flight.exchange.abort()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            flight = heapq.heappop(self._deadlines)[2]
+            if not flight.recorded and flight.ends(now) > now:  # it was taken up later than it was begun
+                heapq.heappush(self._deadlines, (flight.ends(now), next(self._numbers), flight))
+            else:
+                self._time_out(flight)
 
-    def _record(self, poll: Poll) -> None:
-        if not self._polls:
-            self._gathered_since = self._clock.monotonic()
-        self._polls.append(poll)
+    def _time_out(self, flight: _InFlight) -> None:
+        if not flight.recorded:
+            self._end(flight, self._finished(flight, flight.exchange.timed_out(), self._clock.monotonic()))
+            flight.exchange.abort()
 
-    def _without_repetition(self, poll: Poll) -> Poll:
-        """The poll, with its rejected document only if that differs from the last one that was rejected."""
-        if poll.body is None:
-            return poll
-        digest = hashlib.sha256(poll.body.encode()).hexdigest()[:16]
-        if self._rejected.get(poll.device) == digest:
-            return replace(poll, body=None)
-        self._rejected[poll.device] = digest
-        return poll
+    def _end(self, flight: _InFlight, finished: _Finished) -> None:
+        flight.recorded = True
+        self._awaited -= 1
+        self._rows.append(finished.row)
+
+    def _hand_on(self) -> None:
+        if self._rows:
+            self._recorder.record(self._rows)
+            self._rows = []
 
     def _note(self, device: str, notes: str) -> None:
         """Keeps and says once what a device sends that the settings do not know."""
         if self._notes.get(device, "") != notes:
             self._notes[device] = notes
-            self._outbox.remember(device, notes=notes)
+            self._recorder.keep(device, notes=notes)
             log.info("%s: %s", device, notes or "everything it sends is known again")

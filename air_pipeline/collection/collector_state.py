@@ -9,10 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from air_pipeline.collection.lease import Holder, holder, lease_holds
-from air_pipeline.collection.outbox import OutboxStatus, existing_outbox
+from air_pipeline.collection.outbox import existing_outbox
+from air_pipeline.collection.outbox_status import OutboxStatus
+from air_pipeline.collection.recorder import Recording, recording
+from air_pipeline.collection.setting_aside import Aside
 from air_pipeline.devices.polls import Poll
 from air_pipeline.state import StateDirectory
 
+_TAKES_EVERYTHING = Recording()
 NOTHING_WAITS = OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
 
 
@@ -25,18 +29,22 @@ class CollectorState:
         is_wanted: whether Dagster wants one now.
         has_begun: whether anything was ever collected.
         outbox: how delivery stands.
+        recording: how the disk takes what is polled.
         reasons: why the newest of the polls that the store will never take were set aside.
         notes: device to what it sends that the settings do not know.
         newest: device to its last poll among the newest of those that wait; where they were asked for.
+        asides: outboxes that were damaged, and what was saved of them.
     """
 
     running: Holder | None = None
     is_wanted: bool = False
     has_begun: bool = False
     outbox: OutboxStatus = NOTHING_WAITS
+    recording: Recording = _TAKES_EVERYTHING
     reasons: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     newest: Mapping[str, Poll] = field(default_factory=dict)
+    asides: tuple[Aside, ...] = ()
 
 
 MOST_REASONS = 3
@@ -48,7 +56,8 @@ def process_state(state: StateDirectory) -> CollectorState:
     Raises:
         SettingsError: the lock cannot be read.
     """
-    return CollectorState(holder(state), lease_holds(state), has_begun=state.outbox.exists())
+    begun = state.outbox.exists()
+    return CollectorState(holder(state), lease_holds(state), has_begun=begun, recording=recording(state))
 
 
 def collector_state(state: StateDirectory, *, newest: int = 0) -> CollectorState:
@@ -73,4 +82,5 @@ def collector_state(state: StateDirectory, *, newest: int = 0) -> CollectorState
             reasons=tuple(box.reasons(MOST_REASONS)),
             notes=box.notes(),
             newest=box.newest(newest) if newest else {},
+            asides=tuple(box.asides()),
         )

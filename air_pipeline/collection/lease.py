@@ -9,11 +9,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Self
 
+from air_pipeline.boottime import boot_id, boottime
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.records import read_record, write_record
 from air_pipeline.settings import SettingsError
 from air_pipeline.state import StateDirectory, keep_log_small
 
@@ -21,6 +25,7 @@ LEASE_S = 75.0
 """How long a collector goes on without being wanted again: several ticks of its sensor, so that Dagster may restart."""
 _TRIES = 10
 _TRY_EVERY_S = 0.05
+_NAME_BYTES = 256
 
 _started: set[int] = set()
 """Process ids of the collectors that this process started and that may not have ended."""
@@ -58,32 +63,47 @@ class CollectorLock:
     def __init__(self, state: StateDirectory, *, leased: bool = False) -> None:
         self._state = state
         self._leased = leased
-        self._file: IO[str] | None = None
+        self._file: int | None = None
 
     def acquire(self) -> None:
-        """Takes the lock.
+        """Takes the lock, and waits until nobody asks devices by hand any more.
 
         Raises:
             CollectorRunning: somebody else has it.
+            SettingsError: it cannot be made.
         """
         self._state.make()
-        file = self._state.open(self._state.collector_lock, "a+")
         for _ in range(_TRIES):  # somebody who only looks (`holder`) has it for a moment
-            if _lock(file, fcntl.LOCK_EX):
-                file.truncate(0)
-                file.write(json.dumps(asdict(Holder(os.getpid(), time.time(), self._leased))))
-                file.flush()
+            if (file := self._locked_file()) is not None:
                 self._file = file
-                return
+                break
             time.sleep(_TRY_EVERY_S)
-        file.close()
-        raise CollectorRunning(self._state, holder(self._state))
+        else:
+            raise CollectorRunning(self._state, holder(self._state))
+        with asking_by_hand(self._state):
+            pass
+
+    def keep(self) -> None:
+        """Makes sure that the lock is still the one that others find; if its file was removed, takes the one of now.
+
+        Raises:
+            CollectorRunning: somebody else has that.
+        """
+        try:
+            if self._file is None or self._is_in_place(self._file) or not self._state.path.is_dir():
+                return
+            file = self._locked_file()
+        except (OSError, SettingsError):  # the disk does not say, now
+            return
+        if file is None:
+            raise CollectorRunning(self._state, holder(self._state))
+        os.close(self._file)
+        self._file = file
 
     def release(self) -> None:
         """Gives the lock back."""
         if self._file is not None:
-            self._file.truncate(0)
-            self._file.close()
+            os.close(self._file)
             self._file = None
 
     def __enter__(self) -> Self:
@@ -93,13 +113,57 @@ class CollectorLock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def _locked_file(self) -> int | None:
+        """The file, locked, with our name in it; None while somebody else has it, or where it was removed just now."""
+        path = self._state.collector_lock
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SettingsError(
+                f"environment: {path} cannot be written ({error.strerror}); the state directory must be one that this"
+                " user may read and write"
+            ) from None
+        if not _lock(file, fcntl.LOCK_EX) or not self._is_in_place(file):
+            os.close(file)
+            return None
+        name = json.dumps(asdict(Holder(os.getpid(), time.time(), self._leased)))
+        with suppress(
+            OSError
+        ):  # written over what is there, a full disk takes it; without it, it is a lock all the same
+            os.pwrite(file, f"{name:<{_NAME_BYTES}}".encode(), 0)
+        return file
 
-def _lock(file: IO[str], kind: int) -> bool:
+    def _is_in_place(self, file: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file), self._state.collector_lock.stat())
+        except FileNotFoundError:
+            return False
+
+
+def _lock(file: IO[str] | int, kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def asking_by_hand(state: StateDirectory) -> Iterator[None]:
+    """Waits until nobody else asks devices by hand, and keeps others from it; where there is no directory, nobody does.
+
+    A collector waits for it once, when it starts: who asks by hand looks for one first.
+    """
+    try:
+        directory = os.open(state.path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield
+        return
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def holder(state: StateDirectory) -> Holder | None:
@@ -127,21 +191,44 @@ def holder(state: StateDirectory) -> Holder | None:
 
 
 def extend_lease(state: StateDirectory, seconds: float = LEASE_S) -> None:
-    """Wants the leased collector for so long from now."""
-    state.write(state.collector_lease, f"{time.time() + seconds:.3f}\n")
+    """Wants the leased collector for so long from now.
+
+    A disk that does not take that is no error: a collector ends by its lease only while it could be extended.
+
+    Raises:
+        SettingsError: this user may not.
+    """
+    state.make()
+    try:
+        write_record(state.collector_lease, {"boot": boot_id(), "until": boottime() + seconds})
+    except PermissionError as error:
+        raise SettingsError(f"environment: {state.collector_lease} cannot be written ({error.strerror})") from None
+    except OSError:
+        pass
 
 
 def end_lease(state: StateDirectory) -> None:
     """Wants the leased collector no more: it ends within a second or two, once its polls are done."""
-    state.collector_lease.unlink(missing_ok=True)
+    try:
+        state.collector_lease.unlink(missing_ok=True)
+    except OSError:  # it stays, and with it the collector: so that is told
+        running = holder(state)
+        if running is not None and running.leased:
+            os.kill(running.pid, signal.SIGTERM)
 
 
 def lease_holds(state: StateDirectory) -> bool:
-    """Whether the leased collector is wanted now."""
+    """Whether the leased collector is wanted now: since this start of the machine, and by the time that goes by."""
     try:
-        return time.time() < float(state.collector_lease.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        lease = read_record(state.collector_lease) or {}
+        return lease.get("boot") == boot_id() and boottime() < float(lease["until"])
+    except (OSError, KeyError, TypeError, ValueError):
         return False
+
+
+def lease_has_ended(state: StateDirectory) -> bool:
+    """Whether the collector is wanted no more: not where nobody could say that it still is, as on a read-only disk."""
+    return not lease_holds(state) and os.access(state.path, os.W_OK)
 
 
 def start_collector(environment: Environment) -> int:

@@ -3,109 +3,121 @@
 Belongs here: the SQLite file `outbox.sqlite` in the state directory. Does not: when things are sent (`delivery`).
 """
 
+import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from sqlite3 import Connection
+from typing import Any, TypeVar
 
-from air_pipeline.devices.polls import Poll, poll_from_json, poll_to_json
-from air_pipeline.errors import AirPipelineError
-from air_pipeline.storage.sqlite_connections import Connections, Tables, Trouble
-
-_TABLES = Tables(
-    version=1,
-    statements=(
-        "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL)",
-        """CREATE TABLE IF NOT EXISTS quarantine (
-            id INTEGER PRIMARY KEY, observed_at INTEGER NOT NULL, poll TEXT NOT NULL, reason TEXT NOT NULL,
-            since REAL NOT NULL
-        )""",
-        """CREATE TABLE IF NOT EXISTS devices (
-            device TEXT PRIMARY KEY, last_slot INTEGER, rejected TEXT NOT NULL DEFAULT '',
-            notes TEXT NOT NULL DEFAULT ''
-        )""",
-        """CREATE TABLE IF NOT EXISTS delivery (
-            one INTEGER PRIMARY KEY CHECK (one = 1), failures INTEGER NOT NULL, retry_at REAL NOT NULL,
-            error TEXT NOT NULL
-        )""",
-        "CREATE TABLE IF NOT EXISTS late (day TEXT PRIMARY KEY)",
-        "INSERT OR IGNORE INTO delivery VALUES (1, 0, 0, '')",
-    ),
-    unnumbered="late",  # the last that was made
+from air_pipeline.collection.outbox_rows import (
+    LARGEST_BYTES,
+    Pending,
+    Quarantined,
+    RowUnreadable,
+    poll_of,
+    quarantined_of,
+    text_of,
 )
+from air_pipeline.collection.outbox_status import OutboxStatus, is_current, status_in
+from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
+from air_pipeline.collection.setting_aside import Aside, Remembered, name_aside, remembered_in, set_aside_files
+from air_pipeline.devices.polls import Poll, poll_to_json
+from air_pipeline.errors import AirPipelineError
+from air_pipeline.storage.sqlite_connections import Connections, Kind, Trouble
+from air_pipeline.storage.sqlite_files import File, set_aside
+
+log = logging.getLogger(__name__)
+
+# A row is one poll, by its number and its text.
 _LET_GO = "DELETE FROM outbox WHERE id = ? AND poll = ?"
+_AS_IT_IS = f"CASE WHEN length(CAST(poll AS BLOB)) <= {LARGEST_BYTES} THEN CAST(poll AS BLOB) END"
+_LARGEST_BATCH_BYTES = 4 * LARGEST_BYTES
 _BUSY_TIMEOUT_S = 30.0
 _LOOK_TIMEOUT_S = 2.0
+_TRIES = 5
+_WASTE_BYTES = 16_000_000
+
+_Result = TypeVar("_Result")
 
 
 class OutboxError(AirPipelineError):
     """The outbox cannot be used; the message names the file and what to do."""
 
+    def __init__(self, message: str, kind: Kind = Kind.OTHER) -> None:
+        super().__init__(message)
+        self.kind = kind
+
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A poll that the store does not have yet, with its number and text in the outbox.
+class Row:
+    """A poll as the outbox keeps it."""
 
-    Both together are its identity: in another file, put in this one's place meanwhile, its number is another poll's.
+    observed_at: int
+    text: str
+
+
+def encoded(poll: Poll) -> Row:
+    """A poll as the outbox keeps it.
+
+    Raises:
+        UnicodeEncodeError: there is something in it that no file takes.
     """
-
-    number: int
-    poll: Poll
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A poll that the store will never take, and why."""
-
-    number: int
-    poll: Poll
-    reason: str
+    text = poll_to_json(poll)
+    text.encode()
+    return Row(poll.observed_at, text)
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxStatus:
-    """How delivery stands.
+class Batch:
+    """What waits at one end of the outbox.
 
     Attributes:
-        pending: polls that the store does not have yet.
-        oldest: the slot of the oldest of them, ms UTC; None if there is none.
-        quarantined: polls that the store will never take.
-        failures: attempts that failed since the last that did not.
-        retry_at: no attempt before this time, seconds UTC.
-        error: why the last attempt failed; empty if it did not.
+        polls: in the order in which they came in, or the other way round.
+        unreadable: the numbers of the rows among them that cannot be read, and why.
+        is_all: whether nothing else waits.
     """
 
-    pending: int
-    oldest: int | None
-    quarantined: int
-    failures: int
-    retry_at: float
-    error: str
+    polls: list[Pending]
+    unreadable: dict[int, str]
+    is_all: bool
 
 
 class Outbox:
     """The outbox of one state directory; safe from several threads and processes.
 
+    Whoever collects has it so: it is made if it is not there; a damaged one is set aside, a new one begun, and what
+    can be read of the damaged one is delivered (`salvage`). One that was removed or replaced is left for the one that
+    is there, whenever something is written.
+
     Args:
         path: the SQLite file.
-        make: whether it is made if it is not there; else that is an error, and the outbox is only to be read.
+        make: false for everybody else, see `existing_outbox`: it has to be there, and stays where it is.
+        timeout_s: how long a write waits for those of others.
 
     Raises:
         OutboxError: by every method, when the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, *, make: bool = True) -> None:
+    def __init__(self, path: Path, *, make: bool = True, timeout_s: float = _BUSY_TIMEOUT_S) -> None:
+        self._make = make
+        # What was polled survives a power cut (FULL); which slots were begun need only survive the process.
+        self._polls = Connections(path, OUTBOX_TABLES, timeout_s, _error, synchronous="FULL", make=make)
         if not make:
-            self._polls = self._claims = Connections(path, _TABLES, _LOOK_TIMEOUT_S, _error, make=False)
+            self._claims = self._polls
             with self._claims.reading():
                 return
-        # What was polled survives a power cut (FULL); which slots were begun need only survive the process.
-        self._polls = Connections(path, _TABLES, _BUSY_TIMEOUT_S, _error, synchronous="FULL")
-        self._claims = Connections(path, _TABLES, _BUSY_TIMEOUT_S, _error, synchronous="NORMAL")
-        self._polls.make()
+        self._claims = Connections(path, OUTBOX_TABLES, timeout_s, _error, synchronous="NORMAL")
+        self._file = self._polls.file()
+        self._whole(self._polls.make)
+        self._take_over()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._polls.path
 
     def close(self) -> None:
         """Closes the file."""
@@ -127,18 +139,38 @@ class Outbox:
 
     def add(self, polls: Sequence[Poll]) -> None:
         """Takes polls in; they are on the disk when it returns."""
-        rows = [(poll.observed_at, poll_to_json(poll)) for poll in polls]
-        self._write(self._polls, "INSERT INTO outbox (observed_at, poll) VALUES (?, ?)", rows)
+        self.add_encoded([encoded(poll) for poll in polls])
+
+    def add_encoded(self, rows: Iterable[Row]) -> None:
+        """Takes polls in that are encoded already; they are on the disk when it returns."""
+        statement = "INSERT INTO outbox (observed_at, poll) VALUES (?, ?)"
+        self._write(self._polls, statement, ((row.observed_at, row.text) for row in rows))
 
     def pending(self, limit: int) -> list[Pending]:
-        """The polls that came in first, at most so many."""
-        rows = self._read("SELECT id, poll FROM outbox ORDER BY id LIMIT ?", limit)
-        return [Pending(number, poll_from_json(text), text) for number, text in rows]
+        """The polls that came in first, of at most so many rows."""
+        return self.batch(limit).polls
+
+    def batch(self, limit: int, *, newest: bool = False) -> Batch:
+        """What came in first, or last; at most so many rows, fewer where they are large."""
+        query = f"SELECT id, {_AS_IT_IS} FROM outbox ORDER BY id {'DESC' if newest else ''} LIMIT ?"  # noqa: S608
+
+        def read(connection: Connection | None) -> Batch:
+            polls, unreadable, size = [], {}, 0
+            for number, raw in () if connection is None else connection.execute(query, (limit,)):
+                try:
+                    polls.append(Pending(number, poll_of(raw), raw.decode()))
+                except RowUnreadable as error:
+                    unreadable[number] = str(error)
+                size += len(raw or b"")
+                if size > _LARGEST_BATCH_BYTES:
+                    return Batch(polls, unreadable, is_all=False)
+            return Batch(polls, unreadable, is_all=len(polls) + len(unreadable) < limit)
+
+        return self._look(read)
 
     def newest(self, limit: int) -> dict[str, Poll]:
         """The last poll of each device among those that came in last, at most so many."""
-        rows = self._read("SELECT poll FROM outbox ORDER BY id DESC LIMIT ?", limit)
-        polls = [poll_from_json(poll) for (poll,) in rows]
+        polls = [pending.poll for pending in self.batch(limit, newest=True).polls]
         return {poll.device: poll for poll in sorted(polls, key=lambda poll: poll.observed_at)}
 
     def delivered(self, polls: Iterable[Pending]) -> None:
@@ -147,46 +179,63 @@ class Outbox:
 
     def quarantine(self, one: Pending, reason: str) -> None:
         """Sets a poll aside that the store will never take."""
-        with self._polls.writing() as connection:
+
+        def change(connection: Connection) -> None:
             connection.execute(
                 "INSERT INTO quarantine (observed_at, poll, reason, since) VALUES (?, ?, ?, ?)",
                 (one.poll.observed_at, one.text, reason, time.time()),
             )
             connection.execute(_LET_GO, (one.number, one.text))
 
+        self._change(self._polls, change)
+
+    def quarantine_unreadable(self, numbers: Iterable[int]) -> None:
+        """Sets rows aside that cannot be read, as they are; those that can be read stay."""
+
+        def change(connection: Connection) -> None:
+            for number in numbers:
+                row = connection.execute(f"SELECT {_AS_IT_IS} FROM outbox WHERE id = ?", (number,)).fetchone()  # noqa: S608
+                try:
+                    if row is not None:
+                        poll_of(row[0])
+                except RowUnreadable as error:
+                    connection.execute(
+                        "INSERT INTO quarantine (observed_at, poll, reason, since)"
+                        " SELECT observed_at, poll, ?, ? FROM outbox WHERE id = ?",
+                        (f"the row cannot be read: {error}", time.time(), number),
+                    )
+                    connection.execute("DELETE FROM outbox WHERE id = ?", (number,))
+
+        self._change(self._polls, change)
+
     def quarantined(self, limit: int = 100) -> list[Quarantined]:
-        """The newest of the polls that were set aside."""
-        rows = self._read("SELECT id, poll, reason FROM quarantine ORDER BY id DESC LIMIT ?", limit)
-        return [Quarantined(number, poll_from_json(poll), reason) for number, poll, reason in rows]
+        """The newest of what was set aside."""
+        query = f"SELECT id, observed_at, {_AS_IT_IS}, CAST(reason AS BLOB) FROM quarantine ORDER BY id DESC LIMIT ?"  # noqa: S608
+        return [quarantined_of(*row) for row in self._read(query, limit)]
 
     def reasons(self, limit: int) -> list[str]:
-        """Why the newest of the polls in quarantine were set aside."""
-        return [
-            str(reason) for (reason,) in self._read("SELECT reason FROM quarantine ORDER BY id DESC LIMIT ?", limit)
-        ]
+        """Why the newest of what is in quarantine was set aside."""
+        rows = self._read("SELECT CAST(reason AS BLOB) FROM quarantine ORDER BY id DESC LIMIT ?", limit)
+        return [text_of(reason) for (reason,) in rows]
 
     def release(self) -> int:
-        """Puts everything that was set aside back into the outbox, to be tried again; how many polls that is."""
-        with self._polls.writing() as connection:
+        """Puts everything that was set aside back into the outbox, to be tried once more; how many rows that is."""
+
+        def change(connection: Connection) -> int:
             connection.execute("INSERT INTO outbox (observed_at, poll) SELECT observed_at, poll FROM quarantine")
             return connection.execute("DELETE FROM quarantine").rowcount
 
+        return self._change(self._polls, change)
+
     def status(self) -> OutboxStatus:
-        """How delivery stands."""
-        with self._claims.reading() as connection:
-            if connection is None:
-                return OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
-            pending, oldest = connection.execute("SELECT COUNT(*), MIN(observed_at) FROM outbox").fetchone()
-            (quarantined,) = connection.execute("SELECT COUNT(*) FROM quarantine").fetchone()
-            failures, retry_at, error = connection.execute("SELECT failures, retry_at, error FROM delivery").fetchone()
-        return OutboxStatus(
-            pending=pending,
-            oldest=oldest,
-            quarantined=quarantined,
-            failures=failures,
-            retry_at=retry_at,
-            error=error,
-        )
+        """How delivery stands; in milliseconds, however much waits."""
+        return self._look(status_in)
+
+    def look_after(self) -> None:
+        """Reads what others read of it, so that they meet no damage that stays; gives back space it needs no more."""
+        self.reasons(1), self.notes(), self.newest(1), self.late_marks()
+        if not self.status().pending:
+            self._whole(lambda: self._claims.shrink(_WASTE_BYTES))
 
     def attempted(self, *, failures: int, retry_at: float, error: str) -> None:
         """Remembers how the last attempt went, for restarts and for people."""
@@ -196,15 +245,16 @@ class Outbox:
 
     def mark_late(self, days: Iterable[date]) -> None:
         """Remembers UTC dates for which readings reached the store so late that days may have been built without."""
-        self._write(self._claims, "INSERT OR IGNORE INTO late VALUES (?)", ((day.isoformat(),) for day in days))
+        self._write(self._claims, "INSERT OR REPLACE INTO late (day) VALUES (?)", ((day.isoformat(),) for day in days))
 
-    def late_days(self) -> set[date]:
-        """The UTC dates that were marked late."""
-        return {date.fromisoformat(day) for (day,) in self._read("SELECT day FROM late")}
+    def late_marks(self) -> dict[date, int]:
+        """The UTC dates that were marked late, and the number of each mark."""
+        return {date.fromisoformat(day): number for number, day in self._read("SELECT rowid, day FROM late")}
 
-    def forget_late(self, days: Iterable[date]) -> None:
-        """Forgets marks, once the days around them were built again."""
-        self._write(self._claims, "DELETE FROM late WHERE day = ?", ((day.isoformat(),) for day in days))
+    def forget_late(self, marks: Mapping[date, int]) -> None:
+        """Forgets marks, once the days around them were built again; a day that was marked anew stays marked."""
+        rows = ((day.isoformat(), number) for day, number in marks.items())
+        self._write(self._claims, "DELETE FROM late WHERE day = ? AND number <= ?", rows)
 
     def last_rejected(self) -> dict[str, str]:
         """The digest of the last rejected document of each device that had one."""
@@ -228,25 +278,118 @@ class Outbox:
                 )
                 self._write(self._claims, statement, [(device, value)])
 
-    def _read(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
-        with self._claims.reading() as connection:
-            return [] if connection is None else connection.execute(statement, arguments).fetchall()
+    def asides(self) -> list[Aside]:
+        """The damaged files that were set aside and are still there."""
+        query = "SELECT file, next_page, saved, is_done FROM aside"
+        rows = self._look(lambda c: c.execute(query).fetchall() if c is not None and is_current(c) else [])
+        known = {str(file): Aside(str(file), page, saved, bool(is_done)) for file, page, saved, is_done in rows}
+        return [known.get(file.name, Aside(file.name)) for file in set_aside_files(self._polls.path)]
 
-    @staticmethod
-    def _write(connections: Connections, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        with connections.writing() as connection:
-            connection.executemany(statement, rows)
+    def save(self, aside: Aside, polls: Sequence[tuple[int, str]], quarantined: Sequence[tuple[int, str, str]]) -> None:
+        """Takes in what was read of a damaged file, and how far that is, at once.
+
+        Args:
+            aside: the file as it stands afterwards.
+            polls: slot and text.
+            quarantined: slot, text and reason.
+        """
+
+        def change(connection: Connection) -> None:
+            connection.executemany("INSERT INTO outbox (observed_at, poll) VALUES (?, ?)", polls)
+            rows = ((*row, time.time()) for row in quarantined)
+            connection.executemany(
+                "INSERT INTO quarantine (observed_at, poll, reason, since) VALUES (?, ?, ?, ?)", rows
+            )
+            row = (aside.file, aside.next_page, aside.saved, aside.is_done)
+            connection.execute("INSERT OR REPLACE INTO aside VALUES (?, ?, ?, ?)", row)
+
+        self._change(self._polls, change)
+
+    def recall(self, remembered: Remembered) -> None:
+        """Takes over what a damaged file remembers beside polls, where nothing newer is known."""
+
+        def change(connection: Connection) -> None:
+            connection.executemany("INSERT OR IGNORE INTO devices VALUES (?, ?, ?, ?)", remembered.devices)
+            connection.executemany("INSERT OR IGNORE INTO late (day) VALUES (?)", remembered.late)
+
+        self._change(self._claims, change)
+
+    def _take_over(self) -> None:
+        """Takes over at once what damaged files remember of slots, that none is polled twice; polls come later."""
+        known = {file for (file,) in self._read("SELECT file FROM aside")}
+        for file in set_aside_files(self._polls.path):
+            if file.name not in known:
+                self.recall(remembered_in(file))
+                self.save(Aside(file.name), (), ())
+
+    def _whole(self, act: Callable[[], _Result]) -> _Result:
+        """Does something with the outbox that is there; for whoever collects, a damaged one is set aside first."""
+        for last in (*[False] * (_TRIES - 1), True):
+            file = self._polls.file()
+            if self._make and file != self._file:
+                if self._file is not None:
+                    log.error(
+                        "the outbox %s was removed or replaced while in use; going on with what is there, and what"
+                        " waited in the other file is in none that is delivered",
+                        self._polls.path,
+                    )
+                self._file = file
+            try:
+                return act()
+            except OutboxError as error:
+                if last or not self._make or error.kind not in {Kind.DAMAGED, Kind.REPLACED}:
+                    raise
+                if error.kind is Kind.DAMAGED and file is not None:
+                    self._set_aside(file, error)
+        raise AssertionError  # the last try returns or raises
+
+    def _set_aside(self, file: File, error: OutboxError) -> None:
+        name = name_aside(self._polls.path)
+        self._file = None
+        try:
+            if set_aside(self._polls.path, file, name):
+                log.error("%s This one is set aside as %s.", error, name)
+                self._polls.make()
+                self._file = self._polls.file()
+                self._take_over()
+        except OSError as failure:
+            raise OutboxError(f"{error} It cannot be set aside ({failure}).", Kind.PASSING) from error
+
+    def _look(self, read: Callable[[Connection | None], _Result]) -> _Result:
+        def act() -> _Result:
+            with self._claims.reading() as connection:
+                return read(connection)
+
+        return self._whole(act)
+
+    def _read(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        return self._look(lambda c: [] if c is None else c.execute(statement, arguments).fetchall())
+
+    def _change(self, connections: Connections, change: Callable[[Connection], _Result]) -> _Result:
+        def act() -> _Result:
+            with connections.writing() as connection:
+                return change(connection)
+
+        return self._whole(act)
+
+    def _write(self, connections: Connections, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        again = list(rows)
+        self._change(connections, lambda connection: connection.executemany(statement, again))
 
 
 def _error(path: Path, trouble: Trouble) -> OutboxError:
     said = f"the outbox {path} cannot be used: it {trouble.what}"
-    return OutboxError(f"{said}; {trouble.hint}" if trouble.hint else said)
+    if trouble.kind is Kind.DAMAGED:
+        sqlite = trouble.hint.partition(". ")[0]
+        remedy = "A collector sets it aside by itself, begins a new one and delivers what can be read"
+        return OutboxError(f"{said} ({sqlite}). {remedy}.", trouble.kind)
+    return OutboxError(f"{said}; {trouble.hint}" if trouble.hint else said, trouble.kind)
 
 
-def existing_outbox(path: Path) -> Outbox | None:
-    """An outbox to be read, if there is one; nothing is made.
+def existing_outbox(path: Path, timeout_s: float = _LOOK_TIMEOUT_S) -> Outbox | None:
+    """An outbox to be looked at, if there is one; nothing is made, and nothing written but what is asked for.
 
     Raises:
         OutboxError: it cannot be read.
     """
-    return Outbox(path, make=False) if path.exists() else None
+    return Outbox(path, make=False, timeout_s=timeout_s) if path.exists() else None

@@ -1,64 +1,89 @@
-"""The collector process: lock, lease, live configuration, delivery beside polling, and a clean end."""
+"""The collector process: what polls, records, delivers and looks, each in its thread, and a clean end."""
 
 import logging
 import resource
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
+from air_pipeline.boottime import boottime
 from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.collector import Collector
-from air_pipeline.collection.delivery import Delivery
-from air_pipeline.collection.lease import CollectorLock, lease_holds
-from air_pipeline.collection.outbox import Outbox
-from air_pipeline.deployment import settings_stamp
+from air_pipeline.collection.configuration import Configuration
+from air_pipeline.collection.delivering import delivering
+from air_pipeline.collection.holding import Holding
+from air_pipeline.collection.lease import CollectorLock, CollectorRunning, lease_has_ended
+from air_pipeline.collection.recorder import Recorder
 from air_pipeline.environment import Environment
-from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.state import load_settings
-from air_pipeline.storage.opening import open_store
+from air_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-"""How often the lease and the configuration file are looked at."""
-LAST_DELIVERY_S = 5.0
-"""How long the end waits for the store; what it does not take stays in the outbox."""
-_LINGER_S = 0.2
+"""How often the lock, the lease and the configuration file are looked at."""
+FINISH_WITHIN_S = 10.0
+"""How long the end waits for answers; what has not come by then is a `timeout`."""
+FLUSH_WITHIN_S = 2.0
+"""How long it then waits for the disk before delivery ends; the recorder goes on trying."""
+END_WITHIN_S = 18.0
+"""How long the end takes in all, while the disk refuses: less than whoever stops a collector waits before he kills."""
 _FILES = 16_384
-_BEGIN_ANEW_S = 10.0
 
 
-def collect(environment: Environment, *, leased: bool = False) -> None:
+def collect(environment: Environment, *, leased: bool = False, believe_clock: bool = False) -> None:
     """Collects until SIGTERM or SIGINT, or until the lease ends.
+
+    Args:
+        environment: whose devices.
+        leased: whether it ends with the lease.
+        believe_clock: whether somebody has said that the clock is right, whatever the kernel says.
 
     Raises:
         CollectorRunning: another collector holds the state directory.
         SettingsError: there are no usable settings, or the state directory belongs to another store.
+        OutboxError: the outbox cannot be read.
+        PollsLost: it had to end while the disk refused what was polled.
     """
     _allow_many_files()
     configuration = Configuration(environment)
-    environment.state.remember_store(environment.store)
-    with CollectorLock(environment.state, leased=leased):
-        outbox = Outbox(environment.state.outbox)
-        collector = Collector(configuration.settings, outbox)
+    with CollectorLock(environment.state, leased=leased) as lock:
+        environment.state.remember_store(environment.store)
+        recorder = Recorder(environment.state)
+        holding = Holding(SystemClock(), environment.state, believe=believe_clock)
+        collector = Collector(configuration.settings, recorder, holding=holding)
         stop = threading.Event()
-        with _stopped_by_signals(stop, collector), delivering(environment):
-            log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
-            clock = SystemClock()
-            look_at = clock.monotonic() + LOOK_EVERY_S
-            while not stop.is_set():
-                collector.step()
-                if clock.monotonic() >= look_at:
-                    look_at = clock.monotonic() + LOOK_EVERY_S
-                    if leased and not lease_holds(environment.state):
-                        log.info("the lease has run out")
-                        break
-                    if configuration.changed():
-                        collector.reconfigure(configuration.settings)
-            collector.finish()
-        outbox.close()
+        others: list[CollectorRunning] = []
+
+        def look() -> None:
+            if stop.is_set():
+                return
+            try:
+                lock.keep()
+            except CollectorRunning as error:  # the lock's file was removed, and somebody was quicker
+                others.append(error)
+                stop.set()
+            if leased and not recorder.is_refused and lease_has_ended(environment.state):
+                log.info("the lease has run out")
+                stop.set()
+            configuration.look()
+
+        with _stopped_by_signals(stop, collector), recorder:
+            with delivering(environment), _every_second(look):
+                log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
+                try:
+                    while not stop.is_set():
+                        collector.step()
+                        if (settings := configuration.changed()) is not None:
+                            collector.reconfigure(settings)
+                finally:
+                    ends_at = boottime() + END_WITHIN_S
+                    collector.finish(FINISH_WITHIN_S)
+                    recorder.flush(FLUSH_WITHIN_S)
+            recorder.close(ends_at - boottime())
+        if others:
+            raise others[0]
     log.info("the collector has ended")
 
 
@@ -70,91 +95,48 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def collect_once(environment: Environment, settings: Settings) -> None:
-    """Collects the present slot of every device and delivers it, for when no collector runs.
+def collect_once(environment: Environment, settings: Settings) -> list[str]:
+    """Collects the present slot of each device and delivers it, for when no collector runs.
+
+    Returns:
+        The devices that were left out: an answer would not be true to their slot any more, or they are not polled now.
 
     Raises:
         CollectorRunning: one does.
         SettingsError: the state directory belongs to another store.
+        OutboxError: the outbox cannot be read.
+        PollsLost: the disk refused what was polled.
     """
-    environment.state.remember_store(environment.store)
     with CollectorLock(environment.state):
-        outbox = Outbox(environment.state.outbox)
-        with delivering(environment):
-            collector = Collector(settings, outbox)
-            collector.poll_now()
+        environment.state.remember_store(environment.store)
+        with delivering(environment), Recorder(environment.state) as recorder:
+            collector = Collector(settings, recorder, holding=Holding(SystemClock(), environment.state))
+            left_out = collector.poll_now()
             collector.finish()
-        outbox.close()
-
-
-class Configuration:
-    """The settings in force, taken anew from the file whenever it changes into something valid."""
-
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
-        self._seen = settings_stamp(environment.config)
-        loaded = load_settings(environment.config, environment.state)
-        self.settings = loaded.settings
-        if loaded.mistake:
-            log.error("going on with the last valid configuration: %s", loaded.mistake)
-
-    def changed(self) -> bool:
-        """Looks at the file; whether the settings are others now."""
-        stamp = settings_stamp(self._environment.config)
-        if stamp == self._seen:
-            return False
-        self._seen = stamp
-        try:
-            loaded = load_settings(self._environment.config, self._environment.state)
-        except SettingsError as mistake:
-            log.error("going on as before: %s", mistake)
-            return False
-        if loaded.mistake:
-            log.error("going on with the last valid configuration: %s", loaded.mistake)
-            return False
-        if loaded.settings == self.settings:
-            return False
-        self.settings = loaded.settings
-        log.info("taking up the changed configuration: %d devices", len(self.settings.devices))
-        return True
+    return left_out
 
 
 @contextmanager
-def delivering(environment: Environment) -> Iterator[None]:
-    """Delivers the outbox to the store in a thread of its own; at the end, waits a little for what is left."""
+def _every_second(look: Callable[[], None]) -> Iterator[None]:
+    """Looks at what changes beside polling, in a thread of its own: none of it may hold up a slot."""
     stop = threading.Event()
-    thread = threading.Thread(target=_deliver, args=(environment, stop), name="delivery", daemon=True)
+
+    def run() -> None:
+        said = ""
+        while not stop.wait(LOOK_EVERY_S):
+            try:
+                look()
+            except Exception as error:  # whatever it is, polling goes on as it was
+                if repr(error) != said:
+                    log.exception("the lock, the lease and the configuration cannot be looked at now")
+                said = repr(error)
+
+    thread = threading.Thread(target=run, name="look", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(LAST_DELIVERY_S)
-
-
-def _deliver(environment: Environment, stop: threading.Event) -> None:
-    while True:
-        try:
-            with (
-                closing(Outbox(environment.state.outbox)) as outbox,
-                closing(open_store(environment.influxdb, environment.state)) as store,
-            ):
-                _deliver_until(stop, Delivery(outbox, store))
-        except Exception:
-            # Whatever it is, polling goes on and nothing is lost: the readings wait in the outbox for the next try.
-            log.exception("delivery failed; readings stay in the outbox, next attempt in %.0f s", _BEGIN_ANEW_S)
-            stop.wait(_BEGIN_ANEW_S)
-        if stop.is_set():
-            return
-
-
-def _deliver_until(stop: threading.Event, delivery: Delivery) -> None:
-    while not stop.wait(_LINGER_S):
-        wait = delivery.step()
-        if wait > _LINGER_S:
-            stop.wait(min(wait, 1.0) - _LINGER_S)
-    while delivery.step() == 0:
-        pass
 
 
 @contextmanager

@@ -159,6 +159,6 @@ def _unwell(store: ReadingStore, devices: list[Device], until: int, end: float) 
 def silent_devices(report: Report, now: datetime) -> tuple[DeviceState, ...]:
     """The devices that are not well, but for those that a collector which has just started did not come to yet."""
     collector = report.collector.running
-    if collector and now.timestamp() - collector.since < SHORTEST_WINDOW.total_seconds():
+    if collector and 0 <= now.timestamp() - collector.since < SHORTEST_WINDOW.total_seconds():
         return tuple(state for state in report.unwell if state.polls)
     return report.unwell

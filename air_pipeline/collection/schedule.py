@@ -2,9 +2,6 @@
 
 from air_pipeline.settings import Device
 
-CLOCK_STEP_MS = 60_000
-"""A last slot further ahead than this comes from a clock that was wrong, and binds nobody."""
-
 
 def slot_at(now_ms: int, interval_ms: int) -> int:
     """The slot that holds at a time: the last multiple of the interval up to it."""
@@ -17,11 +14,11 @@ def next_slot(device: Device, now_ms: int, last: int | None) -> int:
     Args:
         device: the device.
         now_ms: the time, in ms UTC.
-        last: the last slot that was begun, if any; each slot is begun once.
+        last: the last slot that was begun, if any, however far ahead: each slot is begun once.
     """
     slot = slot_at(now_ms, device.interval_ms)
     if now_ms - slot > device.timeout_s * 1000:
         slot += device.interval_ms
-    if last is not None and slot <= last <= now_ms + CLOCK_STEP_MS:
+    if last is not None and slot <= last:
         slot = slot_at(last, device.interval_ms) + device.interval_ms
     return slot

@@ -120,7 +120,7 @@ def device_observations(store: ReadingStore, one: DeviceDay, now: datetime | Non
         answered = index_ms(polls)[-1:] + 1
         end = min(end, max(epoch_ms(now) - round(device.timeout_s * 1000), *answered.tolist(), start))
     said = store.interval_before(device.id, start)
-    first = None if device.since else store.first_poll(device.id)
+    first = None if device.since else store.first_poll(device.id, one.earliest)
     since, until = device.expected_between(first)
     slots = expected_slots(
         start,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.processing.local_time import day_window, epoch_ms
-from air_pipeline.settings import Device, Settings
+from air_pipeline.processing.local_time import day_window, epoch_ms, first_instant
+from air_pipeline.settings import ALWAYS, Device, Settings
 
 
 class DayError(AirPipelineError):
@@ -23,11 +23,19 @@ class DayOutOfRange(DayError):
 
 @dataclass(frozen=True, slots=True)
 class DeviceDay:
-    """One device's local day: [start, end) in ms UTC."""
+    """One device's local day: [start, end) in ms UTC.
+
+    Attributes:
+        device: whose.
+        start: its first instant.
+        end: its end.
+        earliest: when its first day of all begins: a poll from before says nothing of when it is expected.
+    """
 
     device: Device
     start: int
     end: int
+    earliest: int = ALWAYS
 
 
 def device_days(settings: Settings, day: date) -> list[DeviceDay]:
@@ -37,8 +45,13 @@ def device_days(settings: Settings, day: date) -> list[DeviceDay]:
     for device in settings.devices:
         start, end = windows[device.timezone]
         if start < end:
-            days.append(DeviceDay(device, epoch_ms(start), epoch_ms(end)))
+            days.append(device_day(settings, device, epoch_ms(start), epoch_ms(end)))
     return days
+
+
+def device_day(settings: Settings, device: Device, start: int, end: int) -> DeviceDay:
+    """A local day of a device, as it is among the days of the settings."""
+    return DeviceDay(device, start, end, epoch_ms(first_instant(settings.start, device.zone)))
 
 
 def over_at(settings: Settings, day: date) -> datetime:

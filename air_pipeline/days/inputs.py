@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -16,7 +16,7 @@ from air_pipeline.processing.rules import reach
 from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, day_file
 from air_pipeline.storage.pages import PageFile, page_file
-from air_pipeline.storage.store import ReadingStore, Summary
+from air_pipeline.storage.store import FirstPoll, ReadingStore, Summary
 
 
 class Standing(StrEnum):
@@ -54,16 +54,15 @@ class DayInputs:
     devices: tuple[DeviceDay, ...]
 
 
-def day_inputs(
-    store: ReadingStore, settings: Settings, day: date, first_poll: Callable[[str], int | None] | None = None
-) -> DayInputs:
+def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: FirstPoll | None = None) -> DayInputs:
     """What a day would be built from now, by what the store holds in each device's day and in the reach of the rules.
 
     Args:
         store: the readings.
         settings: of now.
         day: the local date.
-        first_poll: tells the slot of a device's first poll, if not the store: who asks for many days remembers it.
+        first_poll: tells the slot of a device's first poll from a time on, if not the store: who asks for many days
+            remembers it.
 
     Raises:
         StoreError: the store cannot say.
@@ -76,7 +75,7 @@ def day_inputs(
         summaries = store.summaries(start, end)
         for one in days:
             device, summary = one.device, summaries.get(one.device.id, _NOTHING)
-            first = first_poll(device.id)
+            first = first_poll(device.id, one.earliest)
             limits = _limits(one, start, end, first)
             if limits is None:
                 continue
@@ -94,12 +93,12 @@ def day_inputs(
     )
 
 
-def usual_settings_digest(settings: Settings, day: date, first_poll: Callable[[str], int | None]) -> str:
+def usual_settings_digest(settings: Settings, day: date, first_poll: FirstPoll) -> str:
     """The settings digest of a day on which every device that was expected was polled: the store need not be asked."""
     digests: list[list[Any]] = []
     for (start, end), days in _windows(device_days(settings, day)).items():
         for one in days:
-            device, first = one.device, first_poll(one.device.id)
+            device, first = one.device, first_poll(one.device.id, one.earliest)
             if (limits := _limits(one, start, end, first)) is not None:
                 unsaid = first is None or limits[0] < first
                 digests.append([device.id, device.digest, *limits, device.interval_ms if unsaid else None])

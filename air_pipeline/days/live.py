@@ -4,7 +4,6 @@ Belongs here: what differs from building, which is that a day may not be over. D
 (`access`).
 """
 
-from collections.abc import Callable
 from datetime import date, datetime
 
 import numpy as np
@@ -17,12 +16,12 @@ from air_pipeline.processing.columns import TableName
 from air_pipeline.processing.local_time import from_epoch_ms, local_hours
 from air_pipeline.processing.observations import observations_table
 from air_pipeline.processing.schemas import arrow_schema
-from air_pipeline.storage.store import ReadingStore
+from air_pipeline.storage.store import FirstPoll, ReadingStore
 
 
-def is_expected(one: DeviceDay, first_poll: Callable[[str], int | None]) -> bool:
+def is_expected(one: DeviceDay, first_poll: FirstPoll) -> bool:
     """Whether the device is expected at any time of its day; by its first poll, if the settings have no `since`."""
-    since, until = one.device.expected_between(None if one.device.since else first_poll(one.device.id))
+    since, until = one.device.expected_between(None if one.device.since else first_poll(one.device.id, one.earliest))
     return since < one.end and until > one.start
 
 

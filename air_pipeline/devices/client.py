@@ -17,7 +17,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from air_pipeline.boottime import boottime
 from air_pipeline.devices.polls import Outcome
 
 MAX_BODY_BYTES = 64 * 1024
@@ -86,7 +86,7 @@ class Exchange:
 
     def run(self) -> Answer:
         """Asks once and closes the connection. Blocks; raises nothing; aborted or late is a `timeout`."""
-        self._deadline = time.monotonic() + self._timeout_s
+        self._deadline = boottime() + self._timeout_s
         try:
             answer = self._ask()
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in the layers below is one failed poll
@@ -94,7 +94,7 @@ class Exchange:
         finally:
             self._release()
         # At a kernel's timeout the layers above see an end of the answer: what comes late is judged by the clock.
-        late = self._aborted or time.monotonic() >= self._deadline
+        late = self._aborted or boottime() >= self._deadline
         return self.timed_out() if late else answer
 
     def abort(self) -> None:
@@ -118,7 +118,7 @@ class Exchange:
         for family, address in _addresses(host, port):
             connection = (socket.socket if self._secure else _Socket)(family, socket.SOCK_STREAM)
             try:
-                connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
+                connection.settimeout(max(self._deadline - boottime(), 0.001))
                 self._hold(connection)
                 connection.connect(address)
             except OSError as error:

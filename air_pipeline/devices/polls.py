@@ -31,6 +31,11 @@ class Outcome(StrEnum):
         """Whether values were stored with the poll."""
         return self in {Outcome.OK, Outcome.PARTIAL}
 
+    @property
+    def has_status(self) -> bool:
+        """Whether there was an answer, which may have had a status."""
+        return self not in {Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.SKIPPED}
+
 
 class Flag(IntEnum):
     """QARTOD quality flags (IOOS, Manual for Real-Time Oceanographic Data Quality Control Flags, 2020)."""

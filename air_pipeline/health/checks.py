@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
     devices_reporting,
     documents_known,
     outbox_draining,
+    outbox_whole,
+    polls_recorded,
     quarantine_empty,
 )
 from air_pipeline.health.days import complete, days_built, days_current, days_rebuilt
@@ -21,8 +24,11 @@ from air_pipeline.health.space import disk_lasts
 
 CHECKS: tuple[Check, ...] = (
     collector_running,
+    clock_believed,
     devices_reporting,
     outbox_draining,
+    polls_recorded,
+    outbox_whole,
     quarantine_empty,
     configuration_valid,
     documents_known,

@@ -1,23 +1,23 @@
 """The clock of this machine: every slot and every day is told by it."""
 
-import ctypes
 import ipaddress
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from air_pipeline.health import Finding, check, fine, unknown, warning
+from air_pipeline.collection.believing import Doubt
+from air_pipeline.collection.clock import SystemClock, kernel_synchronized
+from air_pipeline.collection.holding import REMEDY, contradiction, read_doubt
+from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.storage.store import StoreError
 
 APART_S = 5.0
 """Two clocks that agree are closer, whatever the network does; slots are as short as one second."""
-_STA_UNSYNC = 0x0040  # adjtimex(2)
-_STATUS_AT = 5 * ctypes.sizeof(ctypes.c_long)  # after modes (padded), offset, freq, maxerror, esterror
-_TIMEX_BYTES = 512  # more than struct timex has anywhere
+_LOOKED_WITHIN_S = 30.0
+"""A collector that runs has looked at the clock, and said so, by then."""
 _REMEDY = "let a service keep it: sudo timedatectl set-ntp true (or install chrony)"
 
 
@@ -43,16 +43,6 @@ def of_clock(synchronized: bool | None, *, in_container: bool) -> Finding:  # no
     return warning("no service keeps it synchronized, so slots drift away from true time")
 
 
-def kernel_synchronized() -> bool | None:
-    """Whether the kernel's clock is kept by a service (adjtimex(2), STA_UNSYNC); None if the kernel does not say."""
-    if sys.platform != "linux":
-        return None
-    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes = 0: only asks
-    if ctypes.CDLL(None).adjtimex(buffer) < 0:
-        return None
-    return not ctypes.c_int.from_buffer(buffer, _STATUS_AT).value & _STA_UNSYNC
-
-
 def in_container() -> bool:
     """Whether this process shares a kernel that somebody else looks after."""
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or "container" in os.environ:
@@ -61,6 +51,34 @@ def in_container() -> bool:
         return b"container=" in Path("/proc/1/environ").read_bytes()
     except OSError:
         return False
+
+
+@check(
+    asset="raw_readings",
+    means="Nothing that was collected contradicts the clock, or the kernel says that it is kept.",
+    remedy=f"{REMEDY[0].upper()}{REMEDY[1:]}.",
+    title="clock",
+    bad="the clock may be wrong",
+    good="the clock is believed again",
+)
+def clock_believed(seen: Seen) -> Iterator[Finding]:
+    """Whether the collector believes the clock; while it does not, whether slots are held."""
+    clock = SystemClock()
+    yield of_doubt(read_doubt(seen.environment.state), clock.boot(), clock.monotonic())
+
+
+def of_doubt(doubt: Doubt | None, boot: str, running_s: float) -> Finding:
+    """What is to be said of a collector's doubt, so many seconds after boot."""
+    if doubt is None:
+        return fine("nothing contradicts it", numbers={"slots_held": 0})
+    if doubt.is_over:
+        text = f"{contradiction(doubt, doubt.since_s)}; slots have followed it all the same"
+        return failure(text, numbers={"slots_held": 0})
+    if doubt.boot != boot or running_s > doubt.until_s + _LOOKED_WITHIN_S:  # its collector is gone
+        return fine("nothing has contradicted it since a collector ended", numbers={"slots_held": 0})
+    since, left = running_s - doubt.since_s, max(doubt.until_s - running_s, 0.0)
+    held = f"no slot has been begun for {since:.0f} s, nor will be for {left:.0f} s at most"
+    return warning(f"{contradiction(doubt, running_s)}; {held}", numbers={"slots_held": 1})
 
 
 @check(

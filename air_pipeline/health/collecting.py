@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from air_pipeline.collection.outbox import OutboxError
+from air_pipeline.collection.recorder import FORGET_AFTER_S
 from air_pipeline.collection.report import silent_devices
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
@@ -95,6 +96,29 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
 
 @check(
     asset="raw_readings",
+    means="What is polled is on the disk within moments. While the disk refuses, polls wait in memory, up to 64 MiB.",
+    remedy="Make room on the disk of the state directory, or have it writable again; do not stop the collector before.",
+    title="recording",
+    bad="the disk refuses what is polled",
+    good="what is polled is on the disk again",
+)
+def polls_recorded(seen: Seen) -> Iterator[Finding]:
+    """Whether polls wait in the memory of the collector, and whether any were lost there lately."""
+    found = seen.process.recording
+    numbers = {"waiting_in_memory": 0, "polls_lost": 0, "slots_unconfirmed": found.unconfirmed}
+    if found.refused and seen.process.running is not None:
+        numbers |= {"waiting_in_memory": found.waiting, "polls_lost": found.dropped}
+        text = f"{found.waiting} polls wait in memory, as the disk refuses them: {found.refused}{found.and_lost}"
+        yield failure(text, numbers=numbers)
+    elif found.dropped and 0 <= seen.now.timestamp() - found.at < FORGET_AFTER_S:
+        numbers["polls_lost"] = found.dropped
+        yield warning(f"{found.lost}: the disk refused them for too long", "see that it keeps room", numbers=numbers)
+    else:
+        yield fine("what is polled is on the disk", numbers=numbers)
+
+
+@check(
+    asset="raw_readings",
     means="There is no poll that the store will not take, so none was set aside.",
     remedy="See why: air-pipeline outbox; try them again: air-pipeline outbox --release",
     title="outbox",
@@ -115,6 +139,29 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
     yield warning(
         text, "put right what the store says, then: air-pipeline outbox --release", numbers={"quarantined": number}
     )
+
+
+@check(
+    asset="raw_readings",
+    means="No outbox was found damaged. One that was is set aside, and what can be read of it is delivered.",
+    remedy="See that the disk is well, and remove the file once you need it no more",
+    title="outbox",
+    bad="the outbox was damaged",
+    good="no damaged outbox is left",
+)
+def outbox_whole(seen: Seen) -> Iterator[Finding]:
+    """Which outboxes were set aside, and what was saved of them."""
+    try:
+        asides = seen.collector.asides
+    except OutboxError:
+        return
+    if not asides:
+        yield fine("none was damaged", numbers={"damaged": 0})
+        return
+    saved = "; ".join(f"{one.file}, of which {one.saved} polls were saved" for one in asides)
+    going_on = "" if all(one.is_done for one in asides) else "; it is still being read"
+    numbers = {"damaged": len(asides), "saved": sum(one.saved for one in asides)}
+    yield warning(f"it was damaged and set aside as {saved}{going_on}", numbers=numbers)
 
 
 @check(

@@ -3,8 +3,14 @@
 from collections.abc import Sequence
 
 from air_pipeline.health import Check, Finding, Level
-from air_pipeline.health.clock import clock_kept, clocks_agree
-from air_pipeline.health.collecting import collector_running, outbox_draining, quarantine_empty
+from air_pipeline.health.clock import clock_believed, clock_kept, clocks_agree
+from air_pipeline.health.collecting import (
+    collector_running,
+    outbox_draining,
+    outbox_whole,
+    polls_recorded,
+    quarantine_empty,
+)
 from air_pipeline.health.days import complete, days_built, days_current, days_kept
 from air_pipeline.health.devices import devices_answer
 from air_pipeline.health.processes import up_running
@@ -23,9 +29,12 @@ _WITHOUT_SETTINGS = (
     disk_space,
     disk_lasts,
     clock_kept,
+    clock_believed,
     clocks_agree,
     store_usable,
     outbox_draining,
+    polls_recorded,
+    outbox_whole,
     quarantine_empty,
 )
 EXAMINATION: tuple[Check, ...] = (

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from air_pipeline.health import Finding, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
-from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
 from air_pipeline.storage.influxdb_examination import Examined
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import StoreError, StoreUnavailable
@@ -50,7 +50,8 @@ def _of_influxdb(seen: Seen, examined: Examined) -> Finding:
 
 def _of_embedded(seen: Seen) -> Finding:
     with closing(open_store(None, seen.environment.state)) as store:
-        known = store.latest()
+        now = epoch_ms(seen.now)
+        known = store.latest(*seen.settings.present(now)) if seen.settings else store.latest(end=now)
     last = max((latest.poll.observed_at for latest in known.values()), default=None)
     if last is None:
         return fine("the embedded store: nothing in it yet")

@@ -62,11 +62,12 @@ def daemon_running(seen: Seen) -> Iterator[Finding]:
 def _of_daemon(instance: dg.DagsterInstance) -> Finding:
     beats = {name: beat.timestamp for name, beat in instance.get_daemon_heartbeats().items()}
     now = datetime.now(UTC).timestamp()
-    quiet = {name: now - beats.get(name, 0.0) for name in instance.get_required_daemon_types()}
+    # One ahead of now is of before the clock was set back: as old as it is far, until the next one comes.
+    quiet = {name: abs(now - beats.get(name, 0.0)) for name in instance.get_required_daemon_types()}
     silent = sorted(name.lower() for name, quiet_s in quiet.items() if quiet_s > DAEMON_TOLERANCE_S)
     quiet_s = min(quiet.values())
     if not silent and quiet_s <= LATE_S:
-        return fine(f"runs: its last sign of life came {max(quiet_s, 0.0):.0f} s ago")
+        return fine(f"runs: its last sign of life came {quiet_s:.0f} s ago")
     if quiet_s > LATE_S:
         return warning("does not run: nothing is collected or built by itself")
     remedy = "start it again: air-pipeline up, or dagster-daemon run"

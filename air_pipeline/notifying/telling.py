@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from air_pipeline.collection.clock import SystemClock
 from air_pipeline.notifying.deciding import Change, Key, Sight, Watched, decide, digest_due, has_lasted
 from air_pipeline.notifying.messages import Message, change_message, digest_message
 from air_pipeline.notifying.sending import Channel, SendError
@@ -28,6 +29,8 @@ SEND_WITHIN_S = 25.0
 """What a round may take; Dagster gives up a tick after 60 seconds."""
 FIRST_RETRY = timedelta(seconds=30)
 LONGEST_RETRY = timedelta(hours=1)
+SET_S = 5.0
+"""The clock was set, not slewed, when it is so far from where it would be by the time since boot."""
 KEPT = timedelta(days=7)
 """How long a message that nobody takes is tried again."""
 
@@ -64,12 +67,16 @@ class State:
         digest: the local date of the last digest.
         outgoing: what is to be sent, oldest first.
         failing: channel to how it fails.
+        boot: in which boot of the machine that was.
+        offset_s: from the time since boot to the clock: another one tells that the clock was set.
     """
 
     watched: Mapping[Key, Watched] = field(default_factory=dict)
     digest: date | None = None
     outgoing: tuple[Outgoing, ...] = ()
     failing: Mapping[str, Failing] = field(default_factory=dict)
+    boot: str = ""
+    offset_s: float = 0.0
 
     def to_text(self) -> str:
         """As JSON."""
@@ -85,6 +92,8 @@ class State:
                     name: {"attempts": f.attempts, "retry_at": _text(f.retry_at), "error": f.error}
                     for name, f in self.failing.items()
                 },
+                "boot": self.boot,
+                "offset_s": self.offset_s,
             },
             ensure_ascii=False,
             indent=1,
@@ -111,6 +120,8 @@ class State:
                 name: Failing(int(one["attempts"]), _instant(one["retry_at"]), str(one["error"]))
                 for name, one in read["failing"].items()
             },
+            boot=str(read.get("boot", "")),
+            offset_s=float(read.get("offset_s", 0.0)),
         )
 
 
@@ -160,7 +171,9 @@ def tell(
         OSError: the state cannot be read or written; then nothing was sent.
     """
     before = read_state(directory)
-    state = due(before, rules, [way.name for way in ways], sight, summary, zone, now, deployment)
+    clock = SystemClock()
+    moved = with_the_clock(before, clock.boot(), clock.time() - clock.monotonic())
+    state = due(moved, rules, [way.name for way in ways], sight, summary, zone, now, deployment)
     if state != before:
         directory.write(directory.notified, state.to_text())
     arrived = 0
@@ -171,6 +184,35 @@ def tell(
     said = [f"{len(sight.unwell)} not well", f"{arrived} messages sent"]
     said += [f"{f.error}; again from {f.retry_at:%H:%M:%S} UTC" for f in state.failing.values()]
     return "; ".join(said)
+
+
+def with_the_clock(state: State, boot: str, offset_s: float) -> State:
+    """The state with its times set as the clock was since the last round, so that nothing has lasted for longer by it.
+
+    Args:
+        state: of the last round.
+        boot: this boot; what happened to the clock while the machine was off cannot be told.
+        offset_s: from the time since boot to the clock.
+    """
+    if state.boot != boot:
+        return replace(state, boot=boot, offset_s=offset_s)
+    if abs(offset_s - state.offset_s) <= SET_S:
+        return state
+    by = timedelta(seconds=offset_s - state.offset_s)
+
+    def moved(message: Message) -> Message:
+        return replace(message, at=(datetime.fromisoformat(message.at) + by).isoformat())
+
+    return replace(
+        state,
+        watched={
+            key: replace(one, since=one.since + by, well=one.well and one.well + by)
+            for key, one in state.watched.items()
+        },
+        outgoing=tuple(replace(one, message=moved(one.message)) for one in state.outgoing),
+        failing={name: replace(one, retry_at=one.retry_at + by) for name, one in state.failing.items()},
+        offset_s=offset_s,
+    )
 
 
 def due(
@@ -206,6 +248,8 @@ def due(
         digest=last,
         outgoing=tuple(one for one in (*kept, *(Outgoing(message, tuple(names)) for message in new)) if one.channels),
         failing={name: failing for name, failing in state.failing.items() if name in names},
+        boot=state.boot,
+        offset_s=state.offset_s,
     )
 
 

@@ -4,10 +4,10 @@ Belongs here: what is said of what is seen. Does not: processes (`running`).
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from time import monotonic, time
+from time import monotonic
 
 from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.deployment import settings_stamp
@@ -69,7 +69,9 @@ class Watch:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._began = time()
+        self._before: tuple[str, int, float] | None = None
+        with suppress(Exception):  # said by the first look
+            self._before = self._attempt()
         self._look_at_store = 0.0  # monotonic
         self._settings: Settings | None = None  # of the last configuration that could be used
         self._stamp: tuple[int, ...] | None = settings_stamp(environment.config)
@@ -118,12 +120,17 @@ class Watch:
             return now.silent
         return {one.subject: one.text for one in found if one.is_bad}
 
+    def _attempt(self) -> tuple[str, int, float] | None:
+        """The collector's last attempt at the store, if it failed: why, and what tells it from others."""
+        status = collector_state(self._environment.state).outbox
+        return (status.error, status.failures, status.retry_at) if status.error else None
+
     def _store_error(self) -> str:
         """Why the collector's last attempt failed; where it made none yet, what the store itself says."""
         try:
-            status = collector_state(self._environment.state).outbox
-            if status.error and status.retry_at >= self._began:
-                return status.error
+            attempt = self._attempt()
+            if attempt and attempt != self._before:
+                return attempt[0]
             if self._look_at_store == 0.0 or self._seen.store_error:
                 with closing(open_store(self._environment.influxdb, self._environment.state, STORE_WITHIN_S)) as store:
                     store.outcome_counts(0, 1, STORE_WITHIN_S)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -182,6 +183,7 @@ class Settings:
         grace: how long after the end of the last device's day it is built.
         collector: whether Dagster keeps a collector, or something else runs `air-pipeline collect`.
         notify: who is told of what is not well; None: nobody.
+        clock: whether the clock of this machine is believed only while it is kept, or always.
     """
 
     timezone: str
@@ -190,11 +192,23 @@ class Settings:
     grace: timedelta = timedelta(minutes=15)
     collector: Literal["dagster", "external"] = "dagster"
     notify: Notify | None = None
+    clock: Literal["checked", "trusted"] = "checked"
 
     @property
     def zone(self) -> ZoneInfo:
         """The deployment's zone."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def earliest(self) -> int:
+        """The instant at which the first day begins for the first of the devices, ms UTC: no poll is of before."""
+        zones = {self.timezone, *(device.timezone for device in self.devices)}
+        return min(epoch_ms(first_instant(self.start, ZoneInfo(zone))) for zone in zones)
+
+    def present(self, now_ms: int) -> tuple[int, int]:
+        """From when and until when (not included) a poll can be of, at a time, ms UTC; others say nothing of now."""
+        longest = max((device.interval_ms for device in self.devices), default=0)
+        return self.earliest, now_ms + longest + 1
 
     def device(self, name: str) -> Device:
         """The device with this id.
@@ -218,9 +232,18 @@ INFLUXDB_VARIABLES = ("INFLUXDB_V2_URL", "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_ORG",
 
 @dataclass(frozen=True, slots=True)
 class InfluxConnection:
-    """Where InfluxDB is and how to enter; the token is left out of texts."""
+    """Where InfluxDB is and how to enter; the token is left out of texts.
+
+    Attributes:
+        url: of the server.
+        token: to enter with; if it comes from a file, what that held at the start.
+        org: the organization.
+        bucket: where readings are.
+        token_file: the file that the token is read from, again when it changes.
+    """
 
     url: str
     token: str = field(repr=False)
     org: str
     bucket: str
+    token_file: Path | None = None

@@ -159,6 +159,7 @@ def _resolve(schema: FileSchema) -> tuple[Settings, list[tuple[Place, str]]]:
         grace=timedelta(milliseconds=schema.grace),
         collector=schema.collector,
         notify=notify,
+        clock=schema.clock,
     )
     return settings, mistakes
 

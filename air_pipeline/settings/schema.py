@@ -107,6 +107,7 @@ class FileSchema(Entry):
     timeout: Timeout | None = None
     grace: Grace = 15 * 60_000
     collector: Annotated[Literal["dagster", "external"], BeforeValidator(choice("dagster", "external"))] = "dagster"
+    clock: Annotated[Literal["checked", "trusted"], BeforeValidator(choice("checked", "trusted"))] = "checked"
     notify: Annotated[NotifyEntry | None, BeforeValidator(mapping("notify: {webhook: https://example.org/hook}"))] = (
         None
     )

@@ -80,18 +80,32 @@ def copy_readings(
         StoreError: one of them cannot be read or written.
     """
     _require_nothing_else(origin, target, start, end)
-    midnights = range(_midnight(start), end, _DAY_MS)
-    for left, midnight in zip(reversed(range(len(midnights))), midnights, strict=True):
-        edges = max(start, midnight), min(end, midnight + _DAY_MS)
-        held = origin.summaries(*edges)
+    for edges, held in _days(origin, start, end):
         differing = _differing(held, target.summaries(*edges))
-        polls = sum(_copy_device(origin, target, device, *edges) for device in differing)
-        day = from_epoch_ms(midnight).date()
+        copied = {device: _copy_device(origin, target, device, *edges) for device in differing}
+        day = from_epoch_ms(edges[0]).date()
         if differing:
             now = origin.summaries(*edges) if growing else held
-            settled = {device: summary for device, summary in held.items() if now.get(device) == summary}
+            settled = {device: copied.get(device, there) for device, there in held.items() if now.get(device) == there}
             _require_same(origin, target, day, settled, target.summaries(*edges))
-        yield CopiedDay(day, polls, left)
+        left = -(-(end - edges[1]) // _DAY_MS)
+        yield CopiedDay(day, sum(one.polls for one in copied.values()), left)
+
+
+def _days(store: ReadingStore, start: int, end: int) -> Iterator[tuple[tuple[int, int], Mapping[str, Summary]]]:
+    """The UTC days of a store in [start, end), each cut to it, with what is held in it.
+
+    From a day without a poll on it goes to the next that has one: a clock that was wrong may have left some in 1970.
+    """
+    midnight = _midnight(start)
+    while midnight < end:
+        edges = max(start, midnight), min(end, midnight + _DAY_MS)
+        if held := store.summaries(*edges):
+            yield edges, held
+            midnight += _DAY_MS
+            continue
+        firsts = [store.first_poll(device, edges[1]) for device in store.latest(edges[1], end)]
+        midnight = _midnight(min((first for first in firsts if first is not None), default=end + _DAY_MS))
 
 
 def _differing(held: Mapping[str, Summary], there: Mapping[str, Summary]) -> dict[str, Summary]:
@@ -105,11 +119,10 @@ def _require_nothing_else(origin: ReadingStore, target: ReadingStore, start: int
     span = span_of(target)
     if span is None:
         return
-    for midnight in range(_midnight(max(start, span[0])), min(end, span[1]), _DAY_MS):
-        edges = max(start, midnight), min(end, midnight + _DAY_MS)
-        for device, there in _differing(origin.summaries(*edges), target.summaries(*edges)).items():
+    for edges, held in _days(target, max(start, span[0]), min(end, span[1])):
+        for device, there in _differing(origin.summaries(*edges), held).items():
             if there.polls and _others(origin, target, device, *edges):
-                day = from_epoch_ms(midnight).date()
+                day = from_epoch_ms(edges[0]).date()
                 raise CopyError(
                     f"{target.identity} holds other polls of device {device!r} on {day} (UTC), from somewhere else, so"
                     " nothing was copied. Copy into a bucket that holds nothing of this device: set INFLUXDB_V2_BUCKET"
@@ -139,8 +152,8 @@ def _words(summary: Summary) -> str:
     return f"{summary.polls} polls with {summary.values} values"  # noqa: PD011 - not of pandas
 
 
-def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int) -> int:
-    """Copies the polls of one device; how many they are."""
+def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int) -> Summary:
+    """Copies the polls of one device, and what is shown with them; what that amounts to."""
     readings = origin.readings(device, start, end)
     polls = origin.polls(device, start, end)  # after the readings: none of those is then without its poll
     alone = readings.index.difference(polls.index)
@@ -150,15 +163,15 @@ def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start:
             "something other than air_pipeline wrote them: delete them there, or copy what is before and what is after."
         )
     stored = stored_polls(device, polls, readings)
+    values = 0
     while some := list(islice(stored, _POLLS_AT_ONCE)):
         target.write(some)
-    return len(polls)
+        values += sum(len(poll.values) for poll in some)
+    return Summary(len(polls), float(polls["duration_ms"].sum()), values)
 
 
 def stored_polls(device: str, polls: pd.DataFrame, readings: pd.DataFrame) -> Iterator[Poll]:
     """The polls of one device, from the frames of `ReadingStore`: writing them makes another store hold the same.
-
-    A slot that was written twice can have values and the outcome of a poll without: it comes as two polls.
 
     Raises:
         CopyError: a poll is not one that air_pipeline wrote.
@@ -175,9 +188,7 @@ def stored_polls(device: str, polls: pd.DataFrame, readings: pd.DataFrame) -> It
                 f"The poll of device {device!r} at {slot} is not one that air_pipeline wrote: {error!r}."
             ) from error
         reading = {name: value for name, value in zip(series, row, strict=True) if not math.isnan(value)}
-        if reading and not poll.outcome.has_reading:
-            yield replace(poll, outcome=Outcome.OK, values=reading)
-        yield replace(poll, values=reading)
+        yield replace(poll, values=reading if poll.outcome.has_reading else {})
 
 
 def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:

@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from air_pipeline.devices.polls import Outcome
 from air_pipeline.storage.fields import POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
+
+_WITH_STATUS = [outcome.value for outcome in Outcome if outcome.has_status]
 
 
 def readings_frame(times: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.float64]]) -> pd.DataFrame:
@@ -36,6 +39,10 @@ def polls_frame(
             column = pd.Series(texts.get(name, nowhere), index=index, dtype="str")
             # An empty text and none look the same in CSV: here a body is never empty, the others never missing.
             columns[name] = column.where(column != "") if name == "body" else column.fillna("")
+    # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
+    status = columns["http_status"]
+    columns["http_status"] = status.where(columns["outcome"].isin(_WITH_STATUS) & (status > 0))
+    columns["body"] = columns["body"].where(columns["outcome"] == Outcome.REJECTED.value)
     return _once_a_slot(pd.DataFrame(columns, index=index, columns=pd.Index(POLL_COLUMNS, dtype="str")))
 
 

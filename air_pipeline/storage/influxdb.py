@@ -1,31 +1,31 @@
 """The reading store in InfluxDB 2: measurements `air` and `poll`, tag `device`, times in ms.
 
-Belongs here: which queries stand for the store's promises. Does not: the syntax of points (`line_protocol`), the
-transport of queries (`influxql`) and of what else there is (`influxdb_client_requests`), points as frames
-(`influxdb_points`, `flux_csv`), the meaning of failures (`influxdb_failures`).
+Belongs here: which queries stand for the store's promises. Does not: the syntax of points (`line_protocol`), exchanges
+over HTTP (`influxdb_exchange`), queries (`influxql`, `influxdb_client_requests`), points as frames (`influxdb_points`,
+`flux_csv`), the meaning of failures (`influxdb_failures`).
 """
 
-import threading
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
 from air_pipeline.storage.influxql import InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.storable import require_storable, within_time
-from air_pipeline.storage.store import Latest, StoreRefused, Summary
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Latest, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from air_pipeline.storage.influxdb_client_requests import ClientRequests
     from air_pipeline.storage.influxdb_points import Points
 
 # The server's documentation advises 5,000 lines a request; more gain nothing.
@@ -37,6 +37,22 @@ _DAY_MS = 86_400_000
 _DEVICES_BY_NAME = 500
 
 _Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+
+def _of_influxdb(
+    read: Callable[Concatenate["InfluxStore", _Arguments], _Result],
+) -> Callable[Concatenate["InfluxStore", _Arguments], _Result]:
+    """Makes an answer of another form than InfluxDB's, which no reader of it foresees, an error of the store."""
+
+    @wraps(read)
+    def guarded(store: "InfluxStore", /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        try:
+            return read(store, *arguments, **named)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise refusal(store._connection, Doing.READ, HTTPStatus.OK) from error  # noqa: SLF001 - one of its methods
+
+    return guarded
 
 
 class InfluxStore:
@@ -56,14 +72,11 @@ class InfluxStore:
         Raises:
             StoreRefused: the token has characters that no token has.
         """
-        if not (connection.token.isascii() and connection.token.isprintable()):  # libraries would quote it in an error
-            raise StoreRefused("INFLUXDB_V2_TOKEN has characters that no token has, such as the end of a line.")
         self._connection = connection
         self._timeout_s = timeout_s
         self._read_timeout_s = read_timeout_s
-        self._queries = InfluxQL(connection, timeout_s, read_timeout_s)
-        self._made: ClientRequests | None = None
-        self._one_client = threading.Lock()
+        self._exchange = Exchange(connection, timeout_s)
+        self._queries = InfluxQL(connection, self._exchange, read_timeout_s)
 
     @property
     def identity(self) -> str:
@@ -77,22 +90,27 @@ class InfluxStore:
         require_storable(polls)
         lines = [line for poll in polls for line in poll_lines(poll)]
         for first in range(0, len(lines), _LINES_A_REQUEST):
-            self._in_bucket(partial(self._client.write, "\n".join(lines[first : first + _LINES_A_REQUEST])))
+            some = "\n".join(lines[first : first + _LINES_A_REQUEST]).encode()
+            self._in_bucket(partial(self._exchange.write, some))
 
+    @_of_influxdb
     def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The readings of one device; see `ReadingStore.readings`."""
         return self._points.readings(device, start, end)
 
+    @_of_influxdb
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The polls of one device; see `ReadingStore.polls`."""
         return self._points.polls(device, start, end)
 
-    def latest(self) -> dict[str, Latest]:
+    @_of_influxdb
+    def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`.
 
         One request looks at the last day; devices that were silent in it are asked for by name.
         """
-        recently = f"time >= {time.time_ns() // 1_000_000 - _DAY_MS}ms GROUP BY device ORDER BY time DESC LIMIT 1"
+        today = max(start, min(time.time_ns() // 1_000_000, end) - _DAY_MS)
+        recently = f"{during(today, end)} GROUP BY device ORDER BY time DESC LIMIT 1"
         *recent, names = self._ask(
             f"SELECT *::field FROM poll WHERE {recently}",  # noqa: S608
             f"SELECT *::field FROM air WHERE {recently}",  # noqa: S608
@@ -100,8 +118,8 @@ class InfluxStore:
         )
         devices = [point["value"] for series in names for point in series.points]
         polls, readings = map(_of_devices, recent)
-        polls |= self._last("poll", [device for device in devices if device not in polls])
-        readings |= self._last("air", [device for device in devices if device not in readings])
+        polls |= self._last("poll", [device for device in devices if device not in polls], during(start, end))
+        readings |= self._last("air", [device for device in devices if device not in readings], during(start, end))
         found = {}
         for device, fields in polls.items():
             values = readings.get(device, {})
@@ -109,6 +127,7 @@ class InfluxStore:
             found[device] = latest_of(device, fields["time"], fields, values.get("time"), numbers)
         return found
 
+    @_of_influxdb
     def outcome_counts(self, start: int, end: int, timeout_s: float = 30.0) -> dict[str, dict[str, int]]:
         """Device to outcome to number of polls; see `ReadingStore.outcome_counts`."""
         # An outcome is a field, which InfluxQL does not group by: a query each, in one request.
@@ -123,6 +142,7 @@ class InfluxStore:
                 counts.setdefault(device, {})[outcome.value] = point["polls"]
         return counts
 
+    @_of_influxdb
     def summaries(self, start: int, end: int) -> dict[str, Summary]:
         """Device to summary, in one request; see `ReadingStore.summaries`."""
         polls, values = map(
@@ -142,11 +162,14 @@ class InfluxStore:
             for device in sorted({*polls, *values})
         }
 
-    def first_poll(self, device: str) -> int | None:
-        """The slot of the first poll ever."""
-        point = self._point("SELECT first(outcome) FROM poll WHERE device = $device", device)
+    @_of_influxdb
+    def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
+        """The slot of the first poll from a time on."""
+        query = f"SELECT first(outcome) FROM poll WHERE device = $device AND {during(since, LATEST_MS)}"  # noqa: S608
+        point = self._point(query, device)
         return None if point is None else int(point["time"])
 
+    @_of_influxdb
     def interval_before(self, device: str, time: int) -> float | None:
         """The interval, in seconds, that the last poll before a time says."""
         _, end = within_time(time, time)
@@ -154,29 +177,20 @@ class InfluxStore:
         point = self._point(query, device)
         return None if point is None else float(point["interval_s"])
 
+    @_of_influxdb
     def flux(self, query: str) -> "pd.DataFrame":
         """The rows of a Flux query as one frame, with its columns `result` and `table`; see `ReadingStore.flux`."""
         from air_pipeline.storage.flux_csv import flux_frame  # with pandas, as `_points`
+        from air_pipeline.storage.influxdb_client_requests import flux_csv  # 0.25 s and 40 MB, for this alone
 
-        return flux_frame(self._client.flux(query))
+        self._queries.require_there()
+        return flux_frame(
+            flux_csv(self._connection, self._exchange.token.now(), query, self._timeout_s, self._read_timeout_s)
+        )
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
-        self._queries.close()
-        with self._one_client:
-            made, self._made = self._made, None
-        if made is not None:
-            made.close()
-
-    @property
-    def _client(self) -> "ClientRequests":
-        """What writes and runs Flux; made at the first use."""
-        # With influxdb_client, 0.25 s and 40 MB: who only reads is spared them.
-        from air_pipeline.storage.influxdb_client_requests import ClientRequests
-
-        with self._one_client:
-            self._made = self._made or ClientRequests(self._connection, self._timeout_s, self._read_timeout_s)
-            return self._made
+        self._exchange.close()
 
     @property
     def _points(self) -> "Points":
@@ -196,14 +210,14 @@ class InfluxStore:
         (result,) = self._ask(query, parameters={"device": device})
         return result[0].points[0] if result else None
 
-    def _last(self, measurement: str, devices: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        """Device to its last point, however long ago; what has none is left out."""
-        query = f"SELECT *::field FROM {measurement}{{}} ORDER BY time DESC LIMIT 1"  # noqa: S608
+    def _last(self, measurement: str, devices: Sequence[str], condition: str) -> dict[str, Mapping[str, Any]]:
+        """Device to its last point under a condition, however long ago; what has none is left out."""
+        query = f"SELECT *::field FROM {measurement} WHERE {condition}{{}} ORDER BY time DESC LIMIT 1"  # noqa: S608
         if len(devices) > _DEVICES_BY_NAME:
             (result,) = self._ask(query.format(" GROUP BY device"))
             return _of_devices(result)
         named = {f"device{n}": device for n, device in enumerate(devices)}
-        results = self._ask(*(query.format(f" WHERE device = ${name}") for name in named), parameters=named)
+        results = self._ask(*(query.format(f" AND device = ${name}") for name in named), parameters=named)
         return {device: result[0].points[0] for device, result in zip(devices, results, strict=True) if result}
 
     def _in_bucket(self, action: Callable[[], _Result]) -> _Result:
@@ -214,19 +228,22 @@ class InfluxStore:
             return action()
 
     def _make_bucket(self) -> None:
-        found = self._queries.request("GET", "/api/v2/orgs", params={"org": self._connection.org})
-        if found.status_code != HTTPStatus.OK:
-            raise refusal(self._connection, Doing.MAKE, found.status_code, found.headers, found.content)
-        organizations = found.json()["orgs"]
+        found = self._exchange.request("GET", "/api/v2/orgs", params={"org": self._connection.org})
+        if found.status != HTTPStatus.OK:
+            raise refusal(self._connection, Doing.MAKE, found.status, found.headers, found.body)
+        try:
+            organizations = [str(one["id"]) for one in json.loads(found.body)["orgs"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise refusal(self._connection, Doing.MAKE, found.status) from error
         if not organizations:  # hidden from tokens of a single bucket
             raise no_bucket(self._connection)
-        bucket = {"orgID": organizations[0]["id"], "name": self._connection.bucket, "retentionRules": []}
-        made = self._queries.request("POST", "/api/v2/buckets", json=bucket)
-        if made.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        bucket = {"orgID": organizations[0], "name": self._connection.bucket, "retentionRules": []}
+        made = self._exchange.request("POST", "/api/v2/buckets", json=bucket)
+        if made.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise no_bucket(self._connection)
         # 422: another process has made it meanwhile.
-        if made.status_code not in (HTTPStatus.CREATED, HTTPStatus.UNPROCESSABLE_ENTITY):
-            raise refusal(self._connection, Doing.MAKE, made.status_code, made.headers, made.content)
+        if made.status not in (HTTPStatus.CREATED, HTTPStatus.UNPROCESSABLE_ENTITY):
+            raise refusal(self._connection, Doing.MAKE, made.status, made.headers, made.body)
 
 
 def _of_devices(result: Sequence[Series]) -> dict[str, Mapping[str, Any]]:

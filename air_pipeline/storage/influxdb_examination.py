@@ -3,18 +3,19 @@
 Belongs here: the few requests that tell. Does not: what is made of the answers (`health`).
 """
 
+import json
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-
-import requests
+from typing import Any
 
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_exchange import Answer, Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
 from air_pipeline.storage.influxql import InfluxQL
-from air_pipeline.storage.store import PollsRejected, StoreRefused
+from air_pipeline.storage.store import PollsRejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +45,59 @@ def examine_influxdb(connection: InfluxConnection, timeout_s: float) -> Examined
     Raises:
         StoreError: it is away, or refuses the token, the right, the organization or the bucket.
     """
-    if not (connection.token.isascii() and connection.token.isprintable()):
-        raise StoreRefused("INFLUXDB_V2_TOKEN has characters that no token has, such as the end of a line.")
-    with closing(InfluxQL(connection, timeout_s, timeout_s)) as server:
+    with closing(Exchange(connection, timeout_s)) as server:
         place = {"org": connection.org, "bucket": connection.bucket, "precision": "ms"}
         before = time.time()
         written = server.request("POST", "/api/v2/write", params=place, data=b"")
         ahead = _ahead_s(written, (before + time.time()) / 2)
         version = written.headers.get("X-Influxdb-Version", "")
-        if written.status_code != HTTPStatus.NO_CONTENT:
-            error = refusal(connection, Doing.WRITE, written.status_code, written.headers, written.content)
+        if written.status == HTTPStatus.NO_CONTENT:
+            server.require_influxdb(written)
+        else:
+            error = refusal(connection, Doing.WRITE, written.status, written.headers, written.body)
             if isinstance(error, BucketMissing) and _sees_organization(server, connection):
                 return Examined(version, bucket_there=False, retention_s=None, ahead_s=ahead)
             if not isinstance(error, PollsRejected):  # for being empty: then the token was taken
                 raise error
         found = server.request("GET", "/api/v2/buckets", params={"org": connection.org, "name": connection.bucket})
-        buckets = found.json().get("buckets", []) if found.status_code == HTTPStatus.OK else None
+        buckets = _listed(connection, found, "buckets") if found.status == HTTPStatus.OK else None
         if buckets == []:  # it may write there, and not see it
             raise refusal(connection, Doing.READ, HTTPStatus.FORBIDDEN, body='{"message": "no right to read"}')
-        server.statements(['SHOW TAG VALUES FROM poll WITH KEY = "device"'], {}, timeout_s)
-        rules = buckets[0].get("retentionRules", []) if buckets else []
-        kept = None if buckets is None else max((int(rule["everySeconds"]) for rule in rules), default=0)
+        queries = InfluxQL(connection, server, timeout_s)
+        queries.statements(['SHOW TAG VALUES FROM poll WITH KEY = "device"'], {}, timeout_s)
+        kept = None if buckets is None else _retention_s(buckets[0])
         return Examined(version, bucket_there=True, retention_s=kept, ahead_s=ahead)
 
 
-def _sees_organization(server: InfluxQL, connection: InfluxConnection) -> bool:
+def _sees_organization(server: Exchange, connection: InfluxConnection) -> bool:
     """Whether the token is one of the whole organization, which may make a bucket; hidden from tokens of a bucket."""
     found = server.request("GET", "/api/v2/orgs", params={"org": connection.org})
-    if found.status_code != HTTPStatus.OK:
+    if found.status != HTTPStatus.OK:
         raise no_bucket(connection)
-    return bool(found.json()["orgs"])
+    return bool(_listed(connection, found, "orgs"))
 
 
-def _ahead_s(answer: requests.Response, now: float) -> float | None:
+def _listed(connection: InfluxConnection, answer: Answer, what: str) -> list[Any]:
+    """What an answer lists.
+
+    Raises:
+        StoreRefused: it is not InfluxDB's.
+    """
+    try:
+        listed = json.loads(answer.body)[what]
+    except (KeyError, TypeError, ValueError) as error:
+        raise refusal(connection, Doing.READ, answer.status) from error
+    return listed if isinstance(listed, list) else []
+
+
+def _retention_s(bucket: Any) -> int | None:  # noqa: ANN401 - whatever the server says
+    try:
+        return max((int(rule["everySeconds"]) for rule in bucket.get("retentionRules", [])), default=0)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _ahead_s(answer: Answer, now: float) -> float | None:
     try:
         return parsedate_to_datetime(answer.headers["Date"]).timestamp() + 0.5 - now
     except (KeyError, ValueError):

@@ -8,6 +8,8 @@
 | 400, 413, 422 to a write | `PollsRejected` |
 | 400, 413, 422 to a query | `StoreError` |
 | an answer that is not InfluxDB's (a login page, a TLS port, a redirect) | `StoreRefused`, whatever its status |
+| 204 to a write, by a server of which nothing says that it is InfluxDB | `StoreRefused` |
+| an answer that is not at its end in time, or too long | `StoreUnavailable` |
 """
 
 import contextlib
@@ -43,6 +45,31 @@ def unreachable(connection: InfluxConnection, error: Exception) -> StoreUnavaila
     """The error for a request that got no answer."""
     return StoreUnavailable(
         f"InfluxDB at {connection.url} gives no answer ({_reason(error)}): is it running, and is INFLUXDB_V2_URL right?"
+    )
+
+
+def too_late(connection: InfluxConnection, within_s: float) -> StoreUnavailable:
+    """The error for an answer that was begun, and not at its end in time."""
+    return StoreUnavailable(
+        f"InfluxDB at {connection.url} did not answer within {within_s:g} s: is it overloaded, and is INFLUXDB_V2_URL"
+        " right?"
+    )
+
+
+def too_long(connection: InfluxConnection, most_bytes: int) -> StoreUnavailable:
+    """The error for an answer without end."""
+    return StoreUnavailable(
+        f"InfluxDB at {connection.url} gave more than {most_bytes // 1_000_000} MB in one answer: ask for a shorter"
+        " time, or see what answers there."
+    )
+
+
+def unknown_server(connection: InfluxConnection) -> StoreRefused:
+    """The error for whoever says that it has written, and may be anybody."""
+    return StoreRefused(
+        f"What answers at {connection.url} does not say that it is InfluxDB (no header X-Influxdb-Version or -Build,"
+        " and /health does not name it), so nothing is believed to be stored: correct INFLUXDB_V2_URL, or let the proxy"
+        " pass that header on."
     )
 
 
@@ -94,14 +121,19 @@ def no_bucket(connection: InfluxConnection) -> BucketMissing:
 def _refused(connection: InfluxConnection, doing: Doing, asked: str, status: int, words: str) -> StoreError:
     place = f"bucket '{connection.bucket}' of organization '{connection.org}'"
     if status == HTTPStatus.UNAUTHORIZED:
+        if connection.token_file is not None:
+            return StoreRefused(
+                f"InfluxDB at {connection.url} refuses the token (401): put one into {connection.token_file} that may "
+                f"read and write {place}; it is read again without a restart."
+            )
         return StoreRefused(
             f"InfluxDB at {connection.url} refuses the token (401): set INFLUXDB_V2_TOKEN to one that may read and "
-            f"write {place}."
+            f"write {place}, and start air-pipeline again (a token in INFLUXDB_V2_TOKEN_FILE needs no restart)."
         )
     if status == HTTPStatus.FORBIDDEN:
         return StoreRefused(
             f"InfluxDB at {connection.url} does not let this token {asked} (403): give it the right to, or set "
-            f"INFLUXDB_V2_TOKEN to one that may read and write {place}."
+            f"INFLUXDB_V2_TOKEN (or _TOKEN_FILE) to one that may read and write {place}."
         )
     if status == HTTPStatus.NOT_FOUND and "organization" in words:
         return StoreRefused(

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
+from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.fields import POLL_NUMBERS, POLL_TEXTS
 from air_pipeline.storage.frames import polls_frame, readings_frame
@@ -20,6 +21,8 @@ from air_pipeline.storage.store import StoreError, StoreUnavailable
 
 # What is read at once: 86,400 slots of 13 series are 8 MB of CSV.
 _DAY_MS = 86_400_000
+
+_WITHOUT_READING = " AND ".join(f"outcome != '{outcome.value}'" for outcome in Outcome if outcome.has_reading)
 
 
 class Points:
@@ -40,9 +43,19 @@ class Points:
     def readings(self, device: str, start: int, end: int) -> pd.DataFrame:
         """The readings of one device; see `ReadingStore.readings`."""
         table = self._points_of("air", device, start, end)
+        if len(table):
+            slots = table["time"].to_numpy()
+            others = self._without_reading(device, int(slots[0]), int(slots[-1]) + 1)
+            table = table.filter(pa.array(~np.isin(slots, others)))
         return readings_frame(
             table["time"].to_numpy(), {name: _numbers(table[name]) for name in table.column_names if name != "time"}
         )
+
+    def _without_reading(self, device: str, start: int, end: int) -> list[int]:
+        """The slots (ms) whose poll has no reading: values there are of an earlier poll and count no longer."""
+        condition = f"device = $device AND {_WITHOUT_READING} AND {during(start, end)}"
+        (result,) = self._ask(f"SELECT outcome FROM poll WHERE {condition}", parameters={"device": device})  # noqa: S608
+        return [point["time"] for series in result for point in series.points]
 
     def polls(self, device: str, start: int, end: int) -> pd.DataFrame:
         """The polls of one device; see `ReadingStore.polls`."""

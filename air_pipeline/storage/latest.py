@@ -13,23 +13,27 @@ def latest_of(
 ) -> Latest:
     """The last poll of a device, from its stored fields, with its last reading.
 
+    What an earlier poll of the same slot left is not shown.
+
     Raises:
         StoreError: the fields are not what a poll was stored as, so something else wrote them.
     """
-    reading = MappingProxyType(dict(values))
     try:
         outcome = Outcome(fields["outcome"])
-        status = fields.get("http_status")
+        if reading_at == observed_at and not outcome.has_reading:
+            reading_at, values = None, NOTHING
+        reading = MappingProxyType(dict(values))
+        status = fields.get("http_status") if outcome.has_status else None
         poll = Poll(
             device=device,
             observed_at=observed_at,
             outcome=outcome,
             duration_ms=float(fields["duration_ms"]),
             interval_s=float(fields["interval_s"]),
-            http_status=None if status is None else int(status),
-            values=reading if reading_at == observed_at and outcome.has_reading else NOTHING,
+            http_status=int(status) if status else None,
+            values=reading if reading_at == observed_at else NOTHING,
             problems=problems_from_json(fields.get("problems")),
-            body=fields.get("body") or None,
+            body=(fields.get("body") or None) if outcome is Outcome.REJECTED else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(

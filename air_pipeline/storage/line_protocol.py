@@ -5,23 +5,25 @@ Written here and not by the client's `Point`: that one moves times by a ms and d
 
 from functools import lru_cache
 
-from air_pipeline.devices.polls import Poll
+from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.storage.storable import air_values, body_text, number, text
 
 
 def poll_lines(poll: Poll) -> list[str]:
     """One line for the poll, and one before it for its reading if it has a value; times in ms.
 
-    The poll must be storable (`require_storable`).
+    Points are merged field by field: what the outcome could have and the poll has not is written as 0 or an empty text,
+    which mean none, so that nothing of an earlier poll of the slot shows through. The poll must be storable
+    (`require_storable`).
     """
     device = _name(poll.device)
     fields = [f'outcome="{poll.outcome.value}"', f"duration_ms={number(poll.duration_ms)!r}"]
-    if poll.http_status is not None:
-        fields.append(f"http_status={number(poll.http_status)!r}")
+    if poll.outcome.has_status:
+        fields.append(f"http_status={number(poll.http_status or 0)!r}")
     fields.append(f"interval_s={number(poll.interval_s)!r}")
     fields.append(f"problems={_quoted(text(poll.problems_json))}")
-    if (body := body_text(poll)) is not None:
-        fields.append(f"body={_quoted(body)}")
+    if poll.outcome is Outcome.REJECTED:
+        fields.append(f"body={_quoted(body_text(poll) or '')}")
     lines = [f"poll,device={device} {','.join(fields)} {int(poll.observed_at)}"]
     if values := air_values(poll):
         numbers = ",".join(f"{_name(series)}={value!r}" for series, value in values.items())

@@ -16,7 +16,16 @@ from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
 from air_pipeline.storage.storable import air_values, body_text, number, require_storable, text, within_time
-from air_pipeline.storage.store import Latest, PollsRejected, StoreError, StoreRefused, StoreUnavailable, Summary
+from air_pipeline.storage.store import (
+    EARLIEST_MS,
+    LATEST_MS,
+    Latest,
+    PollsRejected,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    Summary,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,20 +33,25 @@ if TYPE_CHECKING:
 _KEY = ("device", "observed_at")
 
 _TABLES = Tables(
-    version=1,
-    statements=(
-        """CREATE TABLE air (
-            device TEXT NOT NULL, observed_at INTEGER NOT NULL, PRIMARY KEY (device, observed_at)
-        ) WITHOUT ROWID""",
-        """CREATE TABLE poll (
-            device TEXT NOT NULL, observed_at INTEGER NOT NULL, outcome TEXT NOT NULL, duration_ms REAL NOT NULL,
-            http_status REAL, interval_s REAL NOT NULL, problems TEXT NOT NULL, body TEXT,
-            PRIMARY KEY (device, observed_at)
-        ) WITHOUT ROWID""",
+    steps=(
+        (
+            """CREATE TABLE air (
+                device TEXT NOT NULL, observed_at INTEGER NOT NULL, PRIMARY KEY (device, observed_at)
+            ) WITHOUT ROWID""",
+            """CREATE TABLE poll (
+                device TEXT NOT NULL, observed_at INTEGER NOT NULL, outcome TEXT NOT NULL, duration_ms REAL NOT NULL,
+                http_status REAL, interval_s REAL NOT NULL, problems TEXT NOT NULL, body TEXT,
+                PRIMARY KEY (device, observed_at)
+            ) WITHOUT ROWID""",
+        ),
     ),
 )
 
-_ERRORS: Mapping[Kind, type[StoreError]] = {Kind.PASSING: StoreUnavailable, Kind.RIGHTS: StoreRefused}
+_ERRORS: Mapping[Kind, type[StoreError]] = {
+    Kind.PASSING: StoreUnavailable,
+    Kind.REPLACED: StoreUnavailable,
+    Kind.RIGHTS: StoreRefused,
+}
 
 # The devices of a table by one search each: a GROUP BY would read every row.
 _DEVICES = """WITH RECURSIVE known (name) AS (
@@ -73,17 +87,20 @@ class SqliteStore:
     def write(self, polls: Sequence[Poll]) -> None:
         """Stores polls in one transaction; see `ReadingStore.write`."""
         require_storable(polls)
-        readings = [(poll, values) for poll in polls if (values := air_values(poll))]
-        series = sorted({name for _, values in readings for name in values})
         if not polls:
             return
+        last = list({(poll.device, int(poll.observed_at)): poll for poll in polls}.values())
+        readings = [(poll, values) for poll in last if (values := air_values(poll))]
+        without = [(poll.device, int(poll.observed_at)) for poll in last if not air_values(poll)]
+        series = sorted({name for _, values in readings for name in values})
         with self._connections.writing() as connection:
             _add_series(connection, series)
+            connection.executemany("DELETE FROM air WHERE device = ? AND observed_at = ?", without)
             connection.executemany(
-                _merge("air", series),
+                _replace("air", series),
                 ((p.device, int(p.observed_at), *map(values.get, series)) for p, values in readings),
             )
-            connection.executemany(_merge("poll", POLL_COLUMNS), map(_poll_row, polls))
+            connection.executemany(_replace("poll", POLL_COLUMNS), map(_poll_row, last))
 
     def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The readings of one device; see `ReadingStore.readings`."""
@@ -106,14 +123,15 @@ class SqliteStore:
             query = _device_rows("poll", POLL_COLUMNS)
             return polls_of_rows(connection.execute(query, (device, *within_time(start, end))).fetchall())
 
-    def latest(self) -> dict[str, Latest]:
+    def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`."""
+        span = within_time(start, end)
         with self._connections.reading() as connection:
             if connection is None:
                 return {}
             series = _series(connection)
-            polls = _last_rows(connection, "poll", POLL_COLUMNS)
-            readings = _last_rows(connection, "air", series)
+            polls = _last_rows(connection, "poll", POLL_COLUMNS, span)
+            readings = _last_rows(connection, "air", series, span)
         found = {}
         for device, (time, fields) in polls.items():
             reading_at, values = readings.get(device, (None, {}))
@@ -150,9 +168,10 @@ class SqliteStore:
             for device in sorted({*polls, *values})
         }
 
-    def first_poll(self, device: str) -> int | None:
-        """The slot of the first poll ever."""
-        row = self._row("SELECT min(observed_at) FROM poll WHERE device = ?", device)
+    def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
+        """The slot of the first poll from a time on."""
+        first, _ = within_time(since, since)
+        row = self._row("SELECT min(observed_at) FROM poll WHERE device = ? AND observed_at >= ?", device, first)
         return None if row is None or row[0] is None else int(row[0])
 
     def interval_before(self, device: str, time: int) -> float | None:
@@ -216,12 +235,10 @@ def _poll_row(poll: Poll) -> tuple[object, ...]:
     return (poll.device, int(poll.observed_at), *(fields[name] for name in POLL_COLUMNS))
 
 
-def _merge(table: str, columns: Sequence[str]) -> str:
-    """The statement that writes a row over another one field by field: what the new one lacks stays."""
+def _replace(table: str, columns: Sequence[str]) -> str:
+    """The statement that writes a row in place of another one: nothing of that stays."""
     names = [_quoted(name) for name in (*_KEY, *columns)]
-    changes = ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in names[len(_KEY) :])
-    conflict = f"ON CONFLICT DO UPDATE SET {changes}" if changes else "ON CONFLICT DO NOTHING"
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) {conflict}"  # noqa: S608 - quoted
+    return f"REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - quoted
 
 
 def _device_rows(table: str, columns: Iterable[str]) -> str:
@@ -238,13 +255,15 @@ def _per_device(table: str, what: str, group: str) -> str:
 
 
 def _last_rows(
-    connection: sqlite3.Connection, table: str, columns: Sequence[str]
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], span: tuple[int, int]
 ) -> dict[str, tuple[int, dict[str, Any]]]:
     """Device to the time of its last row and what is not NULL in it."""
     names = ", ".join(_quoted(name) for name in (*_KEY, *columns))
     rows = connection.execute(
         f"{_DEVICES.format(table=table)} SELECT {names} FROM known CROSS JOIN {table} ON device = name "  # noqa: S608 - quoted
-        f"AND observed_at = (SELECT max(observed_at) FROM {table} WHERE device = name)"
+        f"AND observed_at = (SELECT max(observed_at) FROM {table} WHERE device = name "
+        "AND observed_at >= ? AND observed_at < ?)",
+        span,
     )
     return {
         device: (time, {name: value for name, value in zip(columns, fields, strict=True) if value is not None})

@@ -1,12 +1,12 @@
 """Connections to one SQLite file that many threads and processes read and write.
 
 Belongs here: opening, sharing, transactions, the version of a file's tables, and what SQLite's errors mean. Does not:
-tables, and the errors that owners of files raise (`sqlite`, `collection.outbox`).
+the file as the system sees it (`sqlite_files`), tables, and the errors that owners of files raise (`sqlite`,
+`collection.outbox`).
 """
 
 import os
 import sqlite3
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.storage.sqlite_files import File, abandon, beside, file_at, make_file
 
 # How often SQLite's virtual machine looks at the clock in a read with a deadline: every so many steps, well under 1 ms.
 _STEPS_PER_LOOK = 10_000
@@ -24,8 +25,13 @@ _STEPS_PER_LOOK = 10_000
 _inherited: list[sqlite3.Connection] = []
 
 
-# A connection, and which file it was opened on (device and inode).
-_Taken = tuple[sqlite3.Connection, tuple[int, int] | None]
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A connection, which file it was opened on, and which stood beside that."""
+
+    connection: sqlite3.Connection
+    file: File | None
+    beside: frozenset[File]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,18 @@ class Tables:
     """What is in a file.
 
     Attributes:
-        version: kept in the file's user_version; more there means that this program is too old.
-        statements: make the tables in a new file, and find them made in one from before versions.
+        steps: the statements that lead from each version to the next, from an empty file on; those of the first find
+            tables made in a file from before versions.
         unnumbered: the table by which a file from before versions is known; empty if there never was one.
     """
 
-    version: int
-    statements: Sequence[str]
+    steps: Sequence[Sequence[str]]
     unnumbered: str = ""
+
+    @property
+    def version(self) -> int:
+        """Kept in the file's user_version; more there means that this program is too old."""
+        return len(self.steps)
 
 
 class Kind(Enum):
@@ -54,6 +64,8 @@ class Kind(Enum):
     """Another file."""
     NEWER = auto()
     """A newer program."""
+    REPLACED = auto()
+    """Nothing: another file is there by now, and the same can be done with that."""
     OTHER = auto()
     """SQLite's words tell."""
 
@@ -112,10 +124,11 @@ class Connections:
     @contextmanager
     def reading(self, deadline_s: float | None = None) -> Iterator[sqlite3.Connection | None]:
         """A snapshot to read from; None if the file, or what is in it, has not been made yet."""
-        if self._make and not self._is_there():
+        if self._make and self.file() is None:
             yield None
             return
-        taken = connection, _ = self._take("rw")  # not "ro": who reads a file in WAL mode has to write beside it
+        taken = self._take("rw")  # not "ro": who reads a file in WAL mode has to write beside it
+        connection = taken.connection
         try:
             if deadline_s is not None:
                 end = time.monotonic() + deadline_s
@@ -131,33 +144,61 @@ class Connections:
 
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """A transaction that holds the write lock and is committed once the block is left without an error."""
-        return _Writing(self._begin_writing, self._end)
+        return _Writing(self._begin_writing, self._end, self._require)
 
     def make(self) -> None:
         """Makes the file and its tables now, if they are not there; waits for no writer if they are."""
         with self.reading() as connection:
-            if connection is not None and self._version(connection):
+            if connection is not None and self._version(connection) == self._tables.version:
                 return
         with self.writing():
             pass
+
+    def shrink(self, waste: int) -> None:
+        """Gives space back to the disk, if more than so many bytes of the file are free and less than that is in use.
+
+        What is in use is written anew, which holds up whoever writes.
+        """
+        taken = self._take("rw")
+        try:
+            names = ("page_size", "page_count", "freelist_count")
+            size, pages, free = (taken.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+            if size * free > waste >= size * (pages - free):
+                taken.connection.execute("VACUUM")
+                taken.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            taken.connection.execute("BEGIN")
+        except BaseException as error:
+            self._end(taken, error)
+            raise
+        self._end(taken, None)
+
+    def file(self) -> File | None:
+        """Which file is there now, if one is."""
+        try:
+            return file_at(self.path)
+        except OSError as error:
+            raise self._meaning(error) from error
 
     def close(self) -> None:
         """Closes what is idle; what is in use is closed by its user's leaving."""
         inherited = self._process != os.getpid()
         while taken := self._next_idle():
             if inherited:
-                _inherited.append(taken[0])
+                _inherited.append(taken.connection)
             else:
-                taken[0].close()
+                self._let_go(taken)
         self._process = os.getpid()
 
     def _begin_writing(self) -> _Taken:
-        taken = connection, _ = self._take("rwc" if self._make else "rw")
+        taken = self._take("rwc" if self._make else "rw")
+        connection = taken.connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if not self._version(connection):
-                for statement in self._tables.statements:
-                    connection.execute(statement)
+            version = self._version(connection)
+            if version != self._tables.version:
+                for statements in self._tables.steps[version:]:
+                    for statement in statements:
+                        connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {self._tables.version}")
         except BaseException as error:
             self._end(taken, error)
@@ -166,18 +207,23 @@ class Connections:
 
     def _end(self, taken: _Taken, error: BaseException | None, deadline_s: float | None = None) -> None:
         """Commits and keeps the connection for the next; after an error, closes it, which rolls back."""
-        connection, _ = taken
         if error is None:
             try:
-                connection.execute("COMMIT")
+                taken.connection.execute("COMMIT")
             except sqlite3.Error as failure:
                 error = failure
             else:
                 self._idle.append(taken)
                 return
-        connection.close()
+        self._let_go(taken)
         if isinstance(error, (sqlite3.Error, OSError)):
             raise self._meaning(error, deadline_s) from error
+
+    def _require(self, file: File | None) -> None:
+        """What was committed has to be in the file that others find."""
+        if file != self.file():
+            what = "was replaced by another file while it was written"
+            raise self._error(self.path, Trouble(Kind.REPLACED, what, "try again."))
 
     def _meaning(self, error: sqlite3.Error | OSError, deadline_s: float | None = None) -> AirPipelineError:
         return self._error(self.path, trouble_of(error, self._timeout_s, deadline_s))
@@ -185,17 +231,34 @@ class Connections:
     def _take(self, mode: str) -> _Taken:
         if self._process != os.getpid():
             self.close()
+        stale: frozenset[File] = frozenset()
         try:
             while taken := self._next_idle():
-                connection, file = taken
                 # A file that was put aside or restored under us would go on taking writes that nobody finds again.
-                if file is not None and file == self._file():
+                if taken.file is not None and taken.file == file_at(self.path):
                     return taken
-                connection.close()
+                stale |= taken.beside
+                self._let_go(taken)
+            if mode == "rwc" or (stale and self._make and file_at(self.path) is not None):
+                make_file(self.path, stale)
+            file = file_at(self.path)
             connection = self._open(mode)
-            return connection, self._file()
+            return _Taken(connection, file, beside(self.path))
         except (sqlite3.Error, OSError) as error:
             raise self._meaning(error) from error
+
+    def _let_go(self, taken: _Taken) -> None:
+        try:
+            is_there = taken.file is not None and taken.file == file_at(self.path)
+        except OSError:
+            is_there = False
+        if is_there:
+            taken.connection.close()
+            return
+        with suppress(sqlite3.Error):
+            if taken.connection.in_transaction:
+                taken.connection.execute("ROLLBACK")
+        abandon(taken.connection)
 
     def _next_idle(self) -> _Taken | None:
         try:
@@ -218,27 +281,7 @@ class Connections:
         query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
         return connection.execute(query, (self._tables.unnumbered,)).fetchone() is not None
 
-    def _is_there(self) -> bool:
-        try:
-            return self._file() is not None
-        except OSError as error:
-            raise self._meaning(error) from error
-
-    def _file(self) -> tuple[int, int] | None:
-        """Which file is there now, if one is."""
-        try:
-            found = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return found.st_dev, found.st_ino
-
     def _open(self, mode: str) -> sqlite3.Connection:
-        if mode == "rwc":
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # For its owner alone, and so are the files that SQLite makes beside it. An empty file is an empty database.
-            # It is not opened here: closing it again would give back the locks that this process has on it (fcntl(2)).
-            with suppress(FileExistsError, PermissionError):  # where only root may do so, the umask decides
-                os.mknod(self.path, stat.S_IFREG | 0o600)
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,
@@ -250,6 +293,7 @@ class Connections:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             if self._make:
                 self._use_wal(connection)
+            connection.execute("PRAGMA user_version").fetchone()  # from here on, what stands beside the file is there
         except BaseException:
             connection.close()
             raise
@@ -272,18 +316,26 @@ class Connections:
 class _Writing:
     """The block of a transaction that writes: a generator takes three times as long, and each slot begins with one."""
 
-    __slots__ = ("_begin", "_end", "_taken")
+    __slots__ = ("_begin", "_end", "_require", "_taken")
 
-    def __init__(self, begin: Callable[[], _Taken], end: Callable[[_Taken, BaseException | None], None]) -> None:
+    def __init__(
+        self,
+        begin: Callable[[], _Taken],
+        end: Callable[[_Taken, BaseException | None], None],
+        require: Callable[[File | None], None],
+    ) -> None:
         self._begin = begin
         self._end = end
+        self._require = require
 
     def __enter__(self) -> sqlite3.Connection:
         self._taken = self._begin()
-        return self._taken[0]
+        return self._taken.connection
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._end(self._taken, error)
+        if error is None:
+            self._require(self._taken.file)
 
 
 def trouble_of(error: sqlite3.Error | OSError, timeout_s: float, deadline_s: float | None = None) -> Trouble:

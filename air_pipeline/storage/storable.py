@@ -8,11 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from air_pipeline.devices.polls import Poll
-from air_pipeline.storage.store import PollsRejected
-
-# InfluxDB keeps ns in 64 bits; in ms that is the years 1677 to 2262.
-EARLIEST_MS = -9_223_372_036_000
-LATEST_MS = 9_223_372_036_000
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, PollsRejected
 
 # InfluxDB drops a field called time without a word and has columns name and tags in its CSV; the others are the key.
 _RESERVED = frozenset({"time", "name", "tags", "device", "observed_at"})

@@ -4,7 +4,7 @@ Belongs here: what every store promises. Does not: how one of them does it. Noth
 before rows are read, so that the collector stays small.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,10 @@ from air_pipeline.errors import AirPipelineError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# InfluxDB keeps ns in 64 bits; in ms that is the years 1677 to 2262.
+EARLIEST_MS = -9_223_372_036_000
+LATEST_MS = 9_223_372_036_000
 
 
 class StoreError(AirPipelineError):
@@ -72,6 +76,10 @@ class Latest:
     values: Mapping[str, float]
 
 
+FirstPoll = Callable[[str, int], int | None]
+"""`ReadingStore.first_poll`, or who remembers what that said."""
+
+
 class ReadingStore(Protocol):
     """A store of polls and readings. Safe from several threads.
 
@@ -86,6 +94,10 @@ class ReadingStore(Protocol):
 
     def write(self, polls: Sequence[Poll]) -> None:
         """Stores polls with their values; all of them are there when it returns. Twice is the same as once.
+
+        Of two different polls of one slot the later one is shown, and nothing of the earlier: no values where it has no
+        reading, no status where it had no answer, no body where nothing was rejected. (InfluxDB merges points field by
+        field: a series that only the earlier of two readings has stays there.)
 
         Raises:
             PollsRejected: some of the polls will never be taken; which of the others were is open.
@@ -106,8 +118,8 @@ class ReadingStore(Protocol):
         """
         ...
 
-    def latest(self) -> dict[str, Latest]:
-        """The last poll and the last reading of every device in the store, however long ago."""
+    def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
+        """The last poll in an interval, and the last reading, of every device that has a poll in it."""
         ...
 
     def outcome_counts(self, start: int, end: int, timeout_s: float = 30.0) -> dict[str, dict[str, int]]:
@@ -118,8 +130,8 @@ class ReadingStore(Protocol):
         """Device to summary, for every device with a poll or a value in the interval."""
         ...
 
-    def first_poll(self, device: str) -> int | None:
-        """The slot of the first poll ever."""
+    def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
+        """The slot of the first poll from a time on."""
         ...
 
     def interval_before(self, device: str, time: int) -> float | None:

@@ -94,6 +94,15 @@ def test_latest_says_when_a_device_last_gave_a_reading(empty):
     assert latest.loc["attic", ["polled_at", "outcome", "observed_at", "first_temperature"]].isna().all()
 
 
+def test_polls_of_a_wrong_clock_are_not_the_latest(empty):
+    """One years ahead would be shown for years."""
+    ahead = round(empty._deployment.now().timestamp() * 1000) + 3650 * 86_400_000
+    empty._deployment.store.write([poll(10_000), poll(START), poll(ahead), poll(10_000, "attic")])
+    latest = empty.latest()
+    assert latest.loc["hall", "polled_at"] == latest.loc["hall", "observed_at"] == local(2026, 11, 21)
+    assert latest.loc["attic"].isna().all()
+
+
 def test_the_series_of_latest_are_in_order(empty):
     store = empty._deployment.store
     store.write([replace(poll(START, "hall"), values={"b_x": 1.0, "z_x": 2.0})])

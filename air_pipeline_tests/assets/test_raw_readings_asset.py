@@ -36,7 +36,7 @@ def instance(tmp_path):
 
 @pytest.fixture
 def deployment(tmp_path, simulator):
-    devices = [small_device(name, simulator.url(name)) for name in ("hall", "attic")]
+    devices = [small_device(name, simulator.url(name), timeout="1h") for name in ("hall", "attic")]
     return deployment_in(tmp_path, *devices, present=lambda: datetime.now(UTC))
 
 
@@ -59,6 +59,8 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
         for name in (
             "devices_reporting",
             "outbox_draining",
+            "polls_recorded",
+            "outbox_whole",
             "quarantine_empty",
             "configuration_valid",
             "documents_known",
@@ -83,8 +85,8 @@ def test_with_a_collector_no_device_is_asked_and_the_file_of_now_counts(deployme
 
 
 def test_a_device_that_is_silent_is_named(deployment, instance, simulator, tmp_path):
-    silent = small_device("cellar", "http://127.0.0.1:9/circumstances", timeout="200ms")
-    write_settings(tmp_path / "devices.yaml", [small_device("hall", simulator.url("hall")), silent])
+    silent = small_device("cellar", "http://127.0.0.1:9/circumstances", timeout="1h")
+    write_settings(tmp_path / "devices.yaml", [small_device("hall", simulator.url("hall"), timeout="1h"), silent])
     result = run_job(deployment, instance)
     said = metadata_of(result)["raw_readings"]
     assert (said["polls"], said["readings"], said["polls_unreachable"]) == (2, 1, 1)

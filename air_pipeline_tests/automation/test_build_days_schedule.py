@@ -14,6 +14,7 @@ from air_pipeline.automation.building import MOST_RUNS
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.definitions import build_definitions
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
+from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.assets.small_deployments import (
     WHOLE,
     Present,
@@ -104,7 +105,7 @@ def change(deployment, *when):
 
 def marks(deployment):
     with closing(Outbox(deployment.environment.state.outbox)) as box:
-        return box.late_days()
+        return set(box.late_marks())
 
 
 def mark(deployment, *days):
@@ -236,6 +237,24 @@ def test_late_deliveries_build_old_days_and_are_then_forgotten(tick, deployment)
     assert wanted(tick()) == [oldest]
     built(deployment, oldest)
     assert wanted(tick()) == []
+    assert marks(deployment) == set()
+
+
+def test_no_moment_of_a_tick_is_one_in_which_a_kill_would_lose_marks(tick, deployment, monkeypatch):
+    """Whenever the store is asked, from the first time to the last, the marks are where they were."""
+    oldest, seen = FINISHED[-1], []
+    built(deployment, *FINISHED)
+    mark(deployment, oldest)
+    first_poll = SqliteStore.first_poll
+
+    def asked(store, device):
+        seen.append(marks(deployment))
+        return first_poll(store, device)
+
+    monkeypatch.setattr(SqliteStore, "first_poll", asked)
+    tick()
+    assert seen
+    assert set(map(frozenset, seen)) == {frozenset({oldest})}
     assert marks(deployment) == set()
 
 

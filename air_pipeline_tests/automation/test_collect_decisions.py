@@ -94,6 +94,7 @@ def test_a_cursor_of_another_version_is_read_as_far_as_it_goes():
         (Cursor(), timedelta(minutes=5)),
         (Cursor(until=NOW_MS - 20_000), timedelta(seconds=20)),
         (Cursor(until=NOW_MS - 40 * 86_400_000), LONGEST_REPORT),
+        (Cursor(until=NOW_MS + 3650 * 86_400_000), LONGEST_REPORT),  # by a clock that was ahead: no silence for years
     ],
 )
 def test_a_report_begins_where_the_last_one_ended_within_bounds(cursor, ago):

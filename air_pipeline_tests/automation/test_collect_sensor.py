@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -11,19 +10,24 @@ import psutil
 import pytest
 
 from air_pipeline.automation import collecting as collecting_sensor
+from air_pipeline.boottime import boottime
 from air_pipeline.collection.lease import LEASE_S, CollectorLock, end_lease, extend_lease, holder
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
+from air_pipeline.records import read_record
 from air_pipeline_tests.assets.small_deployments import Present, deployment_in, plain, seed, small_device
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 EXTERNAL = {"collector": "external"}
 CHECKS = {
     "collector_running",
+    "clock_believed",
     "devices_reporting",
     "outbox_draining",
+    "polls_recorded",
+    "outbox_whole",
     "quarantine_empty",
     "configuration_valid",
     "documents_known",
@@ -69,7 +73,7 @@ def checks(tick):
 
 
 def lease_ends(deployment):
-    return float(deployment.environment.state.collector_lease.read_text())
+    return read_record(deployment.environment.state.collector_lease)["until"]
 
 
 def collecting(tmp_path, present=None, **more):
@@ -89,9 +93,9 @@ def test_ticks_keep_a_real_collector_that_ends_with_its_lease(instance, tmp_path
         state = deployment.environment.state
         tick = Ticks(deployment, instance)
         try:
-            before = time.time()
+            before = boottime()
             first = tick()
-            assert before + LEASE_S <= lease_ends(deployment) <= time.time() + LEASE_S
+            assert before + LEASE_S <= lease_ends(deployment) <= boottime() + LEASE_S
             extend_lease(state, 2 * WITHIN_S)  # a slow machine may tick too late
             assert first.skip_message.startswith("started a collector (process ")
             assert set(checks(first)) == CHECKS - {"collector_running", "devices_reporting"}  # it is on its way
@@ -214,7 +218,7 @@ def test_a_store_that_is_away_is_told_and_the_lease_is_extended(instance, tmp_pa
     path.write_bytes(b"no database " * 1000)
     with CollectorLock(deployment.environment.state):
         told = tick()
-    assert lease_ends(deployment) > time.time()
+    assert lease_ends(deployment) > boottime()
     assert told.skip_message.startswith("the store did not answer: ")
     assert "is damaged or no SQLite file" in told.skip_message
     [draining] = checks(told).values()
@@ -232,7 +236,7 @@ def test_a_damaged_outbox_is_told_and_the_lease_is_extended(instance, tmp_path):
     with CollectorLock(deployment.environment.state):
         deployment.environment.state.outbox.write_bytes(b"no database " * 1000)
         told = Ticks(deployment, instance)()
-    assert lease_ends(deployment) > time.time()
+    assert lease_ends(deployment) > boottime()
     assert told.skip_message.startswith("nothing is reported: the outbox ")
 
 
@@ -273,7 +277,9 @@ def test_an_outbox_that_cannot_be_read_fails_its_check_and_the_others_are_made(i
     found = {name: one.passed for name, one in checks(answer).items()}
     assert found == {
         "collector_running": False,
+        "clock_believed": True,
         "outbox_draining": False,
+        "polls_recorded": True,
         "configuration_valid": True,
         "disk_lasts": True,
     }

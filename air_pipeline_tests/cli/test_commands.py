@@ -365,6 +365,12 @@ def test_what_was_set_aside_is_shown_and_put_back(home: Shell) -> None:
     assert (after["pending"], after["quarantined"], after["oldest"]) == (1, 0, "2026-11-18T11:06:40.000Z")
 
 
+def test_who_looks_at_an_outbox_that_is_not_there_makes_none(home: Shell) -> None:
+    for options in ((), ("--json",), ("--release",)):
+        assert home("outbox", *options).status == 0
+    assert not home.environment.state.outbox.exists()
+
+
 def test_simulate_answers_as_devices_do_with_the_faults_asked_for(home: Shell) -> None:
     import requests
 

@@ -33,6 +33,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from air_pipeline.cli import display
 from air_pipeline.cli import doctor as doctor_command
+from air_pipeline.collection.clock import kernel_synchronized
 from air_pipeline.collection.lease import CollectorLock, extend_lease
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.calendar import over_at
@@ -40,7 +41,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.health import Check, Finding, Level, fine, probing
-from air_pipeline.health.clock import kernel_synchronized, of_clock, of_other_clock
+from air_pipeline.health.clock import of_clock, of_other_clock
 from air_pipeline.health.days import days_built
 from air_pipeline.health.seen import Seen, seen_from_outside
 from air_pipeline.health.space import disk_space, of_space
@@ -219,6 +220,12 @@ def silent_part(p: Patient) -> None:
     p.dagster().add_daemon_heartbeat(DaemonHeartbeat(time.time() - 600, "SENSOR", "daemon", []))
 
 
+def dead_daemon_and_clock_set_back(p: Patient) -> None:
+    instance = p.dagster()
+    for kind in instance.get_required_daemon_types():
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() + 3600, kind, "daemon", []))
+
+
 def collector_that_fails(p: Patient) -> None:
     with closing(Outbox(p.environment.state.outbox)):
         extend_lease(p.environment.state)
@@ -329,7 +336,7 @@ BROKEN = [
     ),
     Broken(
         "outbox damaged", lambda p: damage(p, "outbox.sqlite"),
-        "outbox", "failure", "outbox.sqlite cannot be used", "put it aside for a new one", 1,
+        "outbox", "failure", "outbox.sqlite cannot be used", "sets it aside by itself", 1,
     ),
     Broken(
         "store damaged", lambda p: damage(p, "readings.sqlite"),
@@ -343,6 +350,8 @@ BROKEN = [
         "collector that does not stay", collector_that_fails, "collector", "failure", "none runs", "collector.log", 1
     ),
     Broken("daemon dead", lambda p: shutil.copytree(p._storage, p.environment.state.dagster), "daemon", "warning",
+           "does not run", "air-pipeline up", 0),
+    Broken("daemon dead and clock set back", dead_daemon_and_clock_set_back, "daemon", "warning",
            "does not run", "air-pipeline up", 0),
     Broken("a part of it dead", silent_part, "daemon", "failure", "parts of it have stopped: sensor", "again", 1),
     Broken(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from air_pipeline.collection import lease
+from air_pipeline.collection.asking import ask_devices
 from air_pipeline.collection.lease import (
     CollectorLock,
     CollectorRunning,
@@ -212,7 +215,7 @@ def test_a_collector_starts_with_the_last_valid_configuration(environment: Envir
 
 
 def test_one_slot_by_hand_is_collected_and_delivered(environment: Environment, simulator: Simulator) -> None:
-    write_config(environment.config, simulator, "a", "b", interval="1h")
+    write_config(environment.config, simulator, "a", "b", interval="1h\ntimeout: 1h")
     simulator.set_fault("b", "http_500")
     collect_once(environment, load_settings(environment.config, environment.state).settings)
     with closing(open_store(None, environment.state)) as store:
@@ -253,3 +256,53 @@ def test_an_unreachable_store_delays_no_poll(environment: Environment, simulator
         process.terminate()
         assert process.wait(WITHIN_S) == 0
         process.communicate()
+
+
+def test_a_store_that_the_directory_was_moved_to_while_the_lock_was_waited_for_is_noticed(
+    environment: Environment, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of `copy`, which binds the directory to another store and gives the lock back."""
+    monkeypatch.setattr(lease, "_TRIES", 100_000)
+    environment.state.remember_store(environment.store)
+    lock = CollectorLock(environment.state)
+    lock.acquire()
+    binding = threading.Timer(0.1, lambda: (environment.state.bind("InfluxDB at somewhere else"), lock.release()))
+    binding.start()
+    with pytest.raises(SettingsError, match="set INFLUXDB_V2_URL"):
+        collect_once(environment, load_settings(environment.config, environment.state).settings)
+    binding.join()
+    assert not simulator.requests("a").times_ms
+
+
+def test_a_device_is_asked_by_one_at_a_time(environment: Environment, simulator: Simulator) -> None:
+    simulator.set_fault("a", "slow", seconds=0.3)
+    environment.state.make()
+    devices = [load_settings(environment.config, environment.state).settings.device("a")]
+    asking = [threading.Thread(target=ask_devices, args=(environment, devices)) for _ in range(3)]
+    for one in asking:
+        one.start()
+    for one in asking:
+        one.join()
+    assert len(simulator.requests("a").times_ms) == 3
+    assert simulator.requests("a").most_at_once == 1
+
+
+_BOOTTIME = """
+import time
+from air_pipeline.boottime import boottime
+from air_pipeline.collection.clock import SystemClock
+for clock in (boottime, SystemClock().monotonic):
+    print(clock() - time.monotonic() > 50_000)
+"""
+
+
+def test_time_goes_by_while_the_machine_is_suspended() -> None:
+    """A machine that slept for 100,000 seconds: what CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC."""
+    command = ["unshare", "--time", "--boottime", "100000", sys.executable, "-c", _BOOTTIME]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("unshare is not there")
+    if "unshare" in run.stderr:
+        pytest.skip("this system has no namespaces of time")
+    assert run.stdout.split() == ["True", "True"], run.stderr

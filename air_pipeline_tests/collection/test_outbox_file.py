@@ -1,6 +1,9 @@
 """The outbox as a file: versions, damage, what is put in its place, who only looks, threads."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -8,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline.collection.delivery import Delivery
+from air_pipeline.collection.delivery import GATHER_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError, existing_outbox
+from air_pipeline.collection.setting_aside import set_aside_files
 from air_pipeline.devices.polls import Outcome, Poll, poll_to_json
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.collection.held_clock import SLOT, HeldClock
@@ -73,8 +77,8 @@ def looked_at(path: Path) -> None:
 @pytest.mark.parametrize("use", [opened, looked_at])
 def test_an_outbox_of_a_newer_program_is_refused_in_a_sentence(path: Path, use: Callable[[Path], None]) -> None:
     opened(path)
-    assert version(path) == 1
-    set_version(path, 2)
+    assert version(path) == 2
+    set_version(path, 3)
     with pytest.raises(OutboxError) as refused:
         use(path)
     assert str(refused.value) == (
@@ -85,11 +89,11 @@ def test_an_outbox_of_a_newer_program_is_refused_in_a_sentence(path: Path, use: 
 def test_an_outbox_that_a_newer_program_takes_up_is_used_no_longer(path: Path) -> None:
     with closing(Outbox(path)) as box:
         box.add([poll(0)])
-        set_version(path, 2)
+        set_version(path, 3)
         for use in (box.status, lambda: box.add([poll(1)]), lambda: box.begin({"a": SLOT})):
             with pytest.raises(OutboxError, match="made by a newer air_pipeline"):
                 use()
-        set_version(path, 1)
+        set_version(path, 2)
         assert slots(box) == [0]
         assert box.last_slots() == {}
 
@@ -108,13 +112,13 @@ def made_before_versions(path: Path) -> None:
 def test_an_outbox_from_before_versions_is_taken_up_and_delivers_its_polls(path: Path, tmp_path: Path) -> None:
     made_before_versions(path)
     with closing(Outbox(path)) as box, closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
-        assert version(path) == 1
+        assert version(path) == 2
         assert box.last_slots() == {"a": SLOT + 20_000}
         assert (box.last_rejected(), box.notes()) == ({"a": "digest"}, {"a": "a note"})
         assert box.status().error == "away"
         box.add([poll(3)])
         assert slots(box) == [0, 1, 2, 3]
-        assert Delivery(box, store, HeldClock()).step() == 0
+        assert Delivery(box, store, HeldClock()).step() == GATHER_S
         assert box.status().pending == 0
         assert len(store.polls("a", 0, 10**15)) == 4
 
@@ -127,6 +131,9 @@ def test_who_only_looks_reads_an_outbox_from_before_versions_and_leaves_it_as_it
     with closing(box):
         assert box.status().pending == 3
         assert slots(box) == [0, 1, 2]
+        assert (box.asides(), box.late_marks(), box.quarantined()) == ([], {}, [])
+        path.with_name("outbox.damaged-1.sqlite").touch()
+        assert [one.file for one in box.asides()] == ["outbox.damaged-1.sqlite"]
     assert path.read_bytes() == before
 
 
@@ -158,6 +165,42 @@ def test_an_outbox_that_is_replaced_while_open_is_left_by_the_next_call(path: Pa
         assert slots(aside) == [0]
 
 
+def test_the_log_of_a_file_that_was_replaced_in_use_is_not_taken_for_that_of_the_one_in_its_place(path: Path) -> None:
+    """SQLite finds it by its name, and removes it when the last connection to the file of before is closed."""
+    code = f"""
+import os, sqlite3
+from pathlib import Path
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline_tests.collection.test_outbox_file import poll
+path = Path({str(path)!r})
+with sqlite3.connect(path) as nobody:
+    pass
+one, other = Outbox(path), Outbox(path)
+one.add([poll(number) for number in range(50)])
+one.begin({{"a": 1}})
+other.attempted(failures=1, retry_at=1.0, error="away")
+copy = sqlite3.connect(path)
+copy.execute("VACUUM INTO ?", (str(path.with_name("copy")),))
+copy.close()
+for number in range(100, 300):
+    one.add([poll(number)])
+path.with_name("copy").replace(path)
+other.status()
+for number in range(1_000, 1_020):
+    one.add([poll(number)])
+    one.begin({{"a": number}})
+    other.attempted(failures=1, retry_at=1.0, error="away")
+os.kill(os.getpid(), {signal.SIGKILL})
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    with closing(Outbox(path)) as box:
+        assert [(one.poll.observed_at - SLOT) // 10_000 for one in box.pending(1_000)] == [
+            *range(50),
+            *range(1_000, 1_020),
+        ]
+        assert set_aside_files(path) == []
+
+
 def test_what_was_taken_from_another_file_lets_go_of_nothing_in_the_one_in_its_place(path: Path) -> None:
     """Numbers begin anew in a new file: the answer of the store to polls of the old one is about none of these."""
     with closing(Outbox(path)) as box:
@@ -183,29 +226,52 @@ def test_an_outbox_that_is_removed_while_open_is_made_anew_by_the_next_poll(path
             assert slots(look) == [1]
 
 
-@pytest.mark.parametrize("use", [opened, looked_at])
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4080])
-def test_a_damaged_outbox_is_one_sentence_that_names_it(
-    path: Path, content: bytes, use: Callable[[Path], None]
-) -> None:
+def test_a_damaged_outbox_is_one_sentence_to_who_only_looks(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(OutboxError) as refused:
-        use(path)
+        existing_outbox(path)
     assert str(refused.value) == (
-        f"the outbox {path} cannot be used: it is damaged or no SQLite file; file is not a database."
-        " Restore a copy, or put it aside for a new one."
+        f"the outbox {path} cannot be used: it is damaged or no SQLite file (file is not a database)."
+        " A collector sets it aside by itself, begins a new one and delivers what can be read."
     )
     assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_damaged_page_is_said_by_who_reads_it(path: Path) -> None:
+def test_numbers_are_never_used_again(path: Path, tmp_path: Path) -> None:
+    """Whoever was given a poll's number, and comes late, must not mean another poll by it."""
+    made_before_versions(path)
     with closing(Outbox(path)) as box:
-        box.add([poll(number) for number in range(1_000)])
-    with path.open("r+b") as file:
-        file.seek(20 * 4096)
-        file.write(b"\xff" * 4096 * 40)
-    with closing(Outbox(path)) as box, pytest.raises(OutboxError, match="damaged or no SQLite file"):
-        box.pending(1_000)
+        numbers = {one.number for one in box.pending(100)}
+        box.delivered(box.pending(100))
+        box.add([poll(7), poll(8)])
+        assert not numbers & {one.number for one in box.pending(100)}
+
+
+def test_an_outbox_is_brought_up_to_date_whole_or_not_at_all(path: Path) -> None:
+    made_before_versions(path)
+    code = f"""
+import os, sys
+from pathlib import Path
+from air_pipeline.collection import outbox, outbox_tables
+from air_pipeline.storage.sqlite_connections import Tables
+first, second = outbox_tables.OUTBOX_TABLES.steps
+class Killing(tuple):
+    def __iter__(self):
+        yield from second[: int(sys.argv[1])]
+        os.kill(os.getpid(), {signal.SIGKILL})
+outbox.OUTBOX_TABLES = Tables(steps=(first, Killing(second)), unnumbered="late")
+outbox.Outbox(Path({str(path)!r}))
+"""
+    for statements in (1, 4, 9):
+        killed = subprocess.run([sys.executable, "-c", code, str(statements)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert version(path) == 0
+    with closing(Outbox(path)) as box:
+        assert slots(box) == [0, 1, 2]
+        assert box.status().pending == 3
+        assert version(path) == 2
 
 
 def test_who_opens_an_outbox_that_is_there_waits_for_no_writer(path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from air_pipeline.days.building import DeviceCounts, built_observations
 from air_pipeline.days.calendar import DayNotOver, DayOutOfRange
-from air_pipeline.days.inputs import DayShrunk
+from air_pipeline.days.inputs import DayShrunk, day_inputs
 from air_pipeline.devices.polls import Flag, Outcome
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.devices.simulator.weather import Profile
@@ -132,6 +132,16 @@ def test_the_first_day_of_a_device_begins_with_its_first_poll(deployed):
     assert hourly["coverage"].isna().tolist() == [True] * 6 + [False] * 18
     assert daily["expected_count"].tolist() == [108]
     adds_up(hourly, daily)
+
+
+def test_polls_of_a_wrong_clock_change_nothing_of_what_is_expected(deployed):
+    """One in 1970 would have had the device expected since ever."""
+    deployed.store.write(polls(START + 6 * HOUR, END))
+    without = day_inputs(deployed.store, deployed.settings, DAY)
+    ahead = START + 3650 * 24 * HOUR
+    deployed.store.write([*polls(0, HOUR), *polls(ahead, ahead + HOUR)])
+    assert day_inputs(deployed.store, deployed.settings, DAY) == without
+    assert build(deployed)[2]["expected_count"].tolist() == [108]
 
 
 def test_since_a_date_a_device_is_expected_whether_it_was_polled_or_not(tmp_path):

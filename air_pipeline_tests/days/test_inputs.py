@@ -304,9 +304,9 @@ def test_a_day_without_any_poll_depends_on_the_configured_interval(tmp_path):
 def test_who_asks_for_many_days_may_remember_first_polls(deployed):
     asked = []
 
-    def remembered(name):
+    def remembered(name, since):
         asked.append(name)
-        return deployed.store.first_poll(name)
+        return deployed.store.first_poll(name, since)
 
     assert day_inputs(deployed.store, deployed.settings, DAY, remembered) == inputs(deployed)
     assert sorted(asked) == ["attic", "hall"]

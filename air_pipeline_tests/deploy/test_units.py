@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from air_pipeline.cli import load_command
-from air_pipeline.collection.process import LAST_DELIVERY_S
+from air_pipeline.collection.delivering import LAST_DELIVERY_S
 from air_pipeline.environment import read_environment
 from air_pipeline.running.parts import COLLECTOR_STOP_WITHIN_S, GONE_WITHIN_S, STOP_WITHIN_S
 

@@ -1,5 +1,6 @@
 """What the checks of collecting find, as functions of what is seen."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.lease import Holder
 from air_pipeline.collection.outbox import OutboxStatus
+from air_pipeline.collection.recorder import Recording
 from air_pipeline.collection.report import DeviceState, Report
+from air_pipeline.collection.setting_aside import Aside
 from air_pipeline.environment import read_environment
 from air_pipeline.health import Level
 from air_pipeline.health.checks import CHECKS, checks_of, summaries
@@ -70,6 +73,12 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             "2 of 2 devices gave no reading lately: attic (not polled), hall (timeout)",
         ),
         ("devices_reporting", seen(JUST_STARTED, DeviceState("hall", 0, 0, "")), Level.OK, "well: 2 of 2"),
+        (  # a clock that was set back has it start in the future
+            "devices_reporting",
+            seen(replace(RUNS, running=Holder(pid=7, since=NOW_S + 3600, leased=True)), DeviceState("hall", 0, 0, "")),
+            Level.WARNING,
+            "1 of 2 devices gave no reading lately: hall (not polled)",
+        ),
         (
             "devices_reporting",
             seen(JUST_STARTED, DeviceState("attic", 0, 0, ""), DeviceState("hall", 2, 0, "timeout")),
@@ -89,6 +98,27 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             seen(waiting(9, NOW_MS - 180_000)),
             Level.FAILURE,
             "9 polls wait, the oldest since 2026-03-20T11:57:00Z: no collector delivers them",
+        ),
+        ("polls_recorded", seen(), Level.OK, "what is polled is on the disk"),
+        (
+            "polls_recorded",
+            seen(replace(RUNS, recording=Recording("no room", waiting=7))),
+            Level.FAILURE,
+            "7 polls wait in memory, as the disk refuses them: no room",
+        ),
+        (
+            "polls_recorded",
+            seen(replace(RUNS, recording=Recording(dropped=3, first=NOW_MS - 60_000, last=NOW_MS, at=NOW_S - 60))),
+            Level.WARNING,
+            "3 polls of the slots from 2026-03-20 11:59:00 to 2026-03-20 12:00:00 UTC are lost",
+        ),
+        ("polls_recorded", seen(replace(RUNS, recording=Recording(dropped=3, at=NOW_S - 90_000))), Level.OK, "what is"),
+        ("outbox_whole", seen(), Level.OK, "none was damaged"),
+        (
+            "outbox_whole",
+            seen(replace(RUNS, asides=(Aside("outbox.damaged-1.sqlite", saved=41, is_done=True),))),
+            Level.WARNING,
+            "it was damaged and set aside as outbox.damaged-1.sqlite, of which 41 polls were saved",
         ),
         ("quarantine_empty", seen(), Level.OK, "no poll was set aside"),
         ("quarantine_empty", seen(waiting(quarantined=3)), Level.WARNING, "the store will not take 3 polls"),

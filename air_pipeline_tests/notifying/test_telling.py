@@ -13,17 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from air_pipeline.notifying import sending, telling
-from air_pipeline.notifying.deciding import Sight
+from air_pipeline.notifying.deciding import Sight, Watched
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import (
     KEPT,
     LONGEST_RETRY,
     Attempt,
+    Failing,
     Outgoing,
     State,
     outcome,
     read_state,
     tell,
+    with_the_clock,
 )
 from air_pipeline.settings import Email, Notify
 from air_pipeline.state import StateDirectory
@@ -134,7 +136,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 from air_pipeline.health import Finding, Level
-from air_pipeline.notifying.deciding import Sight
+from air_pipeline.notifying.deciding import Sight, Watched
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
 from air_pipeline.settings import Notify
@@ -237,6 +239,28 @@ def test_a_clock_that_was_far_ahead_delays_no_attempt(tmp_path):
         round_.now = NOON
         round_(BAD)
         assert len(hook.bodies) == 2
+
+
+def test_the_clock_that_is_set_makes_nothing_last_longer_and_drops_no_message():
+    since, message = NOON - timedelta(minutes=2), said(bad())
+    before = with_the_clock(
+        State(
+            watched={GARAGE: Watched(since)},
+            outgoing=(Outgoing(message, ("a",)),),
+            failing={"a": Failing(1, NOON, "away")},
+        ),
+        "boot",
+        100.0,
+    )
+    assert with_the_clock(before, "boot", 101.0) == before  # slewed
+    years = timedelta(days=20_000)
+    after = with_the_clock(before, "boot", 100.0 + years.total_seconds())
+    assert after.watched[GARAGE].since == since + years
+    assert after.failing["a"].retry_at == NOON + years
+    assert datetime.fromisoformat(after.outgoing[0].message.at) == datetime.fromisoformat(message.at) + years
+    other = with_the_clock(before, "another boot", 5000.0)
+    assert (other.watched, other.offset_s) == (before.watched, 5000.0)
+    assert State.from_text(after.to_text()) == after
 
 
 @given(st.integers(1, 60))

@@ -1,7 +1,6 @@
 """What `up` says while it runs, and what it leaves behind when it is killed."""
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -78,16 +77,21 @@ def test_a_store_that_is_away_at_the_start_is_said(installed: Installation, at_o
     assert watch.news() == []
 
 
-@pytest.mark.parametrize("attempted", [lambda: time.time() + 30, lambda: time.time() - 30])
+@pytest.mark.parametrize("is_old", [True, False])
+@pytest.mark.parametrize("clock_s", [0.0, -3600.0])
 def test_only_what_the_collector_meets_while_up_runs_is_said(
-    attempted: Callable[[], float], installed: Installation, at_once: None
+    installed: Installation, at_once: None, clock_s: float, *, is_old: bool
 ) -> None:
-    watch = Watch(installed.environment)
-    assert watch.news() == []
+    """Whatever the clock, which may be set back meanwhile."""
     with closing(Outbox(installed.environment.state.outbox)) as box:
-        box.attempted(failures=1, retry_at=attempted(), error="on holiday")
+        if is_old:
+            box.attempted(failures=1, retry_at=time.time(), error="on holiday")
+        watch = Watch(installed.environment)
+        assert watch.news() == []
+        if not is_old:
+            box.attempted(failures=1, retry_at=time.time() + clock_s, error="on holiday")
         said = watch.news()
-        assert bool(said) is (attempted() > time.time())
+        assert bool(said) is not is_old
         box.attempted(failures=0, retry_at=0.0, error="")
     assert watch.news() == (["the store takes readings again"] if said else [])
 

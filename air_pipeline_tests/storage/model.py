@@ -17,9 +17,15 @@ VALUES = {"dht22_temperature": 27.9, "dht22_humidity": 47.3}
 
 
 class ModelStore:
-    """Polls merged field by field, as two writes to one slot are."""
+    """The last poll of each slot, and nothing of an earlier one.
 
-    def __init__(self) -> None:
+    Args:
+        merging: whether the later of two readings of a slot leaves the series that it does not have, as InfluxDB does.
+    """
+
+    def __init__(self, *, merging: bool) -> None:
+        self.merging = merging
+        self.left: dict[tuple[str, int], dict[str, float]] = {}
         self.air: dict[str, dict[int, dict[str, float]]] = {}
         self.poll: dict[str, dict[int, dict[str, Any]]] = {}
 
@@ -28,26 +34,36 @@ class ModelStore:
             fields = {
                 "outcome": poll.outcome.value,
                 "duration_ms": poll.duration_ms,
-                "http_status": poll.http_status,
+                "http_status": poll.http_status if poll.outcome.has_status else None,
                 "interval_s": poll.interval_s,
                 "problems": poll.problems_json,
-                "body": poll.body or None,
+                "body": (poll.body or None) if poll.outcome is Outcome.REJECTED else None,
             }
             known = {name: value for name, value in fields.items() if value is not None}
-            self.poll.setdefault(poll.device, {}).setdefault(poll.observed_at, {}).update(known)
-            values = poll.values  # noqa: PD011 - not of pandas
+            self.poll.setdefault(poll.device, {})[poll.observed_at] = known
+            slots = self.air.setdefault(poll.device, {})
+            slots.pop(poll.observed_at, None)
+            key = poll.device, poll.observed_at
+            values = dict(poll.values) if poll.outcome.has_reading else {}
+            if self.merging:
+                values = self.left[key] = self.left.get(key, {}) | values
             if poll.outcome.has_reading and values:
-                self.air.setdefault(poll.device, {}).setdefault(poll.observed_at, {}).update(values)
+                slots[poll.observed_at] = values
 
     def summaries(self) -> dict[str, Summary]:
         return {
             device: Summary(
                 polls=len(slots),
                 duration_ms=sum(fields["duration_ms"] for fields in slots.values()),
-                values=sum(len(values) for values in self.air.get(device, {}).values()),
+                values=sum(len(values) for values in self._held(device)),
             )
             for device, slots in self.poll.items()
         }
+
+    def _held(self, device: str) -> list[dict[str, float]]:
+        if self.merging:  # it counts what it holds, though not all of it is shown
+            return [values for (name, _), values in self.left.items() if name == device]
+        return list(self.air.get(device, {}).values())
 
     def outcome_counts(self) -> dict[str, dict[str, int]]:
         counts: dict[str, dict[str, int]] = {}

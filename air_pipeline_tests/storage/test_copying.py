@@ -19,6 +19,7 @@ from air_pipeline.storage.store import ReadingStore
 from air_pipeline_tests.storage.model import START, poll, polls
 
 DAY = 86_400_000
+END = START + 4000 * DAY
 MIDNIGHT = START // DAY * DAY
 FIRST_DAY = date(2026, 5, 28)
 
@@ -100,6 +101,29 @@ def test_a_part_is_copied_to_the_millisecond(origin: SqliteStore, target: Sqlite
 def test_the_span_of_a_store_is_its_whole_days(origin: SqliteStore) -> None:
     origin.write([poll("attic", MIDNIGHT + 10_000), poll("cellar", MIDNIGHT + DAY)])
     assert span_of(origin) == (MIDNIGHT, MIDNIGHT + 2 * DAY)
+
+
+def test_polls_of_a_wrong_clock_are_copied_and_the_years_between_are_not_walked(
+    origin: SqliteStore, target: SqliteStore
+) -> None:
+    origin.write([poll("attic", 10_000), *three_days("attic", "cellar"), poll("cellar", MIDNIGHT + 3650 * DAY)])
+    days = copied(origin, target)
+    assert [one.polls for one in days] == [1, 8, 8, 8, 1]
+    assert days[-1].left == 0
+    assert target.summaries(0, END) == origin.summaries(0, END)
+    assert [one.polls for one in copied(origin, target)] == [0] * 5
+
+
+def test_a_slot_that_was_written_twice_before_is_copied_as_it_is_shown(
+    origin: SqliteStore, target: SqliteStore
+) -> None:
+    """Files of earlier versions hold values at slots whose poll has no reading."""
+    origin.write([poll("attic", MIDNIGHT)])
+    with closing(sqlite3.connect(origin.identity.removeprefix("sqlite "))) as file, file:
+        file.execute("UPDATE poll SET outcome = 'timeout', http_status = NULL")
+    assert [one.polls for one in copied(origin, target)] == [1]
+    assert target.readings("attic", 0, END).empty
+    assert target.latest()["attic"].poll.outcome is Outcome.TIMEOUT
 
 
 def test_an_empty_store_has_no_span(origin: SqliteStore) -> None:
