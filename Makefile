@@ -1,4 +1,5 @@
-# `make demo` shows everything on simulated devices, `make up` runs it on ./devices.yaml, `make test` the tests. Everything is installed into .venv.
+# `make demo` shows everything on simulated devices, `make up` runs it on ./devices.yaml (`PORT=3001`: the UI elsewhere), `make test` the tests.
+# Everything is installed into .venv.
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,10 +20,10 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv/.ready
-	exec $(BIN)/air-pipeline demo
+	exec $(BIN)/air-pipeline demo $(PORT:%=--port %)
 
 up: .venv/.ready
-	exec $(BIN)/air-pipeline up
+	exec $(BIN)/air-pipeline up $(PORT:%=--port %)
 
 # `make test PYTEST_OPTIONS=--cov` shows what is covered, and takes half as long again.
 test: .venv/.dev

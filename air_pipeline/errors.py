@@ -31,7 +31,8 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     │   ├── DayNotBuilt          it is not there
     │   └── DayUnreadable        it cannot be read, or is not ours
     ├── TimeError                a text that is no time, or no span of time (exit status 2)
-    └── UpError                  `up` cannot start
+    └── UpError                  `up` or `ui` cannot start
+        ├── HostError            the UI is not offered at such an address or under such a name (exit status 2)
         └── PortTaken            something else listens there
 """
 

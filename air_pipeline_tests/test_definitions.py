@@ -165,6 +165,11 @@ def test_loading_imports_nothing_that_is_slow(deployment):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
+def test_the_workspace_of_the_root_is_that_of_the_package():
+    root = (ROOT / "workspace.yaml").read_text(encoding="utf-8")
+    assert root == files("air_pipeline").joinpath("workspace.yaml").read_text(encoding="utf-8")
+
+
 def test_the_instance_of_the_root_is_that_of_the_package_and_opens(tmp_path):
     root = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
     assert root == files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import typer
 
 from air_pipeline.cli.build import build_days
 from air_pipeline.cli.display import bar_if_long
+from air_pipeline.cli.options import BehindProxyOption, HostOption, offered
 from air_pipeline.cli.terminal import say
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.days.range import plan_range
@@ -44,8 +45,9 @@ def demo(
         Path | None,
         typer.Option(help="Where the demo lives.", show_default="./demo, or ./demo-influxdb with InfluxDB"),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address of the UI; keep it local, as the UI has no login.")] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the UI, or the next free one.", min=1, max=65_535)] = 3000,
+    behind_proxy: BehindProxyOption = None,
 ) -> None:
     """Show everything on three simulated devices with two weeks of history. Ctrl-C stops all of it.
 
@@ -54,6 +56,7 @@ def demo(
 
     Example: air-pipeline demo --port 3001
     """
+    names = offered(host, port, behind_proxy)
     environment = _environment(directory)
     check_is_demo(environment.config)
     environment.state.make()
@@ -66,6 +69,7 @@ def demo(
             environment,
             host,
             ui_port,
+            behind_proxy=names,
             welcome=lambda url: say(f"{_welcome(deployment, url)}Log: {environment.state.dagster_log}"),
             say=partial(say, err=True),
             besides=[

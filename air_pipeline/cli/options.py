@@ -1,6 +1,7 @@
 """Options that several commands share, with what a shell completes them to."""
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from air_pipeline.environment import read_environment
+from air_pipeline.running.hosts import BEHIND_PROXY, check_host, proxy_names
 from air_pipeline.settings import Device
 from air_pipeline.settings.file import read_settings
 
@@ -64,6 +66,28 @@ SeriesOption = Annotated[
         "--series", help="Only this series; may be repeated.", show_default=False, autocompletion=_complete_series
     ),
 ]
+
+HostOption = Annotated[str, typer.Option(help="Address of the UI; keep it local, as the UI has no login.")]
+BehindProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The UI answers to this name too: that of a proxy with a login in front of it; may be repeated.",
+        envvar=BEHIND_PROXY,
+        metavar="NAME",
+        show_default=False,
+    ),
+]
+
+
+def offered(host: str, port: int, behind_proxy: Sequence[str] | None) -> frozenset[str]:
+    """The names that the UI answers to at this address, beside those of this machine.
+
+    Raises:
+        HostError: it is not offered there, or to such a name.
+    """
+    names = proxy_names(behind_proxy or ())
+    check_host(host, port, names, socket.gethostname())
+    return names
 
 
 def use_config(config: Path | None) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.options import BehindProxyOption, ConfigOption, HostOption, offered, use_config
 from air_pipeline.cli.terminal import say
 from air_pipeline.environment import read_environment
 from air_pipeline.processes import keep_to_this_user
@@ -16,13 +16,15 @@ from air_pipeline.state import load_settings
 
 def up(
     config: ConfigOption = None,
-    host: Annotated[str, typer.Option(help="Address of the UI; keep it local, as the UI has no login.")] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the UI.", min=1, max=65_535)] = 3000,
+    behind_proxy: BehindProxyOption = None,
 ) -> None:
     """Run everything on your devices: collecting, daily builds and the Dagster UI. Ctrl-C stops all of it.
 
     Example: air-pipeline up --port 3001
     """
+    names = offered(host, port, behind_proxy)
     use_config(config)
     environment = read_environment()
     environment.state.check_store(environment.store)
@@ -37,4 +39,4 @@ def up(
 
     with only_one(environment.state):
         check_free(host, port)
-        run(environment, host, port, welcome=welcome, say=partial(say, err=True))
+        run(environment, host, port, behind_proxy=names, welcome=welcome, say=partial(say, err=True))

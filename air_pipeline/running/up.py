@@ -19,13 +19,15 @@ from typing import IO
 from air_pipeline.environment import Environment
 from air_pipeline.instance.home import dagster_home
 from air_pipeline.running import UpError
+from air_pipeline.running.guard import is_guarded
+from air_pipeline.running.hosts import BEHIND_PROXY, url_of
 from air_pipeline.running.parts import Part, revive, start_part, stop_collector, stop_parts
 from air_pipeline.running.sockets import make_sockets, remove_sockets
 from air_pipeline.running.watch import Watch
 from air_pipeline.state import StateDirectory, keep_log_small
 
 READY_WITHIN_S = 120.0
-_LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.5
 _BACKFILLS_WAIT = ("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "1")
 """A backfill waits for a code server that is being started again, instead of failing."""
 
@@ -53,6 +55,7 @@ def run(
     host: str,
     port: int,
     *,
+    behind_proxy: frozenset[str],
     welcome: Callable[[str], None],
     say: Callable[[str], None],
     besides: Sequence[Part] = (),
@@ -63,6 +66,7 @@ def run(
         environment: of which deployment.
         host: address of the UI.
         port: of the UI; free.
+        behind_proxy: the names under which proxies pass requests on to it.
         welcome: told the URL of the UI once it is ready.
         say: told what there is to say from then on, a line or a few at a time.
         besides: what else is started before all others and stopped after them.
@@ -71,10 +75,7 @@ def run(
         UpError: something does not start.
     """
     keep_log_small(environment.state.dagster_log)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    stop = stopped_by_signals()
     home = dagster_home(environment)
     sockets = make_sockets(environment.state)
     workspace = sockets / "workspace.yaml"
@@ -83,7 +84,7 @@ def run(
         encoding="utf-8",
     )
     parts = dagster_parts(sockets / "code", workspace, host, port)
-    variables = {**os.environ, **environment.variables(), "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    variables = variables_of_parts(environment, home, behind_proxy)
     variables.setdefault(*_BACKFILLS_WAIT)
     with environment.state.open(environment.state.dagster_log, "ab") as output:
         try:
@@ -92,13 +93,13 @@ def run(
                 start_part(part, variables, output)
                 if part.name == "code server":
                     _wait_for_socket(sockets / "code", part, stop, environment)
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-            _wait_for_ui(url, [*besides, *parts], stop, environment)
+            url = url_of(host, port)
+            wait_for_ui(url, [*besides, *parts], stop, environment)
             if not stop.is_set():
                 environment.state.write(environment.state.ui_address, f"{url}\n")
                 welcome(url)
             watch = Watch(environment)
-            while not stop.wait(_LOOK_EVERY_S):
+            while not stop.wait(LOOK_EVERY_S):
                 for line in (*revive([*besides, *parts], variables, output), *watch.news()):
                     say(line)
         finally:
@@ -109,6 +110,26 @@ def run(
             stop_parts(besides)
             environment.state.ui_address.unlink(missing_ok=True)
             remove_sockets(environment.state)
+
+
+def stopped_by_signals() -> threading.Event:
+    """What is set when somebody wants this process to end."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+    return stop
+
+
+def variables_of_parts(environment: Environment, home: Path, behind_proxy: frozenset[str]) -> dict[str, str]:
+    """The whole environment of the processes that are started."""
+    return {
+        **os.environ,
+        **environment.variables(),
+        "DAGSTER_HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+        BEHIND_PROXY: " ".join(sorted(behind_proxy)),
+    }
 
 
 def dagster_parts(code: Path, workspace: Path, host: str, port: int) -> list[Part]:
@@ -126,11 +147,17 @@ def dagster_parts(code: Path, workspace: Path, host: str, port: int) -> list[Par
         Part("code server", [sys.executable, str(scripts / "dagster"), "code-server", "start", "--socket", str(code),
                              "--module-name", "air_pipeline.definitions", "--location-name", "air_pipeline",
                              "--use-python-environment-entry-point", "--log-level", "warning"]),
-        Part("webserver", [sys.executable, "-m", "air_pipeline.running.webserver", *workspace_is,
-                           "--host", host, "--port", str(port), "--dagster-log-level", "warning"]),
+        webserver(workspace, host, port),
         Part("daemon", [sys.executable, str(scripts / "dagster-daemon"), "run", *workspace_is,
                         "--log-level", "warning"]),
     ]  # fmt: skip
+
+
+def webserver(workspace: Path, host: str, port: int, *options: str) -> Part:
+    """The UI's server, for a workspace, with options of Dagster's own command."""
+    program = [sys.executable, "-m", "air_pipeline.running.webserver", "--workspace", str(workspace)]
+    where = ["--host", host, "--port", str(port)]
+    return Part("webserver", [*program, *where, "--dagster-log-level", "warning", *options])
 
 
 def _open_storage(home: Path, variables: dict[str, str], output: IO[bytes], environment: Environment) -> None:
@@ -152,18 +179,30 @@ def _wait_for_socket(path: Path, part: Part, stop: threading.Event, environment:
     _wait_until(path.exists, [part], stop, environment)
 
 
-def _wait_for_ui(url: str, parts: list[Part], stop: threading.Event, environment: Environment) -> None:
-    """Waits until the UI answers and has loaded the definitions."""
+def wait_for_ui(url: str, parts: list[Part], stop: threading.Event, environment: Environment) -> None:
+    """Waits until the UI answers and has loaded the definitions.
+
+    Raises:
+        UpError: it does not, has none, or lets in who should not get in.
+    """
     query = json.dumps({"query": "{workspaceOrError{...on Workspace{locationEntries{loadStatus locationOrLoadError{"
                                  "__typename ...on PythonError{message}}}}}}"}).encode()  # fmt: skip
 
     def ready() -> bool:
-        request = urllib.request.Request(f"{url}/graphql", query, {"Content-Type": "application/json"})  # noqa: S310 -- our own
+        # By that name, the guard lets us in wherever the UI listens.
+        headers = {"Content-Type": "application/json", "Host": "localhost"}
+        request = urllib.request.Request(f"{url}/graphql", query, headers)  # noqa: S310 -- our own
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 -- our own
                 entries = json.load(answer)["data"]["workspaceOrError"]["locationEntries"]
+                guarded = is_guarded(answer.headers)
         except (OSError, ValueError, KeyError, urllib.error.URLError):
             return False
+        if not guarded:  # as a release of Dagster would be that makes its application in another way
+            raise UpError(
+                "the UI would obey whoever asks, so it is not started: air_pipeline was not tried with this release of"
+                " dagster-webserver; install the one that requirements.lock names"
+            )
         for entry in entries:
             if entry["loadStatus"] == "LOADED" and entry["locationOrLoadError"]["__typename"] == "PythonError":
                 raise UpError(f"the definitions cannot be loaded: {entry['locationOrLoadError']['message'].strip()}")
@@ -180,4 +219,4 @@ def _wait_until(ready: Callable[[], bool], parts: list[Part], stop: threading.Ev
                 raise UpError(f"the {part.name} did not start; see {environment.state.dagster_log}")
         if time.monotonic() > deadline:
             raise UpError(f"not ready within {READY_WITHIN_S:.0f} s; see {environment.state.dagster_log}")
-        stop.wait(_LOOK_EVERY_S)
+        stop.wait(LOOK_EVERY_S)

@@ -4,23 +4,21 @@ The pictures of the README come from here: `SCREENSHOTS=docs/images` says where 
 """
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
 from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.pages import page_file
-from air_pipeline_tests.running_pipeline import Installation, Pipeline, running_pipeline
-from air_pipeline_tests.waiting import WITHIN_S, wait_for
+from air_pipeline_tests.running_pipeline import Pipeline
+from air_pipeline_tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-WITHIN_MS = 1000 * WITHIN_S
 ASSETS = {
     "devices": "What is polled",
     "raw_readings": "Every poll of every device",
@@ -29,30 +27,6 @@ ASSETS = {
     "daily_aggregates": "A row for every device and series",
     "daily_report": "One HTML page a local date",
 }
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    folder = tmp_path_factory.mktemp("demo")
-    installation = Installation(folder, state=".air_pipeline")
-    with running_pipeline(installation, "demo", "--directory", str(folder)) as pipeline:
-        wait_for(lambda: pipeline.check("devices_reporting"), "a report of what comes in")
-        yield pipeline
-        assert pipeline.stop() == 0
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of a desk's width, on which nothing goes wrong."""
-    with browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=1) as context:
-        page = context.new_page()
-        page.set_default_timeout(WITHIN_MS)
-        expect.set_options(timeout=WITHIN_MS)
-        wrong: list[str] = []
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        yield page
-        assert wrong == []
 
 
 def picture(page: Page, name: str) -> None:

@@ -26,8 +26,8 @@ def options(unit: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_there_is_a_unit_for_everything_and_one_for_the_collector() -> None:
-    assert [unit.name for unit in UNITS] == ["air-pipeline-collect.service", "air-pipeline.service"]
+def test_there_is_a_unit_for_everything_one_for_the_collector_and_one_for_a_ui_to_look_at() -> None:
+    assert [unit.stem for unit in UNITS] == ["air-pipeline-collect", "air-pipeline-ui", "air-pipeline"]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
@@ -52,6 +52,7 @@ def test_a_unit_writes_where_it_may(unit: Path) -> None:
 def test_a_unit_waits_as_long_as_its_command_takes_to_stop() -> None:
     waits = {unit.stem: float(options(unit)["TimeoutStopSec"][0]) for unit in UNITS}
     assert waits["air-pipeline"] > STOP_WITHIN_S + COLLECTOR_STOP_WITHIN_S + 2 * GONE_WITHIN_S
+    assert waits["air-pipeline-ui"] > STOP_WITHIN_S + GONE_WITHIN_S
     assert waits["air-pipeline-collect"] > LAST_DELIVERY_S + 5  # the default timeout of a device
     for unit in UNITS:
         assert options(unit)["KillMode"] == ["mixed"]  # the others of a unit are its command's to stop
@@ -59,8 +60,8 @@ def test_a_unit_waits_as_long_as_its_command_takes_to_stop() -> None:
 
 
 def test_the_units_differ_in_nothing_else() -> None:
-    one, other = ({k: v for k, v in options(unit).items() if k not in OWN} for unit in UNITS)
-    assert one == other
+    one, *others = ({k: v for k, v in options(unit).items() if k not in OWN} for unit in UNITS)
+    assert others == [one, one]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there")
