@@ -16,6 +16,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── OutputError              rows cannot be written where they were asked for
     ├── PortError                the simulated devices cannot listen there
     ├── ProcessingError          readings cannot be made into observations
+    ├── PruneError               Dagster's storage cannot be pruned
     ├── ReportError              a page cannot be made
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)
