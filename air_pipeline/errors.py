@@ -20,6 +20,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── ReportError              a page cannot be made
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)
+    ├── StorageError             Dagster's storage was written by a newer Dagster, or is damaged
     ├── StoreError               the reading store cannot do what was asked
     │   ├── CopyError            readings cannot be copied
     │   ├── PollsRejected        it will never take these polls

@@ -19,6 +19,7 @@ from typing import IO
 from air_pipeline.environment import Environment
 from air_pipeline.instance.home import dagster_home
 from air_pipeline.running import UpError
+from air_pipeline.running.housekeeping import Housekeeping
 from air_pipeline.running.parts import Part, revive, start_part, stop_collector, stop_parts
 from air_pipeline.running.sockets import make_sockets, remove_sockets
 from air_pipeline.running.watch import Watch
@@ -86,6 +87,7 @@ def run(
     variables = {**os.environ, **environment.variables(), "DAGSTER_HOME": str(home), "PYTHONUNBUFFERED": "1"}
     variables.setdefault(*_BACKFILLS_WAIT)
     with environment.state.open(environment.state.dagster_log, "ab") as output:
+        housekeeping = Housekeeping(home, environment.state.dagster_log, variables, output)
         try:
             _open_storage(home, variables, output, environment)
             for part in (*besides, *parts):
@@ -99,10 +101,12 @@ def run(
                 welcome(url)
             watch = Watch(environment)
             while not stop.wait(_LOOK_EVERY_S):
+                housekeeping.work()
                 for line in (*revive([*besides, *parts], variables, output), *watch.news()):
                     say(line)
         finally:
             say("stopping")
+            housekeeping.stop()
             stop_parts(parts)
             if unfinished := stop_collector(environment.state):
                 say(unfinished)
@@ -134,18 +138,20 @@ def dagster_parts(code: Path, workspace: Path, host: str, port: int) -> list[Par
 
 
 def _open_storage(home: Path, variables: dict[str, str], output: IO[bytes], environment: Environment) -> None:
-    """Makes Dagster's storage if there is none, before all parts would at once, and tidies it up."""
+    """Makes Dagster's storage if there is none, or brings it up to date, before all parts would at once."""
     opened = subprocess.run(
-        [sys.executable, "-m", "air_pipeline.instance.lost_runs"],
+        [sys.executable, "-m", "air_pipeline.instance.storage"],
         env=variables,
         stdin=subprocess.DEVNULL,
-        stdout=output,
+        stdout=subprocess.PIPE,
         stderr=output,
         start_new_session=True,
+        text=True,
         check=False,
     )
     if opened.returncode:
-        raise UpError(f"Dagster's storage in {home} cannot be opened; see {environment.state.dagster_log}")
+        why = f"Dagster's storage in {home} cannot be opened; see {environment.state.dagster_log}"
+        raise UpError(opened.stdout.strip() or why)
 
 
 def _wait_for_socket(path: Path, part: Part, stop: threading.Event, environment: Environment) -> None:
