@@ -36,6 +36,8 @@ PAGES_AT_ONCE = 500
 """Pages that are given back in one."""
 LARGEST_VACUUM_BYTES = 300_000_000
 """Rewriting more may take longer than those who write meanwhile wait."""
+LEAST_ROOM_BYTES = 1_000_000
+"""Below this no database can be opened: each needs a little for its journal."""
 _ENDED = "status IN ('SUCCESS', 'FAILURE', 'CANCELED')"
 _OF_RUN = {"event_logs", "alembic_version"}
 """The tables that are asked of a run's own database."""
@@ -118,7 +120,9 @@ def _noted(pruned: Pruned, path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        pruned.notes.append(f"{path.name or path} is left for the next time: {error}")
+        is_full = shutil.disk_usage(path.parent).free < LEAST_ROOM_BYTES  # SQLite calls it an I/O error
+        why = "the disk is full, make some room first" if is_full else str(error)
+        pruned.notes.append(f"{path.name} is left for the next time: {why}")
 
 
 @contextmanager
