@@ -87,7 +87,8 @@ def test_thirty_days_take_no_more_memory_descriptors_and_threads_than_five(
     present = Present(FIRST)
     deployment = deployment_in(tmp_path, small_device("hall"), present=present, collector="external")
     seed(deployment, *(FIRST.date() + timedelta(days=number) for number in range(-1, DAYS + 1)))
-    schedule = build_definitions(deployment).resolve_schedule_def("build_days")
+    definitions = build_definitions(deployment)
+    schedule = definitions.resolve_schedule_def("build_days")
     warm: dict[str, Taken] = {}
     ticks = polled = 0
 
@@ -102,7 +103,10 @@ def test_thirty_days_take_no_more_memory_descriptors_and_threads_than_five(
                 instance.report_runless_asset_event(event)
             if present.now.minute == 30 and present.now.hour % 3 == 0:
                 with dg.build_schedule_context(
-                    instance, scheduled_execution_time=present.now, resources={"deployment": deployment}
+                    instance,
+                    scheduled_execution_time=present.now,
+                    resources={"deployment": deployment},
+                    repository_def=definitions.get_repository_def(),
                 ) as context:
                     asked = schedule.evaluate_tick(context).run_requests
                 for request in asked or ():
