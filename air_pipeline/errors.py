@@ -17,10 +17,12 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── PollsLost                the disk refused polls until the collector had to end
     ├── PortError                the simulated devices cannot listen there
     ├── ProcessingError          readings cannot be made into observations
+    ├── PruneError               Dagster's storage cannot be pruned
     ├── ReportError              a page cannot be made
     ├── RowUnreadable            a row of the outbox is no poll that this program knows
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)
+    ├── StorageError             Dagster's storage was written by a newer Dagster, or is damaged
     ├── StoreError               the reading store cannot do what was asked
     │   ├── CopyError            readings cannot be copied
     │   ├── PollsRejected        it will never take these polls

@@ -98,6 +98,12 @@ def remove_leftovers_of(target: Path) -> list[Path]:
     return removed
 
 
+def remove_leftovers_below(directory: Path) -> list[Path]:
+    """Removes what killed writers left anywhere below a directory, and says what; files of living writers stay."""
+    targets = {path.with_name(path.name[1:].rsplit(".", 2)[0]) for path in directory.rglob(f".*{_PARTIAL}")}
+    return [path for target in sorted(targets) for path in remove_leftovers_of(target)]
+
+
 def _create_locked(target: Path, mode: int) -> tuple[Path, int]:
     while True:
         partial = target.with_name(f".{target.name}.{uuid4().hex}{_PARTIAL}")

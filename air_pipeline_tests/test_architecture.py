@@ -95,7 +95,7 @@ ONLY = {
         "showing",
         "storage",
     },
-    "instance": {"processes", "words", "settings", "environment", "health"},
+    "instance": {"errors", "processes", "words", "settings", "environment", "health"},
     "access": {"errors", "settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }
 
@@ -105,6 +105,9 @@ MAY_IMPORT_DAGSTER = {"assets", "automation", "instance", "running", "definition
 PRIVATE_OF_DAGSTER = {
     "dagster._core.definitions.data_version.DATA_VERSION_TAG": (
         "An event of a sensor has a data version by this tag only: AssetMaterialization takes no DataVersion."
+    ),
+    "dagster._core.instance.ref.InstanceRef": (
+        "Only a reference takes overrides of dagster.yaml; DagsterInstance.from_config takes none."
     ),
     "dagster._core.storage.tags.GRPC_INFO_TAG": "Only this tag says which code server a run was given to.",
     "dagster._core.storage.tags.PARTITION_NAME_TAG": (

@@ -63,7 +63,9 @@ class Archive:
     """Everything that was collected and built, to be asked; as a context manager it closes itself.
 
     Times are given as `times.Time`, half-open: [start, end); `end` is now if it is left out. Devices and series are one
-    name, several, or all without. Every frame has `attrs["units"]`: the units of its series.
+    name, several, or all without. Every frame has `attrs["units"]`: the units of its series. Rows of days have
+    `attrs["torn"]` too: the dates, with why, of which one file is of another making than the others, as a build is
+    under way or was ended in between.
 
     Days that are built come from their files, and what they say counts, even where the store, the settings or the rules
     have changed since. Days without a file, today up to now included, are computed from the store by the same code, as

@@ -21,6 +21,7 @@ from air_pipeline.processing.columns import TableName
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
+from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import built_days, day_file
 
 Progress = Callable[[int, int], None]
@@ -52,7 +53,7 @@ def day_rows(
 
     A day that has a file comes from it, whatever the store and the settings say by now; any other from `start` on is
     computed as it would be built. Dailies are those of the dates that the stretch touches, with `date` as their first
-    column.
+    column. `attrs["torn"]` names the dates whose files are not of one making, each with why: they are being replaced.
 
     Raises:
         StoreError: the store cannot be read.
@@ -67,7 +68,11 @@ def day_rows(
             wanted = _wanted(rows, table, stretch, series)
             frames.append(_dated(wanted.to_pandas(), table, step.day))
     progress(len(steps), len(steps))
-    return _joined(frames or [_dated(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
+    joined = _joined(frames or [_dated(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
+    built = dict.fromkeys(step.day for step in steps if step.built)
+    reasons = {day.isoformat(): torn(deployment.data, day, read_all=False) for day in built}
+    joined.attrs["torn"] = {day: why for day, why in reasons.items() if why}
+    return joined
 
 
 def _wanted(

@@ -29,6 +29,8 @@ from air_pipeline.words import some
 
 FIRST_REPORT = timedelta(minutes=5)
 """How far back a report looks when there is none before it."""
+REPORT_EVERY = timedelta(minutes=15)
+"""How often what came in is reported while nothing changes."""
 LONGEST_BY_HAND = timedelta(days=1)
 """How far back a report by hand counts at most, so that the store can count it in time."""
 
@@ -80,8 +82,8 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
 
 
 def _freshness(settings: Settings) -> dg.FreshnessPolicy:
-    """How long ago the last report may be: reports come every five minutes, or as rarely as the devices are polled."""
-    usual = max(FIRST_REPORT, timedelta(milliseconds=min(device.interval_ms for device in settings.devices)))
+    """How long ago the last report may be: they come every quarter of an hour, or as rarely as devices are polled."""
+    usual = max(REPORT_EVERY, timedelta(milliseconds=min(device.interval_ms for device in settings.devices)))
     return dg.FreshnessPolicy.time_window(warn_window=3 * usual, fail_window=6 * usual)
 
 

@@ -18,12 +18,13 @@ from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import OutboxError, existing_outbox
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
-from air_pipeline.days.inputs import DayShrunk, Standing, built_metadata, check_not_shrunk, day_inputs, standing_of
+from air_pipeline.days.inputs import DayShrunk, Standing, check_not_shrunk, day_inputs, standing_of
 from air_pipeline.deployment import Deployment
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.rules import reach
 from air_pipeline.settings import SettingsError
+from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.store import ReadingStore, StoreError

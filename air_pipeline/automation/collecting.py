@@ -6,6 +6,7 @@ takes milliseconds and never waits for a device.
 For the underlying Dagster concept, see docs.dagster.io: sensors.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
@@ -17,7 +18,7 @@ import dagster as dg
 from air_pipeline.assets.checks import evaluations
 from air_pipeline.assets.devices import devices_materialization
 from air_pipeline.assets.names import DEVICES, RAW_READINGS
-from air_pipeline.assets.raw_readings import FIRST_REPORT, materialization
+from air_pipeline.assets.raw_readings import FIRST_REPORT, REPORT_EVERY, materialization
 from air_pipeline.collection.lease import extend_lease, holder, start_collector
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Report, look
@@ -30,8 +31,11 @@ from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.storage.opening import open_store
 
 TICK_S = 15
-REPORT_EVERY_S = 5 * 60
-CHECKS_EVERY_S = 60 * 60
+REPORT_EVERY_S = REPORT_EVERY.total_seconds()
+CHANGES_EVERY_S = 5 * 60.0
+"""Other devices that are not well are reported sooner; those that come and go do not make the history grow for it."""
+CHECKS_EVERY_S = 6 * 60 * 60
+"""What a check found is reported at once when it changes, and so often otherwise: each report is kept three times."""
 STORE_WITHIN_S = 2.0
 _TAKE_A_MOMENT = {"collector_running", "devices_reporting"}
 LONGEST_REPORT = timedelta(hours=1)
@@ -52,6 +56,7 @@ class Cursor:
         started: when a collector was last started, seconds UTC.
         settings: what tells the last valid devices.yaml from others.
         mistake: what was wrong with devices.yaml last.
+        unwell: tells the devices of the last report that were not well from others; empty if there was none.
     """
 
     until: int | None = None
@@ -61,6 +66,7 @@ class Cursor:
     started: float = 0.0
     settings: str = ""
     mistake: str = ""
+    unwell: str = ""
 
     @classmethod
     def from_text(cls, text: str | None) -> "Cursor":
@@ -73,6 +79,7 @@ class Cursor:
                 **{name: float(read.get(name, 0.0)) for name in ("reported", "checked", "started")},
                 settings=str(read.get("settings", "")),
                 mistake=str(read.get("mistake", "")),
+                unwell=str(read.get("unwell", "")),
                 passed={str(check): bool(passed) for check, passed in read.get("passed", {}).items()},
             )
         except (ValueError, TypeError, AttributeError, OverflowError):
@@ -98,12 +105,19 @@ def is_over(since: float, span_s: float, now: float) -> bool:
 
 
 def report_is_due(cursor: Cursor, report: Report, now: float) -> bool:
-    """As soon as the first readings are in, then every five minutes if anything came in."""
-    return report.polls > 0 and (cursor.until is None or is_over(cursor.reported, REPORT_EVERY_S, now))
+    """As soon as the first readings are in; then, if anything came in, every quarter of an hour, or on change."""
+    span_s = REPORT_EVERY_S if cursor.unwell == unwell(report) else CHANGES_EVERY_S
+    return report.polls > 0 and (cursor.until is None or is_over(cursor.reported, span_s, now))
+
+
+def unwell(report: Report) -> str:
+    """What tells the devices that are not well from others; empty if all are well."""
+    names = sorted(state.device for state in report.unwell)
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:12] if names else ""
 
 
 def due_checks(cursor: Cursor, found: Sequence[Finding], now: float) -> list[Finding]:
-    """The checks to report: those that changed, and all of them once an hour."""
+    """The checks to report: those that changed, and all of them every few hours."""
     if is_over(cursor.checked, CHECKS_EVERY_S, now):
         return list(found)
     return [one for one in found if cursor.passed.get(one.check) is one.is_bad or one.check not in cursor.passed]
@@ -113,7 +127,7 @@ def advance(cursor: Cursor, report: Report, found: Sequence[Finding], now: float
     """What one look at collecting leads to: the cursor after it, whether to report, which checks to report."""
     reports = report_is_due(cursor, report, now)
     if reports:
-        cursor = replace(cursor, until=report.until, reported=now)
+        cursor = replace(cursor, until=report.until, reported=now, unwell=unwell(report))
     cursor, due = checked(cursor, found, now)
     return cursor, reports, due
 
@@ -136,8 +150,8 @@ def collect_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Keeps the collector: while this is on, devices are polled; once it is off, collecting ends within 90"
-            " seconds. Reports what came in as materializations of raw_readings, every five minutes, and its checks"
-            " whenever they change. Ticks start no runs, so they are all called skipped. With collector: external in"
+            " seconds. Reports what came in as materializations of raw_readings, every quarter of an hour, and its"
+            " checks whenever they change. Ticks start no runs, so all are called skipped. With collector: external in"
             " devices.yaml it only reports."
         ),
     )

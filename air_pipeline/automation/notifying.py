@@ -40,8 +40,8 @@ def notify_sensor() -> dg.SensorDefinition:
             "Tells a person, as `notify` in devices.yaml says, when a check of `raw_readings` turns bad or good again,"
             " when a device falls silent, when a day is not built or its run fails; and a digest a day. Once per"
             " change, not in the quiet hours. Try it with: air-pipeline notify --test\n\nAlso evaluates the checks"
-            " `days_built`, on change and hourly, and `days_current`, hourly. Ticks start no runs, so they"
-            " are all called skipped."
+            " `days_built`, on change and every six hours, and `days_current`, every six hours. Ticks start no runs, so"
+            " they are all called skipped."
         ),
     )
     def notify(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SensorResult:
@@ -66,9 +66,9 @@ def _seen(deployment: Deployment, instance: dg.DagsterInstance, now: datetime) -
 
 
 def _due(cursor: Cursor, seen: Seen) -> tuple[Cursor, list[Finding]]:
-    """The checks of days on change and hourly, as those of `raw_readings` are by the sensor `collect`.
+    """The checks of days on change and every few hours, as those of `raw_readings` are by the sensor `collect`.
 
-    How all days were built is looked at once an hour: there may be a thousand.
+    How all days were built is looked at every few hours: there may be a thousand.
     """
     now = seen.now.timestamp()
     looked_at = [days_built, days_current] if is_over(cursor.checked, CHECKS_EVERY_S, now) else [days_built]

@@ -42,6 +42,7 @@ COMMANDS = {
     "report": _Command("report", "Show the page of a built day, or write it to a file; prints where it is."),
     "outbox": _Command("outbox", "Show what waits to be stored, and what the store would not take."),
     "copy": _Command("copy", "Copy all readings to another store, and change over to it."),
+    "prune": _Command("prune", "Make Dagster's history smaller: details and logs of old runs, old reports."),
     "notify": _Command("notify", "Show who is told when something is not well, and what they were not told yet."),
     "simulate": _Command("simulate", "Be the devices: an HTTP server that answers as the firmware does."),
 }

@@ -131,7 +131,7 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
   {url}/assets/daily_report?view=lineage&lineageScope=upstream&lineageDepth=5
       where everything comes from: devices, their readings, and a partition for each local day
   {url}/assets/raw_readings?view=events
-      what came in, every five minutes: {FLAKY} fails now and then, {FAR} has local days of its own
+      what came in, every quarter of an hour: {FLAKY} fails now and then, {FAR} has local days of its own
   {url}/assets/daily_aggregates?view=checks
       the check `complete` warns, and rightly: the string of thermometers of {DYING} has died
   {url}/assets/daily_aggregates?view=partitions&partition={yesterday}

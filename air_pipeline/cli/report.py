@@ -16,6 +16,7 @@ from air_pipeline.days.calendar import check_over
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import page_of
+from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayNotBuilt, built_days, day_file
 from air_pipeline.storage.pages import page_file
 from air_pipeline.times import instant
@@ -43,6 +44,8 @@ def report(
     deployment = open_deployment()
     chosen = _day(deployment, day)
     page = page_file(deployment.data, chosen)
+    if page.exists and (why := torn(deployment.data, chosen)):
+        typer.echo(f"{chosen} is being built again, or was half replaced: {why}", err=True)
     if output is not None:
         path = output.absolute()
         try:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from air_pipeline.days.calendar import DayError, DeviceDay, device_days
-from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION, TABLES
+from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.processing.local_time import span_ms
 from air_pipeline.processing.rules import reach
 from air_pipeline.settings import Device, Settings
-from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, day_file
-from air_pipeline.storage.pages import PageFile, page_file
+from air_pipeline.storage.day_files import DayMetadata, DayUnreadable, day_file
 from air_pipeline.storage.store import FirstPoll, ReadingStore, Summary
 
 
@@ -134,22 +133,6 @@ def polls_of(built: DayMetadata) -> int:
         return int(json.loads(built.input_fingerprint)["polls"])
     except (ValueError, KeyError, TypeError):
         return 0
-
-
-def built_metadata(data: Path, day: date) -> DayMetadata | None:
-    """How a day was built; None unless all of its tables and its page are there, readable and of one making."""
-    found: set[str] = set()
-    metadata = None
-    parts: list[DayFile | PageFile] = [*(day_file(data, table, day) for table in TABLES), page_file(data, day)]
-    for file in parts:
-        if not file.exists:
-            return None
-        try:
-            metadata = file.metadata()
-        except DayUnreadable:
-            return None
-        found.add(json.dumps(metadata.to_texts()))
-    return metadata if len(found) == 1 else None
 
 
 def observed_metadata(data: Path, day: date) -> DayMetadata | None:

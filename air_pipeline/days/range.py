@@ -5,8 +5,9 @@ from datetime import date, timedelta
 from functools import cache
 
 from air_pipeline.days.calendar import check_over, finished_days
-from air_pipeline.days.inputs import DayShrunk, Standing, built_metadata, check_not_shrunk, day_inputs, standing_of
+from air_pipeline.days.inputs import DayShrunk, Standing, check_not_shrunk, day_inputs, standing_of
 from air_pipeline.deployment import Deployment
+from air_pipeline.storage.commit import built_metadata
 from air_pipeline.times import TimeError, local_date
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what is seen is seen with the words of this module
     from air_pipeline.health.seen import Seen
 
 MOST_NAMED = 20
-"""Subjects that a summary names; what is said every five minutes must stay small."""
+"""Subjects that a summary names; what is said often must stay small."""
 LONGEST_TEXT = 200
 """Characters that a summary says of each of several subjects."""
 

@@ -2,22 +2,23 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import islice
+from pathlib import Path
 from time import monotonic
 
 from air_pipeline.days.calendar import over_at
 from air_pipeline.days.inputs import (
     DayShrunk,
-    built_metadata,
     check_not_shrunk,
     day_inputs,
     usual_settings_digest,
 )
 from air_pipeline.health import Finding, Level, check, fine, unknown, warning
 from air_pipeline.health.seen import Seen
-from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
+from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION, TABLES
+from air_pipeline.storage.commit import built_metadata, torn
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, built_days, day_file
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore, StoreError
@@ -50,20 +51,28 @@ def days_built(seen: Seen) -> Iterator[Finding]:
     built = set(built_days(seen.environment.data, "daily_aggregates"))
     for day in seen.days:
         name = day.isoformat()
-        if day in built:
+        if day in built and not (why := torn(seen.environment.data, day)):
             yield fine("is built", name, {"days": 1, "not_built": 0})
         elif run := seen.failed_runs.get(day):
             yield warning(f"run {run} failed", subject=name, numbers={"days": 1, "not_built": 1})
         else:
+            since = _changed_at(seen.environment.data, day) if day in built else over_at(seen.deployment.settings, day)
             yield Finding(
                 "",
                 name,
                 Level.WARNING,
-                "",
+                f"its files are not of one making: {why}" if day in built else "",
                 numbers={"days": 1, "not_built": 1},
                 patience=BUILT_WITHIN,
-                since=over_at(seen.deployment.settings, day),
+                since=since,
             )
+
+
+def _changed_at(data: Path, day: date) -> datetime:
+    """When a table of a day was last replaced: it is whole again when those after it are."""
+    files = (day_file(data, table, day).path for table in TABLES)
+    newest = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    return datetime.fromtimestamp(newest, UTC)
 
 
 @check(

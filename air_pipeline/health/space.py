@@ -20,8 +20,8 @@ from air_pipeline.storage.day_files import built_days, day_file
 
 POLL_BYTES = 185
 """Of a poll of the station with its values in the embedded store, measured."""
-DAGSTER_BYTES = 6_000_000
-"""What Dagster's storage grows in a day: reports every five minutes at 9 KB, ticks at 0.7 KB, a few runs at 160 KB."""
+DAGSTER_BYTES = 2_000_000
+"""What Dagster's storage grows in a day until it is pruned: 96 reports at 8 KB, a few runs at 400 KB."""
 DAYS_OBSERVED = 7
 WARN_BELOW_DAYS = 30.0
 FAIL_BELOW_DAYS = 1.0

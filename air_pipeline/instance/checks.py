@@ -12,7 +12,7 @@ import dagster as dg
 
 from air_pipeline.health import Check, Finding, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
-from air_pipeline.instance.home import home_of_dagster
+from air_pipeline.instance.home import home_of_dagster, is_of_files
 from air_pipeline.instance.runs_of_days import days_that_failed, days_with_failures, why_failed
 
 DAEMON_TOLERANCE_S = 120.0
@@ -41,11 +41,7 @@ def _has_storage(home: Path) -> bool:
     """Whether there is one of files, or `dagster.yaml` names another kind."""
     if (home / "history" / "runs.db").exists() and (home / "schedules" / "schedules.db").exists():
         return True
-    try:
-        lines = (home / "dagster.yaml").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    return any(line.startswith("storage:") for line in lines)
+    return not is_of_files(home)
 
 
 @check(

@@ -3,15 +3,26 @@
 For the underlying Dagster concept, see docs.dagster.io: job execution.
 """
 
+import os
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 
+from air_pipeline.instance.lost_runs import PROCESS_TAG, this_process
 from air_pipeline.instance.runs_of_days import FORCE_TAG, failure_of, was_interrupted
 
 # What went wrong is said once, by the command; the events are in Dagster's storage.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+# What is written meanwhile goes where the command writes. Otherwise Dagster would start two processes a run to copy it
+# there from a file, which a Ctrl-C at the terminal meets too: one of them with a traceback.
+_NO_COPIES: dict[str, Any] = {
+    "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+}
 
 
 class DayBuilder:
@@ -26,7 +37,8 @@ class DayBuilder:
         Raises:
             SettingsError: the environment or the settings cannot be used.
         """
-        self._instance = dg.DagsterInstance.get()
+        ref = InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides=_NO_COPIES)
+        self._instance = dg.DagsterInstance.from_ref(ref)
         self._job = open_job()
 
     def build(self, day: date, *, force: bool) -> str:
@@ -40,7 +52,7 @@ class DayBuilder:
                 partition_key=day.isoformat(),
                 instance=self._instance,
                 raise_on_error=False,
-                tags={FORCE_TAG: "true"} if force else {},
+                tags={PROCESS_TAG: this_process()} | ({FORCE_TAG: "true"} if force else {}),
                 run_config=_QUIET,
             )
         except dg.DagsterError as error:  # no run came about, such as for a date that is no partition

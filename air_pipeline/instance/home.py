@@ -36,3 +36,12 @@ def dagster_home(environment: Environment) -> Path:
             " the right to it"
         ) from None
     return home
+
+
+def is_of_files(home: Path) -> bool:
+    """Whether Dagster keeps its storage in SQLite files there: `dagster.yaml` names no other kind."""
+    try:
+        lines = (home / "dagster.yaml").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return True
+    return not any(line.startswith("storage:") for line in lines)

@@ -1,37 +1,93 @@
-"""Runs that ended with an earlier `up`, in a power cut for one, without a word.
+"""Runs whose process has ended without a word: in a power cut, or killed together with who would have noticed.
 
-Dagster would take each for running for two more hours, and leave it its place in the queue. `up` starts this as a
-process of its own, and so stays small itself; before all others, because processes that make Dagster's storage at the
-same time can leave it unusable (alembic_version with two heads).
+Dagster would take each for running until its longest time is over and leave it its place in the queue, and `build_days`
+would not build its day. `up` starts this as a process of its own, and so stays small itself: before all others, and
+when a run is under way for longer than usual.
 
 For the underlying Dagster concept, see docs.dagster.io: run monitoring.
 """
 
 import json
+import os
 import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+PROCESS_TAG = "air_pipeline/process"
+"""Which process a run is in, where no code server was asked for it."""
 _BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def give_up_lost_runs(instance: dg.DagsterInstance) -> int:
-    """Marks the runs whose code server is gone as failed, so that they are tried again, or as canceled; how many.
+    """Marks the runs whose process is gone as failed, so that they are tried again, or as canceled; how many.
 
-    Runs that no code server of this machine was asked for (`air-pipeline build`, other launchers) are left alone.
+    Runs of other launchers and other machines are left alone.
     """
-    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=_BEGUN)) if _is_lost(run)]
+    lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=_BEGUN)) if _is_lost(instance, run)]
     for run in lost:
         canceling = run.status is dg.DagsterRunStatus.CANCELING
         report = instance.report_run_canceled if canceling else instance.report_run_failed
-        report(run, "The process of this run ended with an earlier `air-pipeline up`.")
+        report(run, "The process of this run has ended without a word.")
     return len(lost)
 
 
-def _is_lost(run: dg.DagsterRun) -> bool:
+def this_process() -> str:
+    """The tag of a run in this process: machine, boot, namespace of process numbers, and number."""
+    return json.dumps([*_here(), os.getpid()])
+
+
+def _here() -> list[str]:
+    boot, names = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        return [socket.gethostname(), boot.read_text(encoding="ascii").strip(), str(names.readlink())]
+    except OSError:  # no Linux
+        return [socket.gethostname(), "", ""]
+
+
+def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
-    return path is not None and not _answers(path)
+    if path is not None and not _answers(path):
+        return True
+    started = instance.all_logs(run.run_id, of_type={dg.DagsterEventType.PIPELINE_START})
+    pids = [entry.dagster_event.pid for entry in started if entry.dagster_event and entry.dagster_event.pid]
+    if not pids:  # Dagster gives up by itself what does not start
+        return False
+    return not _is_ours(pids[-1]) if path is not None else _has_ended(run.tags, pids[-1])
+
+
+def _has_ended(tags: Mapping[str, str], pid: int) -> bool:
+    """Whether the process that a tag names has ended; of one that cannot be seen from here it is not known.
+
+    A run that is tried again has the tags of the first, but another process.
+    """
+    try:
+        machine, boot, names, number = json.loads(tags[PROCESS_TAG])
+    except (KeyError, ValueError, TypeError):
+        return False
+    here = _here()
+    if machine != here[0] or number != pid:
+        return False
+    return boot != here[1] or (names == here[2] and not _is_ours(pid))
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether there is such a process that runs this interpreter: the number may have gone to another one since."""
+    try:
+        return Path(f"/proc/{pid}/exe").resolve(strict=True) == Path(sys.executable).resolve()
+    except PermissionError:  # another user's
+        return True
+    except OSError:
+        if sys.platform == "linux":
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _answers(path: str) -> bool:
@@ -44,5 +100,5 @@ def _answers(path: str) -> bool:
 
 
 if __name__ == "__main__":
-    with dg.DagsterInstance.get() as here:
-        give_up_lost_runs(here)
+    with dg.DagsterInstance.get() as opened:
+        give_up_lost_runs(opened)

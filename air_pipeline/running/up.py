@@ -21,6 +21,7 @@ from air_pipeline.instance.home import dagster_home
 from air_pipeline.running import UpError
 from air_pipeline.running.guard import is_guarded
 from air_pipeline.running.hosts import BEHIND_PROXY, url_of
+from air_pipeline.running.housekeeping import Housekeeping
 from air_pipeline.running.parts import Part, revive, start_part, stop_collector, stop_parts
 from air_pipeline.running.sockets import make_sockets, remove_sockets
 from air_pipeline.running.watch import Watch
@@ -87,6 +88,7 @@ def run(
     variables = variables_of_parts(environment, home, behind_proxy)
     variables.setdefault(*_BACKFILLS_WAIT)
     with environment.state.open(environment.state.dagster_log, "ab") as output:
+        housekeeping = Housekeeping(home, environment.state.dagster_log, variables, output)
         try:
             _open_storage(home, variables, output, environment)
             for part in (*besides, *parts):
@@ -100,10 +102,12 @@ def run(
                 welcome(url)
             watch = Watch(environment)
             while not stop.wait(LOOK_EVERY_S):
+                housekeeping.work()
                 for line in (*revive([*besides, *parts], variables, output), *watch.news()):
                     say(line)
         finally:
             say("stopping")
+            housekeeping.stop()
             stop_parts(parts)
             if unfinished := stop_collector(environment.state):
                 say(unfinished)
@@ -161,18 +165,20 @@ def webserver(workspace: Path, host: str, port: int, *options: str) -> Part:
 
 
 def _open_storage(home: Path, variables: dict[str, str], output: IO[bytes], environment: Environment) -> None:
-    """Makes Dagster's storage if there is none, before all parts would at once, and tidies it up."""
+    """Makes Dagster's storage if there is none, or brings it up to date, before all parts would at once."""
     opened = subprocess.run(
-        [sys.executable, "-m", "air_pipeline.instance.lost_runs"],
+        [sys.executable, "-m", "air_pipeline.instance.storage"],
         env=variables,
         stdin=subprocess.DEVNULL,
-        stdout=output,
+        stdout=subprocess.PIPE,
         stderr=output,
         start_new_session=True,
+        text=True,
         check=False,
     )
     if opened.returncode:
-        raise UpError(f"Dagster's storage in {home} cannot be opened; see {environment.state.dagster_log}")
+        why = f"Dagster's storage in {home} cannot be opened; see {environment.state.dagster_log}"
+        raise UpError(opened.stdout.strip() or why)
 
 
 def _wait_for_socket(path: Path, part: Part, stop: threading.Event, environment: Environment) -> None:

@@ -5,9 +5,10 @@ import base64
 import pyarrow.parquet as pq
 import pytest
 
-from air_pipeline.days.inputs import Standing, built_metadata, day_inputs, standing_of
+from air_pipeline.days.inputs import Standing, day_inputs, standing_of
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.schemas import arrow_schema
+from air_pipeline.storage.commit import built_metadata, commit_path, torn
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import PAGE, page_file
 from air_pipeline_tests.assets.small_deployments import (
@@ -63,6 +64,22 @@ def test_a_page_that_cannot_be_written_is_a_failure_with_a_sentence(deployment, 
     assert failures(result)[PAGE].startswith(f"daily_report of {DAY} cannot be written (")
     assert list(failures(result)) == [PAGE]
     assert verdict(deployment) is Standing.MISSING
+
+
+def test_a_run_of_the_whole_day_commits_it_and_one_of_some_tables_leaves_it_torn(deployment, instance):
+    assert failures(build(deployment, instance, only=WHOLE)) == {}
+    assert torn(deployment.data, DAY) == ""
+    assert verdict(deployment) is Standing.CURRENT
+    first = commit_path(deployment.data, DAY).read_bytes()
+    seed(deployment, DAY, only=["attic"])
+    assert failures(build(deployment, instance, only=["observations"])) == {}
+    assert torn(deployment.data, DAY).startswith("observations is another than")
+    assert verdict(deployment) is Standing.MISSING  # so that the schedule builds it
+    assert failures(build(deployment, instance, only=[PAGE])) == {}  # by hand, on tables of two makings
+    assert commit_path(deployment.data, DAY).read_bytes() == first
+    assert failures(build(deployment, instance, only=WHOLE)) == {}
+    assert torn(deployment.data, DAY) == ""
+    assert commit_path(deployment.data, DAY).read_bytes() != first
 
 
 def refused(deployment, instance):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from air_pipeline.automation.collecting import (
+    CHANGES_EVERY_S,
     CHECKS_EVERY_S,
     LONGEST_REPORT,
     REPORT_EVERY_S,
@@ -17,7 +18,7 @@ from air_pipeline.automation.collecting import (
     since,
 )
 from air_pipeline.collection.collector_state import CollectorState
-from air_pipeline.collection.report import Report
+from air_pipeline.collection.report import DeviceState, Report
 from air_pipeline.health import Finding, Level
 from air_pipeline.health.checks import checks_of
 
@@ -112,12 +113,21 @@ def test_a_report_begins_where_the_last_one_ended_within_bounds(cursor, ago):
         (Cursor(until=1, reported=NOW_S + 86_400), 1, True),  # the clock was set back by a day
     ],
 )
-def test_a_report_is_due_with_the_first_readings_and_then_every_five_minutes(cursor, polls, due):
+def test_a_report_is_due_with_the_first_readings_and_then_every_quarter_of_an_hour(cursor, polls, due):
     counts = {"hall": {"ok": polls}} if polls else {}
     assert report_is_due(cursor, report(counts=counts), NOW_S) is due
 
 
-def test_checks_are_due_when_they_change_and_all_of_them_hourly():
+@pytest.mark.parametrize(("ago", "due"), [(CHANGES_EVERY_S - 1, False), (CHANGES_EVERY_S, True)])
+def test_other_devices_that_are_not_well_are_reported_sooner(ago, due):
+    seen = report(unwell=(DeviceState("hall", 6, 0, "timeout"),))
+    assert report_is_due(Cursor(until=1, reported=NOW_S - ago), seen, NOW_S) is due
+    known = advance(Cursor(), seen, [], NOW_S - ago)[0]
+    assert not report_is_due(known, seen, NOW_S)
+    assert report_is_due(known, report(), NOW_S) is due  # it is well again
+
+
+def test_checks_are_due_when_they_change_and_all_of_them_every_few_hours():
     a, b, changed = finding("a"), finding("b", passed=False), finding("b")
     assert due_checks(Cursor(), [a, b], NOW_S) == [a, b]
     known = Cursor(passed={"a": True, "b": False}, checked=NOW_S - CHECKS_EVERY_S + 1)

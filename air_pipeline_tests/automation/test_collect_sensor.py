@@ -158,12 +158,12 @@ def _has_ended(pid):
     return True
 
 
-def test_reports_come_with_the_first_readings_and_then_every_five_minutes(instance, tmp_path):
+def test_reports_come_with_the_first_readings_and_then_every_quarter_of_an_hour(instance, tmp_path):
     present = Present(datetime(2026, 3, 20, 12, tzinfo=UTC))
     deployment = collecting(tmp_path, present, **EXTERNAL)
     tick = Ticks(deployment, instance)
     said = []
-    for seconds in range(0, 700, 15):
+    for seconds in range(0, 1850, 15):
         slot = present.now - timedelta(seconds=20)
         if seconds >= 30:
             deployment.store.write([poll("hall", slot)])
@@ -171,12 +171,12 @@ def test_reports_come_with_the_first_readings_and_then_every_five_minutes(instan
         if tick_reports:
             said.append((seconds, tick_reports[0]))
         present.now += timedelta(seconds=15)
-    assert [seconds for seconds, _ in said] == [30, 330, 630]
-    assert [one["polls"] for _, one in said] == [1, 20, 20]
+    assert [seconds for seconds, _ in said] == [30, 930, 1830]
+    assert [one["polls"] for _, one in said] == [1, 60, 60]
     assert [one["since"] for _, one in said[1:]] == [one["until"] for _, one in said[:-1]]
 
 
-def test_checks_come_on_change_and_hourly(instance, tmp_path):
+def test_checks_come_on_change_and_every_six_hours(instance, tmp_path):
     present = Present()
     deployment = collecting(tmp_path, present, **EXTERNAL)
     tick = Ticks(deployment, instance)
@@ -188,6 +188,8 @@ def test_checks_come_on_change_and_hourly(instance, tmp_path):
     [changed] = checks(tick()).values()
     assert (changed.check_name, changed.passed) == ("documents_known", False)
     assert "hall (it sends something new)" in changed.description
+    assert checks(tick()) == {}
+    present.now += timedelta(hours=5)
     assert checks(tick()) == {}
     present.now += timedelta(hours=1)
     assert set(checks(tick())) == CHECKS

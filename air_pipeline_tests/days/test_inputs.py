@@ -9,13 +9,13 @@ from air_pipeline.catalogue import STATION
 from air_pipeline.days.inputs import (
     DayShrunk,
     Standing,
-    built_metadata,
     check_not_shrunk,
     day_inputs,
     observed_metadata,
     polls_of,
     standing_of,
 )
+from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import page_file
 from air_pipeline_tests.days.deployments import (
