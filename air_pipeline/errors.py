@@ -17,6 +17,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── PortError                the simulated devices cannot listen there
     ├── ProcessingError          readings cannot be made into observations
     ├── ReportError              a page cannot be made
+    ├── RestoreError             a backup cannot be put back
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)
     ├── StoreError               the reading store cannot do what was asked

@@ -24,7 +24,7 @@ FLOORS = (
     ("deployment",),
     ("collection",),
     ("days", "reports"),
-    ("access", "health"),
+    ("access", "health", "restoring"),
     ("notifying", "instance"),
     ("assets",),
     ("automation",),
@@ -70,6 +70,7 @@ ONLY = {
         "storage",
         "days",
     },
+    "restoring": {"errors", "state", "environment", "collection", "storage"},
     "notifying": {"errors", "settings", "state", "health", "storage", "processing.local_time"},
     "reports": {
         "errors",

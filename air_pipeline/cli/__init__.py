@@ -40,6 +40,7 @@ COMMANDS = {
     "report": _Command("report", "Show the page of a built day, or write it to a file; prints where it is."),
     "outbox": _Command("outbox", "Show what waits to be stored, and what the store would not take."),
     "copy": _Command("copy", "Copy all readings to another store, and change over to it."),
+    "restore": _Command("restore", "Put a backup of the state directory back, as it was when deploy/backup made it."),
     "notify": _Command("notify", "Show who is told when something is not well, and what they were not told yet."),
     "simulate": _Command("simulate", "Be the devices: an HTTP server that answers as the firmware does."),
 }

@@ -35,6 +35,8 @@ _TABLES = Tables(
     ),
     unnumbered="late",  # the last that was made
 )
+VERSION = _TABLES.version
+"""Of the file."""
 _LET_GO = "DELETE FROM outbox WHERE id = ? AND poll = ?"
 _BUSY_TIMEOUT_S = 30.0
 _LOOK_TIMEOUT_S = 2.0

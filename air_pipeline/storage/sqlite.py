@@ -37,6 +37,8 @@ _TABLES = Tables(
     ),
 )
 
+VERSION = _TABLES.version
+"""Of the file."""
 _ERRORS: Mapping[Kind, type[StoreError]] = {Kind.PASSING: StoreUnavailable, Kind.RIGHTS: StoreRefused}
 
 # The devices of a table by one search each: a GROUP BY would read every row.
