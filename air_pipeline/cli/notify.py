@@ -26,6 +26,7 @@ def notify(
     """
     use_config(config)
     environment = read_environment()
+    environment.state.check_version()
     settings = read_settings(environment.config)
     if settings.notify is None:
         raise SettingsError(
