@@ -3,9 +3,10 @@
 Belongs here: the SQLite file `outbox.sqlite` in the state directory. Does not: when things are sent (`delivery`).
 """
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _TABLES = Tables(
 VERSION = _TABLES.version
 """Of the file."""
 _LET_GO = "DELETE FROM outbox WHERE id = ? AND poll = ?"
+_ALL_TIME = (-(2**63), 2**63 - 1)
 _BUSY_TIMEOUT_S = 30.0
 _LOOK_TIMEOUT_S = 2.0
 
@@ -172,6 +174,41 @@ class Outbox:
         with self._polls.writing() as connection:
             connection.execute("INSERT INTO outbox (observed_at, poll) SELECT observed_at, poll FROM quarantine")
             return connection.execute("DELETE FROM quarantine").rowcount
+
+    def polls_of(self, device: str, start: int, end: int) -> tuple[int, int]:
+        """How many polls of one device in [start, end), ms UTC, wait, and how many were set aside."""
+        waiting, aside = (len(self._numbers(table, device, start, end)) for table in ("outbox", "quarantine"))
+        return waiting, aside
+
+    def rename(self, device: str, name: str) -> None:
+        """Gives everything that is here of a device to one of another name, in one transaction."""
+        with self._polls.writing() as connection:
+            for table in ("outbox", "quarantine"):
+                for number, text in self._numbers(table, device, *_ALL_TIME):
+                    poll = poll_to_json(replace(poll_from_json(text), device=name))
+                    connection.execute(f"UPDATE {table} SET poll = ? WHERE id = ?", (poll, number))  # noqa: S608
+            connection.execute(
+                "INSERT INTO devices SELECT ?, last_slot, rejected, notes FROM devices WHERE device = ?"
+                " ON CONFLICT (device) DO UPDATE SET last_slot ="
+                " max(coalesce(last_slot, excluded.last_slot), coalesce(excluded.last_slot, last_slot))",
+                (name, device),
+            )
+            connection.execute("DELETE FROM devices WHERE device = ?", (device,))
+
+    def delete(self, device: str, start: int, end: int, *, forget: bool) -> None:
+        """Deletes the polls of a device in [start, end), ms UTC; where it is to be forgotten, its last slot too."""
+        with self._polls.writing() as connection:
+            for table in ("outbox", "quarantine"):
+                for number, _ in self._numbers(table, device, start, end):
+                    connection.execute(f"DELETE FROM {table} WHERE id = ?", (number,))  # noqa: S608
+            if forget:
+                connection.execute("DELETE FROM devices WHERE device = ?", (device,))
+
+    def _numbers(self, table: str, device: str, start: int, end: int) -> list[tuple[int, str]]:
+        """The number and text of each poll of a device in one of the two tables."""
+        query = f"SELECT id, poll FROM {table} WHERE observed_at >= ? AND observed_at < ? AND instr(poll, ?)"  # noqa: S608
+        rows = self._read(query, start, end, json.dumps(device))
+        return [(number, text) for number, text in rows if json.loads(text)["device"] == device]
 
     def status(self) -> OutboxStatus:
         """How delivery stands."""

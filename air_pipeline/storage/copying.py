@@ -85,7 +85,7 @@ def copy_readings(
         edges = max(start, midnight), min(end, midnight + _DAY_MS)
         held = origin.summaries(*edges)
         differing = _differing(held, target.summaries(*edges))
-        polls = sum(_copy_device(origin, target, device, *edges) for device in differing)
+        polls = sum(copy_device(origin, target, device, *edges) for device in differing)
         day = from_epoch_ms(midnight).date()
         if differing:
             now = origin.summaries(*edges) if growing else held
@@ -139,8 +139,15 @@ def _words(summary: Summary) -> str:
     return f"{summary.polls} polls with {summary.values} values"  # noqa: PD011 - not of pandas
 
 
-def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int) -> int:
-    """Copies the polls of one device; how many they are."""
+def copy_device(
+    origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int, name: str | None = None
+) -> int:
+    """Copies the polls of one device in [start, end), ms UTC, under another name if one is given; how many they are.
+
+    Raises:
+        CopyError: there is something of it that air_pipeline did not write.
+        StoreError: one of the stores cannot be read or written.
+    """
     readings = origin.readings(device, start, end)
     polls = origin.polls(device, start, end)  # after the readings: none of those is then without its poll
     alone = readings.index.difference(polls.index)
@@ -149,7 +156,7 @@ def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start:
             f"{origin.identity} holds values of device {device!r} at {alone[0].isoformat()} without a poll, so "
             "something other than air_pipeline wrote them: delete them there, or copy what is before and what is after."
         )
-    stored = stored_polls(device, polls, readings)
+    stored = stored_polls(name or device, polls, readings)
     while some := list(islice(stored, _POLLS_AT_ONCE)):
         target.write(some)
     return len(polls)

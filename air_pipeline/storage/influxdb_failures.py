@@ -32,6 +32,7 @@ class Doing(Enum):
     WRITE = "write to"
     READ = "read"
     MAKE = "make"
+    DELETE = "delete from"
     FLUX = "run this Flux query"
 
 

@@ -164,6 +164,13 @@ class SqliteStore:
         row = self._row(query, device, end)
         return None if row is None else float(row[0])
 
+    def delete(self, device: str, start: int, end: int) -> None:
+        """Deletes the polls and values of one device; see `ReadingStore.delete`."""
+        with self._connections.writing() as connection:
+            for table in ("air", "poll"):
+                statement = f"DELETE FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ?"  # noqa: S608
+                connection.execute(statement, (device, *within_time(start, end)))
+
     def flux(self, query: str) -> "pd.DataFrame":  # noqa: ARG002 - the protocol's
         """SQLite speaks no Flux.
 
