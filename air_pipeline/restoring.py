@@ -170,10 +170,11 @@ def restore(backup: Backup, state: StateDirectory, now: datetime) -> Path | None
         RestoreError: something runs, or the directories cannot be written; then the old one stands as it was.
     """
     owner = state.path if state.path.exists() else backup.path / backup.files[0]
+    staged = _staged(state)
     try:
         owned_by = owner.stat()
         with _nothing_running(state):
-            staged = _copy(backup, state, (owned_by.st_uid, owned_by.st_gid))
+            _copy(backup, staged, (owned_by.st_uid, owned_by.st_gid))
             kept = kept_as(state, now) if in_use(state) else None
             if kept is None:
                 shutil.rmtree(state.path)  # locks
@@ -184,6 +185,8 @@ def restore(backup: Backup, state: StateDirectory, now: datetime) -> Path | None
             finish_interrupted(state, now)
             return kept
     except OSError as error:
+        if _marker(staged).exists():  # without it, it is what was there before
+            shutil.rmtree(staged, ignore_errors=True)
         raise _unusable(state, error) from None
 
 
@@ -196,9 +199,8 @@ def _marker(directory: Path) -> Path:
     return directory / "restoring"
 
 
-def _copy(backup: Backup, state: StateDirectory, owner: tuple[int, int]) -> Path:
-    """The backup, whole and on the disk, beside the state directory and for its user alone."""
-    staged = _staged(state)
+def _copy(backup: Backup, staged: Path, owner: tuple[int, int]) -> None:
+    """Copies the backup, whole and on the disk, for its user alone."""
     staged.mkdir(_DIRECTORY_MODE)
     _marker(staged).write_text(f"{backup.path}\n", encoding="utf-8")
     directories = {staged}
@@ -219,7 +221,6 @@ def _copy(backup: Backup, state: StateDirectory, owner: tuple[int, int]) -> Path
         directory.chmod(_DIRECTORY_MODE)
         _give(directory, owner)
         _sync(directory)
-    return staged
 
 
 def _give(path: Path, owner: tuple[int, int]) -> None:

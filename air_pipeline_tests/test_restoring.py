@@ -7,7 +7,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment
 from air_pipeline.restoring import examine_backup, finish_interrupted, restore
 from air_pipeline.running.up import only_one
+from air_pipeline.state import StateDirectory
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, VALID, environment_in
 from air_pipeline_tests.storage.model import START, poll
@@ -25,6 +27,8 @@ from air_pipeline_tests.storage.model import START, poll
 NOW = datetime(2026, 11, 26, 8, tzinfo=UTC)
 WRITTEN = ("os.", "shutil.", "ctypes.", "open")
 """The names of the audit events of what changes anything on the disk begin so."""
+LAST_STEPS = 18
+"""From before the restored directory is put in place to the end, and some more."""
 
 
 @pytest.fixture
@@ -173,42 +177,40 @@ def test_tables_are_left_out_where_they_are_kept_elsewhere(
     assert not (environment.state.path / "data").exists()
 
 
-def killed_at(number: int, environment: Environment, backup: Path) -> bool:
-    """Restores in a process that is killed before the nth thing that it does to the disk; whether it was."""
+def restored_in_a_process(environment: Environment, backup: Path, kill_before: int | None = None) -> int | None:
+    """Restores in a process of its own; how many things it did to the disk, None if it was killed before one."""
+    reads, writes = os.pipe()
     child = os.fork()
     if not child:
-        left = iter(range(number))
+        done = 0
 
-        def kill(event: str, _: object) -> None:
-            if event.startswith(WRITTEN) and event != "os.kill" and next(left, None) is None:
-                os.kill(os.getpid(), signal.SIGKILL)
+        def count(event: str, _: object) -> None:
+            nonlocal done
+            if event.startswith(WRITTEN) and event != "os.kill":
+                if done == kill_before:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                done += 1
 
         try:
             found = examine_backup(backup, environment)
-            sys.addaudithook(kill)
+            sys.addaudithook(count)
             restore(found, environment.state, NOW)
-            os._exit(0)
+            os.write(writes, str(done).encode())
         finally:
-            os._exit(1)
+            os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads) as answer:
+        said = answer.read()
     _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
-def moments(environment: Environment, backup: Path, every: int) -> Iterator[int]:
-    """After each nth moment at which a restore can be killed, once."""
-    number = 0
-    while killed_at(number, environment, backup):
-        yield number
-        number += every
-    assert number > 30
+    assert said or os.WIFSIGNALED(status)
+    return int(said) if said else None
 
 
 @pytest.mark.parametrize(
     ("there_is_one", "every"),
     [
-        (False, 13),
-        (True, 5),
+        (False, 29),
+        (True, 29),
         pytest.param(False, 1, marks=pytest.mark.chaos),
         pytest.param(True, 1, marks=pytest.mark.chaos),
     ],
@@ -216,23 +218,30 @@ def moments(environment: Environment, backup: Path, every: int) -> Iterator[int]
 def test_whenever_a_restore_is_killed_the_old_state_stands_or_the_restored_one(
     environment: Environment, backup: Path, *, there_is_one: bool, every: int
 ) -> None:
-    new, old = contents(backup), old_state(environment) if there_is_one else {}
+    """Before each nth thing that it does to the disk, and before each of the last ones, which put it in place."""
+
+    def begin_again() -> dict[str, bytes]:
+        for folder in environment.state.path.parent.glob("state*"):
+            shutil.rmtree(folder)
+        return old_state(environment) if there_is_one else {}
+
+    new, old = contents(backup), begin_again()
+    steps = restored_in_a_process(environment, backup)
+    assert steps is not None
+    assert contents(environment.state.path) == new
     seen = set()
-    for number in moments(environment, backup, every):
+    for number in {*range(0, steps, every), *range(max(steps - LAST_STEPS, 0), steps)}:
+        begin_again()
+        assert restored_in_a_process(environment, backup, kill_before=number) is None
         now = contents(environment.state.path)
-        assert now in (old, new), f"killed before step {number}"
+        assert now in (old, new), f"killed before step {number} of {steps}"
         seen.add(now == new)
-        is_done = finish_interrupted(environment.state, NOW) == str(backup)
-        assert is_done is (now == new) or not (environment.state.path / "restoring").exists()
+        finish_interrupted(environment.state, NOW)
+        assert contents(environment.state.path) == now
         assert not environment.state.path.with_name("state.restoring").exists()
         if there_is_one and now == new:
             assert contents(environment.state.path.with_name("state.before-2026-11-26T080000Z")) == old
-        for folder in environment.state.path.parent.glob("state*"):
-            shutil.rmtree(folder)
-        if there_is_one:
-            old_state(environment)
-    assert False in seen
-    assert True in seen or every > 1
+    assert seen == {False, True}
 
 
 def test_a_restore_that_was_killed_is_finished_by_the_next(ask, environment: Environment, backup: Path) -> None:
@@ -250,14 +259,48 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(ask, environment: Env
     assert contents(environment.state.path).keys() == contents(backup).keys()
 
 
-def test_where_something_is_mounted_it_is_said(ask, environment: Environment, backup: Path) -> None:
-    environment.state.make()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "none", environment.state.path], capture_output=True, check=False)
-    if mounted.returncode:
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """A file system of its own; without the right to mount one, the test is skipped."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", *options, "none", folder]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount")
     try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_where_something_is_mounted_it_is_said(ask, environment: Environment, backup: Path) -> None:
+    with mounted(environment.state.path):
         (environment.state.path / "something").write_text("")
         status, _, err = ask(backup, "--yes", "--replace")
         assert (status, "where something is mounted" in err) == (1, True)
-    finally:
-        subprocess.run(["umount", environment.state.path], check=True)
+        assert not environment.state.path.with_name("state.restoring").exists()
+
+
+def test_on_a_full_disk_the_old_state_stands_and_nothing_is_left(
+    ask, environment: Environment, backup: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIR_PIPELINE_STATE", str(tmp_path / "small" / "state"))
+    (backup / "data" / "large").write_bytes(bytes(400_000))
+    with mounted(tmp_path / "small", "-o", "size=300k"):
+        small = replace(environment, state=StateDirectory(tmp_path / "small" / "state"))
+        before = old_state(small)
+        status, _, err = ask(backup, "--yes", "--replace")
+        assert (status, "No space left on device" in err) == (1, True)
+        assert f"the state in {small.state} is as it was" in err
+        assert contents(small.state.path) == before
+        assert [path.name for path in (tmp_path / "small").iterdir()] == ["state"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_restores_is_the_service_s(ask, environment: Environment, backup: Path) -> None:
+    old_state(environment)
+    os.chown(environment.state.path, 4711, 4712)
+    assert ask(backup, "--yes", "--replace")[0] == 0
+    restored = [environment.state.path, *environment.state.path.rglob("*")]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in restored if path.name != "space.json"} == {
+        (4711, 4712)
+    }

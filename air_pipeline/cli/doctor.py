@@ -30,8 +30,8 @@ def doctor(
     """Say what is not well, and what to do: settings, devices, store, clock, disk, what runs, days.
 
     Nothing is written, and nothing stored; while a collector runs, its last polls are looked at. The exit status is 0
-    where nothing failed (warnings and what cannot be told included), 1 where something did or a look did not end, 2
-    where what you have set cannot be used at all.
+    where nothing failed (warnings and what cannot be told included), 1 where something did (with --quiet, where a look
+    did not end as well), 2 where what you have set cannot be used at all.
 
     Example: air-pipeline doctor
     """
@@ -45,7 +45,7 @@ def doctor(
     if as_json:
         show_json([_as_dict(title, finding) for title, finding in found])
     status = exit_status([finding for _, finding in found])
-    if not status and any(NO_ANSWER in finding.text for _, finding in found):
+    if quiet and not status and any(NO_ANSWER in finding.text for _, finding in found):
         status = 1
     if status:
         raise typer.Exit(status)

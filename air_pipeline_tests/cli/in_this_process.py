@@ -1,10 +1,13 @@
 """Commands run in the tests' own process, which saves each the seconds that its imports take."""
 
 import sys
+from functools import partial
 
 import pytest
 
 from air_pipeline.cli import main
+from air_pipeline.health import probing
+from air_pipeline_tests.waiting import WITHIN_S
 
 
 def in_this_process(
@@ -19,3 +22,11 @@ def in_this_process(
     except SystemExit as ended:
         status = int(ended.code or 0)
     return status, *capsys.readouterr()
+
+
+def give_doctor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at what answers comes to its end, however slow the machine is."""
+    from air_pipeline.cli import doctor  # with Dagster, which other commands do without
+
+    monkeypatch.setattr(doctor, "lines", partial(probing.lines, within_s=WITHIN_S))
+    monkeypatch.setattr(doctor, "WITHIN_S", WITHIN_S)

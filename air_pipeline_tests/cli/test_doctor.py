@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -51,6 +50,7 @@ from air_pipeline.running.up import only_one
 from air_pipeline.settings.file import read_settings
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
+from air_pipeline_tests.cli.in_this_process import give_doctor_time
 from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.devices.raw_server import answering, http
@@ -133,8 +133,7 @@ def patient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dagster_storage: Path
 ) -> Iterator[Patient]:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    # A look at what answers comes to its end, however slow the machine is.
-    monkeypatch.setattr(doctor_command, "lines", partial(probing.lines, within_s=WITHIN_S))
+    give_doctor_time(monkeypatch)
     for limit in ("seen.EXAMINED_WITHIN_S", "seen.STORE_WITHIN_S", "processes.UI_WITHIN_S", "days.COMPARE_WITHIN_S"):
         monkeypatch.setattr(f"air_pipeline.health.{limit}", WITHIN_S)
     with Simulator(["attic", "cellar"]) as simulator, ExitStack() as opened:

@@ -16,7 +16,7 @@ import pytest
 
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline_tests.cli.in_this_process import in_this_process
+from air_pipeline_tests.cli.in_this_process import give_doctor_time, in_this_process
 from air_pipeline_tests.running_pipeline import Installation, today, write_devices
 from air_pipeline_tests.storage.model import START, poll
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
@@ -74,6 +74,7 @@ def test_what_was_backed_up_while_collecting_is_restored_after_everything_was_lo
     home, copy = Installation(tmp_path), tmp_path / "an 'old' backup"
     for name, value in home.variables.items():
         monkeypatch.setenv(name, value)
+    give_doctor_time(monkeypatch)
     ask = partial(in_this_process, monkeypatch, capsys)
     with Simulator(devices) as simulator:
         write_devices(home.config, simulator, dict.fromkeys(devices, "1s"), yesterday)

@@ -18,7 +18,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.notifying.telling import read_state
 from air_pipeline.storage.day_files import built_days
-from air_pipeline_tests.cli.in_this_process import in_this_process
+from air_pipeline_tests.cli.in_this_process import give_doctor_time, in_this_process
 from air_pipeline_tests.environments import VALID
 from air_pipeline_tests.running_pipeline import Installation, dead_port
 from air_pipeline_tests.storage.model import START, poll
@@ -52,6 +52,7 @@ def test_an_older_state_directory_is_taken_up_and_nothing_of_it_is_lost(
         home = old_installation(tmp_path, simulator)
         for name, value in home.variables.items():
             monkeypatch.setenv(name, value)
+        give_doctor_time(monkeypatch)
         ask = partial(in_this_process, monkeypatch, capsys)
         state = home.environment.state
         waited = rows(state.outbox, "SELECT poll ->> 'device', observed_at FROM outbox")
