@@ -705,3 +705,12 @@ def test_a_look_ends_where_not_even_the_settings_can_be_read(tmp_path: Path) -> 
     ran = doctor_process(shell, "--quiet")
     assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr) == (1, 1, "")
     assert "✗ disk: there was no answer within 12 s when devices.yaml and the state directory were read" in ran.stdout
+
+
+def test_a_look_that_does_not_end_is_grave_for_a_watchdog_alone(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = Finding("runs_succeeded", "", Level.UNKNOWN, "there was no answer within 12 s", "try again")
+    monkeypatch.setattr(doctor_command, "lines", lambda *_: iter([("runs", hung)]))
+    assert patient("doctor").status == 0
+    assert patient("doctor", "--quiet").status == 1
