@@ -11,6 +11,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     │   └── DayShrunk            the store holds less of it than was built before
     ├── DemoError                the demo cannot be made
     ├── DocumentUnusable         not one value can be read in what a device answered
+    ├── HistoryError             a device cannot be renamed, or what it said deleted
     ├── MoveUnfinished           readings are copied, and a collector goes on into the old store
     ├── OutboxError              the outbox cannot be read or written
     ├── OutputError              rows cannot be written where they were asked for
@@ -19,6 +20,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── ProcessingError          readings cannot be made into observations
     ├── PruneError               Dagster's storage cannot be pruned
     ├── ReportError              a page cannot be made
+    ├── RestoreError             a backup cannot be put back
     ├── RowUnreadable            a row of the outbox is no poll that this program knows
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)

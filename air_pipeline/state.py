@@ -125,6 +125,11 @@ class StateDirectory:
         return self.path / "space.json"
 
     @property
+    def deleted(self) -> Path:
+        """What was deleted of the readings that days were built from, until these are built again."""
+        return self.path / "deleted.json"
+
+    @property
     def version(self) -> Path:
         """Of what is where in the directory."""
         return self.path / "version"
@@ -209,15 +214,23 @@ class StateDirectory:
             )
         return name
 
+    def check_version(self) -> None:
+        """Makes sure that the directory is no newer program's.
+
+        Raises:
+            SettingsError: it is.
+        """
+        version = self.read(self.version)
+        if version.isdecimal() and (len(version) > _LONGEST_VERSION or int(version) > VERSION):
+            raise SettingsError(f"environment: {self} was written by a newer air_pipeline; update this one")
+
     def check_store(self, store: str) -> None:
         """Makes sure that the directory may be used with this store: it is no newer program's, and no other store's.
 
         Raises:
             SettingsError: it may not; the message names the remedy.
         """
-        version = self.read(self.version)
-        if version.isdecimal() and (len(version) > _LONGEST_VERSION or int(version) > VERSION):
-            raise SettingsError(f"environment: {self} was written by a newer air_pipeline; update this one")
+        self.check_version()
         known = self.store
         if known and known != store:
             if store == EMBEDDED_STORE:

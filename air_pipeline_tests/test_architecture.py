@@ -24,7 +24,7 @@ FLOORS = (
     ("deployment",),
     ("collection",),
     ("days", "reports"),
-    ("access", "health"),
+    ("access", "health", "restoring"),
     ("notifying", "instance"),
     ("assets",),
     ("automation",),
@@ -74,6 +74,7 @@ ONLY = {
         "storage",
         "days",
     },
+    "restoring": {"errors", "state", "environment", "collection", "storage"},
     "notifying": {
         "errors",
         "settings",

@@ -18,6 +18,7 @@ from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import OutboxError, existing_outbox
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
+from air_pipeline.days.deleted import deleted_polls
 from air_pipeline.days.inputs import DayShrunk, Standing, check_not_shrunk, day_inputs, standing_of
 from air_pipeline.deployment import Deployment
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
@@ -284,12 +285,15 @@ def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date],
         built = built_metadata(deployment.data, day)
         what = (inputs.settings_digest, inputs.fingerprint, inputs.rule_set_version, SCHEMA_VERSION)
         fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+        deleted = deleted_polls(deployment, day, built)
         warning = ""
         try:
-            check_not_shrunk(built, inputs, day)
+            check_not_shrunk(built, inputs, day, deleted)
         except DayShrunk as shrunk:
             warning = str(shrunk)
-        return Candidate(day, standing_of(built, inputs) in {Standing.MISSING, Standing.CHANGED}, fingerprint, warning)
+        return Candidate(
+            day, standing_of(built, inputs, deleted) in {Standing.MISSING, Standing.CHANGED}, fingerprint, warning
+        )
 
     return compare
 

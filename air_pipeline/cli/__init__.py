@@ -43,6 +43,9 @@ COMMANDS = {
     "outbox": _Command("outbox", "Show what waits to be stored, and what the store would not take."),
     "copy": _Command("copy", "Copy all readings to another store, and change over to it."),
     "prune": _Command("prune", "Make Dagster's history smaller: details and logs of old runs, old reports."),
+    "rename": _Command("rename", "Give everything that is known of a device to another id."),
+    "delete": _Command("delete", "Delete what a device said, all of it or a part."),
+    "restore": _Command("restore", "Put a backup of the state directory back, as it was when deploy/backup made it."),
     "notify": _Command("notify", "Show who is told when something is not well, and what they were not told yet."),
     "simulate": _Command("simulate", "Be the devices: an HTTP server that answers as the firmware does."),
 }

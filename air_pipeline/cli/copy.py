@@ -44,6 +44,7 @@ def copy(
     """
     use_config(config)
     environment = read_environment()
+    environment.state.check_version()
     move = between_embedded_and_influxdb(environment, to_embedded=target is Target.EMBEDDED)
     part = start is not None or end is not None
     if not part and move.is_done:

@@ -2,40 +2,64 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from air_pipeline.cli.display import sign_of_life
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption
 from air_pipeline.cli.terminal import say, show_json
-from air_pipeline.health import Finding
+from air_pipeline.health import Finding, Level, failure
 from air_pipeline.health.examination import checks_for_a_person, exit_status
-from air_pipeline.health.probing import lines
+from air_pipeline.health.probing import NO_ANSWER, WITHIN_S, answer_within, lines
 from air_pipeline.health.seen import seen_from_outside
 from air_pipeline.instance.checks import DAGSTER_CHECKS
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red"), "unknown": ("?", "cyan")}
 
 
-def doctor(devices: DevicesArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    devices: DevicesArgument = None,
+    config: ConfigOption = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing where all is well, else only what is not.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Say what is not well, and what to do: settings, devices, store, clock, disk, what runs, days.
 
     Nothing is written, and nothing stored; while a collector runs, its last polls are looked at. The exit status is 0
-    where nothing failed (warnings and what cannot be told included), 1 where something did, 2 where what you have set
-    cannot be used at all.
+    where nothing failed (warnings and what cannot be told included), 1 where something did (with --quiet, where a look
+    did not end as well), 2 where what you have set cannot be used at all.
 
     Example: air-pipeline doctor
     """
-    seen = seen_from_outside(os.environ, config, tuple(devices or ()))
     found = []
-    for title, finding in _with_progress(lines([*checks_for_a_person(seen), *DAGSTER_CHECKS], seen)):
+    for title, finding in _with_progress(_look(config, tuple(devices or ()))):
+        if quiet and finding.level is Level.OK:
+            continue
         found.append((title, finding))
         if not as_json:
             _show(title, finding)
     if as_json:
         show_json([_as_dict(title, finding) for title, finding in found])
-    if status := exit_status([finding for _, finding in found]):
+    status = exit_status([finding for _, finding in found])
+    if quiet and not status and any(NO_ANSWER in finding.text for _, finding in found):
+        status = 1
+    if status:
         raise typer.Exit(status)
+
+
+def _look(config: Path | None, devices: tuple[str, ...]) -> Iterator[tuple[str, Finding]]:
+    """What there is to show; where not even the files can be read, that."""
+    try:
+        seen = answer_within(WITHIN_S, lambda: seen_from_outside(os.environ, config, devices))
+    except TimeoutError:
+        text = f"{NO_ANSWER} {WITHIN_S:g} s when devices.yaml and the state directory were read"
+        yield "disk", failure(text, "see what they are on: a disk that has failed, a network drive that is away")
+        return
+    yield from lines([*checks_for_a_person(seen), *DAGSTER_CHECKS], seen)
 
 
 def _as_dict(title: str, finding: Finding) -> dict[str, str]:

@@ -27,6 +27,7 @@ def notify(
     """
     use_config(config)
     environment = read_environment()
+    environment.state.check_version()
     settings = read_settings(environment.config)
     if settings.notify is None:
         nobody = f"{environment.config}: names nobody to tell; add notify: {{webhook: https://example.org/hook}}"

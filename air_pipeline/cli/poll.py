@@ -18,6 +18,7 @@ def poll(device: DevicesArgument = None, config: ConfigOption = None, as_json: J
     """
     use_config(config)
     environment = read_environment()
+    environment.state.check_version()
     loaded = load_settings(environment.config, environment.state, keep=False)
     if loaded.mistake:
         say(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)

@@ -19,7 +19,7 @@ from typing import Protocol
 from air_pipeline.collection.believing import Decision
 from air_pipeline.collection.clock import Clock, SystemClock
 from air_pipeline.collection.holding import Holding
-from air_pipeline.collection.outbox import Row, encoded
+from air_pipeline.collection.outbox_rows import Row, encoded
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.collection.schedule import next_slot
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers

@@ -8,15 +8,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
+from air_pipeline.collection import outbox_devices
 from air_pipeline.collection.outbox_rows import (
     LARGEST_BYTES,
     Pending,
     Quarantined,
+    Row,
     RowUnreadable,
+    encoded,
     poll_of,
     quarantined_of,
     text_of,
@@ -24,7 +28,7 @@ from air_pipeline.collection.outbox_rows import (
 from air_pipeline.collection.outbox_status import OutboxStatus, is_current, status_in
 from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
 from air_pipeline.collection.setting_aside import Aside, Remembered, name_aside, remembered_in, set_aside_files
-from air_pipeline.devices.polls import Poll, poll_to_json
+from air_pipeline.devices.polls import Poll
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Trouble
 from air_pipeline.storage.sqlite_files import File, set_aside
@@ -49,25 +53,6 @@ class OutboxError(AirPipelineError):
     def __init__(self, message: str, kind: Kind = Kind.OTHER) -> None:
         super().__init__(message)
         self.kind = kind
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A poll as the outbox keeps it."""
-
-    observed_at: int
-    text: str
-
-
-def encoded(poll: Poll) -> Row:
-    """A poll as the outbox keeps it.
-
-    Raises:
-        UnicodeEncodeError: there is something in it that no file takes.
-    """
-    text = poll_to_json(poll)
-    text.encode()
-    return Row(poll.observed_at, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +211,18 @@ class Outbox:
             return connection.execute("DELETE FROM quarantine").rowcount
 
         return self._change(self._polls, change)
+
+    def polls_of(self, device: str, start: int, end: int) -> tuple[int, int]:
+        """How many polls of one device in [start, end), ms UTC, wait, and how many were set aside."""
+        return self._look(partial(outbox_devices.count, device=device, start=start, end=end))
+
+    def rename(self, device: str, name: str) -> None:
+        """Gives everything that is here of a device to one of another name, in one transaction."""
+        self._change(self._polls, partial(outbox_devices.rename, device=device, name=name))
+
+    def delete(self, device: str, start: int, end: int, *, forget: bool) -> None:
+        """Deletes the polls of a device in [start, end), ms UTC; where it is to be forgotten, its last slot too."""
+        self._change(self._polls, partial(outbox_devices.delete, device=device, start=start, end=end, forget=forget))
 
     def status(self) -> OutboxStatus:
         """How delivery stands; in milliseconds, however much waits."""

@@ -7,13 +7,32 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from air_pipeline.devices.polls import Outcome, Poll, poll_from_json
+from air_pipeline.devices.polls import Outcome, Poll, poll_from_json, poll_to_json
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 
 LARGEST_BYTES = 4_000_000
 """A document has 64 KiB at most, and what is made of it is not a hundred times as long."""
 _NUMBER = (int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A poll as the outbox keeps it."""
+
+    observed_at: int
+    text: str
+
+
+def encoded(poll: Poll) -> Row:
+    """A poll as the outbox keeps it.
+
+    Raises:
+        UnicodeEncodeError: there is something in it that no file takes.
+    """
+    text = poll_to_json(poll)
+    text.encode()
+    return Row(poll.observed_at, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from air_pipeline.boottime import boottime
-from air_pipeline.collection.outbox import Outbox, OutboxError, Row
+from air_pipeline.collection.outbox import Outbox, OutboxError
+from air_pipeline.collection.outbox_rows import Row
 from air_pipeline.collection.reserve import Reserve
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import from_epoch_ms

@@ -11,6 +11,7 @@ from datetime import date, datetime
 import numpy as np
 
 from air_pipeline.days.calendar import DeviceDay, check_over
+from air_pipeline.days.deleted import deleted_polls
 from air_pipeline.days.inputs import DayInputs, check_not_shrunk, day_inputs, observed_metadata
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
@@ -83,7 +84,8 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
     deployment.remember_store()
     inputs = day_inputs(deployment.store, deployment.settings, day)
     if not force:
-        check_not_shrunk(observed_metadata(deployment.data, day), inputs, day)
+        built_before = observed_metadata(deployment.data, day)
+        check_not_shrunk(built_before, inputs, day, deleted_polls(deployment, day, built_before))
     metadata = _metadata(inputs)
     with stage(deployment.data, "observations", day, metadata) as staged:
         built = Built(staged, metadata)

@@ -112,8 +112,8 @@ def _limits(one: DeviceDay, start: int, end: int, first_poll: int | None) -> tup
     return max(since, start), min(until, end)
 
 
-def standing_of(built: DayMetadata | None, inputs: DayInputs) -> Standing:
-    """Whether a day must be built (again)."""
+def standing_of(built: DayMetadata | None, inputs: DayInputs, deleted: int = 0) -> Standing:
+    """Whether a day must be built (again); `deleted` polls of those it was built from were deleted on purpose."""
     if built is None:
         return Standing.MISSING
     same = (
@@ -124,7 +124,7 @@ def standing_of(built: DayMetadata | None, inputs: DayInputs) -> Standing:
     )
     if same:
         return Standing.CURRENT
-    return Standing.SHRUNK if inputs.polls < polls_of(built) else Standing.CHANGED
+    return Standing.SHRUNK if inputs.polls < polls_of(built) - deleted else Standing.CHANGED
 
 
 def polls_of(built: DayMetadata) -> int:
@@ -144,13 +144,13 @@ def observed_metadata(data: Path, day: date) -> DayMetadata | None:
         return None
 
 
-def check_not_shrunk(built: DayMetadata | None, inputs: DayInputs, day: date) -> None:
-    """Refuses to lose what the store no longer holds.
+def check_not_shrunk(built: DayMetadata | None, inputs: DayInputs, day: date, deleted: int = 0) -> None:
+    """Refuses to lose what the store no longer holds, but for so many polls that were deleted on purpose.
 
     Raises:
         DayShrunk: the day was built from more polls than there are now.
     """
-    if built is not None and standing_of(built, inputs) is Standing.SHRUNK:
+    if built is not None and standing_of(built, inputs, deleted) is Standing.SHRUNK:
         raise DayShrunk(
             f"{day} was built from {polls_of(built)} polls and the store now holds {inputs.polls} for the devices of"
             " devices.yaml, so it is left as it is; to build it all the same:"

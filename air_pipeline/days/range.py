@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from functools import cache
 
 from air_pipeline.days.calendar import check_over, finished_days
+from air_pipeline.days.deleted import deleted_polls
 from air_pipeline.days.inputs import DayShrunk, Standing, check_not_shrunk, day_inputs, standing_of
 from air_pipeline.deployment import Deployment
 from air_pipeline.storage.commit import built_metadata
@@ -70,7 +71,7 @@ def plan_range(deployment: Deployment, start: str | None, end: str | None, *, fo
             continue
         inputs = day_inputs(deployment.store, deployment.settings, day, first_poll)
         try:
-            check_not_shrunk(built, inputs, day)
+            check_not_shrunk(built, inputs, day, deleted_polls(deployment, day, built))
         except DayShrunk as shrunk:
             plan.shrunk[day] = str(shrunk)
             continue

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from air_pipeline.days.calendar import over_at
+from air_pipeline.days.deleted import deleted_polls
 from air_pipeline.days.inputs import (
     DayShrunk,
     check_not_shrunk,
@@ -248,6 +249,7 @@ def _shrunk(seen: Seen, days: Iterable[date]) -> Iterator[date]:
                 break
             inputs = day_inputs(store, seen.deployment.settings, day, first_poll)
             try:
-                check_not_shrunk(built_metadata(seen.environment.data, day), inputs, day)
+                built = built_metadata(seen.environment.data, day)
+                check_not_shrunk(built, inputs, day, deleted_polls(seen.deployment, day, built))
             except DayShrunk:
                 yield day

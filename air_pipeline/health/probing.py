@@ -5,15 +5,21 @@ Belongs here: threads and deadlines. Does not: what is looked at.
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import groupby
 from time import monotonic
+from typing import TypeVar
 
 from air_pipeline.health import Check, Finding, Level
 from air_pipeline.health.seen import Seen
 
 WITHIN_S = 12.0
 """Longer than a look at any thing that answers, and not too long for a person who waits."""
+NO_ANSWER = "there was no answer within"
+"""How the text of a finding begins whose look did not end in time."""
+
+_Answer = TypeVar("_Answer")
 
 
 def lines(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> Iterator[tuple[str, Finding]]:
@@ -41,12 +47,30 @@ def findings(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) ->
             try:
                 finding = found.get(timeout=max(end - monotonic(), 0.001))
             except queue.Empty:
-                text = f"there was no answer within {within_s:g} s"
+                text = f"{NO_ANSWER} {within_s:g} s"
                 yield check, Finding(check.name, "", Level.UNKNOWN, text, "try again")
                 break
             if finding is None:
                 break
             yield check, finding
+
+
+def answer_within(within_s: float, ask: Callable[[], _Answer]) -> _Answer:
+    """What a function gives or raises, from a thread of its own, which is left behind where it hangs.
+
+    Raises:
+        TimeoutError: there was no answer in time.
+    """
+    answered: Future[_Answer] = Future()
+
+    def answer() -> None:
+        try:
+            answered.set_result(ask())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            answered.set_exception(error)
+
+    threading.Thread(target=answer, name="look", daemon=True).start()
+    return answered.result(within_s)
 
 
 def _start(check: Check, seen: Seen) -> "queue.SimpleQueue[Finding | None]":

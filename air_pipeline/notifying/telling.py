@@ -149,6 +149,22 @@ def read_state(directory: StateDirectory) -> State:
         return State()
 
 
+def rename_subject(directory: StateDirectory, subject: str, name: str | None) -> None:
+    """What is remembered of a device is that of another name from now on; without one it is forgotten.
+
+    Raises:
+        SettingsError, OSError: it cannot be written.
+    """
+    state = read_state(directory)
+    watched = {
+        (check, name if known == subject and name else known): seen
+        for (check, known), seen in state.watched.items()
+        if known != subject or name
+    }
+    if watched != state.watched:
+        directory.write(directory.notified, replace(state, watched=watched).to_text())
+
+
 def tell(
     directory: StateDirectory,
     rules: Notify,

@@ -82,7 +82,7 @@ def copy_readings(
     _require_nothing_else(origin, target, start, end)
     for edges, held in _days(origin, start, end):
         differing = _differing(held, target.summaries(*edges))
-        copied = {device: _copy_device(origin, target, device, *edges) for device in differing}
+        copied = {device: copy_device(origin, target, device, *edges) for device in differing}
         day = from_epoch_ms(edges[0]).date()
         if differing:
             now = origin.summaries(*edges) if growing else held
@@ -152,8 +152,23 @@ def _words(summary: Summary) -> str:
     return f"{summary.polls} polls with {summary.values} values"  # noqa: PD011 - not of pandas
 
 
-def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int) -> Summary:
-    """Copies the polls of one device, and what is shown with them; what that amounts to."""
+def copy_device(
+    origin: ReadingStore, target: ReadingStore, device: str, start: int, end: int, name: str | None = None
+) -> Summary:
+    """Copies the polls of one device in [start, end), ms UTC, and what is shown with them; what that amounts to.
+
+    Args:
+        origin: where they are.
+        target: where they are written.
+        device: whose.
+        start: ms UTC.
+        end: ms UTC, excluded.
+        name: the device that they are written as, if it is another.
+
+    Raises:
+        CopyError: there is something of it that air_pipeline did not write.
+        StoreError: one of the stores cannot be read or written.
+    """
     readings = origin.readings(device, start, end)
     polls = origin.polls(device, start, end)  # after the readings: none of those is then without its poll
     alone = readings.index.difference(polls.index)
@@ -162,7 +177,7 @@ def _copy_device(origin: ReadingStore, target: ReadingStore, device: str, start:
             f"{origin.identity} holds values of device {device!r} at {alone[0].isoformat()} without a poll, so "
             "something other than air_pipeline wrote them: delete them there, or copy what is before and what is after."
         )
-    stored = stored_polls(device, polls, readings)
+    stored = stored_polls(name or device, polls, readings)
     values = 0
     while some := list(islice(stored, _POLLS_AT_ONCE)):
         target.write(some)

@@ -8,6 +8,7 @@ over HTTP (`influxdb_exchange`), queries (`influxql`, `influxdb_client_requests`
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial, wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -35,6 +36,9 @@ _DAY_MS = 86_400_000
 
 # Asking for the last point of a device takes some 10 ms a year, of all devices at once as much as this many.
 _DEVICES_BY_NAME = 500
+
+# Of a request that deletes: the years 1678 to 2261 are what the server's nanoseconds hold.
+_EARLIEST_MS, _LATEST_MS = -9_214_560_000_000, 9_214_646_400_000
 
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
@@ -177,6 +181,17 @@ class InfluxStore:
         point = self._point(query, device)
         return None if point is None else float(point["interval_s"])
 
+    def delete(self, device: str, start: int, end: int) -> None:
+        """Deletes the polls and values of one device; see `ReadingStore.delete`."""
+        first, end = within_time(start, end)
+        span = {"start": _rfc3339(first), "stop": _rfc3339(end - 1)}  # the server counts its stop in
+        place = {"org": self._connection.org, "bucket": self._connection.bucket}
+        for measurement in ("air", "poll"):  # values first: none is ever without its poll
+            asked = span | {"predicate": f'_measurement="{measurement}" AND device="{device}"'}
+            answer = self._exchange.request("POST", "/api/v2/delete", params=place, json=asked)
+            if answer.status != HTTPStatus.NO_CONTENT:
+                raise refusal(self._connection, Doing.DELETE, answer.status, answer.headers, answer.body)
+
     @_of_influxdb
     def flux(self, query: str) -> "pd.DataFrame":
         """The rows of a Flux query as one frame, with its columns `result` and `table`; see `ReadingStore.flux`."""
@@ -244,6 +259,12 @@ class InfluxStore:
         # 422: another process has made it meanwhile.
         if made.status not in (HTTPStatus.CREATED, HTTPStatus.UNPROCESSABLE_ENTITY):
             raise refusal(self._connection, Doing.MAKE, made.status, made.headers, made.body)
+
+
+def _rfc3339(time: int) -> str:
+    """A time in ms UTC, as requests have it; cut to the years that they know."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(max(time, _EARLIEST_MS), _LATEST_MS))
+    return at.isoformat(timespec="milliseconds")
 
 
 def _of_devices(result: Sequence[Series]) -> dict[str, Mapping[str, Any]]:

@@ -34,6 +34,7 @@ class Doing(Enum):
     WRITE = "write to"
     READ = "read"
     MAKE = "make"
+    DELETE = "delete from"
     FLUX = "run this Flux query"
 
 

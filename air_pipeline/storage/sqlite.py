@@ -47,6 +47,8 @@ _TABLES = Tables(
     ),
 )
 
+VERSION = _TABLES.version
+"""Of the file."""
 _ERRORS: Mapping[Kind, type[StoreError]] = {
     Kind.PASSING: StoreUnavailable,
     Kind.REPLACED: StoreUnavailable,
@@ -180,6 +182,13 @@ class SqliteStore:
         query = "SELECT interval_s FROM poll WHERE device = ? AND observed_at < ? ORDER BY observed_at DESC LIMIT 1"
         row = self._row(query, device, end)
         return None if row is None else float(row[0])
+
+    def delete(self, device: str, start: int, end: int) -> None:
+        """Deletes the polls and values of one device; see `ReadingStore.delete`."""
+        with self._connections.writing() as connection:
+            for table in ("air", "poll"):
+                statement = f"DELETE FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ?"  # noqa: S608
+                connection.execute(statement, (device, *within_time(start, end)))
 
     def flux(self, query: str) -> "pd.DataFrame":  # noqa: ARG002 - the protocol's
         """SQLite speaks no Flux.

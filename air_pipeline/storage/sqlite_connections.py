@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -83,6 +83,9 @@ class Trouble:
     kind: Kind
     what: str
     hint: str = ""
+
+
+_NEWER = Trouble(Kind.NEWER, "was made by a newer air_pipeline", "update this one.")
 
 
 class Connections:
@@ -270,7 +273,7 @@ class Connections:
         version: int
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > self._tables.version:
-            raise self._error(self.path, Trouble(Kind.NEWER, "was made by a newer air_pipeline", "update this one."))
+            raise self._error(self.path, _NEWER)
         return version
 
     def _has_tables(self, connection: sqlite3.Connection) -> bool:
@@ -365,6 +368,24 @@ def trouble_of(error: sqlite3.Error | OSError, timeout_s: float, deadline_s: flo
         hint = f"{error}. Restore a copy, or put it aside for a new one."
         return Trouble(Kind.DAMAGED, "is damaged or no SQLite file", hint)
     return Trouble(Kind.OTHER, "cannot do that", f"{error}.")
+
+
+def fault_of_copy(path: Path, version: int | None) -> Trouble | None:
+    """What is wrong with a file that nobody writes, read from its first page to its last; nothing is made beside it.
+
+    Args:
+        path: the file.
+        version: the newest that this program knows; None where the file has none of ours.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if version is not None and found > version:
+                return _NEWER
+            (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return trouble_of(error, 0.0)
+    return None if said == "ok" else Trouble(Kind.DAMAGED, "is damaged", f"{' '.join(said.split())}.")
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -138,6 +138,10 @@ class ReadingStore(Protocol):
         """The interval in force, in seconds, that the last poll before a time says; None if there is none."""
         ...
 
+    def delete(self, device: str, start: int, end: int) -> None:
+        """Deletes the polls and values of one device in the interval, for good; twice is the same as once."""
+        ...
+
     def flux(self, query: str) -> "pd.DataFrame":
         """The rows of a free-form Flux query, `_time` as UTC; a store that speaks no Flux raises `StoreError`."""
         ...

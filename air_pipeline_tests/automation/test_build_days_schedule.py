@@ -12,6 +12,8 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from air_pipeline.automation.building import MOST_RUNS
 from air_pipeline.collection.outbox import Outbox
+from air_pipeline.days.calendar import device_days
+from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.definitions import build_definitions
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
 from air_pipeline.storage.sqlite import SqliteStore
@@ -294,3 +296,26 @@ def test_days_end_with_the_last_device(tick, tmp_path, present):
     assert wanted(tick(deployment))[0] == date(2026, 3, 4)
     present.now = datetime(2026, 3, 6, 8, 15, tzinfo=UTC)
     assert wanted(tick(deployment))[0] == date(2026, 3, 5)
+
+
+def test_a_day_is_built_from_fewer_polls_where_these_were_deleted_on_purpose(tick, deployment):
+    built(deployment, *FINISHED)
+    day, device = FINISHED[-1], deployment.settings.devices[0]
+    [span] = [
+        (one.start, one.start + 3_600_000) for one in device_days(deployment.settings, day) if one.device == device
+    ]
+    remember_deletion(deployment, device.id, FINISHED, *span)
+    deployment.store.delete(device.id, *span)
+    mark(deployment, day)
+    assert wanted(tick()) == [day]
+
+
+def test_without_that_it_is_left_alone(tick, deployment):
+    built(deployment, *FINISHED)
+    day, device = FINISHED[-1], deployment.settings.devices[0]
+    [span] = [
+        (one.start, one.start + 3_600_000) for one in device_days(deployment.settings, day) if one.device == device
+    ]
+    deployment.store.delete(device.id, *span)
+    mark(deployment, day)
+    assert wanted(tick()) == []

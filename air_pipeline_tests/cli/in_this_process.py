@@ -2,10 +2,13 @@
 
 import os
 import sys
+from functools import partial
 
 import pytest
 
 from air_pipeline.cli import main
+from air_pipeline.health import probing
+from air_pipeline_tests.waiting import WITHIN_S
 
 
 def in_this_process(
@@ -24,3 +27,11 @@ def in_this_process(
     finally:
         os.umask(umask)  # some commands set it for their process
     return status, *capsys.readouterr()
+
+
+def give_doctor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at what answers comes to its end, however slow the machine is."""
+    from air_pipeline.cli import doctor  # with Dagster, which other commands do without
+
+    monkeypatch.setattr(doctor, "lines", partial(probing.lines, within_s=WITHIN_S))
+    monkeypatch.setattr(doctor, "WITHIN_S", WITHIN_S)

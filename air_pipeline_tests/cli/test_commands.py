@@ -31,7 +31,22 @@ from air_pipeline_tests.running_pipeline import (
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 READING = ("latest", "history", "observations", "hourly", "daily")
-OTHERS = ("init", "up", "collect", "poll", "flux", "build", "doctor", "outbox", "copy", "notify", "simulate")
+OTHERS = (
+    "init",
+    "up",
+    "collect",
+    "poll",
+    "flux",
+    "build",
+    "doctor",
+    "outbox",
+    "copy",
+    "notify",
+    "simulate",
+    "restore",
+    "rename",
+    "delete",
+)
 EVERY_COMMAND = (*READING, *OTHERS)
 HEAVY = ("dagster", "pandas", "numpy", "pyarrow", "pandera", "influxdb_client", "requests", "yaml", "rich")
 NEED_SETTINGS = ("up", "collect", "poll", *READING, "build", "notify")

@@ -2,15 +2,17 @@
 
 import io
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -49,11 +51,13 @@ from air_pipeline.running.up import only_one
 from air_pipeline.settings.file import read_settings
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
+from air_pipeline_tests.cli.in_this_process import give_doctor_time
 from air_pipeline_tests.cli.test_commands import INFLUXDB, Ran, Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.devices.raw_server import answering, http
+from air_pipeline_tests.environments import INFLUX
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import dead_port, last_finished, today, write_devices
+from air_pipeline_tests.running_pipeline import Installation, dead_port, last_finished, today, write_devices
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 MARKS = {"✓": "ok", "!": "warning", "✗": "failure", "?": "unknown"}
@@ -130,8 +134,7 @@ def patient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dagster_storage: Path
 ) -> Iterator[Patient]:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    # A look at what answers comes to its end, however slow the machine is.
-    monkeypatch.setattr(doctor_command, "lines", partial(probing.lines, within_s=WITHIN_S))
+    give_doctor_time(monkeypatch)
     for limit in ("seen.EXAMINED_WITHIN_S", "seen.STORE_WITHIN_S", "processes.UI_WITHIN_S", "days.COMPARE_WITHIN_S"):
         monkeypatch.setattr(f"air_pipeline.health.{limit}", WITHIN_S)
     with Simulator(["attic", "cellar"]) as simulator, ExitStack() as opened:
@@ -433,6 +436,8 @@ def test_a_healthy_set_up_gives_no_complaint(patient: Patient) -> None:
         "device attic", "device cellar", "collector", "up", "days", "daemon", "sensor", "schedule", "runs",
     }  # fmt: skip
     assert not patient.simulator.requests("attic").times_ms
+    quiet = patient("doctor", "--quiet")
+    assert (quiet.status, "✓" in quiet.out, complaints(quiet)) == (0, False, [])
 
 
 def test_looking_makes_no_file(patient: Patient) -> None:
@@ -665,3 +670,56 @@ def test_an_influxdb_that_hangs_is_told_from_one_that_refuses(
     assert (status, level) == (1, "failure")
     assert "gives no answer" in line
     assert "nothing is lost" in line
+
+
+def hanging_everything(shell: Installation, opened: ExitStack) -> dict[str, str]:
+    """A device and a store that accept a connection and say nothing more, and a lock that cannot be read to its end."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    opened.callback(silent.close)
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    shell.config.write_text(
+        f"timezone: Europe/Warsaw\nstart: {today()}\ndevices:\n  - id: hall\n    url: {url}/circumstances\n"
+    )
+    state = shell.environment.state
+    state.make()
+    os.mkfifo(state.collector_lock)  # who opens it waits for a writer, as on a disk that does not answer
+    return {**INFLUX, "INFLUXDB_V2_URL": url}
+
+
+def doctor_process(shell: Installation, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "air_pipeline", "doctor", *arguments]
+    environment = {**shell.variables, **variables}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=WITHIN_S)
+
+
+def test_a_watchdog_hears_of_what_is_not_well_alone(patient: Patient) -> None:
+    patient.replace("10s", "ten")
+    ran = patient("doctor", "--quiet")
+    assert (ran.status, "✓" in ran.out) == (2, False)
+    assert ("failure", "settings: ") in [(level, text[:10]) for level, text in complaints(ran)]
+
+
+def test_a_look_ends_whatever_hangs(tmp_path: Path) -> None:
+    shell = Installation(tmp_path)
+    with ExitStack() as opened:
+        ran = doctor_process(shell, "--quiet", **hanging_everything(shell, opened))
+    assert ran.returncode == 1, ran
+    assert "there was no answer within 12 s" in ran.stdout
+    assert "✓" not in ran.stdout
+
+
+def test_a_look_ends_where_not_even_the_settings_can_be_read(tmp_path: Path) -> None:
+    shell = Installation(tmp_path)
+    os.mkfifo(shell.config)
+    ran = doctor_process(shell, "--quiet")
+    assert (ran.returncode, len(ran.stdout.splitlines()), ran.stderr) == (1, 1, "")
+    assert "✗ disk: there was no answer within 12 s when devices.yaml and the state directory were read" in ran.stdout
+
+
+def test_a_look_that_does_not_end_is_grave_for_a_watchdog_alone(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = Finding("runs_succeeded", "", Level.UNKNOWN, "there was no answer within 12 s", "try again")
+    monkeypatch.setattr(doctor_command, "lines", lambda *_: iter([("runs", hung)]))
+    assert patient("doctor").status == 0
+    assert patient("doctor", "--quiet").status == 1

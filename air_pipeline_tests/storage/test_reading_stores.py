@@ -144,6 +144,19 @@ def test_intervals_are_half_open(store: ReadingStore) -> None:
     assert store.readings("living-room", START + 1, START + 1).empty
 
 
+def test_what_is_deleted_of_a_device_is_gone_to_the_millisecond_and_nothing_else(store: ReadingStore) -> None:
+    for device in ("attic-1", "attic"):
+        store.write([poll(device, START + number) for number in range(4)])
+    for _ in range(2):
+        store.delete("attic", START + 1, START + 3)
+    assert list(rows(store.polls("attic", START, START + 10))) == [START, START + 3]
+    assert list(rows(store.readings("attic", START, START + 10))) == [START, START + 3]
+    assert store.summaries(START, START + 10)["attic-1"].polls == 4
+    store.delete("attic", -(2**63), 2**63)
+    assert set(store.summaries(START, START + 10)) == {"attic-1"}
+    assert store.first_poll("attic") is None
+
+
 def test_an_interval_may_be_all_of_time(store: ReadingStore) -> None:
     store.write([poll(slot=slot) for slot in (-DAY - 1, 0, START, START + 400 * DAY)])
     for start, end in ((-(2**63), 2**63), (-DAY - 1, START + 400 * DAY + 1)):
