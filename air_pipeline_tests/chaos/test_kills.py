@@ -1,9 +1,6 @@
 """Whatever is killed while days are built: no half file is ever seen, nothing is left, and the days are the same."""
 
-import os
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +22,7 @@ from air_pipeline_tests.running_pipeline import (
     today,
     write_devices,
 )
-from air_pipeline_tests.waiting import WITHIN_S, wait_for
+from air_pipeline_tests.waiting import wait_for
 
 pytestmark = pytest.mark.chaos
 
@@ -156,58 +153,3 @@ def answers(pipeline: Pipeline) -> bool:
     with suppress(OSError, AssertionError, KeyError):
         return bool(pipeline.ask("{assetNodes{id}}")["assetNodes"])
     return False
-
-
-def is_at_work(process: subprocess.Popen[str], data: Path, left: set[Path]) -> bool:
-    """Whether a build writes a table, which is none of those that killed ones left, or has ended."""
-    return bool(set(data.rglob(".*.partial")) - left) or process.poll() is not None
-
-
-def building(installation: Installation, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "air_pipeline", "build", "--to", str(max(DAYS)), *options],
-        env=installation.variables,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def test_however_a_build_is_ended_the_next_one_makes_the_same_days(
-    tmp_path: Path, seeded: Path, unharmed: dict[tuple[str, date], bytes]
-) -> None:
-    installation = copy(seeded, tmp_path)
-    data = installation.environment.data
-
-    def killed_worker(process: subprocess.Popen[str]) -> None:
-        workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in str(child.cmdline())]
-        workers[0].kill()
-
-    def twice(process: subprocess.Popen[str]) -> None:
-        os.killpg(process.pid, signal.SIGINT)
-        os.killpg(process.pid, signal.SIGINT)
-
-    ends: dict[str, Callable[[subprocess.Popen[str]], None]] = {
-        "kill -9": lambda process: process.kill(),
-        "a worker's kill -9": killed_worker,
-        "a signal": lambda process: process.terminate(),
-        "two Ctrl-C": twice,
-    }
-    with watched(installation):
-        for name, end in ends.items():
-            for day in DAYS[:3]:  # built again each time
-                installation.file("daily_report", day).unlink(missing_ok=True)
-            left = set(data.rglob(".*.partial"))
-            process = building(installation, "--workers", "2")
-            wait_for(lambda process=process, left=left: is_at_work(process, data, left), "a table")  # type: ignore[misc]
-            assert process.poll() is None, process.communicate()
-            end(process)
-            _, said = process.communicate(timeout=WITHIN_S)
-            assert process.returncode != 0, name
-            assert "Traceback" not in said, (name, said)
-            wait_for(lambda: not installation.processes("air_pipeline"), f"the end of all after {name}")
-            wait_for(lambda: not installation.processes("spawn_main"), f"the end of the workers after {name}")
-        process = building(installation)
-        _, said = process.communicate(timeout=WITHIN_S)
-        assert process.returncode == 0, said
-    all_is_as_if_nothing_had_been(installation, unharmed)
