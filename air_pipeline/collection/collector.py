@@ -25,6 +25,7 @@ from air_pipeline.collection.schedule import next_slot
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import Answer, Exchange
+from air_pipeline.devices.notes import Said
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import Device, Settings
 
@@ -121,6 +122,7 @@ class Collector:
         self._due: list[tuple[int, str]] = []
         self._drift = self._clock.time() - self._clock.monotonic()
         self._belief = Decision(None)
+        self._said = Said()
         self._workers = Workers()
         self.reconfigure(settings)
 
@@ -356,4 +358,5 @@ class Collector:
         if self._notes.get(device, "") != notes:
             self._notes[device] = notes
             self._recorder.keep(device, notes=notes)
-            log.info("%s: %s", device, notes or "everything it sends is known again")
+            if self._said.is_due(device, notes, self._clock.monotonic()):
+                log.info("%s: %s", device, notes or "everything it sends is known again")

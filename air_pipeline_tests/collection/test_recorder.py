@@ -9,7 +9,8 @@ import pytest
 from air_pipeline.boottime import boottime
 from air_pipeline.collection import recorder as recording_room
 from air_pipeline.collection.collector import Collector
-from air_pipeline.collection.outbox import Outbox, encoded
+from air_pipeline.collection.outbox import Outbox
+from air_pipeline.collection.outbox_rows import encoded
 from air_pipeline.collection.recorder import PollsLost, recording
 from air_pipeline.collection.reserve import RESERVE_BYTES
 from air_pipeline.devices.polls import Outcome, Poll
