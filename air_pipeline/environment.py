@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
 from air_pipeline.settings.values import is_address, shown
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
@@ -115,7 +116,8 @@ def _require_usable(url: str, token: str, names: Mapping[str, str]) -> None:
 
 def _read_token(file: Path) -> str:
     try:
-        token = file.read_text(encoding="utf-8").strip()
+        with open(file, encoding="utf-8", opener=open_at_once) as opened:
+            token = opened.read().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"environment: {_TOKEN_FILE} is {str(file)!r}, which cannot be read ({error});"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from air_pipeline.replacing import open_at_once
+
 SIZE = 512
 """Bytes of a record: the least that any disk writes at once."""
 
@@ -26,7 +28,7 @@ def write_record(path: Path, fields: Mapping[str, Any], mode: int = 0o600) -> No
     line = f"{crc32(text.encode()):08x} {text}"
     if len(line) >= SIZE:
         raise ValueError(f"{path.name}: {len(line)} bytes are too many for a record")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, mode)
+    descriptor = open_at_once(path, os.O_WRONLY | os.O_CREAT, mode)
     try:
         os.pwrite(descriptor, f"{line:<{SIZE - 1}}\n".encode(), 0)
     finally:
@@ -40,7 +42,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         OSError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_at_once) as file:
             checksum, _, text = file.read(SIZE).decode().rstrip().partition(" ")
         fields = json.loads(text) if checksum == f"{crc32(text.encode()):08x}" else None
     except (FileNotFoundError, NotADirectoryError, ValueError):  # which UnicodeDecodeError and JSONDecodeError are

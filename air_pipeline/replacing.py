@@ -7,6 +7,7 @@ A reader sees the old file or the new one. A staged file is locked for as long a
 writer of that file can tell what a killed one left and remove it.
 """
 
+import errno
 import fcntl
 import os
 import stat
@@ -69,6 +70,19 @@ def put_in_place(partial: Path, target: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_at_once(path: Path | str, flags: int, mode: int = 0o666) -> int:
+    """A descriptor of a file; never waits, as for who writes into a pipe.
+
+    Raises:
+        OSError: it cannot be opened, or is no file.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file; remove it", str(path))
+    return descriptor
 
 
 def replace_file(path: Path, text: str, mode: int = 0o666) -> None:

@@ -4,14 +4,13 @@ Belongs here: the paths in it, their rights, its version, the store that it is b
 Does not: what is in its files, which each have a room of their own.
 """
 
-import os
-import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from air_pipeline.replacing import replace_file
+from air_pipeline.replacing import open_at_once, replace_file
 from air_pipeline.settings import INFLUXDB_VARIABLES, Settings, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 
@@ -161,30 +160,34 @@ class StateDirectory:
         except IsADirectoryError as error:
             raise self._unusable(error) from None
 
-    def open(self, path: Path, mode: Literal["r", "a+", "ab"]) -> IO[Any]:
+    def open(self, path: Path, mode: Literal["r", "rb", "a+", "ab"]) -> IO[Any]:
         """Opens one of the directory's files, made for this user alone; never waits, as for who writes into a pipe.
 
         Raises:
             FileNotFoundError: it is to be read, and is not there.
             SettingsError: it cannot be opened, or is no file.
         """
-        encoding = None if mode == "ab" else "utf-8"
+        encoding = None if "b" in mode else "utf-8"
         try:
-            return open(path, mode, encoding=encoding, opener=_open_at_once)
+            return open(path, mode, encoding=encoding, opener=partial(open_at_once, mode=_FILE_MODE))
         except (FileNotFoundError, NotADirectoryError):
             raise
         except OSError as error:
             raise self._unusable(error) from None
 
-    def read(self, path: Path) -> str:
+    def read(self, path: Path, errors: str = "strict") -> str:
         """The text of one of its small files; empty where there is none.
+
+        Args:
+            path: one of the above.
+            errors: what becomes of bytes that are no UTF-8, as `bytes.decode` knows it.
 
         Raises:
             SettingsError: it cannot be read.
         """
         try:
-            with self.open(path, "r") as file:
-                return str(file.read()).strip()
+            with self.open(path, "rb") as file:
+                return bytes(file.read()).decode("utf-8", errors).strip()
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as error:
@@ -269,14 +272,6 @@ class StateDirectory:
             f"environment: the state directory {self} cannot be used ({error});"
             " set AIR_PIPELINE_STATE to a directory that this user may read and write"
         )
-
-
-def _open_at_once(name: str, flags: int) -> int:
-    descriptor = os.open(name, flags | os.O_NONBLOCK, _FILE_MODE)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(f"{name} is no file; remove it")
-    return descriptor
 
 
 @dataclass(frozen=True, slots=True)

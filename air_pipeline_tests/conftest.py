@@ -30,6 +30,8 @@ def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(("INFLUXDB_V2_", "AIR_PIPELINE_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("DAGSTER_HOME", "")  # which `build` sets in its process: gone again at the end
+    monkeypatch.delenv("DAGSTER_HOME")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("boottime", "errors", "processes", "records", "replacing", "showing", "words"),
+    ("boottime", "errors", "processes", "replacing", "showing", "words"),
+    ("records",),
     ("catalogue", "processing.local_time"),
     ("settings",),
     ("state",),
@@ -40,7 +41,7 @@ ONLY = {
     "settings": {"catalogue", "errors", "processing.local_time", "showing"},
     "state": {"settings", "replacing"},
     "times": {"errors", "processing.local_time"},
-    "environment": {"settings", "showing", "state"},
+    "environment": {"replacing", "settings", "showing", "state"},
     "devices": {"boottime", "words", "errors", "catalogue", "settings", "showing"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
     "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing"},
@@ -48,6 +49,7 @@ ONLY = {
     "collection": {
         "boottime",
         "records",
+        "replacing",
         "state",
         "errors",
         "settings",

@@ -98,7 +98,7 @@ def test_every_check_says_what_it_means_and_those_of_the_form_of_tables_block(de
         if isinstance(asset, dg.AssetsDefinition)
         for spec in asset.check_specs
     ]
-    assert len(checks) == 7 + 2 + 3 + 4
+    assert len(checks) == 10 + 2 + 3 + 4
     for spec in checks:
         assert spec.description.endswith("."), spec.name
         assert spec.blocking is (spec.asset_key.to_user_string() in TABLES and spec.name != "complete")
@@ -112,7 +112,7 @@ def test_the_ui_says_how_fresh_readings_and_days_are(tmp_path, deployment):
     (tmp_path / "often").mkdir()
     often = deployment_in(tmp_path / "often", small_device("hall", interval="10s"))
     policy = specs(build_definitions(often))["raw_readings"].freshness_policy
-    assert policy.warn_window.to_timedelta() == timedelta(minutes=15)
+    assert policy.warn_window.to_timedelta() == timedelta(minutes=45)  # three reports
 
 
 def test_collecting_building_and_telling_run_by_default(deployment):

@@ -142,7 +142,10 @@ def newer(file: Path) -> None:
             lambda backup: (backup / "version").write_text("99\n"),
             "was written by a newer air_pipeline; update this one",
         ),
-        (lambda backup: (backup / "store").write_text("InfluxDB\n"), "set INFLUXDB_V2_"),
+        (
+            lambda backup: (backup / "store").write_text("InfluxDB at http://10.0.0.1:8086, org home, bucket air\n"),
+            "set INFLUXDB_V2_",
+        ),
         (lambda backup: [file.unlink() for file in backup.iterdir() if file.is_file()], "is no backup"),
     ],
 )

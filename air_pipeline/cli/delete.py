@@ -10,6 +10,7 @@ import typer
 from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.history import ALL_TIME, lines_of, say_held
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HeldDay, HistoryError, delete_history, held_days, nothing_collecting
 from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.deployment import Deployment, open_deployment
@@ -57,7 +58,7 @@ def delete(
                 f"{place} says id: {device}: take the device out of devices.yaml first, or name a part (--from, --to)"
             )
         if not yes:
-            typer.echo("nothing was changed; to do it, add --yes")
+            say("nothing was changed; to do it, add --yes")
             return
         touched = remember_deletion(deployment, device, _built_around(deployment, days), *span)
         with bar_if_long("deleting days") as progress:
@@ -65,9 +66,7 @@ def delete(
                 progress(done, len(days))
     if not part:
         rename_subject(deployment.environment.state, device, None)
-    typer.echo(
-        f"deleted; {len(touched)} built days are built again without it by themselves, or now: air-pipeline build"
-    )
+    say(f"deleted; {len(touched)} built days are built again without it by themselves, or now: air-pipeline build")
 
 
 def _built_around(deployment: Deployment, days: Sequence[HeldDay]) -> list[date]:

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
+from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HeldDay, HistoryError
 
 ALL_TIME = (-(2**63), 2**63 - 1)
@@ -22,8 +21,8 @@ def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], ver
         raise HistoryError(f"nothing is known of {device!r}{where}; is it spelt so?")
     polls, values = sum(held.polls for held in days), sum(held.values for held in days)
     span = f", {days[0].day} to {days[-1].day} (UTC), {len(days)} days" if days else ""
-    typer.echo(f"{verb}{where}: {polls} polls with {values} values of {device}{span}")
-    typer.echo(f"besides {waits} polls that wait in the outbox, and {aside} that were set aside")
+    say(f"{verb}{where}: {polls} polls with {values} values of {device}{span}")
+    say(f"besides {waits} polls that wait in the outbox, and {aside} that were set aside")
 
 
 def lines_of(config: Path, device: str) -> str:

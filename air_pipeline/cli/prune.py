@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
-from air_pipeline.cli.terminal import show_json
+from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.environment import read_environment
 from air_pipeline.instance.home import home_of_dagster
 from air_pipeline.instance.pruning import KEPT_DAYS
@@ -29,6 +29,7 @@ def prune(
     """
     use_config(config)
     environment = read_environment()
+    environment.state.check_version()
     pruned = prune_storage(home_of_dagster(environment), datetime.now(UTC), timedelta(days=days), dry=dry)
     leftovers = [] if dry else remove_leftovers_below(environment.data)
     if as_json:
@@ -44,11 +45,11 @@ def prune(
             }
         )
         return
-    typer.echo(
+    say(
         f"older than {days} days: the details of {pruned.runs} runs, {pruned.logs} logs, {pruned.reports} reports"
         f" ({pruned.evaluations} of them of checks); {pruned.freed / 1e6:.1f} MB {'would be ' if dry else ''}freed"
     )
     if leftovers:
-        typer.echo(f"{len(leftovers)} files that a killed build left half written")
+        say(f"{len(leftovers)} files that a killed build left half written")
     for note in pruned.notes:
-        typer.echo(note, err=True)
+        say(note, err=True)

@@ -8,6 +8,7 @@ import typer
 from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.history import ALL_TIME, lines_of, say_held
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HistoryError, held_days, nothing_collecting, rename_history
 from air_pipeline.deployment import open_deployment
 from air_pipeline.notifying.telling import rename_subject
@@ -39,10 +40,10 @@ def rename(
         if name not in known:
             raise HistoryError(f"{config_file} has no device {name}; give the device that id there, then rename")
         if not yes:
-            typer.echo("nothing was changed; to do it, add --yes")
+            say("nothing was changed; to do it, add --yes")
             return
         with bar_if_long("renaming days") as progress:
             for done, _ in enumerate(rename_history(store, box, device, name, days), start=1):
                 progress(done, len(days))
     rename_subject(deployment.environment.state, device, name)
-    typer.echo(f"{device} is {name} now; its days are built again by themselves, or now: air-pipeline build")
+    say(f"{device} is {name} now; its days are built again by themselves, or now: air-pipeline build")

@@ -45,7 +45,7 @@ def report(
     chosen = _day(deployment, day)
     page = page_file(deployment.data, chosen)
     if page.exists and (why := torn(deployment.data, chosen)):
-        typer.echo(f"{chosen} is being built again, or was half replaced: {why}", err=True)
+        say(f"{chosen} is being built again, or was half replaced: {why}", err=True)
     if output is not None:
         path = output.absolute()
         try:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.options import ConfigOption, use_config
+from air_pipeline.cli.terminal import say
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import open_deployment
@@ -54,7 +55,7 @@ def restore(
     now = datetime.now(UTC)
     check_nothing_runs(environment.state)
     if yes and (done := finish_interrupted(environment.state, now)) == str(backup.absolute()):
-        typer.echo(f"{environment.state} is the one of {done} already: a restore that was interrupted is finished now")
+        say(f"{environment.state} is the one of {done} already: a restore that was interrupted is finished now")
         _say_what_now(environment)
         return
     found = examine_backup(backup, environment)
@@ -64,53 +65,49 @@ def restore(
             f"{environment.state} is not empty, so nothing was changed; with --replace it is put aside, and kept"
         )
     if not yes:
-        typer.echo("nothing was changed; to do it, add --yes")
+        say("nothing was changed; to do it, add --yes")
         return
     kept = put_back(found, environment.state, now)
-    typer.echo(f"restored{f'; what was there is kept in {kept}' if kept else ''}")
+    say(f"restored{f'; what was there is kept in {kept}' if kept else ''}")
     _say_what_now(environment)
 
 
 def _say_plan(backup: Backup, environment: Environment, now: datetime) -> None:
     parts = [words for name, words in _PARTS.items() if backup.has(name)]
     parts += [f"{backup.days} days of tables" if backup.days else "no tables, which are built again"]
-    typer.echo(f"{backup.path}, of {backup.made:%Y-%m-%d %H:%M} UTC, {backup.size / 1e6:.1f} MB, is whole and has:")
-    typer.echo(f"  {', '.join(parts)}")
+    say(f"{backup.path}, of {backup.made:%Y-%m-%d %H:%M} UTC, {backup.size / 1e6:.1f} MB, is whole and has:")
+    say(f"  {', '.join(parts)}")
     if backup.omitted_data:
-        typer.echo(f"  its tables are left out, as AIR_PIPELINE_DATA is {environment.data}")
-    typer.echo(f"it becomes {environment.state}, for this user alone")
+        say(f"  its tables are left out, as AIR_PIPELINE_DATA is {environment.data}")
+    say(f"it becomes {environment.state}, for this user alone")
     if in_use(environment.state):
-        typer.echo(f"  which is not empty, and is kept as {kept_as(environment.state, now)}")
+        say(f"  which is not empty, and is kept as {kept_as(environment.state, now)}")
     if environment.influxdb is not None:
-        typer.echo(f"  its readings are those of {environment.store}, which is not touched")
+        say(f"  its readings are those of {environment.store}, which is not touched")
 
 
 def _say_what_now(environment: Environment) -> None:
     if not environment.config.exists():
         copy = f"cp {environment.state.last_valid} {environment.config}"
-        typer.echo(f"{environment.config} is not there; the last valid one is: {copy}")
+        say(f"{environment.config} is not there; the last valid one is: {copy}")
     try:
         _say_what_becomes_of_days(environment)
     except AirPipelineError as error:
-        typer.echo(f"what becomes of the days cannot be said now: {error}")
-    typer.echo(
-        "slots since the backup that are not in the store are missing. To go on: air-pipeline up; air-pipeline doctor"
-    )
+        say(f"what becomes of the days cannot be said now: {error}")
+    say("slots since the backup that are not in the store are missing. To go on: air-pipeline up; air-pipeline doctor")
 
 
 def _say_what_becomes_of_days(environment: Environment) -> None:
     with closing(Outbox(environment.state.outbox)) as box:
         if waiting := box.status().pending:
-            typer.echo(f"{waiting} polls wait in the outbox; the next collector delivers them")
+            say(f"{waiting} polls wait in the outbox; the next collector delivers them")
         deployment = open_deployment(strict=False)
         with closing(deployment.store):
             plan = plan_range(deployment, None, None, force=False)
         box.mark_late(plan.wanted)  # so that the schedule looks at them, however old they are
-    typer.echo(f"{len(plan.current)} days are built from what the store holds")
+    say(f"{len(plan.current)} days are built from what the store holds")
     if plan.wanted:
         named = some([day.isoformat() for day in plan.wanted], _MOST_DAYS)
-        typer.echo(
-            f"{len(plan.wanted)} days ({named}) are built by themselves, newest first, once air-pipeline up runs"
-        )
+        say(f"{len(plan.wanted)} days ({named}) are built by themselves, newest first, once air-pipeline up runs")
     for reason in plan.shrunk.values():
-        typer.echo(reason)
+        say(reason)

@@ -18,6 +18,7 @@ from air_pipeline.boottime import boot_id, boottime
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.records import read_record, write_record
+from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import SettingsError
 from air_pipeline.state import StateDirectory
 
@@ -117,7 +118,7 @@ class CollectorLock:
         """The file, locked, with our name in it; None while somebody else has it, or where it was removed just now."""
         path = self._state.collector_lock
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            file = open_at_once(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise SettingsError(
                 f"environment: {path} cannot be written ({error.strerror}); the state directory must be one that this"
@@ -127,9 +128,8 @@ class CollectorLock:
             os.close(file)
             return None
         name = json.dumps(asdict(Holder(os.getpid(), time.time(), self._leased)))
-        with suppress(
-            OSError
-        ):  # written over what is there, a full disk takes it; without it, it is a lock all the same
+        # Written over what is there, a full disk takes it; without it, it is a lock all the same.
+        with suppress(OSError):
             os.pwrite(file, f"{name:<{_NAME_BYTES}}".encode(), 0)
         return file
 

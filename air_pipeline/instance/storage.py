@@ -3,7 +3,7 @@
 `up` starts this as a process of its own, and so stays small itself. Processes that make the storage at the same time
 can leave it unusable (alembic_version with two heads); so could two that upgrade it.
 
-For the underlying Dagster concept, see docs.dagster.io: upgrading Dagster, `dagster instance migrate`.
+For the underlying Dagster concept, see docs.dagster.io: upgrading Dagster.
 """
 
 import fcntl

@@ -144,7 +144,7 @@ def read_state(directory: StateDirectory) -> State:
         SettingsError: what stands there cannot be read.
     """
     try:
-        return State.from_text(directory.read(directory.notified))
+        return State.from_text(directory.read(directory.notified, errors="replace"))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return State()
 

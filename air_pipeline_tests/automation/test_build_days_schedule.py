@@ -249,9 +249,9 @@ def test_no_moment_of_a_tick_is_one_in_which_a_kill_would_lose_marks(tick, deplo
     mark(deployment, oldest)
     first_poll = SqliteStore.first_poll
 
-    def asked(store, device):
+    def asked(store, device, *since):
         seen.append(marks(deployment))
-        return first_poll(store, device)
+        return first_poll(store, device, *since)
 
     monkeypatch.setattr(SqliteStore, "first_poll", asked)
     tick()

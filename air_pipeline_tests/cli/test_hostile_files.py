@@ -93,7 +93,7 @@ def test_a_variable_that_is_no_text_is_named_and_not_shown(home, monkeypatch, ca
 
 
 LOOKING_COMMANDS = [
-    name for name in COMMANDS if name not in {"up", "demo", "collect", "simulate", "init", "copy", "build"}
+    name for name in COMMANDS if name not in {"up", "ui", "demo", "collect", "simulate", "init", "copy", "build"}
 ]
 OPTIONS = [
     "--json",

@@ -89,7 +89,7 @@ class History(Shell):
             waiting = [one.poll.device for one in box.pending(100)]
             aside = [one.poll.device for one in box.quarantined()]
             found = {"waiting": sorted(waiting), "aside": sorted(aside)}
-            return found | {"last": box.last_slots(), "late": box.late_days()}
+            return found | {"last": box.last_slots(), "late": set(box.late_marks())}
 
     def devices(self, day: date) -> list[str]:
         return sorted(day_file(self.environment.data, "observations", day).devices())

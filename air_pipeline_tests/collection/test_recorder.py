@@ -40,6 +40,11 @@ def slots(polls: list[Poll]) -> list[int]:
     return sorted((poll.observed_at - SLOT) // 1000 for poll in polls)
 
 
+def allocated(path: Path) -> int:
+    """The bytes that a file has of its disk."""
+    return path.stat().st_blocks * 512
+
+
 def test_polls_are_committed_by_themselves_and_a_begun_slot_at_once(tmp_path: Path) -> None:
     with ReadRecorder(tmp_path) as recorder:
         recorder.record(rows(0, 3))
@@ -141,8 +146,7 @@ def test_a_full_disk_gets_the_room_that_was_kept_and_keeps_it_again(
     with small_disk(state.path) as disk, ReadRecorder(disk) as recorder:
         recorder.record(rows(0, 1))
         recorder.polls()
-        wait_for(state.reserve.exists, "the reserve")
-        assert state.reserve.stat().st_blocks * 512 >= RESERVE_BYTES
+        wait_for(lambda: state.reserve.exists() and allocated(state.reserve) >= RESERVE_BYTES, "the reserve")
         filler = fill(disk)
         number = 1
         with closing(sqlite3.connect(recorder.outbox_file)) as reader:  # so that what is committed needs room

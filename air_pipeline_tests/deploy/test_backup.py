@@ -169,7 +169,7 @@ def test_a_copy_is_for_its_user_alone_whatever_rights_the_files_had(tmp_path: Pa
     (home.environment.state.path / "store").chmod(0o664)
     before = os.umask(0o002)
     try:
-        assert back_up(home, tmp_path / "copy").returncode == 0
+        assert back_up(home.environment.state.path, tmp_path / "copy").returncode == 0
     finally:
         os.umask(before)
     paths = [tmp_path / "copy", *(tmp_path / "copy").rglob("*")]

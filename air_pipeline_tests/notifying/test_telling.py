@@ -27,7 +27,7 @@ from air_pipeline.notifying.telling import (
     tell,
     with_the_clock,
 )
-from air_pipeline.settings import Email, Notify
+from air_pipeline.settings import Email, Notify, SettingsError
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.notifying.findings import unwell
 from air_pipeline_tests.notifying.receivers import Hook, Post, mail_server
@@ -166,7 +166,7 @@ def test_nothing_is_sent_when_it_could_not_be_remembered(tmp_path):
     state = tmp_path / "no-directory"
     state.write_text("a file")
     with Hook() as hook:
-        with pytest.raises(OSError, match="no-directory"):
+        with pytest.raises(SettingsError, match="no-directory"):
             Rounds(state, Notify((hook.url(),), wait=AT_ONCE))(BAD)
         assert hook.bodies == []
 

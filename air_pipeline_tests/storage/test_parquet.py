@@ -352,8 +352,9 @@ def test_a_full_disk_is_an_error_that_names_the_day_and_leaves_nothing(tmp_path,
     assert in_directory(file.path) == ["observations.parquet"]
 
 
-def test_files_can_be_read_by_others_as_the_umask_allows(tmp_path):
-    before = os.umask(0o022)
+def test_files_can_be_read_by_those_who_may_read_their_directory(tmp_path):
+    tmp_path.chmod(0o755)
+    before = os.umask(0o077)
     try:
         file = publish(tmp_path, rows("a"))
     finally:
