@@ -121,7 +121,7 @@ class Delivery:
         Raises:
             StoreRefused: it takes none, not even one that it took before.
         """
-        some = random.sample(rejected, min(_PROBES, len(rejected)))
+        some = random.sample(rejected, min(_PROBES, len(rejected)))  # nosec B311 -- any will do
         for poll in (*([self._taken] if self._taken else []), *(pending.poll for pending in some)):
             try:
                 self._store.write([poll])
