@@ -121,7 +121,8 @@ class Delivery:
         Raises:
             StoreRefused: it takes none, not even one that it took before.
         """
-        some = random.sample(rejected, min(_PROBES, len(rejected)))  # nosec B311 -- any will do
+        # Any will do.
+        some = random.sample(rejected, min(_PROBES, len(rejected)))  # nosec B311
         for poll in (*([self._taken] if self._taken else []), *(pending.poll for pending in some)):
             try:
                 self._store.write([poll])
