@@ -38,8 +38,8 @@ def test_a_run_that_is_launched_by_clicks_is_seen_live_and_its_logs_read(
     before = file.stat().st_mtime_ns
     page.goto(f"{demo.url}/assets/daily_report?view=partitions")
     page.get_by_role("button", name="Materialize…").click()
-    page.get_by_role("button", name="Latest", exact=True).last.click()
-    page.get_by_role("button", name="Launch 1 run").click()
+    page.locator(".dagster-portal").get_by_role("button", name="Latest", exact=True).click()
+    page.locator(".dagster-portal").get_by_role("button", name="Launch 1 run").click()
     page.get_by_text("View", exact=True).click()
     page.wait_for_url("**/runs/*")
     expect(page.get_by_text("RUN_SUCCESS").last).to_be_visible()
