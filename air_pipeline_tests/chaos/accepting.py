@@ -26,7 +26,7 @@ def poll(number: int) -> Poll:
         observed_at=FIRST_SLOT + number * INTERVAL_MS,
         outcome=Outcome.OK,
         duration_ms=40.0,
-        http_status=200.0,
+        http_status=200,
         interval_s=INTERVAL_MS / 1000,
         values={"dht22_temperature": float(number)},
     )

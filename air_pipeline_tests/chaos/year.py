@@ -18,9 +18,10 @@ _DAY_S = 86_400.0
 def size_mb(home: Path) -> float:
     """What is in a folder."""
     size = 0
-    for path in home.rglob("*"):
-        with suppress(FileNotFoundError):  # it has just gone
-            size += path.stat().st_size if path.is_file() else 0
+    for folder, _, names in os.walk(home):  # which passes over a folder that has just gone
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += (Path(folder) / name).stat().st_size
     return size / 1e6
 
 
