@@ -134,6 +134,8 @@ def poll_from_json(text: str) -> Poll:
     """The inverse of `poll_to_json`."""
     row: dict[str, Any] = json.loads(text)
     row["outcome"] = Outcome(row["outcome"])
+    if not isinstance(row["values"], dict):  # a proxy takes a text as well
+        raise TypeError("its values are no mapping")
     row["values"] = MappingProxyType(row["values"])
     row["problems"] = problems_from_json(row["problems"])
     return Poll(**row)

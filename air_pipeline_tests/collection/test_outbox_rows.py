@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from air_pipeline.collection.delivery import GATHER_S, Delivery
@@ -107,6 +107,9 @@ rows = (
 
 
 @given(rows)
+@example(changed(values="").encode())
+@example(changed(values=[]).encode())
+@example(changed(problems="").encode())
 def test_whatever_a_row_holds_it_is_a_poll_that_a_store_takes_or_refuses_or_it_is_unreadable(row: bytes) -> None:
     try:
         found = poll_of(row)
