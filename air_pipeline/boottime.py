@@ -22,5 +22,5 @@ def boot_id() -> str:
     """Which start of the machine `boottime` counts from; empty where the system does not tell."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
+    except (OSError, ValueError):
         return ""

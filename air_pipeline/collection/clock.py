@@ -3,15 +3,13 @@
 import ctypes
 import sys
 import time
-from pathlib import Path
 from typing import Protocol
 
-from air_pipeline.boottime import boottime
+from air_pipeline.boottime import boot_id, boottime
 
 _STA_UNSYNC = 0x0040  # adjtimex(2)
 _STATUS_AT = 5 * ctypes.sizeof(ctypes.c_long)  # after modes (padded), offset, freq, maxerror, esterror
 _TIMEX_BYTES = 512  # more than struct timex has anywhere
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
@@ -47,10 +45,7 @@ class SystemClock:
 
     def boot(self) -> str:
         """The kernel's name for this boot."""
-        try:
-            return _BOOT_ID.read_text(encoding="ascii").strip()
-        except (OSError, ValueError):
-            return ""
+        return boot_id()
 
     def monotonic(self) -> float:
         """Seconds since some moment."""

@@ -17,6 +17,8 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from air_pipeline.boottime import boot_id
+
 PROCESS_TAG = "air_pipeline/process"
 """Which process a run is in, where no code server was asked for it."""
 _BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -41,11 +43,11 @@ def this_process() -> str:
 
 
 def _here() -> list[str]:
-    boot, names = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     try:
-        return [socket.gethostname(), boot.read_text(encoding="ascii").strip(), str(names.readlink())]
+        names = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # no Linux
-        return [socket.gethostname(), "", ""]
+        names = ""
+    return [socket.gethostname(), boot_id(), names]
 
 
 def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
