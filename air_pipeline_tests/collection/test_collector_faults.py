@@ -25,21 +25,9 @@ from air_pipeline.devices.simulator import Simulator
 from air_pipeline.environment import Environment
 from air_pipeline.records import read_record
 from air_pipeline.state import StateDirectory
+from air_pipeline_tests.collection.collector_process import running_collector, stored, waiting, write_config
 from air_pipeline_tests.collection.disks import fill, real_disk, small_disk
-from air_pipeline_tests.collection.test_collector_process import running_collector, stored, waiting, write_config
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(["a", "b"]) as running:
-        yield running
-
-
-@pytest.fixture
-def environment(tmp_path: Path, simulator: Simulator) -> Environment:
-    write_config(tmp_path / "devices.yaml", simulator, "a", "b")
-    return Environment(tmp_path / "devices.yaml", StateDirectory(tmp_path / "state"), tmp_path / "data")
 
 
 def asked(simulator: Simulator, name: str = "a") -> int:

@@ -5,10 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
@@ -29,8 +26,9 @@ from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.environment import Environment
 from air_pipeline.settings import SettingsError
-from air_pipeline.state import StateDirectory, load_settings
+from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
+from air_pipeline_tests.collection.collector_process import running_collector, stored, waiting, write_config
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 _START = """
@@ -40,61 +38,9 @@ print(start_collector(read_environment()))
 """
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with Simulator(["a", "b"]) as running:
-        yield running
-
-
-@pytest.fixture
-def environment(tmp_path: Path, simulator: Simulator) -> Environment:
-    config = tmp_path / "devices.yaml"
-    write_config(config, simulator, "a", "b")
-    state = tmp_path / "state"
-    return Environment(config, StateDirectory(state), state / "data")
-
-
-def write_config(path: Path, simulator: Simulator, *names: str, interval: str = "1s", last: str = "") -> None:
-    """Writes a devices.yaml; `last` are further lines of the last device."""
-    lines = ["timezone: Europe/Warsaw", "start: 2026-11-01", f"interval: {interval}", "devices:"]
-    for name in names:
-        lines += [f"  - id: {name}", f"    url: {simulator.url(name)}"]
-    path.write_text("\n".join([*lines, last]), encoding="utf-8")
-
-
-@contextmanager
-def running_collector(environment: Environment, *options: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "air_pipeline", "collect", *options],
-        env={**os.environ, **environment.variables()},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def stored(environment: Environment) -> Counter[tuple[str, int]]:
-    """How often each slot of each device is in the store."""
-    with closing(open_store(None, environment.state)) as store:
-        found: Counter[tuple[str, int]] = Counter()
-        for device in ("a", "b"):
-            found.update((device, int(at.timestamp())) for at in store.polls(device, 0, 10**15).index)
-        return found
-
-
 def outbox_status(environment: Environment) -> OutboxStatus:
     with closing(Outbox(environment.state.outbox)) as box:
         return box.status()
-
-
-def waiting(environment: Environment) -> set[tuple[str, int]]:
-    with closing(Outbox(environment.state.outbox)) as box:
-        return {(one.poll.device, one.poll.observed_at // 1000) for one in box.pending(10_000)}
 
 
 def test_what_is_polled_is_stored_and_sigterm_ends_it_cleanly(environment: Environment, simulator: Simulator) -> None:
