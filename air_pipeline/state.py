@@ -200,15 +200,9 @@ class StateDirectory:
         Raises:
             SettingsError: it cannot be read, or names none: as the wrong store would be taken for the right one.
         """
-        try:
-            with self.open(self.binding, "r") as file:
-                name = str(file.read()).strip()
-        except FileNotFoundError:
+        name = self.read(self.binding, errors="replace")
+        if not name and not self.binding.exists():
             return ""
-        except UnicodeDecodeError:
-            name = ""
-        except OSError as error:
-            raise self._unusable(error) from None
         if name != EMBEDDED_STORE and not name.startswith(INFLUXDB_STORE):
             raise SettingsError(
                 f"environment: {self.binding} is damaged and does not say which store the readings of {self} are in;"
