@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.processing import local_time
 from air_pipeline.showing import plain_json, plain_lines, without_secrets_in
 
 
@@ -39,4 +39,4 @@ def show_json(value: object) -> None:
 
 def utc_text(slot: int) -> str:
     """A slot, ms UTC, for people and programs."""
-    return from_epoch_ms(slot).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return local_time.utc_text(slot, "milliseconds")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from air_pipeline.collection.believing import Decision, Doubt, Moment, Reason, decide
 from air_pipeline.collection.clock import Clock
-from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.processing.local_time import utc_text
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import StateDirectory
 
@@ -94,12 +94,8 @@ def read_doubt(state: StateDirectory) -> Doubt | None:
 def contradiction(doubt: Doubt, running_s: float) -> str:
     """Both times of a doubt in words: the clock's, so many seconds after boot, and the one that contradicts it."""
     other = {
-        Reason.BEHIND: f"before the last slot, {_utc(doubt.against)}",
-        Reason.AHEAD: f"more than a day after the last slot, {_utc(doubt.against)}",
-        Reason.BEFORE_START: f"before start, {_utc(doubt.against)}",
+        Reason.BEHIND: f"before the last slot, {utc_text(doubt.against)}",
+        Reason.AHEAD: f"more than a day after the last slot, {utc_text(doubt.against)}",
+        Reason.BEFORE_START: f"before start, {utc_text(doubt.against)}",
     }[doubt.reason]
-    return f"the clock said {_utc(doubt.clock_at(running_s))}, {other}, and the kernel does not say that it is kept"
-
-
-def _utc(time_ms: int) -> str:
-    return from_epoch_ms(time_ms).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"the clock said {utc_text(doubt.clock_at(running_s))}, {other}, and the kernel does not say that it is kept"

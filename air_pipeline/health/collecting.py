@@ -8,7 +8,7 @@ from air_pipeline.collection.recorder import FORGET_AFTER_S
 from air_pipeline.collection.report import silent_devices
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
-from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
+from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms, utc_text
 
 LONGEST_WAIT = timedelta(minutes=2)
 """An outbox drains if nothing has waited in it for longer than two attempts at a store that is there."""
@@ -83,14 +83,12 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
         yield failure(what, remedy)
         return
     numbers = {"pending": status.pending, "failures": status.failures}
-    oldest = None if status.oldest is None else from_epoch_ms(status.oldest)
-    if oldest is None or seen.now - oldest <= LONGEST_WAIT:
+    if status.oldest is None or seen.now - from_epoch_ms(status.oldest) <= LONGEST_WAIT:
         yield fine(f"{status.pending} polls wait" if seen.collector.has_begun else "nothing waits", numbers=numbers)
         return
     reason = status.error or "no collector delivers them"
-    since = oldest.isoformat(timespec="seconds").replace("+00:00", "Z")
     do = "put right what the store says" if status.error else "start the collector: air-pipeline up (or collect)"
-    text = f"{status.pending} polls wait, the oldest since {since}: {reason}"
+    text = f"{status.pending} polls wait, the oldest since {utc_text(status.oldest)}: {reason}"
     yield failure(text, f"{do}; nothing is lost", numbers=numbers)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from air_pipeline.health import Finding, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
-from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
+from air_pipeline.processing.local_time import epoch_ms, utc_text
 from air_pipeline.storage.influxdb_examination import Examined
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import StoreError, StoreUnavailable
@@ -56,5 +56,5 @@ def _of_embedded(seen: Seen) -> Finding:
     if last is None:
         return fine("the embedded store: nothing in it yet")
     devices = "1 device" if len(known) == 1 else f"{len(known)} devices"
-    at = from_epoch_ms(last).isoformat(timespec="seconds").replace("+00:00", "Z")
+    at = utc_text(last)
     return fine(f"the embedded store: polls of {devices}, the last of {at}")

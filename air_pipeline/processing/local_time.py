@@ -68,6 +68,11 @@ def from_epoch_ms(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
+def utc_text(milliseconds: int, timespec: str = "seconds") -> str:
+    """An instant (ms UTC) as ISO 8601, with a Z, for people and programs."""
+    return from_epoch_ms(milliseconds).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 def span_ms(span: timedelta) -> int:
     """The whole milliseconds of a span of time."""
     return span // timedelta(milliseconds=1)

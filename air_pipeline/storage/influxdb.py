@@ -8,13 +8,13 @@ over HTTP (`influxdb_exchange`), queries (`influxql`, `influxdb_client_requests`
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial, wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
@@ -263,8 +263,7 @@ class InfluxStore:
 
 def _rfc3339(time: int) -> str:
     """A time in ms UTC, as requests have it; cut to the years that they know."""
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(max(time, _EARLIEST_MS), _LATEST_MS))
-    return at.isoformat(timespec="milliseconds")
+    return from_epoch_ms(min(max(time, _EARLIEST_MS), _LATEST_MS)).isoformat(timespec="milliseconds")
 
 
 def _of_devices(result: Sequence[Series]) -> dict[str, Mapping[str, Any]]:
