@@ -19,7 +19,7 @@ class Asked:
         device: its id.
         number: what the device answered, a number that it gives once.
         at: when the request was there, seconds UTC.
-        answered: when the whole answer was handed to the network; None if nobody was there to take it.
+        answered: when the whole answer was handed to the network; None if nobody was there to take it any more.
     """
 
     device: str
@@ -76,8 +76,18 @@ class CountingDevices:
                     asked = Asked(name, self._number, time.time())
                     self.asked.append(asked)
                 time.sleep(delay_s)
+                if _has_gone(connection):
+                    return
                 body = b'{"nodemcu": {"counter": {"count": "%d"}}}' % asked.number
                 connection.sendall(_HEAD % len(body) + body)
                 asked.answered = time.time()
             except OSError:  # the collector was killed
                 return
+
+
+def _has_gone(connection: socket.socket) -> bool:
+    """Whether whoever asked is dead: it closed its end before it had an answer."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False

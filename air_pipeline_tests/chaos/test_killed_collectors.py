@@ -40,15 +40,18 @@ DELAYS = {"at-once": 0.0, "soon": 0.15, "late": 0.3, "too-late": 0.9}
 
 
 class Heartbeat:
-    """When this machine stood still, as far as one thread can tell: spans of seconds UTC."""
+    """When this machine stood still, as far as a thread on each of its cores can tell: spans of seconds UTC."""
 
     def __init__(self) -> None:
         self.stills: list[tuple[float, float]] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-        self._thread.start()
+        cores = os.sched_getaffinity(0)
+        self._threads = [threading.Thread(target=self._beat, args=(core,), daemon=True) for core in cores]
+        for thread in self._threads:
+            thread.start()
 
-    def _beat(self) -> None:
+    def _beat(self, core: int) -> None:
+        os.sched_setaffinity(0, {core})  # this thread's alone
         last = time.time()
         while not self._stop.wait(0.02):
             now = time.time()
@@ -59,7 +62,8 @@ class Heartbeat:
     def close(self) -> None:
         """Ends it."""
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def kept_time(self, start: float, end: float) -> bool:
         """Whether the machine kept time all through a span."""
@@ -68,13 +72,17 @@ class Heartbeat:
 
 @dataclass(slots=True)
 class Station:
-    """A state directory with its devices, its collector and the moments at which that was killed, seconds UTC."""
+    """A state directory with its devices, its collector and when that was killed: spans of seconds UTC.
+
+    A span lasts from before the signal until the process is gone: it may have died at any moment between, and a device
+    that was asked just before may write that down just after.
+    """
 
     environment: Environment
     store: dict[str, str]
     devices: CountingDevices
     random: random.Random
-    kills: list[float] = field(default_factory=list)
+    kills: list[tuple[float, float]] = field(default_factory=list)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts its collector and waits until it collects."""
@@ -102,9 +110,10 @@ class Station:
                 time.sleep((INTERVAL_MS / 1000 - now % (INTERVAL_MS / 1000) + moment) % (INTERVAL_MS / 1000))
             else:
                 time.sleep(self.random.uniform(0.0, 2.5))
+            killed = time.time()
             process.kill()
-            self.kills.append(time.time())
             process.wait()
+            self.kills.append((killed, time.time()))
 
     def drain(self) -> None:
         """Collects until everything that waited is stored, and ends in order."""
@@ -200,7 +209,7 @@ def counted(station: Station, heartbeat: Heartbeat) -> Counter[str]:
 
 def _fate(
     asked: Asked,
-    kills: list[float],
+    kills: list[tuple[float, float]],
     heartbeat: Heartbeat,
     polls: set[tuple[str, int]],
     numbers: set[tuple[str, int]],
@@ -213,7 +222,7 @@ def _fate(
         return "answered and stored"
     if (asked.device, slot) in polls:
         return "answered past its timeout"
-    if any(asked.at <= kill < committed for kill in kills):
+    if any(killed < committed and gone > asked.at for killed, gone in kills):
         return "answered when it was killed"
     if not heartbeat.kept_time(asked.at, committed):
         return "answered while the machine stood still"
