@@ -60,7 +60,17 @@ ONLY = {
         "showing",
         "storage",
     },
-    "days": {"errors", "settings", "deployment", "devices", "processing", "processing.local_time", "storage", "times"},
+    "days": {
+        "words",
+        "errors",
+        "settings",
+        "deployment",
+        "devices",
+        "processing",
+        "processing.local_time",
+        "storage",
+        "times",
+    },
     "health": {
         "words",
         "errors",

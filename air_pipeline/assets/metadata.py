@@ -52,7 +52,7 @@ def _constraints(column: Column) -> dg.TableColumnConstraints:
 
 def data_version(metadata: DayMetadata) -> dg.DataVersion:
     """The same for the same inputs, settings and rules: what is made from them repeats byte for byte."""
-    texts = json.dumps(metadata.to_texts(), sort_keys=True)
+    texts = json.dumps(metadata.making(), sort_keys=True)
     return dg.DataVersion(hashlib.sha256(texts.encode()).hexdigest()[:16])
 
 

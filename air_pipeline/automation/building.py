@@ -18,14 +18,13 @@ from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import OutboxError, existing_outbox
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
-from air_pipeline.days.deleted import deleted_polls
-from air_pipeline.days.inputs import DayShrunk, Standing, check_not_shrunk, day_inputs, standing_of
-from air_pipeline.deployment import Deployment
+from air_pipeline.days.comparing import compare_day
+from air_pipeline.days.inputs import Standing
+from air_pipeline.deployment import Deployment, present
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.rules import reach
 from air_pipeline.settings import SettingsError
-from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.store import ReadingStore, StoreError
@@ -48,7 +47,7 @@ BUILD_DAY = dg.define_asset_job(
         "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
         " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"
         " no harm. With the tag"
-        f" {FORCE_TAG}: true it builds even a day for which the store now holds fewer polls than before."
+        f" {FORCE_TAG}: true it builds even a day for which the store now holds less than before."
     ),
     tags={"air_pipeline/group": DAYS, "air_pipeline/owner": OWNER},  # `owners` of jobs is beta, and warns
 )
@@ -196,13 +195,14 @@ def build_days_schedule(timezone: str) -> dg.ScheduleDefinition:
     def build_days(
         context: dg.ScheduleEvaluationContext, deployment: dg.ResourceParam[Deployment]
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        now = deployment.now()
-        finished = list(finished_days(deployment.settings, now))
+        current, now = present(deployment), deployment.now()
+        # Days before the `start` that the code location loaded with are no partitions until it is loaded again.
+        finished = [day for day in finished_days(current.settings, now) if day >= deployment.settings.start]
         if not finished:
-            yield dg.SkipReason(_first_day(deployment, now))
+            yield dg.SkipReason(_first_day(current, now))
             return
         try:
-            decision = _decide(context, deployment, finished, now)
+            decision = _decide(context, current, finished, now)
         except (StoreError, OutboxError) as error:
             yield dg.SkipReason(f"days were not compared: {error}")
             return
@@ -281,19 +281,12 @@ def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date],
     first_poll = cache(store.first_poll)
 
     def compare(day: date) -> Candidate:
-        inputs = day_inputs(store, deployment.settings, day, first_poll)
-        built = built_metadata(deployment.data, day)
+        compared = compare_day(deployment, store, day, first_poll)
+        inputs = compared.inputs
         what = (inputs.settings_digest, inputs.fingerprint, inputs.rule_set_version, SCHEMA_VERSION)
         fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
-        deleted = deleted_polls(deployment, day, built)
-        warning = ""
-        try:
-            check_not_shrunk(built, inputs, day, deleted)
-        except DayShrunk as shrunk:
-            warning = str(shrunk)
-        return Candidate(
-            day, standing_of(built, inputs, deleted) in {Standing.MISSING, Standing.CHANGED}, fingerprint, warning
-        )
+        wanted = compared.standing in {Standing.MISSING, Standing.CHANGED}
+        return Candidate(day, wanted, fingerprint, compared.refusal)
 
     return compare
 

@@ -25,7 +25,7 @@ def build(
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Build even what is current, or would be built from fewer polls than before."),
+        typer.Option("--force", help="Build even what is current, or would be built from less than before."),
     ] = False,
     workers: Annotated[int, typer.Option(help="Processes.", min=0, show_default="one a core")] = 0,
     config: ConfigOption = None,
@@ -58,7 +58,7 @@ def build_days(home: Path, days: Sequence[date], *, force: bool = False, workers
     Args:
         home: DAGSTER_HOME.
         days: the local dates.
-        force: whether to build even what would be built from fewer polls than before.
+        force: whether to build even what would be built from less than before.
         workers: how many processes; 0 for one a core.
     """
     if not days:

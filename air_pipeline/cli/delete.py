@@ -1,27 +1,23 @@
 """The command `delete`: what a device said, for good."""
 
-from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from air_pipeline.cli.display import bar_if_long
-from air_pipeline.cli.history import ALL_TIME, lines_of, say_held
+from air_pipeline.cli.history import ALL_TIME, built_around, lines_of, say_held
 from air_pipeline.cli.options import ConfigOption, use_config
 from air_pipeline.cli.terminal import say
-from air_pipeline.collection.histories import HeldDay, HistoryError, delete_history, held_days, nothing_collecting
+from air_pipeline.collection.histories import HistoryError, delete_history, held_days, nothing_collecting
 from air_pipeline.days.deleted import remember_deletion
-from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.deployment import open_deployment
 from air_pipeline.notifying.telling import rename_subject
 from air_pipeline.processing.local_time import epoch_ms
-from air_pipeline.storage.day_files import built_days
 from air_pipeline.times import interval
 
 _EARLIEST = "1900-01-01"
-_FARTHEST = timedelta(days=2)
-"""What a reading can change is built on a date so far from its own at most, in any zone and with the rules' reach."""
 
 
 def delete(
@@ -36,7 +32,7 @@ def delete(
     """Delete what a device said, all of it or a part, from the store and from what waits. There is no way back.
 
     Stop what collects. The days that were built from it are built again without it by themselves, though they are then
-    built from fewer polls. Interrupted, start it again.
+    built from less. Interrupted, start it again.
 
     Example: air-pipeline delete garage --from 2026-11-01 --to 2026-11-03
     """
@@ -60,18 +56,10 @@ def delete(
         if not yes:
             say("nothing was changed; to do it, add --yes")
             return
-        touched = remember_deletion(deployment, device, _built_around(deployment, days), *span)
+        touched = remember_deletion(deployment, device, built_around(deployment.data, days), *span)
         with bar_if_long("deleting days") as progress:
             for done, _ in enumerate(delete_history(store, box, device, days, span, forget=not part), start=1):
                 progress(done, len(days))
     if not part:
         rename_subject(deployment.environment.state, device, None)
     say(f"deleted; {len(touched)} built days are built again without it by themselves, or now: air-pipeline build")
-
-
-def _built_around(deployment: Deployment, days: Sequence[HeldDay]) -> list[date]:
-    """The built days that may have been built from what is held on these."""
-    around = {
-        held.day + timedelta(days=number) for held in days for number in range(-_FARTHEST.days, _FARTHEST.days + 1)
-    }
-    return [day for day in built_days(deployment.data, "observations") if day in around]

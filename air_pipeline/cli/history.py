@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HeldDay, HistoryError
+from air_pipeline.storage.day_files import built_days
 
 ALL_TIME = (-(2**63), 2**63 - 1)
+_FARTHEST = timedelta(days=2)
+"""What a reading can change is built on a date so far from its own at most, in any zone and with the rules' reach."""
 
 
 def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], verb: str, where: str) -> None:
@@ -23,6 +27,14 @@ def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], ver
     span = f", {days[0].day} to {days[-1].day} (UTC), {len(days)} days" if days else ""
     say(f"{verb}{where}: {polls} polls with {values} values of {device}{span}")
     say(f"besides {waits} polls that wait in the outbox, and {aside} that were set aside")
+
+
+def built_around(data: Path, days: Sequence[HeldDay]) -> list[date]:
+    """The built days that may have been built from what is held on these."""
+    around = {
+        held.day + timedelta(days=number) for held in days for number in range(-_FARTHEST.days, _FARTHEST.days + 1)
+    }
+    return [day for day in built_days(data, "observations") if day in around]
 
 
 def lines_of(config: Path, device: str) -> str:

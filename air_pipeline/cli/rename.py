@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.display import bar_if_long
-from air_pipeline.cli.history import ALL_TIME, lines_of, say_held
+from air_pipeline.cli.history import ALL_TIME, built_around, lines_of, say_held
 from air_pipeline.cli.options import ConfigOption, use_config
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HistoryError, held_days, nothing_collecting, rename_history
+from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.deployment import open_deployment
 from air_pipeline.notifying.telling import rename_subject
 
@@ -42,6 +43,7 @@ def rename(
         if not yes:
             say("nothing was changed; to do it, add --yes")
             return
+        remember_deletion(deployment, device, built_around(deployment.data, days), *ALL_TIME)
         with bar_if_long("renaming days") as progress:
             for done, _ in enumerate(rename_history(store, box, device, name, days), start=1):
                 progress(done, len(days))

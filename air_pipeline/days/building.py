@@ -11,8 +11,8 @@ from datetime import date, datetime
 import numpy as np
 
 from air_pipeline.days.calendar import DeviceDay, check_over
-from air_pipeline.days.deleted import deleted_polls
-from air_pipeline.days.inputs import DayInputs, check_not_shrunk, day_inputs, observed_metadata
+from air_pipeline.days.comparing import check_nothing_lost
+from air_pipeline.days.inputs import DayInputs, day_inputs
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
@@ -72,7 +72,7 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
     Args:
         deployment: whose.
         day: the local date.
-        force: whether to build even what has fewer polls than before.
+        force: whether to build even what would lose something.
 
     Raises:
         DayError: the day is not over, before `start`, or would lose something.
@@ -84,8 +84,7 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
     deployment.remember_store()
     inputs = day_inputs(deployment.store, deployment.settings, day)
     if not force:
-        built_before = observed_metadata(deployment.data, day)
-        check_not_shrunk(built_before, inputs, day, deleted_polls(deployment, day, built_before))
+        check_nothing_lost(deployment, inputs, day)
     metadata = _metadata(inputs)
     with stage(deployment.data, "observations", day, metadata) as staged:
         built = Built(staged, metadata)
@@ -181,6 +180,7 @@ def _metadata(inputs: DayInputs) -> DayMetadata:
         input_fingerprint=inputs.fingerprint,
         rule_set_version=inputs.rule_set_version,
         rules=RULE_BITS,
+        holdings=inputs.holdings,
     )
 
 

@@ -1,30 +1,38 @@
-"""What was deleted on purpose of the readings that days were built from: these days may be built from fewer polls.
+"""What was deleted on purpose of the readings that days were built from: these days may be built from less.
 
 Belongs here: the file `deleted.json` in the state directory. Does not: deleting (`collection.histories`), and whether a
-day would lose something (`inputs`).
+day would lose something (`holdings`).
 
-An entry counts for the very file that was built when something was deleted, and for just so many polls: what is lost
-besides is noticed as ever.
+An entry counts for the very file that was built when something was deleted, and for just so much of one device: what is
+lost besides is noticed as ever.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from air_pipeline.days.inputs import observed_metadata
+from air_pipeline.days.holdings import Deleted, held
 from air_pipeline.deployment import Deployment
-from air_pipeline.processing.local_time import day_window, epoch_ms, span_ms
-from air_pipeline.processing.rules import reach
-from air_pipeline.storage.day_files import DayMetadata, DayUnreadable, day_file
+from air_pipeline.storage.day_files import TableError, day_file
+
+_ALL = 10**15
+"""More values than anything has."""
 
 
-def deleted_polls(deployment: Deployment, day: date, built: DayMetadata | None) -> int:
-    """How many of the polls that a day was built from were deleted since."""
+def deleted_since(deployment: Deployment, day: date) -> Mapping[str, Deleted]:
+    """What was deleted, by device, of what a day was built from, since it was built."""
     entry = _entries(deployment).get(day.isoformat())
-    if built is None or entry is None or entry["fingerprint"] != built.input_fingerprint:
-        return 0
-    return int(sum(entry["polls"].values()))
+    if entry is None or entry["fingerprint"] != _fingerprint(deployment, day):
+        return {}
+    found: dict[str, Deleted] = {}
+    for part, polls in entry["polls"].items():
+        device = part.partition(" ")[0]
+        before = found.get(device, Deleted())
+        # Entries of versions that counted no values are of days that were guarded by polls alone.
+        values = entry.get("values", {}).get(part, _ALL)
+        found[device] = Deleted(before.polls + polls, before.values + values)
+    return found
 
 
 def remember_deletion(deployment: Deployment, device: str, days: Iterable[date], start: int, end: int) -> list[date]:
@@ -44,38 +52,36 @@ def remember_deletion(deployment: Deployment, device: str, days: Iterable[date],
         StoreError: the store cannot say what it holds.
         SettingsError, OSError: it cannot be written.
     """
-    known = {one.id: one.zone for one in deployment.settings.devices}
-    zone = known.get(device, deployment.settings.zone)
-    before, after = map(span_ms, reach())
     entries = {
         day: entry
         for day, entry in _entries(deployment).items()
-        if (built := observed_metadata(deployment.data, date.fromisoformat(day)))
-        and built.input_fingerprint == entry["fingerprint"]
+        if _fingerprint(deployment, date.fromisoformat(day)) == entry["fingerprint"]
     }
     touched = []
     for day in days:
-        built = observed_metadata(deployment.data, day)
-        if built is None or device not in _devices(deployment, day):
+        fingerprint, built = _fingerprint(deployment, day), held(deployment.data, day).get(device)
+        if fingerprint is None or built is None:
             continue
-        first, last = (epoch_ms(edge) for edge in day_window(day, zone))
-        span = max(start, first - before), min(end, last + after)
-        held = deployment.store.summaries(*span).get(device) if span[0] < span[1] else None
-        if held is None or not held.polls:
+        span = max(start, built.start), min(end, built.end)
+        stored = deployment.store.summaries(*span).get(device) if span[0] < span[1] else None
+        if stored is None or not stored.polls:
             continue
-        entry = entries.setdefault(day.isoformat(), {"fingerprint": built.input_fingerprint, "polls": {}})
+        entry = entries.setdefault(day.isoformat(), {"fingerprint": fingerprint, "polls": {}, "values": {}})
         part = f"{device} {span[0]} {span[1]}"  # the same when an interrupted deletion is started again
-        entry["polls"][part] = max(held.polls, entry["polls"].get(part, 0))
+        for name, count in (("polls", stored.polls), ("values", stored.values)):
+            counts = entry.setdefault(name, {})
+            counts[part] = max(count, counts.get(part, 0))
         touched.append(day)
     deployment.environment.state.write(deployment.environment.state.deleted, json.dumps(entries, indent=1))
     return touched
 
 
-def _devices(deployment: Deployment, day: date) -> list[str]:
+def _fingerprint(deployment: Deployment, day: date) -> str | None:
+    """What the observations of a day were built from, whatever became of the tables after them."""
     try:
-        return day_file(deployment.data, "observations", day).devices()
-    except DayUnreadable:
-        return []
+        return day_file(deployment.data, "observations", day).metadata(of_any_columns=True).input_fingerprint
+    except TableError:
+        return None
 
 
 def _entries(deployment: Deployment) -> dict[str, Any]:

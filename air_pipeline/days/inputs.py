@@ -2,19 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from pathlib import Path
+from functools import cache
 from typing import Any
 
-from air_pipeline.days.calendar import DayError, DeviceDay, device_days
+from air_pipeline.days.calendar import DeviceDay, device_days
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.processing.local_time import span_ms
 from air_pipeline.processing.rules import reach
 from air_pipeline.settings import Device, Settings
-from air_pipeline.storage.day_files import DayMetadata, DayUnreadable, day_file
+from air_pipeline.storage.day_files import DayMetadata, Holding
 from air_pipeline.storage.store import FirstPoll, ReadingStore, Summary
 
 
@@ -25,10 +25,7 @@ class Standing(StrEnum):
     CHANGED = "changed"
     CURRENT = "current"
     SHRUNK = "shrunk"
-
-
-class DayShrunk(DayError):
-    """The store now holds fewer polls than the day was built from: building it again would lose something."""
+    """Changed, and something would be lost."""
 
 
 _NOTHING = Summary(polls=0, duration_ms=0.0, values=0)
@@ -44,6 +41,7 @@ class DayInputs:
         polls: how many polls the store holds of them.
         rule_set_version: of the rules that would flag it.
         devices: the devices that were expected at any time of the day, by id.
+        holdings: what the store holds of each in its own local day.
     """
 
     settings_digest: str
@@ -51,6 +49,7 @@ class DayInputs:
     polls: int
     rule_set_version: str
     devices: tuple[DeviceDay, ...]
+    holdings: Mapping[str, Holding]
 
 
 def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: FirstPoll | None = None) -> DayInputs:
@@ -66,12 +65,13 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
     Raises:
         StoreError: the store cannot say.
     """
-    first_poll = first_poll or store.first_poll
+    first_poll, summaries_of = first_poll or store.first_poll, cache(store.summaries)
     present: list[DeviceDay] = []
     digests: list[list[Any]] = []
     held: list[list[Any]] = []
+    holdings: dict[str, Holding] = {}
     for (start, end), days in _windows(device_days(settings, day)).items():
-        summaries = store.summaries(start, end)
+        summaries = summaries_of(start, end)
         for one in days:
             device, summary = one.device, summaries.get(one.device.id, _NOTHING)
             first = first_poll(device.id, one.earliest)
@@ -82,6 +82,8 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
             interval = _unsaid_interval(store, device, limits[0], summary, first)
             digests.append([device.id, device.digest, *limits, interval])
             held.append([device.id, summary.polls, summary.duration_ms, summary.values])
+            own = summaries_of(one.start, one.end).get(device.id, _NOTHING)
+            holdings[device.id] = Holding(one.start, one.end, own.polls, own.values)
     polls = sum(count for _, count, *_ in held)
     return DayInputs(
         settings_digest=_digest(sorted(digests)),
@@ -89,6 +91,7 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
         polls=polls,
         rule_set_version=RULE_SET_VERSION,
         devices=tuple(sorted(present, key=lambda one: one.device.id)),
+        holdings=dict(sorted(holdings.items())),
     )
 
 
@@ -112,8 +115,8 @@ def _limits(one: DeviceDay, start: int, end: int, first_poll: int | None) -> tup
     return max(since, start), min(until, end)
 
 
-def standing_of(built: DayMetadata | None, inputs: DayInputs, deleted: int = 0) -> Standing:
-    """Whether a day must be built (again); `deleted` polls of those it was built from were deleted on purpose."""
+def standing_of(built: DayMetadata | None, inputs: DayInputs) -> Standing:
+    """Whether a day must be built (again); whether something would be lost by it is another question (`holdings`)."""
     if built is None:
         return Standing.MISSING
     same = (
@@ -122,40 +125,7 @@ def standing_of(built: DayMetadata | None, inputs: DayInputs, deleted: int = 0) 
         and built.rule_set_version == inputs.rule_set_version
         and built.schema_version == SCHEMA_VERSION
     )
-    if same:
-        return Standing.CURRENT
-    return Standing.SHRUNK if inputs.polls < polls_of(built) - deleted else Standing.CHANGED
-
-
-def polls_of(built: DayMetadata) -> int:
-    """From how many polls a day was built; 0 if its file does not say."""
-    try:
-        return int(json.loads(built.input_fingerprint)["polls"])
-    except (ValueError, KeyError, TypeError):
-        return 0
-
-
-def observed_metadata(data: Path, day: date) -> DayMetadata | None:
-    """How the observations of a day were made, whatever became of the tables after them; None if there are none."""
-    file = day_file(data, "observations", day)
-    try:
-        return file.metadata() if file.exists else None
-    except DayUnreadable:
-        return None
-
-
-def check_not_shrunk(built: DayMetadata | None, inputs: DayInputs, day: date, deleted: int = 0) -> None:
-    """Refuses to lose what the store no longer holds, but for so many polls that were deleted on purpose.
-
-    Raises:
-        DayShrunk: the day was built from more polls than there are now.
-    """
-    if built is not None and standing_of(built, inputs, deleted) is Standing.SHRUNK:
-        raise DayShrunk(
-            f"{day} was built from {polls_of(built)} polls and the store now holds {inputs.polls} for the devices of"
-            " devices.yaml, so it is left as it is; to build it all the same:"
-            f" air-pipeline build --from {day} --to {day} --force"
-        )
+    return Standing.CURRENT if same else Standing.CHANGED
 
 
 def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]]:

@@ -5,10 +5,10 @@ from datetime import date, timedelta
 from functools import cache
 
 from air_pipeline.days.calendar import check_over, finished_days
-from air_pipeline.days.deleted import deleted_polls
-from air_pipeline.days.inputs import DayShrunk, Standing, check_not_shrunk, day_inputs, standing_of
+from air_pipeline.days.comparing import compare_day
+from air_pipeline.days.holdings import held
+from air_pipeline.days.inputs import Standing
 from air_pipeline.deployment import Deployment
-from air_pipeline.storage.commit import built_metadata
 from air_pipeline.times import TimeError, local_date
 
 
@@ -65,15 +65,12 @@ def plan_range(deployment: Deployment, start: str | None, end: str | None, *, fo
     plan = Plan()
     first_poll = cache(deployment.store.first_poll)
     for day in days:
-        built = built_metadata(deployment.data, day)
-        if built is None:  # whatever the store holds
+        if not held(deployment.data, day):  # whatever the store holds
             plan.wanted.append(day)
             continue
-        inputs = day_inputs(deployment.store, deployment.settings, day, first_poll)
-        try:
-            check_not_shrunk(built, inputs, day, deleted_polls(deployment, day, built))
-        except DayShrunk as shrunk:
-            plan.shrunk[day] = str(shrunk)
-            continue
-        (plan.current if standing_of(built, inputs) is Standing.CURRENT else plan.wanted).append(day)
+        compared = compare_day(deployment, deployment.store, day, first_poll)
+        if compared.standing is Standing.SHRUNK:
+            plan.shrunk[day] = compared.refusal
+        else:
+            (plan.current if compared.standing is Standing.CURRENT else plan.wanted).append(day)
     return plan

@@ -9,17 +9,12 @@ from pathlib import Path
 from time import monotonic
 
 from air_pipeline.days.calendar import over_at
-from air_pipeline.days.deleted import deleted_polls
-from air_pipeline.days.inputs import (
-    DayShrunk,
-    check_not_shrunk,
-    day_inputs,
-    usual_settings_digest,
-)
+from air_pipeline.days.comparing import compare_day
+from air_pipeline.days.inputs import Standing, day_inputs, usual_settings_digest
 from air_pipeline.health import Finding, Level, check, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION, TABLES
-from air_pipeline.storage.commit import built_metadata, torn
+from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, built_days, day_file
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore, StoreError
@@ -235,7 +230,7 @@ def days_kept(seen: Seen) -> Iterator[Finding]:
         named = some([day.isoformat() for day in shrunk], _MOST_DAYS)
         remedy = "bring the readings back into the store; or, to build them all the same: air-pipeline build --force"
         yield warning(
-            f"the store holds fewer polls than these days were built from, so they are left alone: {named}",
+            f"the store holds less than these days were built from, so they are left alone: {named}",
             f"{remedy} --from {shrunk[-1]} --to {shrunk[0]}",
         )
 
@@ -247,9 +242,5 @@ def _shrunk(seen: Seen, days: Iterable[date]) -> Iterator[date]:
         for day in days:
             if monotonic() > end:
                 break
-            inputs = day_inputs(store, seen.deployment.settings, day, first_poll)
-            try:
-                built = built_metadata(seen.environment.data, day)
-                check_not_shrunk(built, inputs, day, deleted_polls(seen.deployment, day, built))
-            except DayShrunk:
+            if compare_day(seen.deployment, store, day, first_poll).standing is Standing.SHRUNK:
                 yield day

@@ -38,7 +38,7 @@ def build_range(
         home: DAGSTER_HOME, where the events go.
         days: the local dates.
         open_job: gives the job that builds a day.
-        force: whether to build even what would be built from fewer polls than before.
+        force: whether to build even what would be built from less than before.
         workers: how many processes; 0 for one a core, or none for a few days.
 
     Yields:

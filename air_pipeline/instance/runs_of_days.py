@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 FORCE_TAG = "air_pipeline/force"
-"""A run with this tag builds even days for which the store holds fewer polls than before."""
+"""A run with this tag builds even days for which the store holds less than before."""
 AGAIN_TAG = "air_pipeline/again"
 """A run gets this tag when it failed for a reason that passes: `build_days` builds its day again."""
 FINGERPRINT_TAG = "air_pipeline/fingerprint"

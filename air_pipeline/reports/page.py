@@ -59,7 +59,7 @@ def page_of(report: DayReport) -> str:
     with _drawing(report.day):
         return _template().render(
             report=report,
-            meta=report.metadata.to_texts(),
+            meta=report.metadata.making(),
             devices=[(device, tuple(_groups(device)) if _has_points(device) else ()) for device in report.devices],
             notices=_notices(report),
             style=files("air_pipeline.reports").joinpath("page.css").read_text(encoding="utf-8"),

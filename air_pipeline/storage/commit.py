@@ -11,7 +11,6 @@ was built by a version that wrote none: it counts if the files themselves say th
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -22,8 +21,9 @@ from air_pipeline.replacing import replace_file
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, TableError, day_file
 from air_pipeline.storage.pages import PAGE, PageFile, page_file
 
-VERSION = 1
-"""Of what is in the file. One of another version says nothing to this one."""
+VERSION = 2
+"""Of what is in the file. One of a later version says nothing to this one."""
+_KNOWN = range(1, VERSION + 1)
 
 
 def commit_path(data: Path, day: date) -> Path:
@@ -43,8 +43,8 @@ def commit_day(data: Path, day: date) -> str:
     try:
         made = _made_alike(data, day)
         files = {name: _print_of(file.path) for name, file in _files(data, day)}
-        text = json.dumps({"version": VERSION, "day": day.isoformat(), "made": asdict(made), "files": files}, indent=1)
-        replace_file(path, f"{text}\n")
+        said = {"version": VERSION, "day": day.isoformat(), "made": made.to_json(), "files": files}
+        replace_file(path, f"{json.dumps(said, indent=1)}\n")
     except _Torn as found:
         return str(found)
     except OSError as error:
@@ -58,6 +58,15 @@ def built_metadata(data: Path, day: date) -> DayMetadata | None:
         return _built(data, day, read_all=True)
     except _Torn:
         return None
+
+
+def committed_metadata(data: Path, day: date) -> DayMetadata | None:
+    """How a day was built, as its commit says, whatever became of its files since; None where it says nothing."""
+    try:
+        commit = _read(commit_path(data, day))
+    except _Torn:
+        return None
+    return None if commit is None else DayMetadata.from_json(commit["made"])
 
 
 def torn(data: Path, day: date, *, read_all: bool = True) -> str:
@@ -91,16 +100,16 @@ def _built(data: Path, day: date, *, read_all: bool) -> DayMetadata | None:
             raise _Torn(f"{name} cannot be read ({error.strerror})") from error
         if any(wanted is None or wanted[key] != found[key] for key in found):
             raise _Torn(f"{name} is another than the one of which built.json says that it was made with the others")
-    return DayMetadata(**commit["made"])
+    return DayMetadata.from_json(commit["made"])
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What a commit says; None where there is none, or one of another version."""
+    """What a commit says; None where there is none, or one of a later version."""
     try:
         said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if said["version"] != VERSION:
+        if said["version"] not in _KNOWN:
             return None
-        DayMetadata(**said["made"])
+        DayMetadata.from_json(said["made"])
         for one in said["files"].values():
             one["size"], one["sha256"]
     except FileNotFoundError:
@@ -115,7 +124,7 @@ def _made_alike(data: Path, day: date) -> DayMetadata:
     made: dict[str, DayMetadata] = {}
     for name, file in _files(data, day):
         try:
-            made[name] = file.metadata()
+            made[name] = file.metadata(of_any_columns=True)
         except TableError as error:
             raise _Torn(
                 f"{name} cannot be read" if isinstance(error, DayUnreadable) else f"{name} is missing"

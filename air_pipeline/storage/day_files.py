@@ -5,12 +5,12 @@ Belongs here: paths, what may be wrong with a file, what its metadata says. Does
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import SCHEMA_VERSION, TableName
@@ -37,6 +37,18 @@ class DayUnreadable(TableError):
     """The file is there and is not what it should be."""
 
 
+class Holding(NamedTuple):
+    """What a day's files hold of one device: from when and until when (not included), ms UTC; how many polls, values.
+
+    A value is one that was stored; means over sensors are none.
+    """
+
+    start: int
+    end: int
+    polls: int
+    values: int
+
+
 @dataclass(frozen=True, slots=True)
 class DayMetadata:
     """What a file's metadata says of how it was made.
@@ -47,6 +59,7 @@ class DayMetadata:
         rule_set_version: version of the rules that flagged it.
         rules: rule name to the bit value that stands for it in `rules`.
         schema_version: of the columns.
+        holdings: device to what it holds of it; None in a page, and in files of versions that did not say it.
     """
 
     settings_digest: str
@@ -54,27 +67,58 @@ class DayMetadata:
     rule_set_version: str
     rules: Mapping[str, int]
     schema_version: str = SCHEMA_VERSION
+    holdings: Mapping[str, Holding] | None = field(default=None, compare=False)
 
     def to_texts(self) -> dict[str, str]:
-        """As in the file: keys `air_pipeline.schema_version` and so on, `rules` as JSON."""
+        """As in a table's file: keys `air_pipeline.schema_version` and so on, `rules` and `holdings` as JSON."""
+        holdings = {} if self.holdings is None else {f"{_PREFIX}holdings": _json(self.holdings)}
+        return self.making() | holdings
+
+    def making(self) -> dict[str, str]:
+        """As in a page: the same without what it holds, which grows with the devices."""
         return {
             f"{_PREFIX}schema_version": self.schema_version,
             f"{_PREFIX}rule_set_version": self.rule_set_version,
-            f"{_PREFIX}rules": json.dumps(dict(self.rules), separators=(",", ":")),
+            f"{_PREFIX}rules": _json(self.rules),
             f"{_PREFIX}settings_digest": self.settings_digest,
             f"{_PREFIX}input_fingerprint": self.input_fingerprint,
         }
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> "DayMetadata":
-        """The inverse of `to_texts`; a KeyError or ValueError where it is not one of ours."""
+        """The inverse of `to_texts`; a KeyError, TypeError or ValueError where it is not one of ours."""
+        holdings = texts.get(f"{_PREFIX}holdings")
         return cls(
             settings_digest=texts[f"{_PREFIX}settings_digest"],
             input_fingerprint=texts[f"{_PREFIX}input_fingerprint"],
             rule_set_version=texts[f"{_PREFIX}rule_set_version"],
             rules=json.loads(texts[f"{_PREFIX}rules"]),
             schema_version=texts[f"{_PREFIX}schema_version"],
+            holdings=None if holdings is None else _holdings(json.loads(holdings)),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """As in JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> "DayMetadata":
+        """The inverse of `to_json`; a TypeError or ValueError where it is not one of ours."""
+        holdings = said.get("holdings")
+        return cls(**{**said, "holdings": None if holdings is None else _holdings(holdings)})
+
+
+def says_other_columns(texts: Mapping[str, str]) -> bool:
+    """Whether a file's metadata say that it has columns of another version."""
+    return texts.get(f"{_PREFIX}schema_version", SCHEMA_VERSION) != SCHEMA_VERSION
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), separators=(",", ":"))
+
+
+def _holdings(said: Mapping[str, Iterable[int]]) -> Mapping[str, Holding]:
+    return {device: Holding(*map(int, numbers)) for device, numbers in said.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +154,7 @@ class DayFile:
             texts = rows.texts()
         try:
             return DayMetadata.from_texts(texts)
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self.unreadable("was not written by air_pipeline") from error
 
     def row_count(self) -> int:
@@ -131,6 +175,11 @@ class DayFile:
         """
         with self._opened() as rows:
             yield from rows.groups(devices)
+
+    def holdings(self) -> Mapping[str, Holding]:
+        """What observations hold of each device, counted from their rows, whatever other columns they have."""
+        with self._opened(of_any_columns=True) as rows:
+            return {device: rows.holding(part) for device, part in rows.by_device(None)}
 
     def device_tables(self, devices: Collection[str] | None = None) -> "Iterator[tuple[str, pa.Table]]":
         """Each device with its rows as an Arrow table, as `tables` has them, one row group in memory at a time."""

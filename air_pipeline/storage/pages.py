@@ -34,13 +34,14 @@ class PageFile:
         """Whether there is a page."""
         return self.path.is_file()
 
-    def metadata(self) -> DayMetadata:
-        """How the page was made, from the `<meta>` elements of its head.
+    def metadata(self, *, of_any_columns: bool = True) -> DayMetadata:
+        """How the page was made, from the `<meta>` elements of its head; it has no columns of its own.
 
         Raises:
             DayNotBuilt: there is no page.
             DayUnreadable: it cannot be read, or was not written by us.
         """
+        del of_any_columns
         try:
             with self.path.open("rb") as file:
                 head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
@@ -52,7 +53,7 @@ class PageFile:
         texts.feed(head)
         try:
             return DayMetadata.from_texts(texts.found)
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise DayUnreadable(f"{self.path} was not written by air_pipeline; {self._remedy()}") from error
 
     def publish(self, html: str) -> int:

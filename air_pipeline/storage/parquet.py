@@ -18,7 +18,14 @@ import pyarrow.parquet as pq
 from air_pipeline.processing.columns import TABLES, TableName
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.replacing import put_in_place, staged_file
-from air_pipeline.storage.day_files import DayFile, DayMetadata, TableError, day_file
+from air_pipeline.storage.day_files import (
+    DayFile,
+    DayMetadata,
+    Holding,
+    TableError,
+    day_file,
+    says_other_columns,
+)
 
 ROWS_PER_GROUP = 131_072
 """Aggregates gather devices up to about this many rows in a row group; `observations` has one group a device."""
@@ -58,6 +65,17 @@ class Rows:
         for rows in self.groups(devices):
             yield from _by_device(rows)
 
+    @staticmethod
+    def holding(rows: pa.Table) -> Holding:
+        """What observations of one device hold; the means over its sensors are no values of theirs."""
+        columns = rows.select(["series", "observed_at", "value", "poll_outcome"]).to_pandas()
+        by_series = columns.groupby("series", observed=True)
+        values: Any = by_series["value"].count()
+        sensors = [name for name in values.index if not _is_mean(name, list(values.index))]
+        at = columns["observed_at"].dt.tz_convert("UTC").dt.as_unit("ms").astype("int64")
+        polls = int(by_series["poll_outcome"].count().max())
+        return Holding(int(at.min()), int(at.max()) + 1, polls, int(values[sensors].sum()))
+
     def all(self) -> pa.Table:
         """All in one table."""
         return self.file.read().unify_dictionaries()
@@ -69,13 +87,17 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
 
     Raises:
         DayNotBuilt: there is no file.
-        DayUnreadable: it cannot be read, or has other columns than the table has now and `of_any_columns` is not said.
+        DayUnreadable: it cannot be read, or has other columns than the table has now: than it says, if `of_any_columns`
+            are as good.
     """
     try:
         with pq.ParquetFile(file.path) as parquet:
-            if not of_any_columns and not parquet.schema_arrow.equals(arrow_schema(file.table)):
+            rows = Rows(parquet)
+            if not parquet.schema_arrow.equals(arrow_schema(file.table)) and not (
+                of_any_columns and says_other_columns(rows.texts())
+            ):
                 raise file.unreadable(f"has other columns than {file.table} has now")
-            yield Rows(parquet)
+            yield rows
     except FileNotFoundError:
         raise file.not_built() from None
     except (pa.ArrowException, OSError) as error:
@@ -89,6 +111,11 @@ def _by_device(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     for name, count in zip(names.to_pylist(), counts.to_numpy(), strict=True):
         yield str(name), rows.slice(start, count)
         start += count
+
+
+def _is_mean(name: str, series: Collection[str]) -> bool:
+    """Whether a series is the mean of others, which then are at least two that end with its name."""
+    return sum(other.partition("_")[2] == name for other in series) > 1
 
 
 def _may_hold(group: pq.RowGroupMetaData, devices: Collection[str]) -> bool:

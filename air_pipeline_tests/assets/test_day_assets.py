@@ -258,7 +258,7 @@ def test_a_day_with_fewer_polls_than_before_is_refused_unless_forced(deployment,
     build(deployment, instance, only=observed)
     damage(deployment, "DELETE FROM poll WHERE observed_at IN (SELECT observed_at FROM poll LIMIT 3)")
     [said] = failures(build(deployment, instance, only=observed)).values()
-    assert said.startswith("2026-03-10 was built from 24 polls and the store now holds 21 ")
+    assert "hall was built from 24 polls and the store now holds 21;" in said
     assert said.endswith("air-pipeline build --from 2026-03-10 --to 2026-03-10 --force")
     forced = build(deployment, instance, tags={FORCE_TAG: "true"}, only=observed)
     assert metadata_of(forced)["observations"]["input_polls"] == 21

@@ -154,7 +154,8 @@ def test_a_changed_day_is_built_again_and_a_shrunk_one_is_told(tick, deployment)
     assert wanted(tick()) == [second]
     built(deployment, second)
     said = tick().skip_message
-    assert said.startswith("2 days were compared and are built from what there is now; 2026-03-05 was built from 24 ")
+    assert said.startswith("2 days were compared and are built from what there is now; 2026-03-05 is left as it is, ")
+    assert "hall was built from 24 polls and the store now holds 13" in said
     assert f"air-pipeline build --from {newest} --to {newest} --force" in said
 
 

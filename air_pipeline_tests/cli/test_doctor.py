@@ -369,7 +369,7 @@ BROKEN = [
         "days missing", lambda p: p.write(today() - timedelta(days=9)), "days", "warning", "not built",
         "air-pipeline build --from", 0,
     ),
-    Broken("day shrunk", shrunk, "days", "warning", "fewer polls", "--force", 0),
+    Broken("day shrunk", shrunk, "days", "warning", "holds less", "--force", 0),
     Broken("run failed", failed_run, "runs", "failure", "as the moon is full", "air-pipeline build --from", 1),
 ]  # fmt: skip
 

@@ -76,7 +76,7 @@ def build(deployed, day=DAY, *, force=False):
 
 def publish_page(deployed, day, metadata):
     """A page that says how it was made and nothing else."""
-    texts = (f'<meta name="{name}" content="{escape(text)}">' for name, text in metadata.to_texts().items())
+    texts = (f'<meta name="{name}" content="{escape(text)}">' for name, text in metadata.making().items())
     page_file(deployed.data, day).publish("\n".join(texts))
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from air_pipeline.days.building import DeviceCounts, built_observations
 from air_pipeline.days.calendar import DayNotOver, DayOutOfRange
-from air_pipeline.days.inputs import DayShrunk, day_inputs
+from air_pipeline.days.holdings import DayShrunk
+from air_pipeline.days.inputs import day_inputs
 from air_pipeline.devices.polls import Flag, Outcome
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.devices.simulator.weather import Profile
@@ -240,7 +241,7 @@ def test_a_day_that_would_lose_polls_is_refused_unless_forced(tmp_path):
     seed(deployed)
     build(deployed)
     fewer = with_devices(deployed, device("hall"))
-    with pytest.raises(DayShrunk, match="built from 288 polls and the store now holds 144"):
+    with pytest.raises(DayShrunk, match=r"attic was built from 144 polls and devices\.yaml no longer expects it"):
         build(fewer)
     observed, *_ = build(fewer, force=True)
     assert set(observed["device"]) == {"hall"}

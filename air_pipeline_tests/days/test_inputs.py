@@ -6,15 +6,8 @@ from shutil import copytree
 import pytest
 
 from air_pipeline.catalogue import STATION
-from air_pipeline.days.inputs import (
-    DayShrunk,
-    Standing,
-    check_not_shrunk,
-    day_inputs,
-    observed_metadata,
-    polls_of,
-    standing_of,
-)
+from air_pipeline.days.comparing import compare_day
+from air_pipeline.days.inputs import Standing, day_inputs, standing_of
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import page_file
@@ -61,7 +54,7 @@ def deployed(built, tmp_path):
 
 
 def verdict(deployed, day=DAY):
-    return standing_of(built_metadata(deployed.data, day), inputs(deployed, day))
+    return compare_day(deployed, deployed.store, day).standing
 
 
 def inputs(deployed, day=DAY):
@@ -80,7 +73,7 @@ def delete(deployed, name, start, end):
 
 def test_a_built_day_is_current(deployed):
     assert verdict(deployed) is Standing.CURRENT
-    assert polls_of(built_metadata(deployed.data, DAY)) == inputs(deployed).polls == 2 * 144
+    assert inputs(deployed).polls == 2 * 144
 
 
 def test_a_day_that_was_not_built_is_missing(deployed):
@@ -114,12 +107,6 @@ def test_a_page_of_another_making_is_no_page_of_the_day(deployed):
     other = replace(built_metadata(deployed.data, DAY), input_fingerprint='{"polls": 1}')
     publish_page(deployed, DAY, other)
     assert verdict(deployed) is Standing.MISSING
-
-
-def test_an_unreadable_table_of_observations_protects_nothing(deployed):
-    day_file(deployed.data, "observations", DAY).path.write_bytes(b"")
-    assert observed_metadata(deployed.data, DAY) is None
-    assert observed_metadata(deployed.data, BEFORE) is None
 
 
 def test_tables_of_two_makings_are_no_built_day(deployed):
@@ -156,18 +143,6 @@ def test_a_poll_that_took_another_time_changes_its_day(deployed):
 def test_deleted_polls_are_noticed_and_the_day_is_kept(deployed):
     delete(deployed, "hall", START, START + 10 * MINUTE)
     assert verdict(deployed) is Standing.SHRUNK
-    with pytest.raises(DayShrunk) as raised:
-        check_not_shrunk(observed_metadata(deployed.data, DAY), inputs(deployed), DAY)
-    assert str(raised.value) == (
-        "2026-11-21 was built from 288 polls and the store now holds 287 for the devices of devices.yaml, so it is left"
-        " as it is; to build it all the same: air-pipeline build --from 2026-11-21 --to 2026-11-21 --force"
-    )
-
-
-def test_a_day_that_is_only_changed_is_not_shrunk(deployed):
-    deployed.store.write([poll(START + 5 * MINUTE)])
-    check_not_shrunk(observed_metadata(deployed.data, DAY), inputs(deployed), DAY)
-    check_not_shrunk(None, inputs(deployed), DAY)
 
 
 @pytest.mark.parametrize(
@@ -251,18 +226,6 @@ def test_other_rules_or_columns_change_the_day(deployed):
     built = built_metadata(deployed.data, DAY)
     for other in (replace(built, rule_set_version="0"), replace(built, schema_version="0")):
         assert standing_of(other, inputs(deployed)) is Standing.CHANGED
-
-
-def test_other_rules_do_not_make_a_shrunk_day_safe_to_build(deployed):
-    built = built_metadata(deployed.data, DAY)
-    delete(deployed, "hall", START, END)
-    assert standing_of(replace(built, rule_set_version="0"), inputs(deployed)) is Standing.SHRUNK
-
-
-def test_a_fingerprint_that_others_wrote_protects_nothing(deployed):
-    built = built_metadata(deployed.data, DAY)
-    for text in ("", "{}", "[]", "null", '{"polls": null}'):
-        assert polls_of(replace(built, input_fingerprint=text)) == 0
 
 
 def test_history_that_is_imported_later_makes_the_first_day_whole(tmp_path):

@@ -225,7 +225,7 @@ def test_the_head_says_how_the_tables_were_made(tmp_path):
     seed(deployed)
     page = page_of_day(deployed, DAY)
     said = {meta["name"]: meta["content"] for meta in page.all("meta") if "name" in meta}
-    assert day_file(deployed.data, "daily_aggregates", DAY).metadata().to_texts().items() <= said.items()
+    assert day_file(deployed.data, "daily_aggregates", DAY).metadata().making().items() <= said.items()
     assert json.loads(said["air_pipeline.input_fingerprint"])["polls"] == 144
 
 

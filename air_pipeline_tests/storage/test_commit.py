@@ -109,7 +109,7 @@ def test_a_commit_that_cannot_be_read_counts_for_nothing(deployed, text):
 
 
 def test_a_commit_of_another_version_says_nothing(deployed):
-    commit_path(deployed.data, DAY).write_text('{"version": 2}')
+    commit_path(deployed.data, DAY).write_text('{"version": 3}')
     assert built_metadata(deployed.data, DAY) is not None
 
 

@@ -1,0 +1,73 @@
+"""How a built day stands to what would be built now, and what would be lost by building it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from air_pipeline.days.deleted import deleted_since
+from air_pipeline.days.holdings import DayShrunk, held, losses, refusal
+from air_pipeline.days.inputs import DayInputs, Standing, day_inputs, standing_of
+from air_pipeline.deployment import Deployment
+from air_pipeline.storage.commit import built_metadata
+from air_pipeline.storage.store import FirstPoll, ReadingStore
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A day that was compared with what is in the store now.
+
+    Attributes:
+        day: the local date.
+        standing: whether it must be built (again), and can be without a loss.
+        inputs: what it would be built from.
+        lost: each device of which something would be lost, with what.
+    """
+
+    day: date
+    standing: Standing
+    inputs: DayInputs
+    lost: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def refusal(self) -> str:
+        """Why the day is left as it is; empty unless something would be lost."""
+        return refusal(self.day, self.lost) if self.lost else ""
+
+
+def compare_day(
+    deployment: Deployment, store: ReadingStore, day: date, first_poll: FirstPoll | None = None
+) -> Comparison:
+    """Compares a day with what a store holds now.
+
+    Args:
+        deployment: whose.
+        store: the readings.
+        day: the local date.
+        first_poll: see `day_inputs`.
+
+    Raises:
+        StoreError: the store cannot say what it holds.
+    """
+    inputs = day_inputs(store, deployment.settings, day, first_poll)
+    standing = standing_of(built_metadata(deployment.data, day), inputs)
+    if standing is Standing.CURRENT:
+        return Comparison(day, standing, inputs)
+    lost = _losses(deployment, store, inputs, day)
+    return Comparison(day, Standing.SHRUNK if lost else standing, inputs, lost)
+
+
+def check_nothing_lost(deployment: Deployment, inputs: DayInputs, day: date) -> None:
+    """Refuses to lose what is built and no longer in the store, but for what was deleted on purpose.
+
+    Raises:
+        DayShrunk: something would be lost.
+        StoreError: the store cannot say what it holds.
+    """
+    if lost := _losses(deployment, deployment.store, inputs, day):
+        raise DayShrunk(refusal(day, lost))
+
+
+def _losses(deployment: Deployment, store: ReadingStore, inputs: DayInputs, day: date) -> dict[str, str]:
+    built = held(deployment.data, day)
+    expected = {one.device.id for one in inputs.devices}
+    return losses(store, built, expected, deleted_since(deployment, day)) if built else {}

@@ -1,0 +1,112 @@
+"""What a built day holds, device by device, and what of it would be lost by building it again.
+
+Belongs here: the guard of what is built. Does not: whether a day would come out otherwise at all (`inputs`).
+
+A device's polls and values are counted in the instants that its local day had when it was built: a zone that is moved
+loses nothing that the store still has. Files of versions that did not count are counted by their rows.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from air_pipeline.days.calendar import DayError
+from air_pipeline.processing.columns import TABLES
+from air_pipeline.storage.commit import committed_metadata
+from air_pipeline.storage.day_files import DayFile, DayMetadata, Holding, TableError, day_file
+from air_pipeline.storage.store import ReadingStore, Summary
+from air_pipeline.words import some
+
+_MOST_NAMED = 5
+_NOTHING = Summary(polls=0, duration_ms=0.0, values=0)
+
+
+class DayShrunk(DayError):
+    """The store now holds less of a device than the day was built from: building it again would lose something."""
+
+
+class Deleted(NamedTuple):
+    """How much of one device was deleted on purpose."""
+
+    polls: int = 0
+    values: int = 0
+
+
+def held(data: Path, day: date) -> Mapping[str, Holding]:
+    """What the files of a day hold, whatever became of some of them; nothing if none says or can be counted."""
+    made = list(_metadata(data, day))
+    for one in made:
+        if one.holdings is not None:
+            return one.holdings
+    file = day_file(data, "observations", day)
+    try:
+        return _counted(file, file.path.stat().st_mtime_ns) if made else {}
+    except (TableError, OSError, KeyError):
+        return {}
+
+
+def losses(
+    store: ReadingStore, built: Mapping[str, Holding], expected: Collection[str], deleted: Mapping[str, Deleted]
+) -> dict[str, str]:
+    """Each device of which something would be lost, with what, in words.
+
+    Args:
+        store: which must still have what was built.
+        built: what the day holds.
+        expected: the devices that it would be built with.
+        deleted: device to what of it was deleted on purpose: it is not lost.
+
+    Raises:
+        StoreError: the store cannot say what it holds.
+    """
+    windows: dict[tuple[int, int], list[str]] = {}
+    for device, one in sorted(built.items()):
+        windows.setdefault((one.start, one.end), []).append(device)
+    found = {}
+    for window, devices in windows.items():
+        summaries = store.summaries(*window)
+        for device in devices:
+            then, now = built[device], summaries.get(device, _NOTHING)
+            if lost := _lost(then, now, deleted.get(device, Deleted()), expected=device in expected):
+                found[device] = f"{device} was built from {lost}"
+    return dict(sorted(found.items()))
+
+
+def refusal(day: date, lost: Mapping[str, str]) -> str:
+    """Why a day is left as it is, and what to do."""
+    return (
+        f"{day} is left as it is, as something of it would be lost: {some(list(lost.values()), _MOST_NAMED)};"
+        f" to build it all the same: air-pipeline build --from {day} --to {day} --force"
+    )
+
+
+def _lost(built: Holding, now: Summary, deleted: Deleted, *, expected: bool) -> str:
+    """What would be lost of one device, in words; empty if nothing."""
+    polls, values = built.polls - deleted.polls, built.values - deleted.values
+    if now.polls < polls:
+        return f"{built.polls} polls and the store now holds {now.polls}"
+    if not expected and polls > 0:
+        return f"{built.polls} polls and devices.yaml no longer expects it on that day"
+    if now.values < values:
+        return f"{built.values} values and the store now holds {now.values}"
+    return ""
+
+
+def _metadata(data: Path, day: date) -> Iterator[DayMetadata]:
+    """How a day was made, as each of its tables says that can be read, whatever its columns; and as its commit says."""
+    for table in TABLES:
+        try:
+            yield day_file(data, table, day).metadata(of_any_columns=True)
+        except TableError:
+            continue
+    if (committed := committed_metadata(data, day)) is not None:
+        yield committed
+
+
+@lru_cache(maxsize=256)
+def _counted(file: DayFile, stamp: int) -> Mapping[str, Holding]:
+    """What the rows of observations hold; read once for each file that is put there."""
+    del stamp
+    return file.holdings()
