@@ -64,6 +64,7 @@ ONLY = {
         "words",
         "errors",
         "settings",
+        "state",
         "deployment",
         "devices",
         "processing",

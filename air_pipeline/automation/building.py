@@ -5,37 +5,50 @@ For the underlying Dagster concept, see docs.dagster.io: schedules.
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cache
 from itertools import takewhile
 
 import dagster as dg
 
 from air_pipeline.assets.checks import DAYS_CHECKS
+from air_pipeline.assets.metadata import data_version
 from air_pipeline.assets.names import DAYS, OWNER
+from air_pipeline.automation.days_to_build import (
+    RECENT_DAYS,
+    Candidate,
+    Decision,
+    days_to_build,
+    days_to_compare,
+    touched_days,
+    unsettled_marks,
+)
 from air_pipeline.collection.outbox import OutboxError, existing_outbox
 from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
-from air_pipeline.days.comparing import compare_day
+from air_pipeline.days.compared import read_compared, under_now, write_compared
+from air_pipeline.days.comparing import Under, built_under, compare_day
 from air_pipeline.days.inputs import Standing
 from air_pipeline.deployment import Deployment, present
-from air_pipeline.instance.runs_of_days import AGAIN_TAG, FAILED, FINGERPRINT_TAG, FORCE_TAG, last_runs, under_way
+from air_pipeline.instance.runs_of_days import (
+    AGAIN_TAG,
+    FAILED,
+    FINGERPRINT_TAG,
+    FORCE_TAG,
+    data_version_of_run,
+    last_runs,
+    under_way,
+)
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.rules import reach
-from air_pipeline.settings import SettingsError
+from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.store import ReadingStore, StoreError
-from air_pipeline.words import some
 
-RECENT_DAYS = 3
-"""Compared with the store at every tick."""
 MONTH_DAYS = 30
 """Compared once a day."""
-MOST_RUNS = 24
-"""Started by one tick, those that are under way included: about what two cores build until the next one."""
 LONGEST_LOOK_S = 30.0
 """How long a tick compares days; what is left is for the next one. Dagster gives up a tick after 60 seconds."""
 MARKS_WITHIN_S = 10.0
@@ -52,129 +65,6 @@ BUILD_DAY = dg.define_asset_job(
     tags={"air_pipeline/group": DAYS, "air_pipeline/owner": OWNER},  # `owners` of jobs is beta, and warns
 )
 """The job that builds one day."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A day that was compared with the store.
-
-    Attributes:
-        day: the local date.
-        wanted: whether it is missing, or was built from something else.
-        fingerprint: of what it would be built from now.
-        warning: why it is left alone though something changed; empty if nothing of the kind.
-    """
-
-    day: date
-    wanted: bool
-    fingerprint: str
-    warning: str = ""
-
-
-@dataclass(slots=True)
-class Decision:
-    """What a tick makes of the days.
-
-    Attributes:
-        chosen: the days to build now, newest first.
-        under_way: days that are queued or running.
-        failed: days that failed on what they would be built from again.
-        settled: days that were compared and of which nothing more is wanted now.
-        warnings: what to say of days that are left alone though something changed.
-    """
-
-    chosen: list[Candidate] = field(default_factory=list)
-    under_way: list[date] = field(default_factory=list)
-    failed: list[date] = field(default_factory=list)
-    settled: list[date] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def seen(self) -> set[date]:
-        """Every day that was come to."""
-        return {*self.under_way, *self.settled, *(candidate.day for candidate in self.chosen)}
-
-    def __str__(self) -> str:
-        """In words."""
-        current = len(self.settled) - len(self.failed) - len(self.warnings)
-        text = f"{current} days were compared and are built from what there is now"
-        if self.under_way:
-            text += f"; queued or running: {_some(self.under_way)}"
-        if self.failed:
-            text += f"; left alone until something changes, as they failed: {_some(self.failed)}"
-        return "; ".join([text, *self.warnings])
-
-
-def _some(days: Sequence[date]) -> str:
-    return some([day.isoformat() for day in days], _MOST_NAMED)
-
-
-_MOST_NAMED = 5
-
-
-def days_to_compare(
-    finished: Iterable[date], built: Collection[date], late: Collection[date], month: Collection[date]
-) -> Iterator[date]:
-    """The days to compare with the store, newest first.
-
-    Args:
-        finished: all days that can be built, newest first.
-        built: those that have a file.
-        late: those for which readings were delivered late.
-        month: those of the last month that were not compared yet today.
-    """
-    for number, day in enumerate(finished):
-        if number < RECENT_DAYS or day not in built or day in late or day in month:
-            yield day
-
-
-def days_to_build(
-    days: Iterable[date],
-    compare: Callable[[date], Candidate],
-    under_way: Collection[date],
-    has_failed: Callable[[Candidate], bool],
-) -> Decision:
-    """The days to build now.
-
-    In the order given, bounded, none that is queued or running, none that failed on what it would be built from again.
-    """
-    decision = Decision()
-    most = max(MOST_RUNS - len(under_way), 1)
-    for day in days:
-        if len(decision.chosen) == most:
-            break
-        if day in under_way:
-            decision.under_way.append(day)
-            continue
-        candidate = compare(day)
-        if candidate.warning:
-            decision.warnings.append(candidate.warning)
-        if candidate.wanted and not has_failed(candidate):
-            decision.chosen.append(candidate)
-        else:
-            decision.settled.append(day)
-            if candidate.wanted:
-                decision.failed.append(day)
-    return decision
-
-
-def touched_days(mark: date, reach: tuple[timedelta, timedelta]) -> list[date]:
-    """The local dates that readings of a UTC date can change, in any zone, as far as rules reach."""
-    before, after = reach
-    first, last = mark - _DAY - _whole_days(after), mark + _DAY + _whole_days(before)
-    return [first + number * _DAY for number in range((last - first).days + 1)]
-
-
-def _whole_days(span: timedelta) -> timedelta:
-    return -(-span // _DAY) * _DAY
-
-
-def unsettled_marks(
-    marks: Collection[date], reach: tuple[timedelta, timedelta], finished: Collection[date], decision: Decision
-) -> set[date]:
-    """The marks of late readings that are kept: a day that they touch is not known to be built with them."""
-    open_days = set(finished).difference(decision.settled)
-    return {mark for mark in marks if open_days.intersection(touched_days(mark, reach))}
 
 
 def build_days_schedule(timezone: str) -> dg.ScheduleDefinition:
@@ -239,54 +129,53 @@ def _decide(
         OutboxError: the outbox cannot be read.
     """
     built = set(days_with_page(deployment.data))  # the page is the last that is made of a day
-    today = now.astimezone(UTC).date()
-    month = _month_left(deployment, finished[:MONTH_DAYS], today)
+    today, under = now.astimezone(UTC).date(), under_now(deployment.settings)
+    compared = read_compared(deployment.environment.state)
+    month = compared.month_left(finished[:MONTH_DAYS], today)
+    archive = compared.archive_left([day for day in finished if day in built], under)
     end = time.monotonic() + LONGEST_LOOK_S
     box = existing_outbox(deployment.environment.state.outbox, MARKS_WITHIN_S)
     with nullcontext() if box is None else closing(box):
         marks = {} if box is None else box.late_marks()
         late = {day for mark in marks for day in touched_days(mark, reach())}
-        days = days_to_compare(finished, built, late, month)
+        days = days_to_compare(finished, built, late, set(month), set(archive))
+        by_footers = set(archive).difference(finished[:RECENT_DAYS], month, late)
         with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
             decision = days_to_build(
                 takewhile(lambda _: time.monotonic() < end, days),
-                _comparison(deployment, store),
+                _comparison(deployment, store, by_footers),
                 under_way(context.instance),
                 _failures(context),
+                _comings_out(context),
             )
         kept = unsettled_marks(marks, reach(), finished, decision)
         if box is not None and len(kept) < len(marks):  # last: whatever ends this before leaves them for the next
             box.forget_late({day: number for day, number in marks.items() if day not in kept})
-    seen = list(takewhile(decision.seen.__contains__, month))
-    if seen:
-        deployment.environment.state.write(deployment.environment.state.compared, f"{today} {seen[-1]}\n")
+    after = compared.month_seen(month, decision.seen, today)
+    after = after.archive_settled(archive, decision.settled, decision.kept, under)
+    if after != compared:
+        write_compared(deployment.environment.state, after)
     return decision
 
 
-_DAY = timedelta(days=1)
-
-
-def _month_left(deployment: Deployment, month: list[date], today: date) -> list[date]:
-    """The days of the last month that were not compared yet on this UTC date, newest first."""
-    try:
-        done, down_to = deployment.environment.state.read(deployment.environment.state.compared).split()
-        if done == today.isoformat():
-            return [day for day in month if day < date.fromisoformat(down_to)]
-    except (SettingsError, ValueError):
-        pass
-    return month
-
-
-def _comparison(deployment: Deployment, store: ReadingStore) -> Callable[[date], Candidate]:
+def _comparison(
+    deployment: Deployment, store: ReadingStore, by_footers: Collection[date]
+) -> Callable[[date], Candidate]:
+    """Compares a day with the store; some, where their files say that they were built under what there is, by these."""
     first_poll = cache(store.first_poll)
+    settings = deployment.settings
 
     def compare(day: date) -> Candidate:
+        if day in by_footers:
+            built = built_metadata(deployment.data, day, read_all=False)
+            if built is not None and built_under(built, settings, day, store, first_poll) is Under.NOW:
+                return Candidate(day, wanted=False, fingerprint="", built=built)
         compared = compare_day(deployment, store, day, first_poll)
         inputs = compared.inputs
         what = (inputs.settings_digest, inputs.fingerprint, inputs.rule_set_version, SCHEMA_VERSION)
         fingerprint = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         wanted = compared.standing in {Standing.MISSING, Standing.CHANGED}
-        return Candidate(day, wanted, fingerprint, compared.refusal)
+        return Candidate(day, wanted, fingerprint, compared.refusal, compared.built)
 
     return compare
 
@@ -300,3 +189,19 @@ def _failures(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate], bo
         return run.tags.get(FINGERPRINT_TAG) == candidate.fingerprint and AGAIN_TAG not in run.tags
 
     return has_failed
+
+
+def _comings_out(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate], bool]:
+    def came_out_otherwise(candidate: Candidate) -> bool:
+        """Whether the last run of the day succeeded on this fingerprint, and its files are still those that it wrote.
+
+        Files that were put there since, as from a backup, are another matter: these are built again.
+        """
+        if candidate.built is None:
+            return False
+        run = last_runs(context.instance, [candidate.day]).get(candidate.day)
+        if run is None or run.status in FAILED or run.tags.get(FINGERPRINT_TAG) != candidate.fingerprint:
+            return False
+        return data_version_of_run(context.instance, run, candidate.day) == data_version(candidate.built).value
+
+    return came_out_otherwise

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 
 from air_pipeline.days.deleted import deleted_since
 from air_pipeline.days.holdings import DayShrunk, held, losses, refusal
-from air_pipeline.days.inputs import DayInputs, Standing, day_inputs, standing_of
+from air_pipeline.days.inputs import DayInputs, Standing, day_inputs, standing_of, usual_settings_digest
 from air_pipeline.deployment import Deployment
+from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
+from air_pipeline.settings import Settings
 from air_pipeline.storage.commit import built_metadata
+from air_pipeline.storage.day_files import DayMetadata
 from air_pipeline.storage.store import FirstPoll, ReadingStore
 
 
@@ -20,12 +24,14 @@ class Comparison:
         day: the local date.
         standing: whether it must be built (again), and can be without a loss.
         inputs: what it would be built from.
+        built: how it was built; None if it is not, or its files are not of one making.
         lost: each device of which something would be lost, with what.
     """
 
     day: date
     standing: Standing
     inputs: DayInputs
+    built: DayMetadata | None = None
     lost: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -49,11 +55,39 @@ def compare_day(
         StoreError: the store cannot say what it holds.
     """
     inputs = day_inputs(store, deployment.settings, day, first_poll)
-    standing = standing_of(built_metadata(deployment.data, day), inputs)
+    built = built_metadata(deployment.data, day)
+    standing = standing_of(built, inputs)
     if standing is Standing.CURRENT:
-        return Comparison(day, standing, inputs)
+        return Comparison(day, standing, inputs, built)
     lost = _losses(deployment, store, inputs, day)
-    return Comparison(day, Standing.SHRUNK if lost else standing, inputs, lost)
+    return Comparison(day, Standing.SHRUNK if lost else standing, inputs, built, lost)
+
+
+class Under(StrEnum):
+    """Under what a day was built."""
+
+    NOW = "now"
+    OLDER_SCHEMA = "older_schema"
+    OLDER_RULES = "older_rules"
+    OTHER_SETTINGS = "other_settings"
+
+
+def built_under(made: DayMetadata, settings: Settings, day: date, store: ReadingStore, first_poll: FirstPoll) -> Under:
+    """Under which columns, rules and settings a day was built, by what its files say of themselves.
+
+    The store is asked only for first polls, unless a device was not polled that day.
+
+    Raises:
+        StoreError: the store does not say.
+    """
+    if made.schema_version != SCHEMA_VERSION:
+        return Under.OLDER_SCHEMA
+    if made.rule_set_version != RULE_SET_VERSION:
+        return Under.OLDER_RULES
+    if made.settings_digest == usual_settings_digest(settings, day, first_poll):
+        return Under.NOW
+    same = made.settings_digest == day_inputs(store, settings, day, first_poll).settings_digest
+    return Under.NOW if same else Under.OTHER_SETTINGS
 
 
 def check_nothing_lost(deployment: Deployment, inputs: DayInputs, day: date) -> None:

@@ -1,6 +1,6 @@
 """The days: which are not built, not complete, or no longer what would be built now."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
@@ -9,15 +9,16 @@ from pathlib import Path
 from time import monotonic
 
 from air_pipeline.days.calendar import over_at
-from air_pipeline.days.comparing import compare_day
-from air_pipeline.days.inputs import Standing, day_inputs, usual_settings_digest
+from air_pipeline.days.compared import read_compared
+from air_pipeline.days.comparing import Under, built_under, compare_day
+from air_pipeline.days.inputs import Standing
 from air_pipeline.health import Finding, Level, check, fine, unknown, warning
 from air_pipeline.health.seen import Seen
-from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION, TABLES
+from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, built_days, day_file
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.store import ReadingStore, StoreError
+from air_pipeline.storage.store import StoreError
 from air_pipeline.words import some
 
 BUILT_WITHIN = timedelta(hours=2)
@@ -137,63 +138,53 @@ def _incomplete_series(file: DayFile, stamp: int) -> dict[str, dict[str, float |
 
 @check(
     asset="daily_aggregates",
-    means="Every built day was built under the rules, columns and settings of now.",
-    remedy="Nothing need be done for the last thirty days, they are built again by themselves; older ones: air-pipeline"
-    " build",
+    means="Every built day was built under the rules, columns and settings of now. Days of which the store no longer"
+    " holds what they were built from keep what they are, and are counted apart.",
+    remedy="Nothing need be done: `build_days` builds them again by themselves, newest first; at once:"
+    " air-pipeline build",
     title="days",
 )
 def days_current(seen: Seen) -> Iterator[Finding]:
     """How many built days were built under other rules, columns or settings, by their footers alone."""
     end = monotonic() + COMPARE_WITHIN_S
     days = built_days(seen.environment.data, "daily_aggregates")
-    found: dict[str, list[date]] = {"older_schema": [], "older_rules": [], "other_settings": []}
-    unread = 0
+    kept = read_compared(seen.environment.state).kept
+    found: dict[Under, list[date]] = {under: [] for under in Under if under is not Under.NOW}
+    unread = left_as_they_are = 0
     with closing(open_store(seen.environment.influxdb, seen.environment.state, COMPARE_WITHIN_S)) as store:
-        has_other_settings = _settings_comparison(seen, store, end)
+        first_poll = cache(store.first_poll)
         for day in reversed(days):
             made = _made(day_file(seen.environment.data, "daily_aggregates", day))
             if made is None or monotonic() > end:
                 unread += 1
-            elif made.schema_version != SCHEMA_VERSION:
-                found["older_schema"].append(day)
-            elif made.rule_set_version != RULE_SET_VERSION:
-                found["older_rules"].append(day)
-            elif (other := has_other_settings(day, made)) is None:
+                continue
+            try:
+                under = built_under(made, seen.deployment.settings, day, store, first_poll)
+            except StoreError:  # said by the look at the store
                 unread += 1
-            elif other:
-                found["other_settings"].append(day)
-    numbers = {"days": len(days), "not_read": unread, **{name: len(found[name]) for name in found}}
+                continue
+            if under is Under.NOW:
+                continue
+            if day in kept:
+                left_as_they_are += 1
+            else:
+                found[under].append(day)
+    numbers = {"days": len(days), "not_read": unread, "kept": left_as_they_are}
+    numbers |= {under.value: len(of) for under, of in found.items()}
     if not days:
         yield fine("no day is built yet", numbers=numbers)
         return
     older = [day for some_days in found.values() for day in some_days]
     left = f"; {unread} could not be looked at" if unread else ""
+    if left_as_they_are:
+        left += f"; {left_as_they_are} are of others and stay so, as the store no longer holds all of them"
     if not older:
-        yield fine(
-            f"all {len(days) - unread} built days are of the rules, columns and settings of now{left}", numbers=numbers
-        )
+        now = len(days) - unread - left_as_they_are
+        yield fine(f"all {now} built days are of the rules, columns and settings of now{left}", numbers=numbers)
         return
-    counted = ", ".join(f"{len(of)} {name.replace('_', ' ')}" for name, of in found.items() if of)
+    counted = ", ".join(f"{len(of)} {under.value.replace('_', ' ')}" for under, of in found.items() if of)
     text = f"{len(older)} of {len(days)} built days are of others than now: {counted}{left}"
     yield warning(f"{text}; the newest is {max(older)}, the oldest {min(older)}", numbers=numbers)
-
-
-def _settings_comparison(seen: Seen, store: ReadingStore, end: float) -> Callable[[date, DayMetadata], bool | None]:
-    """Tells whether a day was built under other settings; None where the store does not answer, or time is over."""
-    first_poll = cache(store.first_poll)
-    settings = seen.deployment.settings
-
-    def is_other(day: date, made: DayMetadata) -> bool | None:
-        try:
-            if made.settings_digest == usual_settings_digest(settings, day, first_poll):
-                return False
-            if monotonic() > end:
-                return None
-            return made.settings_digest != day_inputs(store, settings, day, first_poll).settings_digest
-        except StoreError:  # said by the look at the store
-            return None
-
-    return is_other
 
 
 def _made(file: DayFile) -> DayMetadata | None:

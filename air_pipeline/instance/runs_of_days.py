@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import date, datetime
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 FORCE_TAG = "air_pipeline/force"
@@ -92,3 +93,12 @@ def failure_of(event: dg.DagsterEvent) -> str:
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description.strip()
     return (failure.error.cause or failure.error).message.strip() if failure.error else ""
+
+
+def data_version_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun, day: date) -> str | None:
+    """The data version of the observations of a day that a run made; None if it made none, or others did after it."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("observations"), asset_partitions=[day.isoformat()])
+    for record in instance.fetch_materializations(wanted, limit=1).records:
+        if record.run_id == run.run_id and record.asset_materialization is not None:
+            return (record.asset_materialization.tags or {}).get(DATA_VERSION_TAG)
+    return None

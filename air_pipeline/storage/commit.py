@@ -52,10 +52,16 @@ def commit_day(data: Path, day: date) -> str:
     return ""
 
 
-def built_metadata(data: Path, day: date) -> DayMetadata | None:
-    """How a day was built; None unless all of its tables and its page are there and of one making."""
+def built_metadata(data: Path, day: date, *, read_all: bool = True) -> DayMetadata | None:
+    """How a day was built; None unless all of its tables and its page are there and of one making.
+
+    Args:
+        data: the data directory.
+        day: the local date.
+        read_all: whether the files are read for it; else their sizes must do, or without a commit their footers.
+    """
     try:
-        return _built(data, day, read_all=True)
+        return _built(data, day, read_all=read_all) or _made_alike(data, day)
     except _Torn:
         return None
 

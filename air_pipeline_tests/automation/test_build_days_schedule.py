@@ -2,20 +2,28 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from shutil import copytree, rmtree
 
 import dagster as dg
 import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.automation.building import MOST_RUNS
+from air_pipeline.automation.days_to_build import MOST_RUNS
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.calendar import device_days
+from air_pipeline.days.compared import Compared, read_compared, under_now, write_compared
 from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.definitions import build_definitions
+from air_pipeline.health import Level
+from air_pipeline.health.days import days_current
+from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
+from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
+from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.assets.small_deployments import (
     WHOLE,
@@ -24,6 +32,7 @@ from air_pipeline_tests.assets.small_deployments import (
     deployment_in,
     failures,
     seed,
+    small_device,
 )
 from air_pipeline_tests.days.deployments import build as build_tables
 
@@ -154,7 +163,7 @@ def test_a_changed_day_is_built_again_and_a_shrunk_one_is_told(tick, deployment)
     assert wanted(tick()) == [second]
     built(deployment, second)
     said = tick().skip_message
-    assert said.startswith("2 days were compared and are built from what there is now; 2026-03-05 is left as it is, ")
+    assert said.startswith("4 days were compared and are built from what there is now; 2026-03-05 is left as it is, ")
     assert "hall was built from 24 polls and the store now holds 13" in said
     assert f"air-pipeline build --from {newest} --to {newest} --force" in said
 
@@ -219,13 +228,127 @@ def test_a_month_that_takes_too_long_is_gone_on_with_at_the_next_tick(tick, depl
     with monkeypatch.context() as patch:
         patch.setattr("air_pipeline.automation.building.LONGEST_LOOK_S", -1.0)
         assert tick().skip_message.startswith("0 days were compared")
-        assert not compared.exists()
-    compared.write_text("2026-03-06 2026-03-02\n")
+        assert not read_compared(deployment.environment.state).month
+    under = under_now(deployment.settings)
+    done = Compared(date(2026, 3, 6), date(2026, 3, 2), under, date(2026, 3, 1))
+    write_compared(deployment.environment.state, done)
     assert tick().skip_message.startswith("4 days were compared")  # the three recent ones and what is left
-    assert compared.read_text() == "2026-03-06 2026-03-01\n"
+    assert read_compared(deployment.environment.state) == replace(done, month=date(2026, 3, 1))
     assert tick().skip_message.startswith("3 days were compared")
-    compared.write_text("nonsense")
-    assert tick().skip_message.startswith("5 days were compared")
+    for text in ("nonsense", "2026-03-06 2026-03-02", "[]", "{}"):
+        compared.write_text(text)
+        assert tick().skip_message.startswith("5 days were compared")
+
+
+LONG_AGO = [date(2026, 3, 1) + timedelta(days=number) for number in range(40)][::-1]
+"""Forty days that are over, newest first: more than a month."""
+
+
+@pytest.fixture(scope="module")
+def forty_days(tmp_path_factory):
+    """Where forty days of a device that is polled every hour were built under older rules."""
+    path = tmp_path_factory.mktemp("forty")
+    deployment = deployment_in(path, present=Present(datetime(2026, 4, 10, 12, tzinfo=UTC)))
+    seed(deployment, *LONG_AGO)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("air_pipeline.days.inputs.RULE_SET_VERSION", "0")
+        built(deployment, *LONG_AGO)
+    deployment.store.close()
+    return path
+
+
+@pytest.fixture
+def forty(forty_days, tmp_path, present):
+    """A copy of it for each test."""
+    copytree(forty_days, tmp_path / "forty")
+    present.now = datetime(2026, 4, 10, 12, tzinfo=UTC)
+    return deployment_in(tmp_path / "forty", present=present)
+
+
+def rules_of(deployment):
+    """The version of the rules that each built day is of."""
+    files = {day: day_file(deployment.data, "observations", day) for day in LONG_AGO}
+    return {day: file.metadata().rule_set_version for day, file in files.items()}
+
+
+def test_other_rules_reach_every_day_that_is_built_newest_first(tick, forty, present):
+    asked = []
+    while wished := wanted(tick(forty)):
+        asked += wished
+        assert len(wished) <= MOST_RUNS
+        built(forty, *wished)
+    assert asked == LONG_AGO
+    assert set(rules_of(forty).values()) == {RULE_SET_VERSION}
+    assert read_compared(forty.environment.state).archive == LONG_AGO[-1]
+    assert tick(forty).skip_message.startswith("3 days were compared")
+
+
+def test_days_that_are_under_way_or_failed_hold_up_no_others(tick, forty, instance, monkeypatch):
+    """A day that was asked for is looked at again until it is built, or failed for good."""
+    monkeypatch.setattr("air_pipeline.automation.days_to_build.MOST_RUNS", 5)
+    [first, *_] = tick(forty).run_requests
+    run(instance, "FAILURE", LONG_AGO[0], first.tags[FINGERPRINT_TAG])
+    run(instance, "STARTED", LONG_AGO[1])
+    built(forty, *wanted(tick(forty)))
+    assert wanted(tick(forty)) == LONG_AGO[6:10]
+    assert read_compared(forty.environment.state).archive == LONG_AGO[0]  # the next is being built
+
+
+def test_changed_settings_reach_every_day_that_they_concern(tick, forty, present, monkeypatch):
+    """Compared under the settings of now once, which each day that is built says of itself."""
+    with monkeypatch.context() as patch:
+        for module in ("inputs", "comparing", "compared"):
+            patch.setattr(f"air_pipeline.days.{module}.RULE_SET_VERSION", "0")
+        assert wanted(tick(forty)) == []
+        assert read_compared(forty.environment.state).archive == LONG_AGO[-1]
+        patch.setattr("air_pipeline.automation.days_to_build.MOST_RUNS", 100)
+        late = {**small_device("hall"), "thresholds": {"dht22_temperature": 25}}
+        assert wanted(tick(deployment_in(forty.data.parents[1], late, present=present))) == LONG_AGO
+
+
+def test_days_whose_readings_are_gone_keep_what_they_are_and_are_counted_apart(tick, forty, monkeypatch):
+    gone = LONG_AGO[-5:]
+    end = device_days(forty.settings, gone[0])[0].end
+    for table in ("poll", "air"):
+        rewrite(forty, f"DELETE FROM {table} WHERE observed_at < ?", end)  # noqa: S608
+    monkeypatch.setattr("air_pipeline.automation.days_to_build.MOST_RUNS", 100)
+    assert wanted(tick(forty)) == LONG_AGO[:-5]
+    assert read_compared(forty.environment.state).kept == set(gone)
+    seen = seen_by_dagster(forty)
+    found = days_current.summary(list(days_current.findings(seen)), seen.now)
+    assert (found.level, found.numbers["kept"], found.numbers["older_rules"]) == (Level.WARNING, 5, 35)
+    assert "5 are of others and stay so" in found.text
+    for table in TABLES:  # as if all others had been built again
+        for day in LONG_AGO[:-5]:
+            day_file(forty.data, table, day).path.unlink()
+    found = days_current.summary(list(days_current.findings(seen)), seen.now)
+    assert (found.level, found.numbers["kept"]) == (Level.OK, 5)
+
+
+def test_a_day_that_comes_out_otherwise_than_it_was_asked_for_is_not_built_for_ever(tick, deployment, instance):
+    """As when whatever builds has other settings than what compares; files from a backup are another matter."""
+    config, day = deployment.environment.config, FINISHED[0]
+    built(deployment, *FINISHED)
+    earlier = with_threshold(deployment, 20)
+    built(earlier, day)
+    backup = deployment.data.parent / "backup"
+    copytree(deployment.data, backup)
+    [request] = [one for one in tick().run_requests if one.partition_key == day.isoformat()]
+    config.write_text(config.read_text().replace("id: hall", "id: hall\n  thresholds: {dht22_temperature: 25}"))
+    [request] = [one for one in tick().run_requests if one.partition_key == day.isoformat()]
+    assert failures(build(deployment, instance, day, request.tags, only=WHOLE)) == {}
+    assert day not in wanted(tick())
+    built(with_threshold(deployment, 25), *FINISHED[1:])
+    assert f"{day} was built from just this and came out otherwise" in tick().skip_message
+    rmtree(deployment.data / "observations")
+    copytree(backup, deployment.data, dirs_exist_ok=True)
+    assert day in wanted(tick())
+
+
+def with_threshold(deployment, threshold):
+    [hall] = deployment.settings.devices
+    hall = replace(hall, thresholds={"dht22_temperature": float(threshold)})
+    return replace(deployment, settings=replace(deployment.settings, devices=(hall,)))
 
 
 def test_late_deliveries_build_old_days_and_are_then_forgotten(tick, deployment):

@@ -1,0 +1,103 @@
+"""How far the days were compared with the store: what the schedule keeps from one look to the next.
+
+Belongs here: the file `compared` in the state directory. Does not: comparing (`comparing`), which days are built
+(`automation`).
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import takewhile
+
+from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
+from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.state import StateDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How far.
+
+    Attributes:
+        on: the UTC date on which days of the last month were compared.
+        month: down to which of them; None: none yet.
+        under: the columns, rules and settings under which all days were compared, in short (`under_now`).
+        archive: down to which day; None: none yet.
+        kept: the days that were left as they are under these, as something of them would be lost.
+    """
+
+    on: date | None = None
+    month: date | None = None
+    under: str = ""
+    archive: date | None = None
+    kept: frozenset[date] = frozenset()
+
+    def month_left(self, days: Sequence[date], today: date) -> list[date]:
+        """The days of the last month, newest first, that were not compared yet on this UTC date."""
+        return [day for day in days if self.on != today or self.month is None or day < self.month]
+
+    def archive_left(self, days: Sequence[date], under: str) -> list[date]:
+        """The days, newest first, that were not compared yet under these columns, rules and settings."""
+        return [day for day in days if self.under != under or self.archive is None or day < self.archive]
+
+    def month_seen(self, left: Iterable[date], seen: Collection[date], today: date) -> "Compared":
+        """After some of the month's days were compared."""
+        done = list(takewhile(seen.__contains__, left))
+        return replace(self, on=today, month=done[-1]) if done else self
+
+    def archive_settled(
+        self, left: Iterable[date], settled: Collection[date], kept: Collection[date], under: str
+    ) -> "Compared":
+        """After some of all days were compared and nothing more is wanted of them; of those, some are kept."""
+        before = self if self.under == under else replace(self, under=under, archive=None, kept=frozenset())
+        done = list(takewhile(settled.__contains__, left))
+        still = before.kept.difference(settled).union(kept)
+        return replace(before, archive=done[-1] if done else before.archive, kept=still)
+
+
+def under_now(settings: Settings) -> str:
+    """What changes whenever days may come out otherwise without other readings: by columns, rules or settings."""
+    devices = sorted((one.digest, one.interval_ms, str(one.since), str(one.until)) for one in settings.devices)
+    matters = [SCHEMA_VERSION, RULE_SET_VERSION, settings.timezone, settings.start.isoformat(), devices]
+    return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
+
+
+def read_compared(state: StateDirectory) -> Compared:
+    """How far; nothing where that is not known, so that everything is compared again."""
+    try:
+        said = json.loads(state.read(state.compared))
+        return Compared(
+            on=_date(said["on"]),
+            month=_date(said["month"]),
+            under=str(said["under"]),
+            archive=_date(said["archive"]),
+            kept=frozenset(map(date.fromisoformat, said["kept"])),
+        )
+    except (SettingsError, ValueError, KeyError, TypeError):
+        return Compared()
+
+
+def write_compared(state: StateDirectory, compared: Compared) -> None:
+    """Keeps it.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    said = {
+        "on": _text(compared.on),
+        "month": _text(compared.month),
+        "under": compared.under,
+        "archive": _text(compared.archive),
+        "kept": [day.isoformat() for day in sorted(compared.kept)],
+    }
+    state.write(state.compared, f"{json.dumps(said)}\n")
+
+
+def _date(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
+
+def _text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
