@@ -297,6 +297,14 @@ class Pipeline:
         [node] = self.ask(_PARTITIONS, key={"path": [asset]})["assetNodes"]
         return int(node["partitionStats"]["numMaterialized"])
 
+    def partitions(self, asset: str) -> list[str]:
+        """The partitions that an asset can have; nothing while the UI has no definitions."""
+        return [
+            key
+            for node in self.ask(_PARTITION_KEYS, key={"path": [asset]})["assetNodes"]
+            for key in node["partitionKeys"]
+        ]
+
     def runs(self, status: str) -> list[str]:
         """The ids of the runs with a status."""
         return [run["runId"] for run in self.ask(_RUNS, filter={"statuses": [status]})["runsOrError"]["results"]]
@@ -382,6 +390,9 @@ query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename ...
 """
 _PARTITIONS = """
 query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { partitionStats { numMaterialized } } }
+"""
+_PARTITION_KEYS = """
+query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { partitionKeys } }
 """
 _RUNS = """
 query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }

@@ -72,6 +72,7 @@ def test_up_shows_collects_reports_and_ends_cleanly(tmp_path: Path, simulator: S
         installation.wait_for_slots(begun)
         the_commands_work_beside_it(installation)
         what_came_in_is_reported(pipeline)
+        a_saved_change_is_in_force_in_dagster_too(pipeline)
         it_ends_cleanly(pipeline)
     assert not installation.gaps(begun)
     no_slot_was_asked_for_twice(simulator, installation, begun)
@@ -137,6 +138,14 @@ def what_came_in_is_reported(pipeline: Pipeline) -> None:
     wait_for(lambda: pipeline.check("collector_running").get("success"), "the check of the collector")
     assert pipeline.check("configuration_valid")["success"]
     assert pipeline.sensor()["sensorState"]["status"] == "RUNNING"
+
+
+def a_saved_change_is_in_force_in_dagster_too(pipeline: Pipeline) -> None:
+    config, earlier = pipeline.installation.config, today() - timedelta(days=2)
+    assert earlier.isoformat() not in pipeline.partitions("observations")
+    text = config.read_text(encoding="utf-8").replace(f"start: {today() - timedelta(days=1)}", f"start: {earlier}")
+    config.write_text(text, encoding="utf-8")
+    wait_for(lambda: earlier.isoformat() in pipeline.partitions("observations"), "the new partition")
 
 
 def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun: int) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -10,8 +9,6 @@ import sys
 import sysconfig
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -19,7 +16,7 @@ from typing import IO
 from air_pipeline.environment import Environment
 from air_pipeline.instance.home import dagster_home
 from air_pipeline.running import UpError
-from air_pipeline.running.guard import is_guarded
+from air_pipeline.running.asking_ui import LOCATION, are_definitions_loaded, load_definitions_again
 from air_pipeline.running.hosts import BEHIND_PROXY, url_of
 from air_pipeline.running.housekeeping import Housekeeping
 from air_pipeline.running.parts import Part, revive, start_part, stop_collector, stop_parts
@@ -81,7 +78,7 @@ def run(
     sockets = make_sockets(environment.state)
     workspace = sockets / "workspace.yaml"
     workspace.write_text(
-        f"load_from:\n  - grpc_server:\n      socket: {sockets / 'code'}\n      location_name: air_pipeline\n",
+        f"load_from:\n  - grpc_server:\n      socket: {sockets / 'code'}\n      location_name: {LOCATION}\n",
         encoding="utf-8",
     )
     parts = dagster_parts(sockets / "code", workspace, host, port)
@@ -105,6 +102,8 @@ def run(
                 housekeeping.work()
                 for line in (*revive([*besides, *parts], variables, output), *watch.news()):
                     say(line)
+                if watch.settings_changed():
+                    load_definitions_again(url)
         finally:
             say("stopping")
             housekeeping.stop()
@@ -149,7 +148,7 @@ def dagster_parts(code: Path, workspace: Path, host: str, port: int) -> list[Par
     workspace_is = ["--workspace", str(workspace)]
     return [
         Part("code server", [sys.executable, str(scripts / "dagster"), "code-server", "start", "--socket", str(code),
-                             "--module-name", "air_pipeline.definitions", "--location-name", "air_pipeline",
+                             "--module-name", "air_pipeline.definitions", "--location-name", LOCATION,
                              "--use-python-environment-entry-point", "--log-level", "warning"]),
         webserver(workspace, host, port),
         Part("daemon", [sys.executable, str(scripts / "dagster-daemon"), "run", *workspace_is,
@@ -191,30 +190,7 @@ def wait_for_ui(url: str, parts: list[Part], stop: threading.Event, environment:
     Raises:
         UpError: it does not, has none, or lets in who should not get in.
     """
-    query = json.dumps({"query": "{workspaceOrError{...on Workspace{locationEntries{loadStatus locationOrLoadError{"
-                                 "__typename ...on PythonError{message}}}}}}"}).encode()  # fmt: skip
-
-    def ready() -> bool:
-        # By that name, the guard lets us in wherever the UI listens.
-        headers = {"Content-Type": "application/json", "Host": "localhost"}
-        request = urllib.request.Request(f"{url}/graphql", query, headers)  # noqa: S310 -- our own
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 -- our own
-                entries = json.load(answer)["data"]["workspaceOrError"]["locationEntries"]
-                guarded = is_guarded(answer.headers)
-        except (OSError, ValueError, KeyError, urllib.error.URLError):
-            return False
-        if not guarded:  # as a release of Dagster would be that makes its application in another way
-            raise UpError(
-                "the UI would obey whoever asks, so it is not started: air_pipeline was not tried with this release of"
-                " dagster-webserver; install the one that requirements.lock names"
-            )
-        for entry in entries:
-            if entry["loadStatus"] == "LOADED" and entry["locationOrLoadError"]["__typename"] == "PythonError":
-                raise UpError(f"the definitions cannot be loaded: {entry['locationOrLoadError']['message'].strip()}")
-        return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
-
-    _wait_until(ready, parts, stop, environment)
+    _wait_until(lambda: are_definitions_loaded(url), parts, stop, environment)
 
 
 def _wait_until(ready: Callable[[], bool], parts: list[Part], stop: threading.Event, environment: Environment) -> None:

@@ -74,8 +74,10 @@ class Watch:
             self._before = self._attempt()
         self._look_at_store = 0.0  # monotonic
         self._settings: Settings | None = None  # of the last configuration that could be used
+        self._in_use: Settings | None = None
         self._stamp: tuple[int, ...] | None = settings_stamp(environment.config)
         self._seen = Noticed(mistake=self._configuration()[0])
+        self._in_use = self._settings
         self._stamp = ()  # so that the first look says what is to be said of `start`
 
     def news(self) -> list[str]:
@@ -92,6 +94,11 @@ class Watch:
         said = list(changes(self._seen, now))
         self._seen = now
         return said
+
+    def settings_changed(self) -> bool:
+        """Whether `devices.yaml` says something else than when this was asked last, or than at the start."""
+        before, self._in_use = self._in_use, self._settings
+        return before != self._in_use
 
     def _look(self) -> Seen:
         return Seen(self._environment, datetime.now(UTC), self._settings)
