@@ -7,6 +7,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── CollectorRunning         another collector holds this state directory
     ├── DayError                 days cannot be built as asked
     │   ├── DayNotOver           it has not ended yet, or its grace has not
+    │   ├── DayOfOtherSettings   its observations were built with other settings
     │   ├── DayOutOfRange        it is before `start`
     │   └── DayShrunk            the store holds less of it than was built before
     ├── DemoError                the demo cannot be made

@@ -17,6 +17,7 @@ Time = str | date | datetime | timedelta
 instants), or Python's own; without a zone it is local."""
 
 _RELATIVE = re.compile(r"-([0-9]+)(m|h|d|w)")
+_DATES_AGO = "dw"
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -43,12 +44,16 @@ def instant(time: Time, zone: ZoneInfo, now: datetime) -> datetime:
 
 
 def local_date(time: Time, zone: ZoneInfo, now: datetime) -> date:
-    """The date in the zone at a time.
+    """The date in the zone at a time; so many days ago (`-7d`) counts dates, and no hours: days may have 23 or 25.
 
     Raises:
         TimeError: it is none; the message shows how to write dates.
     """
-    return _instant(time, zone, now, "a date", _DATES).astimezone(zone).date()
+    meant = time
+    if isinstance(time, str) and (relative := _RELATIVE.fullmatch(time)) and relative[2] in _DATES_AGO:
+        with suppress(OverflowError, ValueError):
+            meant = now.astimezone(zone).date() - int(relative[1]) * _UNITS[relative[2]]
+    return _instant(meant, zone, now, "a date", _DATES).astimezone(zone).date()
 
 
 def interval(start: Time, end: Time | None, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:

@@ -125,6 +125,17 @@ def test_today_is_that_of_the_zone():
     assert instant("yesterday", WARSAW, utc(2026, 10, 26, 12)) == utc(2026, 10, 24, 22)
 
 
+def test_so_many_days_ago_are_dates_whatever_the_clock_did_meanwhile():
+    """Counted in hours, half past eleven in the evening of the autumn day would be today's."""
+    autumn, spring = utc(2026, 10, 25, 22, 30), utc(2026, 3, 29, 22, 30)
+    assert local_date("-1d", WARSAW, autumn) == local_date("yesterday", WARSAW, autumn) == date(2026, 10, 24)
+    assert local_date("-1d", WARSAW, spring) == local_date("yesterday", WARSAW, spring) == date(2026, 3, 29)
+    assert local_date("-2w", WARSAW, autumn) == date(2026, 10, 11)
+    assert local_date("-0d", WARSAW, autumn) == date(2026, 10, 25)
+    with pytest.raises(TimeError, match="out of bounds"):
+        local_date("-999999d", WARSAW, autumn)
+
+
 def test_a_stretch_goes_up_to_now_or_to_its_end():
     assert interval("-1h", None, WARSAW, NOW) == (utc(2026, 11, 21, 11, 30), NOW)
     assert interval("yesterday", "today", WARSAW, NOW) == (utc(2026, 11, 19, 23), utc(2026, 11, 20, 23))

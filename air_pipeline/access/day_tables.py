@@ -4,7 +4,7 @@ Belongs here: which days a stretch means, and where the rows of each come from. 
 (`archive`), and how a day is computed (`days`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -22,13 +22,15 @@ from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
 from air_pipeline.storage.commit import torn
-from air_pipeline.storage.day_files import built_days, day_file
+from air_pipeline.storage.day_files import Holding, TableError, built_days, day_file
 
 Progress = Callable[[int, int], None]
 """Told how many of how many steps of a question are done."""
 
 _FARTHEST_DATE = timedelta(days=3)
 """More than the local dates of two zones can be apart at one instant: at most 26 hours."""
+_MOST_APART = timedelta(hours=26)
+"""Of the first instants of one date in two zones."""
 _TIMES = {"observations": "observed_at", "hourly_aggregates": "hour_start"}
 
 
@@ -69,6 +71,7 @@ def day_rows(
             frames.append(_dated(wanted.to_pandas(), table, step.day))
     progress(len(steps), len(steps))
     joined = _joined(frames or [_dated(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
+    joined = _once(joined, frames, table)
     built = dict.fromkeys(step.day for step in steps if step.built)
     reasons = {day.isoformat(): torn(deployment.data, day, read_all=False) for day in built}
     joined.attrs["torn"] = {day: why for day, why in reasons.items() if why}
@@ -99,10 +102,13 @@ def _steps(
     settings = deployment.settings
     now_ms = epoch_ms(deployment.now())
     window = cache(day_window)
+    span = tuple(map(epoch_ms, stretch))
 
     def touches(day: date, zone: ZoneInfo) -> bool:
         start, end = window(day, zone)
-        return start < end and start < stretch[1] and end > stretch[0]
+        if start == end:  # the zone skipped the date; devices elsewhere may have it
+            return stretch[0] <= start < stretch[1]
+        return start < stretch[1] and end > stretch[0]
 
     @cache
     def first_poll(device: str, since: int) -> int | None:
@@ -112,14 +118,39 @@ def _steps(
     for day, built in _dates(deployment, table, stretch):
         if table == "daily_aggregates" and not touches(day, settings.zone):
             continue
-        chosen = [device for device in devices if table == "daily_aggregates" or touches(day, device.zone)]
+        held = _held_at_edge(deployment, table, day, stretch, window(day, settings.zone)) if built else {}
+
+        def has_rows(device: Device, day: date = day, held: Mapping[str, Holding] = held) -> bool:
+            """By what the file says, whose days may be those of another zone than the device has now."""
+            if (one := held.get(device.id)) is not None:
+                return one.start < span[1] and one.end > span[0]
+            return touches(day, device.zone)
+
+        chosen = [device for device in devices if table == "daily_aggregates" or has_rows(device)]
         ones = [device_day(settings, device, *map(epoch_ms, window(day, device.zone))) for device in chosen]
+        ones = [one for one in ones if one.start < one.end]
         ones.sort(key=lambda one: one.device.id)
         if built:
             steps += [_Step(day, built, tuple(ones))] if ones else []
         else:
             steps += [_Step(day, built, (one,)) for one in ones if one.start < now_ms and is_expected(one, first_poll)]
     return steps
+
+
+def _held_at_edge(
+    deployment: Deployment,
+    table: TableName,
+    day: date,
+    stretch: tuple[datetime, datetime],
+    window: tuple[datetime, datetime],
+) -> Mapping[str, Holding]:
+    """What the file of a built day holds, where it may reach over an edge of the stretch."""
+    if table == "daily_aggregates" or (stretch[0] <= window[0] - _MOST_APART and window[1] + _MOST_APART <= stretch[1]):
+        return {}
+    try:
+        return day_file(deployment.data, table, day).metadata().holdings or {}
+    except TableError:  # said when its rows are read
+        return {}
 
 
 def _dates(deployment: Deployment, table: TableName, stretch: tuple[datetime, datetime]) -> Iterator[tuple[date, bool]]:
@@ -149,6 +180,27 @@ def _dated(rows: pd.DataFrame, table: TableName, day: date) -> pd.DataFrame:
     if table == "daily_aggregates":
         rows.insert(0, "date", pd.Series([day] * len(rows), rows.index, dtype="datetime64[ms]"))
     return rows
+
+
+def _once(rows: pd.DataFrame, frames: Sequence[pd.DataFrame], table: TableName) -> pd.DataFrame:
+    """The rows, each once: files of two zones, of a device that was moved from one to the other, share instants.
+
+    What the later date has counts.
+    """
+    if (time := _TIMES.get(table)) is None:
+        return rows
+    seen: dict[str, pd.Timestamp] = {}
+    moved = set()
+    for frame in frames:
+        spans = frame.groupby("device", observed=True)[time].agg(["min", "max"])
+        for device, first, last in zip(map(str, spans.index), spans["min"], spans["max"], strict=True):
+            if device in seen and first <= seen[device]:
+                moved.add(device)
+            seen[device] = max(last, seen.get(device, last))
+    if not moved:
+        return rows
+    again = rows[rows["device"].isin(moved)].duplicated(["device", "series", time], keep="last")
+    return rows.drop(index=again[again].index).reset_index(drop=True)
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

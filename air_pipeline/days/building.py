@@ -11,7 +11,7 @@ from datetime import date, datetime
 import numpy as np
 
 from air_pipeline.days.calendar import DeviceDay, check_over
-from air_pipeline.days.comparing import check_nothing_lost
+from air_pipeline.days.comparing import check_nothing_lost, check_settings_of_now
 from air_pipeline.days.inputs import DayInputs, day_inputs
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
@@ -141,9 +141,11 @@ def built_hourly(deployment: Deployment, day: date, observed: DayFile) -> Iterat
 
     Raises:
         TableError: the observations cannot be read or the table cannot be written.
-        SettingsError: the observations have a device that the settings no longer have.
+        DayOfOtherSettings: the observations were built with other settings than there are now.
+        StoreError: the store cannot be read.
     """
     metadata = observed.metadata()
+    check_settings_of_now(deployment, metadata, day)
     with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
         for name, rows in observed.device_tables():
@@ -160,9 +162,11 @@ def built_daily(deployment: Deployment, day: date, observed: DayFile, hourly: Da
 
     Raises:
         TableError: these cannot be read or the table cannot be written.
-        SettingsError: the observations have a device that the settings no longer have.
+        DayOfOtherSettings: the observations were built with other settings than there are now.
+        StoreError: the store cannot be read.
     """
     metadata = observed.metadata()
+    check_settings_of_now(deployment, metadata, day)
     hours = {name: frame.reset_index(drop=True) for name, frame in hourly.device_frames()}
     with stage(deployment.data, "daily_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)

@@ -17,6 +17,10 @@ class DayNotOver(DayError):
     """The day, or its grace, has not ended for every device."""
 
 
+class DayOfOtherSettings(DayError):
+    """What the day's observations were built with is not what the settings say now."""
+
+
 class DayOutOfRange(DayError):
     """The day is before the first one that the settings name."""
 
@@ -84,8 +88,8 @@ def finished_days(settings: Settings, now: datetime) -> Iterator[date]:
         if now >= over_at(settings, day):
             break
         day -= timedelta(days=1)
+    zones = {settings.timezone: settings.zone, **{device.timezone: device.zone for device in settings.devices}}
     while day >= settings.start:
-        start, end = day_window(day, settings.zone)
-        if start < end:  # a zone may have skipped the date
-            yield day
+        if any(start < end for start, end in (day_window(day, zone) for zone in zones.values())):
+            yield day  # else every zone skipped the date
         day -= timedelta(days=1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from air_pipeline.days.calendar import DayOfOtherSettings
 from air_pipeline.days.deleted import deleted_since
 from air_pipeline.days.holdings import DayShrunk, held, losses, refusal
 from air_pipeline.days.inputs import DayInputs, Standing, day_inputs, standing_of, usual_settings_digest
@@ -84,10 +85,28 @@ def built_under(made: DayMetadata, settings: Settings, day: date, store: Reading
         return Under.OLDER_SCHEMA
     if made.rule_set_version != RULE_SET_VERSION:
         return Under.OLDER_RULES
+    return Under.NOW if _of_settings(made, settings, day, store, first_poll) else Under.OTHER_SETTINGS
+
+
+def check_settings_of_now(deployment: Deployment, made: DayMetadata, day: date) -> None:
+    """Refuses to make a table from one that was made with other settings: both would say the same of themselves.
+
+    Raises:
+        DayOfOtherSettings: it was.
+        StoreError: the store cannot say when devices were expected.
+    """
+    store = deployment.store
+    if not _of_settings(made, deployment.settings, day, store, store.first_poll):
+        raise DayOfOtherSettings(
+            f"the observations of {day} were built with other settings than devices.yaml has now; build the whole day:"
+            f" air-pipeline build --from {day} --to {day}"
+        )
+
+
+def _of_settings(made: DayMetadata, settings: Settings, day: date, store: ReadingStore, first_poll: FirstPoll) -> bool:
     if made.settings_digest == usual_settings_digest(settings, day, first_poll):
-        return Under.NOW
-    same = made.settings_digest == day_inputs(store, settings, day, first_poll).settings_digest
-    return Under.NOW if same else Under.OTHER_SETTINGS
+        return True
+    return made.settings_digest == day_inputs(store, settings, day, first_poll).settings_digest
 
 
 def check_nothing_lost(deployment: Deployment, inputs: DayInputs, day: date) -> None:

@@ -9,6 +9,7 @@ from air_pipeline.access import Archive, open_archive
 from air_pipeline.catalogue import Parameter
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.processing.columns import TABLES
+from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import SettingsError
 from air_pipeline.storage.store import StoreError
 from air_pipeline.times import TimeError
@@ -22,8 +23,10 @@ from air_pipeline_tests.days.deployments import (
     deployment,
     device,
     poll,
+    polls,
     seed,
     window,
+    with_devices,
 )
 
 START, END = window()
@@ -355,6 +358,55 @@ def stations(tmp_path):
     seed(deployed)
     with Archive(deployed) as archive:
         yield archive
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_device_that_was_moved_to_another_zone_has_each_instant_once(tmp_path, zone):
+    """At any time while its days are built again; those that a move to the west leaves over come with the last."""
+    before = deployment(tmp_path, device("hall"), device("attic"), now=NOW)
+    seed(before, [BEFORE, DAY, AFTER])
+    for day in (BEFORE, DAY):
+        build(before, day)
+    moved = with_devices(before, device("hall", zone), device("attic"))
+    archive = Archive(moved)
+    for again in (None, AFTER, DAY, BEFORE):
+        if again:
+            build(moved, again)
+        for since, until in (
+            (local(2026, 11, 20, 8), local(2026, 11, 22, 12)),
+            (local(2026, 11, 21, 10), local(2026, 11, 22, 3)),
+            (local(2026, 11, 21, 23, 30), local(2026, 11, 22, 12)),
+        ):
+            rows = archive.observations(since, until)
+            assert not rows.duplicated(["device", "series", "observed_at"]).any()
+            slots = list(pd.date_range(since, until, freq="10min", inclusive="left").tz_convert("UTC"))
+            for name in ("hall", "attic"):
+                at = list(rows[rows["device"] == name]["observed_at"].dt.tz_convert("UTC"))
+                left_over = (name, zone) == ("hall", "America/New_York") and again != BEFORE
+                assert at == slots or (left_over and set(at) < set(slots))
+        assert (
+            not archive.hourly(local(2026, 11, 20), local(2026, 11, 22, 12)).duplicated(["device", "hour_start"]).any()
+        )
+        archive.resample("hour", local(2026, 11, 20), local(2026, 11, 22, 12), "hall")
+    before.store.close()
+
+
+def test_a_date_that_the_deployment_skipped_has_the_dailies_of_devices_elsewhere(tmp_path):
+    skipped = date(2011, 12, 30)
+    deployed = deployment(
+        tmp_path, device("tokyo", "Asia/Tokyo"), device("apia", "Pacific/Apia"), start=date(2011, 12, 28),
+        now=datetime(2012, 1, 5, tzinfo=UTC), timezone="Pacific/Apia",
+    )  # fmt: skip
+    deployed.store.write(polls(*(epoch_ms(datetime(2011, 12, day, tzinfo=UTC)) for day in (27, 31)), "tokyo"))
+    deployed.store.write(polls(*(epoch_ms(datetime(2011, 12, day, tzinfo=UTC)) for day in (27, 31)), "apia"))
+    live = Archive(deployed).daily("2011-12-29", "2012-01-01")
+    for day in (date(2011, 12, 29), skipped, date(2011, 12, 31)):
+        build(deployed, day)
+    built = Archive(deployed).daily("2011-12-29", "2012-01-01")
+    of_date = {day: set(built[built["date"] == pd.Timestamp(day)]["device"]) for day in (date(2011, 12, 29), skipped)}
+    assert of_date == {date(2011, 12, 29): {"tokyo", "apia"}, skipped: {"tokyo"}}
+    pd.testing.assert_frame_equal(live, built)
+    deployed.store.close()
 
 
 @pytest.mark.parametrize("method", ["history", "observations", "hourly", "daily"])

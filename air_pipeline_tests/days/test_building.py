@@ -3,8 +3,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from air_pipeline.days.building import DeviceCounts, built_observations
-from air_pipeline.days.calendar import DayNotOver, DayOutOfRange
+from air_pipeline.days.building import DeviceCounts, built_daily, built_hourly, built_observations
+from air_pipeline.days.calendar import DayNotOver, DayOfOtherSettings, DayOutOfRange
 from air_pipeline.days.holdings import DayShrunk
 from air_pipeline.days.inputs import day_inputs
 from air_pipeline.devices.polls import Flag, Outcome
@@ -234,6 +234,31 @@ def test_a_day_before_the_start_is_refused(deployed):
         built_observations(deployed, date(2025, 12, 31)),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timezone": "Asia/Tokyo"},
+        {"thresholds": {"first_temperature": 21.0}},
+        {"expected_range": {"first_temperature": (5, 40)}},
+    ],
+    ids=str,
+)
+def test_one_table_alone_is_not_made_of_another_with_other_settings(deployed, changes):
+    """It would say of itself that it was made with those."""
+    seed(deployed)
+    build(deployed)
+    changed = with_devices(deployed, replace(device(), **changes))
+    observed, hourly = (day_file(deployed.data, table, DAY) for table in ("observations", "hourly_aggregates"))
+    before = contents(deployed)
+    with pytest.raises(DayOfOtherSettings, match="build the whole day"), built_hourly(changed, DAY, observed):
+        pass
+    with pytest.raises(DayOfOtherSettings, match="build the whole day"), built_daily(changed, DAY, observed, hourly):
+        pass
+    assert contents(deployed) == before
+    with built_hourly(deployed, DAY, observed) as built:
+        assert built.rows
 
 
 def test_a_day_that_would_lose_polls_is_refused_unless_forced(tmp_path):

@@ -79,9 +79,14 @@ def test_yesterday_is_not_finished_before_it_is_over_everywhere():
     assert next(finished_days(settings_, utc(2026, 11, 22, 5, 15))) == DAY
 
 
-def test_a_date_that_the_deployment_skipped_is_never_finished():
+def test_a_date_that_every_zone_skipped_is_never_finished():
     settings_ = deployed(timezone="Pacific/Apia", start=date(2011, 12, 28))
     assert list(finished_days(settings_, utc(2012, 1, 1))) == [date(2011, 12, n) for n in (31, 29, 28)]
+
+
+def test_a_date_that_the_deployment_skipped_is_a_day_of_devices_elsewhere():
+    settings_ = deployed("Asia/Tokyo", timezone="Pacific/Apia", start=date(2011, 12, 29))
+    assert list(finished_days(settings_, utc(2012, 1, 1))) == [date(2011, 12, n) for n in (31, 30, 29)]
 
 
 @settings(deadline=None, max_examples=40)
