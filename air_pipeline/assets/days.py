@@ -52,7 +52,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
                 "dagster/storage_kind": "parquet",
                 "dagster/uri": (deployment.data / name).as_uri(),
             },
-            check_specs=check_specs(name),
+            check_specs=check_specs(name, partitions),
             freshness_policy=_freshness(deployment.settings) if name == "daily_aggregates" else None,
         )
 

@@ -16,7 +16,9 @@ import dagster as dg
 from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.metadata import data_version
 from air_pipeline.assets.names import DAYS, OWNER
-from air_pipeline.automation.days_to_build import (
+from air_pipeline.collection.outbox import OutboxError, existing_outbox
+from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
+from air_pipeline.days.choosing import (
     RECENT_DAYS,
     Candidate,
     Decision,
@@ -25,8 +27,6 @@ from air_pipeline.automation.days_to_build import (
     touched_days,
     unsettled_marks,
 )
-from air_pipeline.collection.outbox import OutboxError, existing_outbox
-from air_pipeline.days.calendar import DayNotOver, check_over, finished_days
 from air_pipeline.days.compared import read_compared, under_now, write_compared
 from air_pipeline.days.comparing import Under, built_under, compare_day
 from air_pipeline.days.inputs import Standing

@@ -130,6 +130,19 @@ def test_a_day_without_devices_is_built_and_says_so(instance, tmp_path):
     assert files(deployment) == {table: [DAY] for table in TABLES}
 
 
+def test_results_of_checks_are_those_of_their_day(built, instance):
+    """One red or green mark a day: a day that is not complete is not hidden by the next that is."""
+    _, result = built
+    evaluations = result.get_asset_check_evaluations()
+    assert {one.partition for one in evaluations} == {DAY.isoformat()}
+    assert {one.check_name for one in evaluations} == {"schema", "row_count", "counts_add_up", "complete"}
+    records = [
+        instance.event_log_storage.get_asset_check_execution_history(one.asset_check_key, limit=5)
+        for one in evaluations
+    ]
+    assert all({record.partition for record in found} == {DAY.isoformat()} for found in records)
+
+
 def test_a_day_built_again_from_the_same_has_the_same_data_version(deployment, instance):
     def version():
         [event] = build(deployment, instance, only=["observations"]).get_asset_materialization_events()

@@ -12,9 +12,9 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from air_pipeline.automation.days_to_build import MOST_RUNS
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.calendar import device_days
+from air_pipeline.days.choosing import MOST_RUNS
 from air_pipeline.days.compared import Compared, read_compared, under_now, write_compared
 from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.definitions import build_definitions
@@ -285,7 +285,7 @@ def test_other_rules_reach_every_day_that_is_built_newest_first(tick, forty, pre
 
 def test_days_that_are_under_way_or_failed_hold_up_no_others(tick, forty, instance, monkeypatch):
     """A day that was asked for is looked at again until it is built, or failed for good."""
-    monkeypatch.setattr("air_pipeline.automation.days_to_build.MOST_RUNS", 5)
+    monkeypatch.setattr("air_pipeline.days.choosing.MOST_RUNS", 5)
     [first, *_] = tick(forty).run_requests
     run(instance, "FAILURE", LONG_AGO[0], first.tags[FINGERPRINT_TAG])
     run(instance, "STARTED", LONG_AGO[1])
@@ -301,7 +301,7 @@ def test_changed_settings_reach_every_day_that_they_concern(tick, forty, present
             patch.setattr(f"air_pipeline.days.{module}.RULE_SET_VERSION", "0")
         assert wanted(tick(forty)) == []
         assert read_compared(forty.environment.state).archive == LONG_AGO[-1]
-        patch.setattr("air_pipeline.automation.days_to_build.MOST_RUNS", 100)
+        patch.setattr("air_pipeline.days.choosing.MOST_RUNS", 100)
         late = {**small_device("hall"), "thresholds": {"dht22_temperature": 25}}
         assert wanted(tick(deployment_in(forty.data.parents[1], late, present=present))) == LONG_AGO
 
@@ -311,7 +311,7 @@ def test_days_whose_readings_are_gone_keep_what_they_are_and_are_counted_apart(t
     end = device_days(forty.settings, gone[0])[0].end
     for table in ("poll", "air"):
         rewrite(forty, f"DELETE FROM {table} WHERE observed_at < ?", end)  # noqa: S608
-    monkeypatch.setattr("air_pipeline.automation.days_to_build.MOST_RUNS", 100)
+    monkeypatch.setattr("air_pipeline.days.choosing.MOST_RUNS", 100)
     assert wanted(tick(forty)) == LONG_AGO[:-5]
     assert read_compared(forty.environment.state).kept == set(gone)
     seen = seen_by_dagster(forty)

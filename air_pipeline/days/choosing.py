@@ -1,6 +1,6 @@
 """Which days to build, of those that can be: pure functions of what was compared, what runs and what failed.
 
-Belongs here: the decision. Does not: comparing (`days.comparing`), the schedule (`building`).
+Belongs here: the decision. Does not: comparing (`comparing`), the schedule that asks for it (`automation`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

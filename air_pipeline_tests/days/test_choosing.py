@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from air_pipeline.automation.days_to_build import (
+from air_pipeline.days.choosing import (
     MOST_RUNS,
     RECENT_DAYS,
     Candidate,
