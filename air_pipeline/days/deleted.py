@@ -14,8 +14,9 @@ from typing import Any
 
 from air_pipeline.days.inputs import observed_metadata
 from air_pipeline.deployment import Deployment
-from air_pipeline.processing.local_time import day_window, epoch_ms, span_ms
+from air_pipeline.processing.local_time import day_window, epoch_ms, is_date, span_ms
 from air_pipeline.processing.rules import reach
+from air_pipeline.settings import SettingsError
 from air_pipeline.storage.day_files import DayMetadata, DayUnreadable, day_file
 
 
@@ -79,7 +80,17 @@ def _devices(deployment: Deployment, day: date) -> list[str]:
 
 
 def _entries(deployment: Deployment) -> dict[str, Any]:
+    """Of each date; what cannot be read allows nothing: the days stay as they are, and it is told what they lack."""
+    state = deployment.environment.state
     try:
-        return dict(json.loads(deployment.environment.state.deleted.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
+        said = json.loads(state.read(state.deleted))
+    except (SettingsError, ValueError, RecursionError):
         return {}
+    return {day: entry for day, entry in said.items() if _is_entry(day, entry)} if isinstance(said, dict) else {}
+
+
+def _is_entry(day: str, entry: Any) -> bool:  # noqa: ANN401 -- whatever JSON may hold
+    match entry:
+        case {"fingerprint": str(), "polls": dict(polls)}:
+            return is_date(day) and all(isinstance(number, int) for number in polls.values())
+    return False

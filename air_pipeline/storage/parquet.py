@@ -71,6 +71,8 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
         DayNotBuilt: there is no file.
         DayUnreadable: it cannot be read, or has other columns than the table has now and `of_any_columns` is not said.
     """
+    if file.path.exists() and not file.path.is_file():  # a pipe would be waited for
+        raise file.unreadable("is no file")
     try:
         with pq.ParquetFile(file.path) as parquet:
             if not of_any_columns and not parquet.schema_arrow.equals(arrow_schema(file.table)):

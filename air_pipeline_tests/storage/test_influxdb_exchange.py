@@ -166,10 +166,17 @@ def test_a_refused_token_is_looked_up_again_though_its_file_looks_the_same(tmp_p
             assert store._exchange.token.now() == "new-token"
             file.unlink()
             store.write([poll()])  # what was there last is in force
-            file.write_text("two\nlines", encoding="utf-8")
-            with pytest.raises(StoreRefused, match=r"INFLUXDB_V2_TOKEN_FILE.* has characters that no token has"):
-                store.write([poll()])
-    assert len(seen) == 3
+            os.mkfifo(file)
+            store.write([poll()])  # nor is a pipe waited for
+            file.unlink()
+            for text in ("two\nlines", "źle"):
+                file.write_text(text, encoding="utf-8")
+                for _ in range(2):  # a library that was given it would quote it
+                    with pytest.raises(StoreRefused, match=r"TOKEN_FILE.* has characters that no token has"):
+                        store.write([poll()])
+            file.write_text("right", encoding="utf-8")
+            store.write([poll()])
+    assert len(seen) == 5
 
 
 def test_a_token_of_the_environment_needs_a_restart_and_the_refusal_says_so() -> None:
