@@ -114,6 +114,12 @@ def test_nobody_else_is_believed_to_have_stored_anything() -> None:
         pytest.raises(StoreRefused, match="does not say that it is InfluxDB"),
     ):
         store.write([poll()])
+    for status in (200, 201, 202, 302):  # what stands before it answers so, and says the headers of the one behind it
+        with (
+            answering(lambda _path, _accept, status=status: (status, TAKEN[1], b"")) as store,
+            pytest.raises(StoreError),
+        ):
+            store.write([poll()])
 
 
 def test_behind_a_proxy_that_keeps_its_headers_influxdb_is_asked_once_who_it_is() -> None:
