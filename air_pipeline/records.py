@@ -24,13 +24,13 @@ def write_record(path: Path, fields: Mapping[str, Any], mode: int = 0o600) -> No
         OSError: it cannot be written.
         ValueError: it is too long for a record.
     """
-    text = json.dumps(fields, separators=(",", ":"))
-    line = f"{crc32(text.encode()):08x} {text}"
+    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+    line = b"%08x %b" % (crc32(text), text)
     if len(line) >= SIZE:
         raise ValueError(f"{path.name}: {len(line)} bytes are too many for a record")
     descriptor = open_at_once(path, os.O_WRONLY | os.O_CREAT, mode)
     try:
-        os.pwrite(descriptor, f"{line:<{SIZE - 1}}\n".encode(), 0)
+        os.pwrite(descriptor, line.ljust(SIZE - 1) + b"\n", 0)
     finally:
         os.close(descriptor)
 

@@ -19,7 +19,7 @@ instants), or Python's own; without a zone it is local."""
 _RELATIVE = re.compile(r"-([0-9]+)(m|h|d|w)")
 _DATES_AGO = "dw"
 _DAYS_AGO = {"today": 0, "yesterday": 1}
-_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _TIMES = "write it as 2026-11-21, 2026-11-21T08:00, -7d or yesterday"
 _DATES = "write it as 2026-11-21, -7d or yesterday"
@@ -35,7 +35,7 @@ def instant(time: Time, zone: ZoneInfo, now: datetime) -> datetime:
     """The instant that a time means, in UTC: a date is its first instant in the zone, a timedelta is added to now.
 
     A local time that the clock showed twice means the first of the two; one that it skipped means as much later as the
-    clock was put forward. Times are those of the years 1900 to 2199.
+    clock was put forward. Times are those of the years 1900 to 2199 in the zone.
 
     Raises:
         TimeError: it is none.
@@ -82,11 +82,12 @@ def _instant(time: Time, zone: ZoneInfo, now: datetime, wanted: str, examples: s
     written = reprlib.repr(time) if isinstance(time, str) else str(time)
     try:
         meant = _meaning(time, zone, now)
+        is_known = _FIRST_YEAR <= meant.astimezone(zone).year <= _LAST_YEAR
     except (OverflowError, ValueError):  # Python has no such date, or no number of so many digits
-        meant = None
+        is_known = False
     except _Unreadable:
         raise TimeError(f"{written} is not {wanted}; {examples}") from None
-    if meant is None or not _EARLIEST <= meant < _LATEST:
+    if not is_known:
         raise TimeError(f"{written} is out of bounds; {examples}, in the years 1900 to 2199")
     return meant
 

@@ -109,7 +109,7 @@ ONLY = {
         "showing",
         "storage",
     },
-    "instance": {"boottime", "errors", "processes", "words", "settings", "environment", "health"},
+    "instance": {"boottime", "errors", "processes", "replacing", "words", "settings", "environment", "health"},
     "access": {"errors", "settings", "deployment", "processing", "processing.local_time", "storage", "days", "times"},
 }
 

@@ -117,6 +117,14 @@ def test_times_that_no_calendar_here_has_are_refused(time):
     assert len(str(raised.value)) < 200
 
 
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Europe/Warsaw", "UTC", "Pacific/Niue"])
+def test_the_first_and_the_last_date_are_known_in_every_zone(zone):
+    """What begins with no time given begins with the first: the clock of a zone says which year it is."""
+    for text in ("1900-01-01", "2199-12-31"):
+        assert local_date(text, ZoneInfo(zone), NOW).isoformat() == text
+    assert instant("1900-01-01", ZoneInfo(zone), NOW) < instant("1900-01-02", ZoneInfo(zone), NOW)
+
+
 def test_today_is_that_of_the_zone():
     late = utc(2026, 11, 21, 23, 30)
     assert instant("today", WARSAW, late) == utc(2026, 11, 21, 23)

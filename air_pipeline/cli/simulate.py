@@ -18,11 +18,22 @@ class PortError(AirPipelineError):
     """The simulator cannot listen where it should; the message says why and what to do."""
 
 
+def _address(host: str) -> str:
+    try:
+        if b"\0" not in host.encode("idna"):
+            return host
+    except UnicodeError:
+        pass
+    raise typer.BadParameter(f"{host!r} is no address")
+
+
 def simulate(
     devices: Annotated[list[str] | None, typer.Argument(help="Ids of the devices.", show_default="station")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at.", callback=_address)] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.", min=0, max=65_535)] = 8080,
-    count: Annotated[int | None, typer.Option(help="So many devices, called device-0001 and so on.")] = None,
+    count: Annotated[
+        int | None, typer.Option(help="So many devices, called device-0001 and so on.", min=1, max=100_000)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed is other weather.")] = 0,
     fault: Annotated[list[str] | None, typer.Option(help="DEVICE=FAULT, such as garage=hang; may be repeated.")] = None,
     script: Annotated[Path | None, typer.Option(help="A YAML file of faults with times.")] = None,

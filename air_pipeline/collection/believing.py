@@ -13,6 +13,7 @@ from enum import StrEnum
 from math import isfinite
 
 from air_pipeline.settings import ALWAYS, NEVER
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 
 HOLD_S = 600.0
 """Slots are held for so long at most: then a reading at a wrong time is worth more than none."""
@@ -84,7 +85,8 @@ class Doubt:
             )
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
-        return found if isfinite(found.since_s) else None
+        times = (found.against, found.offset_ms, found.sure or 0)
+        return found if isfinite(found.since_s) and all(EARLIEST_MS <= one <= LATEST_MS for one in times) else None
 
 
 @dataclass(frozen=True, slots=True)

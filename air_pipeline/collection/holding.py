@@ -86,8 +86,8 @@ class Holding:
 def read_doubt(state: StateDirectory) -> Doubt | None:
     """The doubt that a collector of this state directory has or had last; None if it believes the clock."""
     try:
-        return Doubt.from_text(state.clock.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return Doubt.from_text(state.read(state.clock))
+    except SettingsError:
         return None
 
 

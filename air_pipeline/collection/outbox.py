@@ -30,8 +30,10 @@ from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
 from air_pipeline.collection.setting_aside import Aside, Remembered, name_aside, remembered_in, set_aside_files
 from air_pipeline.devices.polls import Poll
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Trouble
 from air_pipeline.storage.sqlite_files import File, set_aside
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 
 log = logging.getLogger(__name__)
 
@@ -118,9 +120,12 @@ class Outbox:
         self._write(self._claims, statement, slots.items())
 
     def last_slots(self) -> dict[str, int]:
-        """The last slot that each device has begun."""
-        rows = self._read("SELECT device, last_slot FROM devices WHERE last_slot IS NOT NULL")
-        return dict(rows)
+        """The last slot that each device has begun, as far as it is a time that a slot can have."""
+        query = (
+            "SELECT device, last_slot FROM devices"
+            " WHERE typeof(device) = 'text' AND typeof(last_slot) = 'integer' AND last_slot BETWEEN ? AND ?"
+        )
+        return dict(self._read(query, EARLIEST_MS, LATEST_MS))
 
     def add(self, polls: Sequence[Poll]) -> None:
         """Takes polls in; they are on the disk when it returns."""
@@ -236,17 +241,18 @@ class Outbox:
 
     def attempted(self, *, failures: int, retry_at: float, error: str) -> None:
         """Remembers how the last attempt went, for restarts and for people."""
-        self._write(
-            self._claims, "UPDATE delivery SET failures = ?, retry_at = ?, error = ?", [(failures, retry_at, error)]
-        )
+        statement = "INSERT OR REPLACE INTO delivery VALUES (1, ?, ?, ?)"
+        self._write(self._claims, statement, [(failures, retry_at, error)])
 
     def mark_late(self, days: Iterable[date]) -> None:
         """Remembers UTC dates for which readings reached the store so late that days may have been built without."""
         self._write(self._claims, "INSERT OR REPLACE INTO late (day) VALUES (?)", ((day.isoformat(),) for day in days))
 
     def late_marks(self) -> dict[date, int]:
-        """The UTC dates that were marked late, and the number of each mark."""
-        return {date.fromisoformat(day): number for number, day in self._read("SELECT rowid, day FROM late")}
+        """The UTC dates that were marked late, and the number of each mark; what is no date is nobody's."""
+        query = "SELECT rowid, day FROM late WHERE typeof(day) = 'text' AND day = date(day) AND day BETWEEN ? AND ?"
+        rows = self._read(query, *(from_epoch_ms(edge).date().isoformat() for edge in (EARLIEST_MS, LATEST_MS)))
+        return {date.fromisoformat(day): number for number, day in rows}
 
     def forget_late(self, marks: Mapping[date, int]) -> None:
         """Forgets marks, once the days around them were built again; a day that was marked anew stays marked."""
@@ -277,7 +283,7 @@ class Outbox:
 
     def asides(self) -> list[Aside]:
         """The damaged files that were set aside and are still there."""
-        query = "SELECT file, next_page, saved, is_done FROM aside"
+        query = "SELECT file, CAST(next_page AS INTEGER), CAST(saved AS INTEGER), is_done FROM aside"
         rows = self._look(lambda c: c.execute(query).fetchall() if c is not None and is_current(c) else [])
         known = {str(file): Aside(str(file), page, saved, bool(is_done)) for file, page, saved, is_done in rows}
         return [known.get(file.name, Aside(file.name)) for file in set_aside_files(self._polls.path)]

@@ -6,8 +6,15 @@ Belongs here: what costs milliseconds, however much waits. Does not: what is sai
 from dataclasses import dataclass
 from sqlite3 import Connection
 
+from air_pipeline.collection.outbox_rows import text_of
 from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
 from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
+
+# Whatever is there, it is numbers and a text: a damaged page may hold anything.
+_ATTEMPTS = (
+    "SELECT MIN(MAX(CAST(failures AS INTEGER), 0), 1000000000), CAST(retry_at AS REAL), CAST(error AS BLOB)"
+    " FROM delivery WHERE one = 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +43,20 @@ def status_in(connection: Connection | None) -> OutboxStatus:
     if connection is None:
         return OutboxStatus(pending=0, oldest=None, quarantined=0, failures=0, retry_at=0.0, error="")
     if is_current(connection):
-        count = "SELECT of, number FROM counts"
+        count = "SELECT of, CAST(number AS INTEGER) FROM counts"
     else:
         count = "SELECT 'outbox', COUNT(*) FROM outbox UNION SELECT 'quarantine', COUNT(*) FROM quarantine"
     counts = dict(connection.execute(count).fetchall())
     slots = "SELECT MIN(observed_at) FROM outbox WHERE observed_at BETWEEN ? AND ?"
     (oldest,) = connection.execute(slots, (EARLIEST_MS, LATEST_MS)).fetchone()
-    failures, retry_at, error = connection.execute("SELECT failures, retry_at, error FROM delivery").fetchone()
+    failures, retry_at, error = connection.execute(_ATTEMPTS).fetchone() or (0, 0.0, b"")
     return OutboxStatus(
         pending=counts.get("outbox", 0),
         oldest=None if oldest is None else int(oldest),
         quarantined=counts.get("quarantine", 0),
         failures=failures,
         retry_at=retry_at,
-        error=error,
+        error=text_of(error),
     )
 
 

@@ -22,6 +22,7 @@ from air_pipeline.collection.reserve import Reserve
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.records import read_record, write_record
+from air_pipeline.showing import plain
 from air_pipeline.state import StateDirectory
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ LAST_TRIES_S = 3.0
 FORGET_AFTER_S = 86_400.0
 """What was dropped is told for a day."""
 _ROW_BYTES = 160  # of a row beside its text
+_REASON_BYTES = 170  # twice as many, where all of them have to be escaped, fit into the record
 
 
 class PollsLost(AirPipelineError):
@@ -305,7 +307,7 @@ class Recorder:
 
     def _refused(self, reason: str) -> None:
         with self._work_came:
-            self._now = now = replace(self._now, refused=reason[:200])
+            self._now = now = replace(self._now, refused=_short(reason))
             waiting = len(self._rows) + len(self._writing)
         if boottime() >= self._tell_at:
             self._tell_at = boottime() + TELL_EVERY_S
@@ -347,6 +349,11 @@ class Recorder:
                 self._told = now
             except OSError:  # it is in the log
                 pass
+
+
+def _short(reason: str) -> str:
+    """As much of a reason as the record takes, whatever letters the path in it is written in."""
+    return plain(reason).encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 def _size(row: Row) -> int:

@@ -7,8 +7,9 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
+
+from air_pipeline.processing.local_time import is_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Remembered:
         match row:
             case (str(device), int() | None as last_slot, str(rejected), str(notes)):
                 self.devices.append((device, last_slot, rejected, notes))
-            case (str(day),) | (None, str(day)) if _is_date(day):
+            case (str(day),) | (None, str(day)) if is_date(day):
                 self.late.append((day,))
 
 
@@ -75,10 +76,3 @@ def remembered_in(file: Path) -> Remembered:
                 for row in connection.execute(query):
                     remembered.take(row)
     return remembered
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False

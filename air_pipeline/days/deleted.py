@@ -14,6 +14,8 @@ from typing import Any
 
 from air_pipeline.days.holdings import Deleted, held
 from air_pipeline.deployment import Deployment
+from air_pipeline.processing.local_time import is_date
+from air_pipeline.settings import SettingsError
 from air_pipeline.storage.day_files import TableError, day_file
 
 _ALL = 10**15
@@ -85,7 +87,19 @@ def _fingerprint(deployment: Deployment, day: date) -> str | None:
 
 
 def _entries(deployment: Deployment) -> dict[str, Any]:
+    """Of each date; what cannot be read allows nothing: the days stay as they are, and it is told what they lack."""
+    state = deployment.environment.state
     try:
-        return dict(json.loads(deployment.environment.state.deleted.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError):
+        said = json.loads(state.read(state.deleted))
+    except (SettingsError, ValueError, RecursionError):
         return {}
+    return {day: entry for day, entry in said.items() if _is_entry(day, entry)} if isinstance(said, dict) else {}
+
+
+def _is_entry(day: str, entry: Any) -> bool:  # noqa: ANN401 -- whatever JSON may hold
+    match entry:
+        case {"fingerprint": str(), "polls": dict(polls)}:
+            values = entry.get("values", {})
+            numbers = (*polls.values(), *values.values()) if isinstance(values, dict) else (None,)
+            return is_date(day) and all(isinstance(number, int) for number in numbers)
+    return False

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from air_pipeline.environment import Environment
+from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import SettingsError
 
 
@@ -29,7 +30,8 @@ def dagster_home(environment: Environment) -> Path:
     settings = importlib.resources.files("air_pipeline").joinpath("dagster.yaml").read_text(encoding="utf-8")
     try:
         home.mkdir(0o700, exist_ok=True)
-        (home / "dagster.yaml").write_text(settings, encoding="utf-8")
+        with open(home / "dagster.yaml", "w", encoding="utf-8", opener=open_at_once) as file:
+            file.write(settings)
     except OSError as error:
         raise SettingsError(
             f"environment: Dagster's storage {home} cannot be used ({error}); remove what is there, or give this user"

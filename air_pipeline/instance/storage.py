@@ -22,6 +22,7 @@ from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.home import is_of_files
 from air_pipeline.instance.lost_runs import give_up_lost_runs
 from air_pipeline.instance.pruning import Pruned, give_back
+from air_pipeline.replacing import open_at_once
 
 _DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
@@ -36,7 +37,12 @@ def open_storage(home: Path) -> None:
     Raises:
         StorageError: a newer Dagster wrote it, or it cannot be read.
     """
-    with (home / "storage.lock").open("a") as file:
+    lock = home / "storage.lock"
+    try:
+        file = open(lock, "a", opener=open_at_once)  # noqa: SIM115 -- closed below
+    except OSError as error:
+        raise StorageError(f"Dagster's storage cannot be locked ({error}): make {lock} a file of this user") from None
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         is_old = is_of_files(home) and is_of_older_dagster(home)
         with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(sys.stderr):

@@ -73,6 +73,14 @@ def utc_text(milliseconds: int, timespec: str = "seconds") -> str:
     return from_epoch_ms(milliseconds).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
+def is_date(text: str) -> bool:
+    """Whether a text is a date in its usual form, such as 2026-11-21."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 def span_ms(span: timedelta) -> int:
     """The whole milliseconds of a span of time."""
     return span // timedelta(milliseconds=1)

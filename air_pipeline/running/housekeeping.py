@@ -63,16 +63,17 @@ class Housekeeping:
             process.wait()
 
     def _start(self, *module: str) -> None:
-        process = subprocess.Popen(  # noqa: S603 -- this interpreter
-            [sys.executable, "-m", *module],
-            env=self._variables,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=self._output,
-            start_new_session=True,
-            preexec_fn=end_with_parent,  # noqa: PLW1509 -- nothing else runs in this process yet or takes locks
-        )
-        self._working.append(process)
+        with suppress(OSError):  # there are no more processes, files or memory: another time, then
+            process = subprocess.Popen(  # noqa: S603 -- this interpreter
+                [sys.executable, "-m", *module],
+                env=self._variables,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509 -- nothing else runs in this process yet or takes locks
+            )
+            self._working.append(process)
 
 
 def begun_runs(home: Path) -> set[str]:

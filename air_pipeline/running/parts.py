@@ -66,9 +66,14 @@ def revive(parts: list[Part], variables: dict[str, str], output: IO[bytes]) -> I
         if part.process is None or part.process.poll() is None:
             continue
         if time.monotonic() - part.started > _RESTART_AFTER_S:
-            yield f"the {part.name} has ended and is started again"
-            part.left_behind.append(part.process.pid)  # a run goes on to its end
-            start_part(part, variables, output)
+            ended = part.process.pid
+            try:
+                start_part(part, variables, output)
+            except OSError as error:  # there are no more processes, files or memory: the others go on meanwhile
+                yield f"the {part.name} has ended and cannot be started now ({error.strerror}); it is tried again"
+            else:
+                yield f"the {part.name} has ended and is started again"
+                part.left_behind.append(ended)  # a run goes on to its end
 
 
 def _signal_group(group: int, number: int) -> bool:

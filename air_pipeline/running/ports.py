@@ -4,6 +4,7 @@ import errno
 import socket
 
 from air_pipeline.running import UpError
+from air_pipeline.running.hosts import HostError
 
 PORTS_TRIED = 50
 
@@ -17,6 +18,7 @@ def check_free(host: str, port: int) -> None:
 
     Raises:
         PortTaken: something else does.
+        HostError: the host is no address.
         UpError: it cannot for another reason.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -28,6 +30,8 @@ def check_free(host: str, port: int) -> None:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"port {port} of {host} is taken; choose another with --port") from None
             raise UpError(f"the UI cannot listen at port {port} of {host}: {error.strerror}") from error
+        except (TypeError, ValueError) as error:  # no host can have such a name
+            raise HostError(f"--host {host!r} is no address ({error}); leave it at 127.0.0.1") from error
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.replacing import replace_file
+from air_pipeline.replacing import open_at_once, replace_file
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, TableError, day_file
 from air_pipeline.storage.pages import PAGE, PageFile, page_file
 
@@ -112,7 +112,8 @@ def _built(data: Path, day: date, *, read_all: bool) -> DayMetadata | None:
 def _read(path: Path) -> dict[str, Any] | None:
     """What a commit says; None where there is none, or one of a later version."""
     try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=open_at_once) as file:
+            said: dict[str, Any] = json.load(file)
         if said["version"] not in _KNOWN:
             return None
         DayMetadata.from_json(said["made"])
@@ -120,7 +121,7 @@ def _read(path: Path) -> dict[str, Any] | None:
             one["size"], one["sha256"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _Torn(f"{path} cannot be read") from error
     return said
 
@@ -161,5 +162,5 @@ def _print_of(path: Path) -> dict[str, Any]:
 def _digest(path: Path, *stamp: int) -> str:
     """Read once for each file that is put there: a tick compares the same days again and again."""
     del stamp
-    with path.open("rb") as file:
+    with open(path, "rb", opener=open_at_once) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

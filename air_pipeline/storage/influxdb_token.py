@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.store import StoreRefused
 
@@ -10,7 +11,7 @@ class Token:
     """The token to enter with now; safe from several threads.
 
     Raises:
-        StoreRefused: when made, and when it is read again: it has characters that no token has.
+        StoreRefused: when made, and by `now`: it has characters that no token has.
     """
 
     def __init__(self, connection: InfluxConnection) -> None:
@@ -23,6 +24,7 @@ class Token:
         """The token; read again if its file is another one than before."""
         if self._file is not None and _stamp(self._file) != self._seen:
             self.read_again()
+        self._require_usable()
         return self._token
 
     def read_again(self) -> bool:
@@ -31,13 +33,13 @@ class Token:
             return False
         self._seen = _stamp(self._file)
         try:
-            token = self._file.read_text(encoding="utf-8").strip()
+            with open(self._file, encoding="utf-8", opener=open_at_once) as file:
+                token = file.read().strip()
         except (OSError, UnicodeDecodeError):
             return False
         if token in {"", self._token}:
             return False
         self._token = token
-        self._require_usable()
         return True
 
     def _require_usable(self) -> None:

@@ -9,7 +9,7 @@ from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
-from air_pipeline.replacing import put_in_place, staged_file
+from air_pipeline.replacing import open_at_once, put_in_place, staged_file
 from air_pipeline.storage.day_files import DayMetadata, DayNotBuilt, DayUnreadable, TableError, days_with_file
 
 PAGE = "daily_report"
@@ -43,7 +43,7 @@ class PageFile:
         """
         del of_any_columns
         try:
-            with self.path.open("rb") as file:
+            with open(self.path, "rb", opener=open_at_once) as file:
                 head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
         except FileNotFoundError:
             raise DayNotBuilt(f"{self.day} has no {PAGE} yet ({self.path} is missing); {self._remedy()}") from None

@@ -90,6 +90,8 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
         DayUnreadable: it cannot be read, or has other columns than the table has now: than it says, if `of_any_columns`
             are as good.
     """
+    if file.path.exists() and not file.path.is_file():  # a pipe would be waited for
+        raise file.unreadable("is no file")
     try:
         with pq.ParquetFile(file.path) as parquet:
             rows = Rows(parquet)

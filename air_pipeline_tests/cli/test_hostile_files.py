@@ -58,10 +58,17 @@ def test_an_argument_that_is_no_text_is_wrong_use(home):
 
 
 def test_what_up_and_a_collector_need_is_asked_for_before_they_start(home, monkeypatch, capsys):
-    for name, command in (("up.lock", "up"), ("dagster", "build"), ("collector.lock", "collect")):
+    for name, command, exits in (
+        ("up.lock", "up", 2),
+        ("dagster", "build", 2),
+        ("collector.lock", "collect", 2),
+        ("dagster/dagster.yaml", "build", 2),
+        ("dagster/prune.lock", "prune", 1),
+    ):
+        (home / "state" / name).parent.mkdir(exist_ok=True)
         os.mkfifo(home / "state" / name)
         status, _, err = in_this_process(monkeypatch, capsys, command)
-        assert (status, str(home / "state" / name) in err) == (2, True)
+        assert (status, str(home / "state" / name) in err) == (exits, True)
         (home / "state" / name).unlink()
     monkeypatch.setenv("DAGSTER_HOME", str(home / "nowhere"))
     status, _, err = in_this_process(monkeypatch, capsys, "build")

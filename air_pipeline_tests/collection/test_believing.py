@@ -130,7 +130,16 @@ def test_the_hold_of_an_earlier_process_counts_and_that_of_an_earlier_boot_does_
     assert decide(replace(later(now, HOLD_S), boot="next"), kept).is_holding
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"reason": "behind"}', '{"reason": 1e999}', "[" * 100_000])
+_KEPT = Doubt(Reason.BEHIND, SLOT, SLOT, 0, "1", 20.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "null", '{"reason": "behind"}', '{"reason": 1e999}', "[" * 100_000),
+        *(replace(_KEPT, **{name: 10**18}).to_text() for name in ("against", "sure", "offset_ms")),
+    ],
+)
 def test_a_doubt_that_cannot_be_read_is_none(text: str) -> None:
     assert Doubt.from_text(text) is None
 

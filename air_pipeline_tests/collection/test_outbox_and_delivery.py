@@ -221,6 +221,24 @@ def test_a_deliverer_that_was_given_up_lets_go_of_nothing_that_it_wrote(outbox: 
     assert outbox.status().pending == 1
 
 
+def test_a_deliverer_that_is_given_up_while_it_looks_for_what_is_rejected_sets_nothing_aside(
+    outbox: Outbox, store: FailingStore
+) -> None:
+    outbox.add([poll(number) for number in range(8)])
+    store.poison = {SLOT}
+    given_up = []
+    write = store.write
+
+    def slow(polls: Sequence[Poll]) -> None:
+        given_up.extend([True] * (len(polls) == 1))  # after the first rejection some are tried one by one
+        write(polls)
+
+    store.write = slow  # type: ignore[method-assign]
+    Delivery(outbox, store, HeldClock(), lambda: bool(given_up)).step()
+    assert given_up
+    assert (outbox.status().pending, outbox.status().quarantined) == (8, 0)
+
+
 @given(number=st.integers(1, 40), poison=st.sets(st.integers(0, 39)))
 def test_only_polls_that_the_store_will_never_take_are_set_aside(number: int, poison: set[int]) -> None:
     with (

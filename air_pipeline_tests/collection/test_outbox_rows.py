@@ -1,24 +1,28 @@
 """Rows of the outbox that cannot be read: each by itself, and nobody else's trouble."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.delivery import GATHER_S, Delivery
+from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.collection.outbox_rows import LARGEST_BYTES, RowUnreadable, poll_of
 from air_pipeline.devices.polls import Flag, Outcome, Poll, Problem, poll_to_json
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.storable import require_storable
-from air_pipeline.storage.store import PollsRejected
-from air_pipeline_tests.collection.held_clock import SLOT, HeldClock
+from air_pipeline.storage.store import PollsRejected, StoreUnavailable
+from air_pipeline_tests.collection.held_clock import SLOT, HeldClock, ReadRecorder, device, settings_for
 
 
 def poll(number: int, **more: object) -> Poll:
@@ -90,6 +94,38 @@ def test_a_row_that_can_be_read_is_not_set_aside_as_unreadable(box: Outbox) -> N
     box.add([poll(0)])
     box.quarantine_unreadable([one.number for one in box.pending(10)])
     assert (box.status().pending, box.status().quarantined) == (1, 0)
+
+
+def test_whatever_is_beside_the_polls_a_collector_starts_and_delivers(box: Outbox, tmp_path: Path) -> None:
+    """A damaged page may hold anything in the place of a last slot, a mark, a count."""
+    box.begin({"a": SLOT})
+    box.mark_late([date(2026, 5, 28)])
+    odd = ("x", b"\xff", 1.5, 9 * 10**18, -9 * 10**18, "")
+    with closing(sqlite3.connect(box.path)) as other, other:
+        other.executemany("INSERT INTO devices (device, last_slot) VALUES (?, ?)", enumerate((*odd, None)))
+        other.execute("INSERT INTO devices (device, last_slot) VALUES (?, 5)", (b"\xff",))
+        marks = ((one,) for one in (*odd, "0000-01-01", "9999-12-31"))
+        other.executemany("INSERT OR IGNORE INTO late (day) VALUES (?)", marks)
+    with ReadRecorder(tmp_path) as recorder:
+        clock = HeldClock(kept=None)
+        Collector(settings_for(device("a", "http://a/")), recorder, clock, holding=Holding(clock))
+        assert recorder.last_slots == {"a": SLOT}
+    assert set(box.late_marks()) == {date(2026, 5, 28)}
+    for one in ("x", b"\xff", math.inf, 9 * 10**18, None):
+        with closing(sqlite3.connect(box.path)) as other, other:
+            if one is None:
+                other.execute("DELETE FROM delivery")
+            else:
+                other.execute("UPDATE delivery SET failures = ?1, retry_at = ?1, error = ?1", (one,))
+                other.execute("UPDATE counts SET number = ?", (one,))
+        assert isinstance(box.status().pending + box.status().failures + box.status().retry_at, float)
+        box.add([poll(0)])
+        with closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
+            delivery = Delivery(box, store, clock)
+            clock.advance(60_000)
+            delivery.step()
+            delivery._wait(StoreUnavailable("away"))
+        assert (box.pending(1), box.status().error) == ([], "away")
 
 
 json_values = st.recursive(

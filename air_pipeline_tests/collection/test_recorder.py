@@ -9,7 +9,7 @@ import pytest
 from air_pipeline.boottime import boottime
 from air_pipeline.collection import recorder as recording_room
 from air_pipeline.collection.collector import Collector
-from air_pipeline.collection.outbox import Outbox
+from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.collection.outbox_rows import encoded
 from air_pipeline.collection.recorder import PollsLost, recording
 from air_pipeline.collection.reserve import RESERVE_BYTES
@@ -136,6 +136,24 @@ def test_no_exception_ends_the_recorder(tmp_path: Path, monkeypatch: pytest.Monk
             assert recorder.is_refused
         assert slots(recorder.polls()) == [0]
     assert ReadRecorder(tmp_path).last_slots == {"a": SLOT}
+
+
+@pytest.mark.parametrize("letter", ["я", "\\", "\x1b", "😀"], ids=ascii)
+def test_a_reason_in_any_letters_is_told_and_ends_no_recorder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, letter: str
+) -> None:
+    """The path of a state directory may be in any script, and a reason names it."""
+
+    def refuse(_box: Outbox, _rows: object) -> None:
+        raise OutboxError(letter * 300)
+
+    with ReadRecorder(tmp_path) as recorder:
+        with monkeypatch.context() as broken:
+            broken.setattr(Outbox, "add_encoded", refuse)
+            recorder.record(rows(0, 1))
+            recorder.flush()
+            wait_for(lambda: recording(StateDirectory(tmp_path)).waiting, "how many wait")
+        assert slots(recorder.polls()) == [0]
 
 
 def test_a_full_disk_gets_the_room_that_was_kept_and_keeps_it_again(

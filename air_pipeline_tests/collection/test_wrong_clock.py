@@ -1,7 +1,8 @@
 """What a collector does when the clock of its machine is wrong: real devices, a real outbox, a real store."""
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -250,10 +251,13 @@ def test_a_last_slot_in_the_future_of_a_device_that_is_gone_holds_nobody_once_th
     assert len(machine.stored()) == 2
 
 
-def test_a_state_that_cannot_be_written_holds_all_the_same(machine: Machine, clock: HeldClock) -> None:
+@pytest.mark.parametrize("instead", [Path.mkdir, os.mkfifo])
+def test_a_state_that_cannot_be_written_holds_all_the_same(
+    machine: Machine, clock: HeldClock, instead: Callable[[Path], None]
+) -> None:
     machine.start()
     machine.collect(2)
-    machine.state.clock.mkdir()
+    instead(machine.state.clock)
     clock.reboot(-20 * MINUTE)
     machine.start()
     machine.collect(3)

@@ -119,6 +119,12 @@ def test_storage_that_is_damaged_is_refused_in_a_sentence(home):
         open_storage(home)
 
 
+def test_a_lock_that_is_no_file_is_refused_in_a_sentence(tmp_path):
+    os.mkfifo(tmp_path / "storage.lock")
+    with pytest.raises(StorageError, match=r"storage\.lock a file of this user"):
+        open_storage(tmp_path)
+
+
 def test_rows_that_go_can_be_given_back_from_the_start(fresh):
     with closing(sqlite3.connect(fresh / "history/runs/index.db")) as database:
         assert database.execute("PRAGMA auto_vacuum").fetchone() == (2,)

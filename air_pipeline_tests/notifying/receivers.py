@@ -60,8 +60,9 @@ class Hook:
 class Post:
     """What a mail server took: mails as messages, envelopes beside them."""
 
-    def __init__(self, refused=(), logins=None):
+    def __init__(self, refused=(), logins=None, says="250 taken"):
         self.refused, self.logins, self.envelopes, self.tried = refused, logins or {}, [], []
+        self.says = says
 
     @property
     def mails(self):
@@ -75,7 +76,7 @@ class Post:
 
     async def handle_DATA(self, server, session, envelope: Envelope):  # noqa: N802
         self.envelopes.append(envelope)
-        return "250 taken"
+        return self.says
 
     def authenticate(self, server, session, envelope, mechanism, data):
         user, password = data.login.decode(), data.password.decode()

@@ -174,6 +174,11 @@ def test_people_whom_the_server_does_not_know_are_told():
     assert len(post.mails) == 1
 
 
+def test_what_a_mail_server_says_is_one_line_of_text():
+    with mail_server(Post(says="554 no\x1b[2J\x07 spam")) as port:
+        assert refused(by_mail(port)) == r"mail by 127.0.0.1 answered 554: no\x1b[2J\x07 spam"
+
+
 def test_a_mail_server_that_is_away_or_hangs_is_told(monkeypatch):
     monkeypatch.setattr(sending, "WAIT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:

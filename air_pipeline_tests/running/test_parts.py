@@ -1,6 +1,7 @@
 """What `up` has started is gone from the machine when it says that it has stopped."""
 
 import os
+import resource
 import sys
 import threading
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from air_pipeline.collection.lease import extend_lease, holder
 from air_pipeline.running import parts
-from air_pipeline.running.parts import Part, start_part, stop_collector, stop_parts
+from air_pipeline.running.housekeeping import Housekeeping
+from air_pipeline.running.parts import Part, revive, start_part, stop_collector, stop_parts
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
@@ -79,3 +81,27 @@ def test_a_collector_is_gone_when_it_counts_as_stopped(tmp_path: Path) -> None:
     stop_collector(state)
     assert not psutil.pid_exists(process.pid)
     reaper.join()
+
+
+def test_a_part_that_cannot_be_started_again_now_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that gives no more files, memory or processes is no reason to end the other parts."""
+    monkeypatch.setattr(parts, "_RESTART_AFTER_S", -1.0)
+    part = Part("daemon", [sys.executable, "-c", "pass"])
+    with (tmp_path / "log").open("ab") as output:
+        start_part(part, dict(os.environ), output)
+        assert part.process is not None
+        part.process.wait()
+        keeper = Housekeeping(tmp_path, tmp_path / "log", {}, output)
+        keeper._prune_at = 0.0
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            said = list(revive([part], dict(os.environ), output))
+            keeper.work()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert said == ["the daemon has ended and cannot be started now (Too many open files); it is tried again"]
+        assert list(revive([part], dict(os.environ), output)) == ["the daemon has ended and is started again"]
+        part.process.wait()

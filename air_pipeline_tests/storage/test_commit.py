@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from shutil import copytree
@@ -144,3 +145,15 @@ def test_the_check_of_days_tells_a_torn_day_once_it_has_been_so_for_long(deploye
     assert found.text.startswith("its files are not of one making: hourly_aggregates is another")
     assert found.patience == BUILT_WITHIN
     assert not found.is_due(found.since)
+
+
+@pytest.mark.parametrize("name", ["built.json", "observations", PAGE])
+def test_what_is_no_file_is_not_waited_for(deployed, name):
+    path = commit_path(deployed.data, DAY) if name == "built.json" else path_of(deployed, name)
+    path.unlink()
+    os.mkfifo(path)
+    assert torn(deployed.data, DAY).endswith("cannot be read" if name == "built.json" else "(it is no file; remove it)")
+    commit_path(deployed.data, DAY).unlink()
+    with pytest.raises(TableError) if name == "observations" else nullcontext():
+        day_file(deployed.data, "observations", DAY).metadata()
+    assert (torn(deployed.data, DAY) == "") == (name == "built.json")

@@ -114,6 +114,12 @@ def test_nobody_else_is_believed_to_have_stored_anything() -> None:
         pytest.raises(StoreRefused, match="does not say that it is InfluxDB"),
     ):
         store.write([poll()])
+    for status in (200, 201, 202, 302):  # what stands before it answers so, and says the headers of the one behind it
+        with (
+            answering(lambda _path, _accept, status=status: (status, TAKEN[1], b"")) as store,
+            pytest.raises(StoreError),
+        ):
+            store.write([poll()])
 
 
 def test_behind_a_proxy_that_keeps_its_headers_influxdb_is_asked_once_who_it_is() -> None:
@@ -166,10 +172,17 @@ def test_a_refused_token_is_looked_up_again_though_its_file_looks_the_same(tmp_p
             assert store._exchange.token.now() == "new-token"
             file.unlink()
             store.write([poll()])  # what was there last is in force
-            file.write_text("two\nlines", encoding="utf-8")
-            with pytest.raises(StoreRefused, match=r"INFLUXDB_V2_TOKEN_FILE.* has characters that no token has"):
-                store.write([poll()])
-    assert len(seen) == 3
+            os.mkfifo(file)
+            store.write([poll()])  # nor is a pipe waited for
+            file.unlink()
+            for text in ("two\nlines", "źle"):
+                file.write_text(text, encoding="utf-8")
+                for _ in range(2):  # a library that was given it would quote it
+                    with pytest.raises(StoreRefused, match=r"TOKEN_FILE.* has characters that no token has"):
+                        store.write([poll()])
+            file.write_text("right", encoding="utf-8")
+            store.write([poll()])
+    assert len(seen) == 5
 
 
 def test_a_token_of_the_environment_needs_a_restart_and_the_refusal_says_so() -> None:
