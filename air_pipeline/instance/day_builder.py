@@ -4,7 +4,9 @@ For the underlying Dagster concept, see docs.dagster.io: job execution.
 """
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import Any
 
@@ -12,7 +14,7 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
 from air_pipeline.instance.lost_runs import PROCESS_TAG, this_process
-from air_pipeline.instance.runs_of_days import FORCE_TAG, failure_of, was_interrupted
+from air_pipeline.instance.runs_of_days import FORCE_TAG, failure_of
 
 # What went wrong is said once, by the command; the events are in Dagster's storage.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -23,6 +25,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _NO_COPIES: dict[str, Any] = {
     "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 }
+_ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
 class DayBuilder:
@@ -45,8 +48,16 @@ class DayBuilder:
         """Builds one day; what went wrong, empty if nothing did.
 
         Raises:
-            KeyboardInterrupt: somebody wants no more: Dagster makes an interrupt the failure of the run under way.
+            KeyboardInterrupt: somebody wants no more. Dagster makes an interrupt the failure of the step under way, and
+                loses one that comes between steps.
         """
+        with _hearing() as interrupted:
+            said = self._built(day, force=force)
+            if interrupted():
+                raise KeyboardInterrupt
+        return said
+
+    def _built(self, day: date, *, force: bool) -> str:
         try:
             result = self._job.execute_in_process(
                 partition_key=day.isoformat(),
@@ -59,6 +70,25 @@ class DayBuilder:
             return str(error).strip()
         if result.success:
             return ""
-        if any(map(was_interrupted, result.all_events)):
-            raise KeyboardInterrupt
         return next(filter(None, map(failure_of, result.all_events)), "the run failed before its first step")
+
+
+@contextmanager
+def _hearing() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether a signal has come meanwhile, whoever has put which handler in its place."""
+    out, into = os.pipe()
+    os.set_blocking(out, False)
+    os.set_blocking(into, False)
+    before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
+
+    def has_come() -> bool:
+        with suppress(BlockingIOError):
+            return bool(_ENDING.intersection(os.read(out, 4096)))
+        return False
+
+    try:
+        yield has_come
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(out)
+        os.close(into)

@@ -21,7 +21,12 @@ from air_pipeline.boottime import boot_id
 
 PROCESS_TAG = "air_pipeline/process"
 """Which process a run is in, where no code server was asked for it."""
-_BEGUN = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_BEGUN = [
+    dg.DagsterRunStatus.NOT_STARTED,  # for up to a second while it is begun in a process of ours
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def give_up_lost_runs(instance: dg.DagsterInstance) -> int:
@@ -51,6 +56,8 @@ def _here() -> list[str]:
 
 
 def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    if run.status is dg.DagsterRunStatus.NOT_STARTED:
+        return run.parent_run_id is None and _has_ended(run.tags)
     path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
     if path is not None and not _answers(path):
         return True
@@ -61,19 +68,19 @@ def _is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return not _is_ours(pids[-1]) if path is not None else _has_ended(run.tags, pids[-1])
 
 
-def _has_ended(tags: Mapping[str, str], pid: int) -> bool:
+def _has_ended(tags: Mapping[str, str], pid: int | None = None) -> bool:
     """Whether the process that a tag names has ended; of one that cannot be seen from here it is not known.
 
-    A run that is tried again has the tags of the first, but another process.
+    A run that is tried again has the tags of the first, but another process: `pid`, once it has begun.
     """
     try:
         machine, boot, names, number = json.loads(tags[PROCESS_TAG])
     except (KeyError, ValueError, TypeError):
         return False
     here = _here()
-    if machine != here[0] or number != pid:
+    if machine != here[0] or pid not in {None, number}:
         return False
-    return boot != here[1] or (names == here[2] and not _is_ours(pid))
+    return boot != here[1] or (names == here[2] and not _is_ours(number))
 
 
 def _is_ours(pid: int) -> bool:

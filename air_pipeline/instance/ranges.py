@@ -10,14 +10,15 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from datetime import date
-from multiprocessing import get_context
-from multiprocessing.synchronize import Lock
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import dagster as dg
 
 from air_pipeline.instance.day_builder import DayBuilder
+from air_pipeline.instance.storage import open_storage
 from air_pipeline.processes import end_with_parent
 
 FEW_DAYS = 4
@@ -46,10 +47,12 @@ def build_range(
 
     Raises:
         SettingsError: the environment or the settings cannot be used.
+        StorageError: Dagster's storage cannot be used.
     """
     if not days:
         return
     os.environ["DAGSTER_HOME"] = str(home)
+    open_storage(home)  # made by one, and rid of the runs of builds that were killed
     if not workers and len(days) <= FEW_DAYS:
         builder = DayBuilder(open_job)
         for day in sorted(days):
@@ -57,26 +60,49 @@ def build_range(
         return
     processes = min(workers or os.cpu_count() or 1, len(days))
     context = get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_open, initargs=(open_job, context.Lock()))
+    pool = ProcessPoolExecutor(processes, context, initializer=_open, initargs=(open_job,))
     try:
         *before, newest = sorted(days)
         for together in (before, [newest]):
-            futures = {_submitted(pool, day, force=force): day for day in together}
+            with _without_interrupts():
+                futures = {_submitted(pool, day, force=force): day for day in together}
             for future in as_completed(futures):
                 yield futures[future], _outcome(future)
     finally:
-        pool.shutdown(cancel_futures=True)  # whoever stops listening wants no more days
+        _end(pool)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C waits until the end of the block; processes that are started in it never hear of it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Whoever stops listening wants no more days: those under way come to their end; a second Ctrl-C ends them too."""
+    try:
+        pool.shutdown(cancel_futures=True)
+    except KeyboardInterrupt:
+        for worker in active_children():
+            worker.kill()
+        raise
 
 
 _builder: list[DayBuilder] = []
 """In a worker process: its builder."""
 
 
-def _open(open_job: OpenJob, storage: Lock) -> None:
-    os.setsid()  # Ctrl-C is the parent's: days under way come to their end, and no more are begun
+def _open(open_job: OpenJob) -> None:
+    os.setsid()  # what a terminal says is the parent's
     end_with_parent(signal.SIGKILL)  # which leaves nothing half done: files are put in place whole
-    with storage:  # several that make Dagster's storage at once can leave it unusable
-        _builder.append(DayBuilder(open_job))
+    parent = parent_process()
+    if parent is not None and not parent.is_alive():  # it ended before that
+        os._exit(1)
+    _builder.append(DayBuilder(open_job))
 
 
 def _build(day: date, *, force: bool) -> str:

@@ -79,12 +79,6 @@ def why_failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return ""
 
 
-def was_interrupted(event: dg.DagsterEvent) -> bool:
-    """Whether a step failed because its process was to end, by Ctrl-C or a signal."""
-    error = event.step_failure_data.error if event.is_step_failure else None
-    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
-
-
 def failure_of(event: dg.DagsterEvent) -> str:
     """What a step that failed said of it; empty for any other event."""
     if not event.is_step_failure:

@@ -1,6 +1,7 @@
 """Dagster's storage, opened before everybody else does: made, brought up to date, rid of runs that were lost.
 
-`up` starts this as a process of its own, and so stays small itself. Processes that make the storage at the same time
+`up` starts this as a process of its own, and so stays small itself; `build` begins with it.
+Processes that make the storage at the same time
 can leave it unusable (alembic_version with two heads); so could two that upgrade it.
 
 For the underlying Dagster concept, see docs.dagster.io: upgrading Dagster.

@@ -20,7 +20,7 @@ LOOK_FOR_LOST_S = 45.0
 PRUNE_FIRST_S = 600.0
 """After the start, once all is calm."""
 PRUNE_EVERY_S = 86_400.0
-_BEGUN = "status IN ('STARTING', 'STARTED', 'CANCELING')"
+_BEGUN = "status IN ('NOT_STARTED', 'STARTING', 'STARTED', 'CANCELING')"
 
 
 class Housekeeping:

@@ -1,20 +1,17 @@
 """Whatever is killed while days are built: no half file is ever seen, nothing is left, and the days are the same."""
 
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
 import psutil
-import pyarrow.parquet as pq
 import pytest
 
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.storage.commit import commit_path, torn
+from air_pipeline.storage.commit import torn
+from air_pipeline_tests.chaos.whole_days import UNDER_WAY, copy, files, leftovers, watched
 from air_pipeline_tests.running_pipeline import (
-    DAY_TABLES,
     INTERVALS,
     Installation,
     Pipeline,
@@ -27,7 +24,6 @@ from air_pipeline_tests.waiting import wait_for
 pytestmark = pytest.mark.chaos
 
 DAYS = [today() - timedelta(days=number) for number in range(8, 1, -1)]
-UNDER_WAY = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 SEED_INTERVAL_MS = 10_000
 
 
@@ -48,52 +44,20 @@ def seeded(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def unharmed(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, date], bytes]:
+def unharmed(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[date, str], bytes]:
     """The files of the days as they are where nothing is killed."""
     installation = copy(seeded, tmp_path_factory.mktemp("unharmed"))
     built = installation.run("build", "--to", str(max(DAYS)))
     assert built.returncode == 0, built.stderr
-    return files(installation)
+    return files(installation, DAYS)
 
 
-def copy(source: Path, folder: Path) -> Installation:
-    subprocess.run(["cp", "-a", f"{source}/.", folder], check=True)
-    return Installation(folder)
-
-
-def files(installation: Installation) -> dict[tuple[str, date], bytes]:
-    found = {(table, day): installation.file(table, day).read_bytes() for table in DAY_TABLES for day in DAYS}
-    return found | {("built.json", day): commit_path(installation.environment.data, day).read_bytes() for day in DAYS}
-
-
-@contextmanager
-def watched(installation: Installation) -> Iterator[None]:
-    """Reads every table that there is all the time: none is ever half written."""
-    data, broken, stop = installation.environment.data, list[str](), threading.Event()
-
-    def look() -> None:
-        while not stop.wait(0.02):
-            for path in data.rglob("*.parquet"):
-                try:
-                    pq.ParquetFile(path).read()
-                except Exception as error:  # noqa: BLE001 - it is the finding
-                    broken.append(f"{path}: {error}")
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    assert broken == []
-
-
-def all_is_as_if_nothing_had_been(installation: Installation, unharmed: dict[tuple[str, date], bytes]) -> None:
+def all_is_as_if_nothing_had_been(installation: Installation, unharmed: dict[tuple[date, str], bytes]) -> None:
     data = installation.environment.data
     assert [day for day in DAYS if torn(data, day)] == []
-    assert [key for key, content in files(installation).items() if unharmed[key] != content] == []
-    assert [path for path in data.rglob(".*") if path.is_file()] == []
+    now = files(installation, DAYS)
+    assert [which for which, content in unharmed.items() if now.get(which) != content] == []
+    assert leftovers(installation) == []
 
 
 def run_worker(pipeline: Pipeline) -> psutil.Process | None:
@@ -121,7 +85,7 @@ VICTIMS: dict[str, Callable[[Pipeline], list[psutil.Process]]] = {
 
 
 def test_whatever_is_killed_under_up_the_days_are_built_and_no_run_is_left(
-    tmp_path: Path, seeded: Path, unharmed: dict[tuple[str, date], bytes]
+    tmp_path: Path, seeded: Path, unharmed: dict[tuple[date, str], bytes]
 ) -> None:
     installation = copy(seeded, tmp_path)
     data = installation.environment.data

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing import active_children
 
@@ -90,25 +90,39 @@ def test_a_few_days_are_built_in_this_process_and_more_beside_it(deployment, tmp
     outcomes.close()
 
 
-def interrupted_job():
-    """A job in whose middle somebody presses Ctrl-C."""
+def job_with(step, end):
+    """A job of one step, and of what is done after its last step."""
 
-    @dg.op
-    def interrupt():
-        signal.raise_signal(signal.SIGINT)
+    @dg.resource
+    def ending(_):
+        yield
+        end()
 
-    @dg.job(partitions_def=dg.DailyPartitionsDefinition(start_date="2026-03-01"))
+    @dg.op(required_resource_keys={"ending"})
+    def only():
+        step()
+
+    @dg.job(partitions_def=dg.DailyPartitionsDefinition(start_date="2026-03-01"), resource_defs={"ending": ending})
     def build_day():
-        interrupt()
+        only()
 
     return build_day
 
 
-def test_whoever_interrupts_wants_no_more_days(tmp_path):
-    """Dagster makes an interrupt the failure of one run; it is the end of all of them."""
-    outcomes = build_range(tmp_path, DAYS, interrupted_job, force=False)
+def nothing():
+    """Does nothing."""
+
+
+@pytest.mark.parametrize("when", [0, 1], ids=["in a step", "after the last step"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_interrupts_wants_no_more_days(tmp_path, when, number):
+    """Dagster makes an interrupt the failure of one step, or loses it between steps; it is the end of all days."""
+    done = [lambda: signal.raise_signal(number), nothing]
+    former = signal.getsignal(number)
+    outcomes = build_range(tmp_path, DAYS, lambda: job_with(done[when], done[1 - when]), force=False)
     with pytest.raises(KeyboardInterrupt):
         next(outcomes)
+    signal.signal(number, former)  # which Dagster changes
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert [run.tags["dagster/partition"] for run in instance.get_runs()] == ["2026-03-01"]
 
@@ -140,14 +154,30 @@ def test_a_worker_that_is_killed_costs_its_days_and_is_told_in_words(deployment)
     assert "2026-03-03: not built, as a worker process was ended from outside" in said
 
 
-def test_workers_end_with_their_parent(deployment):
+@pytest.mark.parametrize("at_their_start", [True, False])
+def test_workers_end_with_their_parent(deployment, at_their_start):
     """However it ends: a build that was ended by a signal goes on in no corner of the machine."""
     seed(deployment, *DAYS)
     with building() as (process, workers):
-        wait_for(lambda: list(deployment.data.rglob("*.partial*")) or process.poll() is not None, "a day under way")
+        if not at_their_start:
+            wait_for(lambda: list(deployment.data.rglob("*.partial*")) or process.poll() is not None, "a day under way")
         process.send_signal(signal.SIGTERM)
         process.wait()
         wait_for(lambda: not any(worker.is_running() for worker in workers), "the end of the workers")
+
+
+def test_a_second_ctrl_c_ends_the_days_under_way_too(deployment):
+    """The first one lets them come to their end."""
+    seed(deployment, *DAYS)
+    with building() as (process, workers):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    wait_for(lambda: not any(worker.is_running() for worker in workers), "the end of the workers")
 
 
 def test_who_only_plans_loads_no_dagster(deployment, command):

@@ -168,8 +168,14 @@ def test_ctrl_c_in_a_build_is_one_end_without_a_traceback_and_a_killed_one_is_gi
         assert give_up_lost_runs(instance) == 1
         assert under_way(instance) == set()
         assert give_up_lost_runs(instance) == 0
-    command = [sys.executable, "-m", "air_pipeline", "build", "--to", DAY.isoformat()]
-    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+        command = [sys.executable, "-m", "air_pipeline", "build", "--to", DAY.isoformat()]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_for(lambda: under_way(instance), "a run, which has not begun yet")
+        process.kill()
+        process.wait()
+        assert under_way(instance) == {DAY}
+        assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+        assert under_way(instance) == set()
     assert torn(deployment.data, DAY) == ""
     assert not [path for path in deployment.data.rglob(".*") if path.is_file()]
 
@@ -181,6 +187,8 @@ def test_a_run_is_lost_only_where_its_own_process_can_be_seen_to_have_ended():
     gone.wait()
     of_gone = tag.replace(f", {os.getpid()}]", f", {gone.pid}]")
     assert _has_ended({PROCESS_TAG: of_gone}, gone.pid)
+    assert _has_ended({PROCESS_TAG: of_gone})  # which has not begun
+    assert not _has_ended({PROCESS_TAG: tag})
     assert not _has_ended({PROCESS_TAG: of_gone}, os.getpid())  # tried again: the tags of the first, another process
     assert not _has_ended({PROCESS_TAG: of_gone.replace('["', '["another-')}, gone.pid)
     assert not _has_ended({}, gone.pid)
