@@ -18,7 +18,7 @@ from air_pipeline.health.examination import EXAMINATION
 from air_pipeline.instance.checks import DAGSTER_CHECKS
 from air_pipeline.notifying.messages import Item, Message, told_names
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.processing.rules import RULES
+from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.schema import DeviceEntry, EmailEntry, FileSchema, NotifyEntry
 

@@ -1,0 +1,33 @@
+"""The rules: what is believed of a value, and what is not. Here are their names, bits and how far they look.
+
+Belongs here: what is known of the rules without a reading. Does not: the rules themselves, by the question that each
+asks: of one value (`values`), of a value and those before it (`course`), of what a device's values say of each other
+(`agreement`). Nothing but the standard library is imported: who only plans days does not load numpy.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+RULE_BITS: Mapping[str, int] = MappingProxyType(
+    {
+        "unusable_value": 1,
+        "sensor_range": 2,
+        "expected_range": 4,
+    }
+)
+"""Rule name to the bit that stands for it, as in the metadata of the files. A bit, once given, keeps its rule for ever:
+new rules take the next one."""
+
+READ_BEFORE = timedelta()
+"""How far before a slot values matter to its flag."""
+
+
+def reach() -> tuple[timedelta, timedelta]:
+    """How far before and after a day readings are read to flag it."""
+    return READ_BEFORE, timedelta()
+
+
+def rule_names(bits: int) -> tuple[str, ...]:
+    """The names of the rules whose bits are set, such as 6: `sensor_range`, `expected_range`."""
+    return tuple(name for name, bit in RULE_BITS.items() if bits & bit)
