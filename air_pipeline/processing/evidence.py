@@ -4,19 +4,28 @@ Belongs here: putting readings and polls into their slots, reading problems. Doe
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from air_pipeline.devices.polls import Flag, problems_from_json
+from air_pipeline.devices.polls import Flag, Problem, problems_from_json
 from air_pipeline.processing.observations import OUTCOME_TYPE, ProcessingError
+from air_pipeline.processing.restarts import restarts
 from air_pipeline.processing.slots import ExpectedSlots, Instants, index_ms
-from air_pipeline.processing.station import Places, Series, Station
+from air_pipeline.processing.station import NO_INSTANTS, Places, Series, Station
 from air_pipeline.settings import Device
 
 
-def station_of(device: Device, readings: pd.DataFrame, polls: pd.DataFrame, slots: ExpectedSlots) -> Station:
+def station_of(
+    device: Device,
+    readings: pd.DataFrame,
+    polls: pd.DataFrame,
+    slots: ExpectedSlots,
+    earlier: Instants = NO_INSTANTS,
+) -> Station:
     """One device as the rules see it.
 
     Args:
@@ -25,9 +34,10 @@ def station_of(device: Device, readings: pd.DataFrame, polls: pd.DataFrame, slot
             slots have no values.
         polls: as stores return them (the same index; `outcome`, `problems`, …).
         slots: see `slots.expected_slots`; readings and polls in no expected slot are left out.
+        earlier: slots at which the device restarted, beside those that are seen here.
 
     Raises:
-        ProcessingError: a poll's `problems` cannot be read.
+        ProcessingError: a poll's `problems` cannot be read, or its outcome is not known.
     """
     places, kept = _places(index_ms(readings), slots.at)
     series = {}
@@ -38,15 +48,13 @@ def station_of(device: Device, readings: pd.DataFrame, polls: pd.DataFrame, slot
         series[parameter.series] = Series(
             parameter.series, parameter.unit, slots, values, sensor_range=parameter.sensor_range
         )
-    return Station(device, slots, series, _unusable(device, polls, slots))
+    unusable, empty = _problems(device, polls, slots)
+    station = Station(device, slots, series, _outcomes(device, polls, slots), unusable, empty)
+    return replace(station, restarts=np.union1d(earlier, restarts(station)))
 
 
-def poll_outcomes(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> npt.NDArray[np.int8]:
-    """The code in `OUTCOME_TYPE` of what became of the poll of each slot; −1 where there was none.
-
-    Raises:
-        ProcessingError: an outcome is not known.
-    """
+def _outcomes(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> npt.NDArray[np.int8]:
+    """The code in `OUTCOME_TYPE` of what became of the poll of each slot; −1 where there was none."""
     places, kept = _places(index_ms(polls), slots.at)
     outcomes = polls["outcome"][kept]
     unknown = set(outcomes.unique()) - set(OUTCOME_TYPE.categories)
@@ -61,27 +69,30 @@ def poll_outcomes(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> 
     return codes
 
 
-def _unusable(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> dict[str, Places]:
-    """Series to the slots in which a value came and could not be used; only series with such a slot."""
+def _problems(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> tuple[dict[str, Places], dict[str, Places]]:
+    """Series to the slots in which a value came and could not be used, and to those in which an empty text came."""
     places, kept = _places(index_ms(polls), slots.at)
     problems = polls["problems"][kept]
     some = (problems.notna() & (problems != "")).to_numpy(dtype=bool)
     codes, texts = pd.factorize(problems[some])
-    bad: dict[str, Places] = {}
-    for code, text in enumerate(texts):
-        for series in _bad_series(device, text):
-            bad.setdefault(series, np.zeros(len(texts), dtype=bool))[code] = True
-    unusable = {}
-    for parameter in device.parameters:
-        if parameter.series in bad:
-            unusable[parameter.series] = np.zeros(len(slots), dtype=bool)
-            unusable[parameter.series][places[some]] = bad[parameter.series][codes]
-    return unusable
+    parsed = [_parsed(device, text) for text in texts]
+
+    def where(what: Callable[[Problem], bool]) -> dict[str, Places]:
+        found: dict[str, Places] = {}
+        for code, problem in ((code, one) for code, every in enumerate(parsed) for one in every if what(one)):
+            found.setdefault(problem.series, np.zeros(len(texts), dtype=bool))[code] = True
+        wide = {}
+        for series in (parameter.series for parameter in device.parameters if parameter.series in found):
+            wide[series] = np.zeros(len(slots), dtype=bool)
+            wide[series][places[some]] = found[series][codes]
+        return wide
+
+    return where(lambda one: one.flag == Flag.BAD), where(lambda one: one.flag == Flag.MISSING and one.value == "")
 
 
-def _bad_series(device: Device, text: str) -> list[str]:
+def _parsed(device: Device, text: str) -> tuple[Problem, ...]:
     try:
-        return [problem.series for problem in problems_from_json(text) if problem.flag == Flag.BAD]
+        return problems_from_json(text)
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ProcessingError(f"a poll of {device.id} has problems that cannot be read: {text[:200]!r}") from error
 

@@ -16,13 +16,10 @@ import pandas as pd
 
 from air_pipeline.catalogue import shared_parameters
 from air_pipeline.devices.polls import Flag
-from air_pipeline.processing.evidence import poll_outcomes, station_of
 from air_pipeline.processing.observations import OUTCOME_TYPE, DeviceObservations, local_index
 from air_pipeline.processing.rules.measuring import STAGES, Measured, Rule
 from air_pipeline.processing.rules.registry import RULES
-from air_pipeline.processing.slots import ExpectedSlots
 from air_pipeline.processing.station import Floats, Places, Series, Station
-from air_pipeline.settings import Device
 
 _WORST_FIRST = (Flag.BAD, Flag.SUSPECT, Flag.MISSING)
 _NOT_JUDGED = 0
@@ -36,32 +33,23 @@ class Flagged(NamedTuple):
     bits: npt.NDArray[np.int32]
 
 
-def flag_device(
-    device: Device,
-    readings: pd.DataFrame,
-    polls: pd.DataFrame,
-    slots: ExpectedSlots,
-) -> DeviceObservations:
-    """The observations of one device in its expected slots, one for every series that it has.
+def flag_station(station: Station) -> DeviceObservations:
+    """The observations of one device in all of its slots, one for every series that it has.
 
     What rules see is what is given (see `evidence.station_of`): to flag a day, give the readings, polls and slots of
-    the day widened by `rules.reach()`, then take `between` the day's ends.
-
-    Raises:
-        ProcessingError: a poll's `problems` cannot be read, or its outcome is not known.
+    the day and of what matters around it (see `rules`), then take `between` the day's ends.
     """
-    station = station_of(device, readings, polls, slots)
     flagged = flag_series(station)
     flagged.update(flag_means(station, flagged))
-    index = local_index(slots.at, device.zone)
+    index = local_index(station.slots.at, station.device.zone)
     names = sorted(flagged)
 
     def wide(part: int) -> pd.DataFrame:
         return pd.DataFrame(np.stack([flagged[name][part] for name in names]).T, index=index, columns=names, copy=False)
 
-    outcome = pd.Categorical.from_codes(poll_outcomes(device, polls, slots), dtype=OUTCOME_TYPE)
+    outcome = pd.Categorical.from_codes(station.outcomes, dtype=OUTCOME_TYPE)
     return DeviceObservations(
-        device.id, wide(0), wide(1), wide(2), pd.Series(outcome, index=index, name="poll_outcome")
+        station.device.id, wide(0), wide(1), wide(2), pd.Series(outcome, index=index, name="poll_outcome")
     )
 
 
@@ -111,7 +99,7 @@ def flag_means(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Fl
     shared = shared_parameters(device.parameters)
     means = {name: _mean(flagged, sorted(member.series for member in members)) for name, members in shared.items()}
     series = {name: Series(name, device.units[name], slots, mean.values) for name, mean in means.items()}
-    judged = flag_series(Station(device, slots, series), [rule for rule in RULES if rule.of_means])
+    judged = flag_series(Station(device, slots, series, station.outcomes), [rule for rule in RULES if rule.of_means])
     return {
         name: Flagged(
             mean.values,

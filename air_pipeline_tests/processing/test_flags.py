@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem, problems_to_json
-from air_pipeline.processing.flags import flag_device
+from air_pipeline.processing.evidence import station_of
+from air_pipeline.processing.flags import flag_station
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import ProcessingError
 from air_pipeline.processing.rules import RULE_BITS, reach, rule_names
@@ -27,7 +28,7 @@ def flag(device, read, polled, start=0, end=None, opening=10_000):
     slots = expected_slots(
         start, end, polls=polled, readings=read, opening_interval_ms=opening, expected_from=-(10**15)
     )
-    return flag_device(device, read, polled, slots)
+    return flag_station(station_of(device, read, polled, slots))
 
 
 def values_of(found):

@@ -19,13 +19,27 @@ RULE_BITS: Mapping[str, int] = MappingProxyType(
 """Rule name to the bit that stands for it, as in the metadata of the files. A bit, once given, keeps its rule for ever:
 new rules take the next one."""
 
-READ_BEFORE = timedelta()
-"""How far before a slot values matter to its flag."""
+LONGEST_STEP = timedelta(minutes=90)
+"""No two values further apart than this are neighbours, however long the interval is (three of them otherwise)."""
+
+READ_BEFORE = timedelta(hours=3, minutes=10)
+"""How far before a slot values matter to its flag: the longest looks back of all stages, added up."""
+
+SLOTS_AFTER = 1
+"""How many slots after one matter to its flag: slots and not a time, as the next one is soon there."""
+
+RESTARTS_BEFORE = timedelta(hours=48) + LONGEST_STEP
+"""How far before a slot restarts matter to its flag: the longest warm-up, and what a restart is recognized by."""
 
 
 def reach() -> tuple[timedelta, timedelta]:
-    """How far before and after a day readings are read to flag it."""
+    """How far before and after a day all readings are read to flag it, but for the one slot after it."""
     return READ_BEFORE, timedelta()
+
+
+def influence() -> tuple[timedelta, timedelta]:
+    """How far before and after a day a reading may lie that matters to its flags: of what is not read, a restart."""
+    return RESTARTS_BEFORE, timedelta(hours=1)  # a slot is as long as an interval at most
 
 
 def rule_names(bits: int) -> tuple[str, ...]:
