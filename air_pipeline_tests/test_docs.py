@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from air_pipeline.assets.checks import check_specs
+from air_pipeline.catalogue import LIMITS, RULE_PARAMETERS
 from air_pipeline.cli import COMMANDS
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.health.checks import checks_of
@@ -49,6 +50,14 @@ def test_every_rule_is_documented_with_what_to_do():
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.+) \|$", page, re.MULTILINE)
     assert rows == [(rule.name, str(rule.bit), rule.meaning) for rule in RULES]
     assert set(re.findall(r"^### `(\w+)`$", page, re.MULTILINE)) == {rule.name for rule in RULES}
+
+
+def test_every_limit_is_documented_with_its_source():
+    page = text("docs/rules.md")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    limits = [(series, name, one) for series, limits in LIMITS.items() for name, one in limits.items()]
+    assert rows == [(series, name, f"{one.value:g} {one.unit}", one.source) for series, name, one in limits]
+    assert re.findall(r"^\| `(\w+)` \| ([^|`\d][^|]*) \|$", page, re.MULTILINE) == list(RULE_PARAMETERS.items())
 
 
 @pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields])

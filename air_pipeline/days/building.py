@@ -21,6 +21,7 @@ from air_pipeline.processing.flags import flag_station
 from air_pipeline.processing.local_time import day_window, from_epoch_ms, local_hours
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
 from air_pipeline.processing.rules import RULE_BITS
+from air_pipeline.settings.limits import limits_to_json
 from air_pipeline.storage.day_files import DayFile, DayMetadata
 from air_pipeline.storage.parquet import StagedDay, stage
 from air_pipeline.storage.store import ReadingStore
@@ -162,6 +163,7 @@ def _metadata(inputs: DayInputs) -> DayMetadata:
         input_fingerprint=inputs.fingerprint,
         rule_set_version=inputs.rule_set_version,
         rules=RULE_BITS,
+        limits=limits_to_json(one.device for one in inputs.devices),
         holdings=inputs.holdings,
     )
 

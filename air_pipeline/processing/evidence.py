@@ -40,13 +40,13 @@ def station_of(
         ProcessingError: a poll's `problems` cannot be read, or its outcome is not known.
     """
     places, kept = _places(index_ms(readings), slots.at)
-    series = {}
+    series, limits = {}, device.limits
     for parameter in device.parameters:
         values = np.full(len(slots), np.nan)
         if parameter.series in readings:
             values[places] = readings[parameter.series].to_numpy(np.float64)[kept]
         series[parameter.series] = Series(
-            parameter.series, parameter.unit, slots, values, sensor_range=parameter.sensor_range
+            parameter.series, parameter.unit, slots, values, parameter.sensor_range, limits[parameter.series]
         )
     unusable, empty = _problems(device, polls, slots)
     station = Station(device, slots, series, _outcomes(device, polls, slots), unusable, empty)

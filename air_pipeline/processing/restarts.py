@@ -7,7 +7,7 @@ import numpy as np
 
 from air_pipeline.catalogue import CLEAN_AIR_RATIO, GAS_CURVES
 from air_pipeline.processing.slots import Instants
-from air_pipeline.processing.station import Floats, Places, Station, last_place
+from air_pipeline.processing.station import Floats, Places, Station, last_place, nearby_ms
 
 _PROBES, _GAS = "ds18b20_temperature", "mq135_co2"  # the six gases are one number: one stands for all
 
@@ -45,5 +45,5 @@ def _zeroed(station: Station) -> Places:
         return np.zeros(len(station.slots), dtype=bool)
     gas, at = station.series[_GAS], station.slots.at
     empty = last_place(station.empty[_GAS])
-    came = (empty > gas.previous) & (at - at[empty] <= gas.nearby_ms)
+    came = (empty > gas.previous) & (at - at[empty] <= nearby_ms(station.slots))
     return np.asarray(came & (np.abs(ratio_of(_GAS, gas.values) / CLEAN_AIR_RATIO - 1) <= within))

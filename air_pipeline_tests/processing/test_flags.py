@@ -208,11 +208,11 @@ def test_a_day_flagged_alone_equals_that_day_flagged_inside_a_month(seed, order)
         parameters=tuple(STATION[place] for place in order),
         expected_range=STATION_DEVICE.expected_range,
     )
-    before, after = (int(span.total_seconds() * 1000) for span in reach())
+    before = int(reach()[0].total_seconds() * 1000)
     for day in days:
         window = day_window(day, zone)
         first, last = epoch_ms(window[0]), epoch_ms(window[1])
-        near = (first - before, last + after)
+        near = (first - before, next((slot + 1 for slot in at if slot >= last), last))
         some_read = read[(read.index.asi8 >= near[0]) & (read.index.asi8 < near[1])]
         some_polled = polled[(polled.index.asi8 >= near[0]) & (polled.index.asi8 < near[1])]
         earlier = polled["interval_s"][polled.index.asi8 < near[0]]

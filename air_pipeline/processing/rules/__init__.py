@@ -14,6 +14,20 @@ RULE_BITS: Mapping[str, int] = MappingProxyType(
         "unusable_value": 1,
         "sensor_range": 2,
         "expected_range": 4,
+        "failure_value": 8,
+        "before_first_measurement": 16,
+        "gases_off": 32,
+        "bmp180_garbage": 64,
+        "spike": 128,
+        "probe_step": 256,
+        "rate": 512,
+        "flat_line": 1024,
+        "dht22_frozen": 2048,
+        "same_document": 4096,
+        "thermometers_apart": 8192,
+        "pressure_ratio": 16384,
+        "gas_ratio": 32768,
+        "warming_up": 65536,
     }
 )
 """Rule name to the bit that stands for it, as in the metadata of the files. A bit, once given, keeps its rule for ever:

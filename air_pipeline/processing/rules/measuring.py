@@ -29,12 +29,14 @@ class Measured:
         verdict: what the value is, outside of the limits.
         most: the largest amount that is fine.
         least: the smallest amount that is fine.
+        span: over which time it was measured, if over one.
     """
 
     amount: Floats
     verdict: Flag
     most: float = np.inf
     least: float = -np.inf
+    span: timedelta = timedelta()
 
     @cached_property
     def spoke(self) -> Places:
