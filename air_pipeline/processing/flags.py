@@ -95,11 +95,8 @@ def flag_means(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Fl
     flagged 2; rules that judge means (`expected_range`) can make it 1 or worse. With no such member there is no value,
     the flag is the worst of the members by 4 over 3 over 9, and the rules are all that spoke of any member.
     """
-    device, slots = station.device, station.slots
-    shared = shared_parameters(device.parameters)
-    means = {name: _mean(flagged, sorted(member.series for member in members)) for name, members in shared.items()}
-    series = {name: Series(name, device.units[name], slots, mean.values) for name, mean in means.items()}
-    judged = flag_series(Station(device, slots, series, station.outcomes), [rule for rule in RULES if rule.of_means])
+    means = _means(station, flagged)
+    judged = flag_series(means_of(station, flagged), [rule for rule in RULES if rule.of_means])
     return {
         name: Flagged(
             mean.values,
@@ -110,6 +107,19 @@ def flag_means(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Fl
         )
         for name, mean in means.items()
     }
+
+
+def means_of(station: Station, flagged: Mapping[str, Flagged]) -> Station:
+    """The means over the device's sensors, as series of a station of their own."""
+    units = station.device.units
+    means = _means(station, flagged).items()
+    series = {name: Series(name, units[name], station.slots, mean.values) for name, mean in means}
+    return Station(station.device, station.slots, series, station.outcomes)
+
+
+def _means(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Flagged]:
+    shared = shared_parameters(station.device.parameters)
+    return {name: _mean(flagged, sorted(member.series for member in members)) for name, members in shared.items()}
 
 
 def _mean(flagged: Mapping[str, Flagged], members: list[str]) -> Flagged:
