@@ -210,7 +210,7 @@ _APART = "our choice: more than all tolerances (±0.5 °C, BMP180 ±2 °C) and t
 _LIFT = "our choice: four times what a lift at 1 m/s makes (0.12 hPa/s, barometric formula)"
 _DOOR = "our choice: more than wind and doors make of the pressure in a room; no weather does it within minutes"
 _COUNTS = "step of what the firmware prints; the noise alone is 0.03 hPa and more (Bosch BMP180, RMS)"
-_GAS_STEP = "step of what the firmware prints; near clean air (402 ppm) x moves by 0.2 % for it"
+_GAS_STEP = "step of what the firmware prints; near clean air (402 ppm) x moves by 0.1 % for it"
 _HALF = "half of what the firmware's two decimals tell apart"
 _PRESSURES = "our choice: 0.5 hPa; the two are measured one after the other, and their noise is a tenth of that"
 

@@ -52,6 +52,13 @@ def test_every_rule_is_documented_with_what_to_do():
     assert set(re.findall(r"^### `(\w+)`$", page, re.MULTILINE)) == {rule.name for rule in RULES}
 
 
+def test_every_rule_has_its_picture():
+    """They are drawn by: python -m air_pipeline_tests.reports.rule_pictures"""
+    shown = re.findall(r"^### `(\w+)`\n\n!\[[^]]+\]\((images/rules/\w+\.svg)\)$", text("docs/rules.md"), re.MULTILINE)
+    assert shown == [(rule.name, f"images/rules/{rule.name}.svg") for rule in RULES]
+    assert all(text(f"docs/{path}").startswith("<svg") for _, path in shown)
+
+
 def test_every_limit_is_documented_with_its_source():
     page = text("docs/rules.md")
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
