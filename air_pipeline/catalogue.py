@@ -1,4 +1,4 @@
-"""What is known of sensors: their parameters, units, spellings and ranges, with the sources.
+"""What is known of sensors: their parameters, units, spellings, ranges and the limits of rules, with the sources.
 
 Belongs here: facts about hardware that hold for every device. Does not: what one user has (`settings`), how a document
 is read (`devices`), what is made of the facts (`processing`).
@@ -7,13 +7,6 @@ is read (`devices`), what is made of the facts (`processing`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-
-RULE_PARAMETERS: Mapping[str, str] = MappingProxyType(
-    {
-        "max_rate": "largest believable change per second, in the series' unit",
-    }
-)
-"""Names of the rule parameters that `devices.yaml` may override, with their meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +126,145 @@ def shared_parameters(parameters: tuple[Parameter, ...]) -> dict[str, tuple[Para
     for parameter in parameters:
         members.setdefault(parameter.name, []).append(parameter)
     return {name: tuple(found) for name, found in members.items() if len(found) > 1}
+
+
+MEASURING_CYCLE_S = 2.0
+"""The firmware measures about every two seconds (and the DHT22 no oftener, by its data sheet); asked again within that
+time it repeats itself."""
+
+SEA_LEVEL_RATIO = (1 - 150 / 44_330) ** -5.255
+"""Sea-level pressure over pressure at the firmware's fixed altitude of 150 m (barometric formula): 1.01797."""
+
+GAS_CURVES: Mapping[str, tuple[float, float, float]] = MappingProxyType(
+    {
+        "mq135_co": (605.18, -3.937, 0.0),
+        "mq135_co2": (110.47, -2.862, 400.0),
+        "mq135_alcohol": (77.255, -3.18, 0.0),
+        "mq135_nh4": (102.2, -2.473, 0.0),
+        "mq135_acetone": (34.668, -3.369, 0.0),
+        "mq135_toluene": (44.947, -3.445, 0.0),
+    }
+)
+"""Series to (a, b, offset): the firmware prints a·x^b + offset in ppm for one resistance ratio x (MQ135 data sheet)."""
+
+CLEAN_AIR_RATIO = 3.6
+"""x that the firmware gives to the air of the moment at which it starts."""
+
+PROBES = 8
+"""DS18B20 slots on the wire; the firmware prints the mean over all of them."""
+
+ABSENT_PROBE, RESET_PROBE, SHORTED_PROBE = -127.0, 85.0, 127.94
+"""What a DS18B20 counts as when it does not answer, after its power came back, and when its lines touch, in °C
+(DallasTemperature library; Maxim DS18B20 data sheet, power-on reset value; all bits set but the sign)."""
+
+ONE_NUMBER: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "mq135_co2": tuple(name for name in GAS_CURVES if name != "mq135_co2"),
+        "bmp180_pressure": ("bmp180_sea_level_pressure",),
+    }
+)
+"""Series to those that the firmware computes from the same number: what is measured of the one is true of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Up to where a rule finds fine what it measures.
+
+    Attributes:
+        value: in the unit.
+        unit: of the value.
+        source: where it comes from.
+        of_station: whether it holds only for a device that has all of the station's sensors.
+    """
+
+    value: float
+    unit: str
+    source: str
+    of_station: bool = False
+
+
+RULE_PARAMETERS: Mapping[str, str] = MappingProxyType(
+    {
+        "max_rate": "largest believable change per second, in the series' unit",
+        "max_spike": "largest believable distance from the values before and after at once, in the series' unit",
+        "still": "step by which the series always moves: by less than half of it in half an hour, it stands still",
+        "frozen": "the same, of the two series of the DHT22 together",
+        "max_apart": "largest believable distance from the device's other sensors of the same parameter, in their unit",
+        "fixed_within": "how near to one of the values that stand for a failure a value is that value, in °C",
+        "probe_within": "how near to a step of dropped or reset probes a step is one, in °C",
+        "gases_off_below": "all gases below this, in ppm above what the firmware adds: the sensor is off",
+        "sea_level_ratio": "sea-level pressure over pressure, by the altitude that the firmware was given",
+        "max_ratio_error": "largest believable distance of the two pressures from that ratio",
+        "max_gas_error": "largest believable disagreement of the gases on the one ratio that they are computed from",
+        "restart_within": "how near to clean air the gases are after a restart, as a part of the ratio",
+    }
+)
+"""Names of the rule parameters that `devices.yaml` may override, with their meaning."""
+
+ANY_SERIES = frozenset({"max_rate", "max_spike", "still", "max_apart"})
+"""The rule parameters that any series may be given; the others mean something for those of `LIMITS` alone."""
+
+_NO_AIR = "our choice: 5 °C in 10 s; the air of a room does not do that, and a door opened to the frost less"
+_TOLERANCE = "our choice: six times the tolerance of 0.5 °C (Aosong AM2302, Maxim DS18B20)"
+_APART = "our choice: more than all tolerances (±0.5 °C, BMP180 ±2 °C) and the warmth of a chip make together"
+_LIFT = "our choice: four times what a lift at 1 m/s makes (0.12 hPa/s, barometric formula)"
+_DOOR = "our choice: more than wind and doors make of the pressure in a room; no weather does it within minutes"
+_COUNTS = "step of what the firmware prints; the noise alone is 0.03 hPa and more (Bosch BMP180, RMS)"
+_GAS_STEP = "step of what the firmware prints; near clean air (402 ppm) x moves by 0.1 % for it"
+_HALF = "half of what the firmware's two decimals tell apart"
+_PRESSURES = "our choice: 0.5 hPa; the two are measured one after the other, and their noise is a tenth of that"
+
+
+def _thermometer(**more: Limit) -> Mapping[str, Limit]:
+    return MappingProxyType(
+        {
+            "max_rate": Limit(0.5, "°C/s", _NO_AIR),
+            "max_spike": Limit(3.0, "°C", _TOLERANCE),
+            "max_apart": Limit(5.0, "°C", _APART, of_station=True),
+            **more,
+        }
+    )
+
+
+LIMITS: Mapping[str, Mapping[str, Limit]] = MappingProxyType(
+    {
+        "dht22_temperature": _thermometer(frozen=Limit(0.1, "°C", "resolution (Aosong AM2302)")),
+        "dht22_humidity": MappingProxyType(
+            {
+                "max_rate": Limit(2.0, "%/s", "our choice: 20 % in 10 s; breath does that, the air of a room not"),
+                "max_spike": Limit(10.0, "%", "our choice: five times the part's tolerance of 2 % (Aosong AM2302)"),
+                "still": Limit(0.1, "%", "resolution (Aosong AM2302)"),
+                "frozen": Limit(0.1, "%", "resolution (Aosong AM2302)"),
+            }
+        ),
+        "bmp180_temperature": _thermometer(),
+        "bmp180_pressure": MappingProxyType(
+            {
+                "max_rate": Limit(0.5, "hPa/s", _LIFT),
+                "max_spike": Limit(2.0, "hPa", _DOOR),
+                "still": Limit(0.01, "hPa", _COUNTS),
+            }
+        ),
+        "bmp180_sea_level_pressure": MappingProxyType(
+            {
+                "max_rate": Limit(0.5, "hPa/s", _LIFT),
+                "max_spike": Limit(2.0, "hPa", _DOOR),
+                "sea_level_ratio": Limit(round(SEA_LEVEL_RATIO, 5), "1", "barometric formula at the firmware's 150 m"),
+                "max_ratio_error": Limit(0.0005, "1", _PRESSURES),
+            }
+        ),
+        "ds18b20_temperature": _thermometer(
+            fixed_within=Limit(0.005, "°C", _HALF),
+            probe_within=Limit(0.3, "°C", "our choice: five steps of the sensor (0.0625 °C, Maxim DS18B20)"),
+        ),
+        "mq135_co2": MappingProxyType(
+            {
+                "still": Limit(0.01, "ppm", _GAS_STEP),
+                "gases_off_below": Limit(0.005, "ppm", _HALF),
+                "max_gas_error": Limit(0.01, "1", "our choice, beyond what two decimals leave open"),
+                "restart_within": Limit(0.05, "1", "our choice: how far x moves within three slots of a start"),
+            }
+        ),
+    }
+)
+"""Series to rule parameter to limit: what holds where `devices.yaml` says nothing else under `rules`."""

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from air_pipeline.catalogue import KNOWN, RULE_PARAMETERS, STATION, Parameter, shared_parameters
+from air_pipeline.catalogue import ANY_SERIES, KNOWN, LIMITS, RULE_PARAMETERS, STATION, Parameter, shared_parameters
 
 GASES = ["co", "co2", "alcohol", "nh4", "acetone", "toluene"]
 
@@ -75,3 +75,13 @@ def test_what_one_sensor_measures_is_not_shared():
     alone = Parameter("dht22", "temperature", "°C", "temperature")
     assert shared_parameters((alone,)) == {}
     assert shared_parameters(()) == {}
+
+
+def test_each_limit_has_a_value_a_unit_a_source_and_a_meaning():
+    stated = {name for limits in LIMITS.values() for name in limits}
+    assert stated == set(RULE_PARAMETERS)
+    assert set(RULE_PARAMETERS) >= ANY_SERIES
+    for limit in (limit for limits in LIMITS.values() for limit in limits.values()):
+        assert limit.value > 0
+        assert limit.unit
+        assert limit.source

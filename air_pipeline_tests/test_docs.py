@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from air_pipeline.assets.checks import check_specs
+from air_pipeline.catalogue import LIMITS, RULE_PARAMETERS
 from air_pipeline.cli import COMMANDS
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.health.checks import checks_of
@@ -18,7 +19,7 @@ from air_pipeline.health.examination import EXAMINATION
 from air_pipeline.instance.checks import DAGSTER_CHECKS
 from air_pipeline.notifying.messages import Item, Message, told_names
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.processing.rules import RULES
+from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.schema import DeviceEntry, EmailEntry, FileSchema, NotifyEntry
 
@@ -49,6 +50,21 @@ def test_every_rule_is_documented_with_what_to_do():
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.+) \|$", page, re.MULTILINE)
     assert rows == [(rule.name, str(rule.bit), rule.meaning) for rule in RULES]
     assert set(re.findall(r"^### `(\w+)`$", page, re.MULTILINE)) == {rule.name for rule in RULES}
+
+
+def test_every_rule_has_its_picture():
+    """They are drawn by: python -m air_pipeline_tests.reports.rule_pictures"""
+    shown = re.findall(r"^### `(\w+)`\n\n!\[[^]]+\]\((images/rules/\w+\.svg)\)$", text("docs/rules.md"), re.MULTILINE)
+    assert shown == [(rule.name, f"images/rules/{rule.name}.svg") for rule in RULES]
+    assert all(text(f"docs/{path}").startswith("<svg") for _, path in shown)
+
+
+def test_every_limit_is_documented_with_its_source():
+    page = text("docs/rules.md")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    limits = [(series, name, one) for series, limits in LIMITS.items() for name, one in limits.items()]
+    assert rows == [(series, name, f"{one.value:g} {one.unit}", one.source) for series, name, one in limits]
+    assert re.findall(r"^\| `(\w+)` \| ([^|`\d][^|]*) \|$", page, re.MULTILINE) == list(RULE_PARAMETERS.items())
 
 
 @pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields])

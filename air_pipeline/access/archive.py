@@ -15,13 +15,14 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from air_pipeline.access.day_tables import Progress, day_rows
+from air_pipeline.days.explanation import Explanation, explanation
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import TableName
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.values import near
-from air_pipeline.times import Time, interval
+from air_pipeline.times import Time, instant, interval
 
 Names = str | Iterable[str] | None
 """One name, several, or None for all."""
@@ -213,6 +214,20 @@ class Archive:
         names = list(wide.columns) if series is None else self._wanted(series, self.units())
         wide = wide.reindex(columns=names).rename_axis(columns=None).reset_index("device")
         return self._with_units(wide.tz_convert(self._zone) if by == "hour" else wide, names)
+
+    @_plainly
+    def explain(self, device: str, series: str, at: Time) -> Explanation:
+        """Why the observation of a slot is flagged as it is: what each rule measured, between which limits.
+
+        Args:
+            device: its id.
+            series: one of its series, or a mean over its sensors.
+            at: the slot, or a time after it on the same day.
+        """
+        (chosen,) = self._chosen(device)
+        (wanted,) = self._wanted(series, chosen.units, f"of {chosen.id}")
+        moment = instant(at, self._zone, self._deployment.now())
+        return explanation(self._deployment, chosen, wanted, moment)
 
     @_plainly
     def flux(self, query: str) -> pd.DataFrame:

@@ -72,6 +72,7 @@ class AsyncArchive:
     hourly = _as_coroutine(Archive.hourly)
     daily = _as_coroutine(Archive.daily)
     resample = _as_coroutine(Archive.resample)
+    explain = _as_coroutine(Archive.explain)
     flux = _as_coroutine(Archive.flux)
 
     async def _in_thread(self, answer: Callable[[], _R]) -> _R:

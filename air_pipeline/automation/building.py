@@ -41,7 +41,7 @@ from air_pipeline.instance.runs_of_days import (
     under_way,
 )
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
-from air_pipeline.processing.rules import reach
+from air_pipeline.processing.rules import influence
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
@@ -137,7 +137,7 @@ def _decide(
     box = existing_outbox(deployment.environment.state.outbox, MARKS_WITHIN_S)
     with nullcontext() if box is None else closing(box):
         marks = {} if box is None else box.late_marks()
-        late = {day for mark in marks for day in touched_days(mark, reach())}
+        late = {day for mark in marks for day in touched_days(mark, influence())}
         days = days_to_compare(finished, built, late, set(month), set(archive))
         by_footers = set(archive).difference(finished[:RECENT_DAYS], month, late)
         with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
@@ -148,7 +148,7 @@ def _decide(
                 _failures(context),
                 _comings_out(context),
             )
-        kept = unsettled_marks(marks, reach(), finished, decision)
+        kept = unsettled_marks(marks, influence(), finished, decision)
         if box is not None and len(kept) < len(marks):  # last: whatever ends this before leaves them for the next
             box.forget_late({day: number for day, number in marks.items() if day not in kept})
     after = compared.month_seen(month, decision.seen, today)

@@ -36,6 +36,9 @@ COMMANDS = {
     "observations": _Command("reading", "Show flagged observations: a row a series and slot, missed ones included."),
     "hourly": _Command("reading", "Show the aggregates of local hours: counts, coverage, mean, minimum, maximum."),
     "daily": _Command("reading", "Show the aggregates of local days: counts, coverage, mean, minimum, maximum."),
+    "explain": _Command(
+        "explain", "Say why an observation is flagged as it is: what each rule measured, and between which limits."
+    ),
     "flux": _Command("reading", "Show the rows of a Flux query to InfluxDB."),
     "build": _Command("build", "Build days that are missing or were built from something else."),
     "doctor": _Command("doctor", "Say what is not well, and what to do."),

@@ -12,15 +12,16 @@ import numpy as np
 
 from air_pipeline.days.calendar import DeviceDay, check_over
 from air_pipeline.days.comparing import check_nothing_lost, check_settings_of_now
+from air_pipeline.days.evidence import device_station
 from air_pipeline.days.inputs import DayInputs, day_inputs
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
-from air_pipeline.processing.flags import flag_device
-from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_ms, local_hours, span_ms
+from air_pipeline.processing.flags import flag_station
+from air_pipeline.processing.local_time import day_window, from_epoch_ms, local_hours
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
-from air_pipeline.processing.rules import RULE_BITS, reach
-from air_pipeline.processing.slots import expected_slots, index_ms
+from air_pipeline.processing.rules import RULE_BITS
+from air_pipeline.settings.limits import limits_to_json
 from air_pipeline.storage.day_files import DayFile, DayMetadata
 from air_pipeline.storage.parquet import StagedDay, stage
 from air_pipeline.storage.store import ReadingStore
@@ -104,35 +105,13 @@ def device_observations(store: ReadingStore, one: DeviceDay, now: datetime | Non
     Args:
         store: the readings.
         one: the device and its day.
-        now: for a day that may not be over. Then slots after it are not expected yet, nor are those that the device
-            may still answer within its timeout; a flag is final once the slot after it has come in.
+        now: for a day that may not be over; see `evidence.device_station`.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    device = one.device
-    before, after = map(span_ms, reach())
-    start, end = one.start - before, one.end + after
-    if now is not None:
-        end = min(end, epoch_ms(now))
-    polls = store.polls(device.id, start, end)
-    readings = store.readings(device.id, start, end)
-    if now is not None:
-        answered = index_ms(polls)[-1:] + 1
-        end = min(end, max(epoch_ms(now) - round(device.timeout_s * 1000), *answered.tolist(), start))
-    said = store.interval_before(device.id, start)
-    first = None if device.since else store.first_poll(device.id, one.earliest)
-    since, until = device.expected_between(first)
-    slots = expected_slots(
-        start,
-        end,
-        polls=polls,
-        readings=readings,
-        opening_interval_ms=device.interval_ms if said is None else round(said * 1000),
-        expected_from=since,
-        expected_until=until,
-    )
-    return flag_device(device, readings, polls, slots).between(from_epoch_ms(one.start), from_epoch_ms(one.end))
+    station = device_station(store, one, now)
+    return flag_station(station).between(from_epoch_ms(one.start), from_epoch_ms(one.end))
 
 
 @contextmanager
@@ -184,6 +163,7 @@ def _metadata(inputs: DayInputs) -> DayMetadata:
         input_fingerprint=inputs.fingerprint,
         rule_set_version=inputs.rule_set_version,
         rules=RULE_BITS,
+        limits=limits_to_json(one.device for one in inputs.devices),
         holdings=inputs.holdings,
     )
 

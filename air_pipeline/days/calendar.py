@@ -1,11 +1,12 @@
 """Which instants a date means for each device, and when it can be built. Pure functions of settings and times."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.processing.local_time import day_window, epoch_ms, first_instant
+from air_pipeline.processing.local_time import day_window, epoch_ms, first_instant, span_ms
+from air_pipeline.processing.rules import LONGEST_STEP
 from air_pipeline.settings import ALWAYS, Device, Settings
 
 
@@ -93,3 +94,14 @@ def finished_days(settings: Settings, now: datetime) -> Iterator[date]:
         if any(start < end for start, end in (day_window(day, zone) for zone in zones.values())):
             yield day  # else every zone skipped the date
         day -= timedelta(days=1)
+
+
+def stretches_of_restarts(slots: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The stretches of time in which a restart may show that begins with one of the slots."""
+    after = span_ms(LONGEST_STEP) + 1
+    begun: int | None = None
+    for place, slot in enumerate(slots):
+        begun = slot if begun is None else begun
+        if place + 1 == len(slots) or slots[place + 1] >= slot + after:
+            yield begun, slot + after
+            begun = None

@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from air_pipeline.days.calendar import DeviceDay, device_days
+from air_pipeline.days.calendar import DeviceDay, device_days, stretches_of_restarts
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.processing.local_time import span_ms
-from air_pipeline.processing.rules import reach
+from air_pipeline.processing.rules import influence, reach
 from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.day_files import DayMetadata, Holding
 from air_pipeline.storage.store import FirstPoll, ReadingStore, Summary
@@ -72,6 +72,9 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
     holdings: dict[str, Holding] = {}
     for (start, end), days in _windows(device_days(settings, day)).items():
         summaries = summaries_of(start, end)
+        # Of what is not read whole: the one slot after the day, and where restarts are looked up.
+        following = store.first_polls(days[0].end, days[0].end + span_ms(influence()[1]))
+        emptied = store.emptied(days[0].start - span_ms(influence()[0]), start)
         for one in days:
             device, summary = one.device, summaries.get(one.device.id, _NOTHING)
             first = first_poll(device.id, one.earliest)
@@ -81,7 +84,8 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
             present.append(one)
             interval = _unsaid_interval(store, device, limits[0], summary, first)
             digests.append([device.id, device.digest, *limits, interval])
-            held.append([device.id, summary.polls, summary.duration_ms, summary.values])
+            around = [following.get(device.id), *_restarts_held(store, device, emptied.get(device.id, ()))]
+            held.append([device.id, summary.polls, summary.duration_ms, summary.values, *around])
             own = summaries_of(one.start, one.end).get(device.id, _NOTHING)
             holdings[device.id] = Holding(one.start, one.end, own.polls, own.values)
     polls = sum(count for _, count, *_ in held)
@@ -135,6 +139,13 @@ def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]
     for one in days:
         windows.setdefault((one.start - before, one.end + after), []).append(one)
     return windows
+
+
+def _restarts_held(store: ReadingStore, device: Device, emptied: Sequence[int]) -> Iterator[list[float]]:
+    """What the store holds where restarts of the device are looked up."""
+    for start, end in stretches_of_restarts(emptied):
+        summary = store.summaries(start, end).get(device.id, _NOTHING)
+        yield [start, end, summary.polls, summary.duration_ms, summary.values]
 
 
 def _unsaid_interval(

@@ -31,6 +31,10 @@ class ExpectedSlots:
     def __len__(self) -> int:
         return len(self.at)
 
+    def of(self, places: Instants) -> "ExpectedSlots":
+        """Some of them, by their places."""
+        return ExpectedSlots(self.at[places], self.interval_ms[places])
+
 
 def expected_slots(
     start: int,

@@ -21,7 +21,7 @@ from air_pipeline.catalogue import KNOWN, Parameter
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import problems_from_json
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table
-from air_pipeline.processing.rules import RULES
+from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.slots import index_ms
 from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.contents import (

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from air_pipeline.catalogue import STATION, Parameter, shared_parameters
+from air_pipeline.catalogue import LIMITS, STATION, Parameter, shared_parameters
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
 
@@ -55,7 +55,7 @@ class Device:
         parameters: what its sensors measure, in the order of the settings.
         expected_range: series to (low, high): outside is suspect.
         thresholds: series to the value above which minutes are counted.
-        rules: series to rule parameter to value: overrides of the catalogue.
+        rules: series to rule parameter to value: overrides of the catalogue; None: off.
         warm_up: how long gases are suspect after a reboot.
     """
 
@@ -70,7 +70,7 @@ class Device:
     parameters: tuple[Parameter, ...] = STATION
     expected_range: Mapping[str, tuple[float, float]] = field(default_factory=_nothing)
     thresholds: Mapping[str, float] = field(default_factory=_nothing)
-    rules: Mapping[str, Mapping[str, float]] = field(default_factory=_nothing)
+    rules: Mapping[str, Mapping[str, float | None]] = field(default_factory=_nothing)
     warm_up: timedelta = timedelta(hours=48)
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
@@ -106,6 +106,21 @@ class Device:
         return units
 
     @property
+    def limits(self) -> dict[str, dict[str, float]]:
+        """Series to rule parameter to value: those of the catalogue with what `rules` says instead, for its series.
+
+        What is off is left out.
+        """
+        own = [parameter.series for parameter in self.parameters]
+        is_station = {parameter.series for parameter in STATION} <= set(own)
+        found: dict[str, dict[str, float]] = {}
+        for series in own:
+            usual = {n: one.value for n, one in LIMITS.get(series, {}).items() if is_station or not one.of_station}
+            both = {**usual, **self.rules.get(series, {})}
+            found[series] = {name: value for name, value in both.items() if value is not None}
+        return found
+
+    @property
     def digest(self) -> str:
         """A short text that changes with whatever its observations and aggregates depend on.
 
@@ -117,7 +132,7 @@ class Device:
             sorted([p.series, p.unit, p.sensor_range, p.resolution] for p in self.parameters),
             sorted((series, list(bounds)) for series, bounds in self.expected_range.items()),
             sorted(self.thresholds.items()),
-            sorted((series, sorted(rule.items())) for series, rule in self.rules.items()),
+            sorted((series, sorted(limits.items())) for series, limits in self.limits.items()),
             self.warm_up.total_seconds(),
         ]
         return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]

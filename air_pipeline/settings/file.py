@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from air_pipeline.catalogue import RULE_PARAMETERS
+from air_pipeline.catalogue import ANY_SERIES, LIMITS, RULE_PARAMETERS
 from air_pipeline.settings import Device, Email, Notify, Settings, SettingsError
 from air_pipeline.settings.schema import DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
 from air_pipeline.settings.sensors import parameters_of
@@ -242,12 +242,14 @@ def _device_mistakes(device: Device) -> Iterator[tuple[Place, str]]:
                 otherwise = "; it has: " + ", ".join(known)
                 yield (key, name), f"the device has no such series{near(name, known, otherwise=otherwise)}"
     for name, rule in device.rules.items():
+        known_here = {*ANY_SERIES, *LIMITS.get(name, {})}
+        here = [parameter for parameter in RULE_PARAMETERS if parameter in known_here]
         for parameter in rule:
-            if parameter not in RULE_PARAMETERS:
-                otherwise = "; known are: " + ", ".join(RULE_PARAMETERS)
+            if parameter not in here:
+                otherwise = "; known are: " + ", ".join(here)
                 yield (
                     ("rules", name, parameter),
-                    f"unknown rule parameter{near(parameter, RULE_PARAMETERS, otherwise=otherwise)}",
+                    f"unknown rule parameter{near(parameter, here, otherwise=otherwise)}",
                 )
 
 

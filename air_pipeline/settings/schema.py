@@ -18,6 +18,7 @@ from air_pipeline.settings.values import (
     Mailbox,
     Number,
     Positive,
+    PositiveOrOff,
     Range,
     Server,
     Text,
@@ -65,7 +66,7 @@ class DeviceEntry(Entry):
     ] = {}
     thresholds: Annotated[dict[str, Number], BeforeValidator(mapping("thresholds: {mq135_co2: 1000}"))] = {}
     rules: Annotated[
-        dict[str, Annotated[dict[str, Positive], BeforeValidator(mapping("{max_rate: 0.5}"))]],
+        dict[str, Annotated[dict[str, PositiveOrOff], BeforeValidator(mapping("{max_rate: 0.5}"))]],
         BeforeValidator(mapping("rules: {dht22_temperature: {max_rate: 0.5}}")),
     ] = {}
     warm_up: WarmUp = 48 * 3_600_000

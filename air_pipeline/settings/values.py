@@ -259,6 +259,15 @@ def _positive(value: object) -> float:
     return number
 
 
+def _positive_or_off(value: object) -> float | None:
+    if value == "off":
+        return None
+    try:
+        return _positive(value)
+    except ValueError as mistake:
+        raise ValueError(f"{mistake}, or off") from None
+
+
 def _range(value: object) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 -- low and high
         raise ValueError(f"{shown(value)} is not a range; write it as [5, 40]")
@@ -300,6 +309,7 @@ Zone = Annotated[str, BeforeValidator(_zone)]
 Day = Annotated[date, BeforeValidator(_date)]
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[float, BeforeValidator(_positive)]
+PositiveOrOff = Annotated[float | None, BeforeValidator(_positive_or_off)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 Text = Annotated[str, BeforeValidator(_text)]
 DeviceId = Annotated[str, BeforeValidator(_device_id)]
@@ -313,7 +323,7 @@ ClockRange = Annotated[tuple[time, time], BeforeValidator(_clock_range)]
 Webhook = Annotated[str, BeforeValidator(_webhook)]
 Mailbox = Annotated[str, BeforeValidator(_mailbox)]
 Server = Annotated[MailServer, BeforeValidator(_mail_server)]
-WarmUp = Annotated[int, BeforeValidator(_duration("0s", "30d"))]
+WarmUp = Annotated[int, BeforeValidator(_duration("0s", "48h"))]
 
 
 _LONGEST_WORD = 100  # what is longer is like nothing, and slow to compare

@@ -60,6 +60,7 @@ class DayMetadata:
         rules: rule name to the bit value that stands for it in `rules`.
         schema_version: of the columns.
         holdings: device to what it holds of it; None in a page, and in files of versions that did not say it.
+        limits: JSON: the limits of the rules that flagged it (`settings.limits`); empty where it does not say them.
     """
 
     settings_digest: str
@@ -68,11 +69,13 @@ class DayMetadata:
     rules: Mapping[str, int]
     schema_version: str = SCHEMA_VERSION
     holdings: Mapping[str, Holding] | None = field(default=None, compare=False)
+    limits: str = field(default="", compare=False)
 
     def to_texts(self) -> dict[str, str]:
         """As in a table's file: keys `air_pipeline.schema_version` and so on, `rules` and `holdings` as JSON."""
         holdings = {} if self.holdings is None else {f"{_PREFIX}holdings": _json(self.holdings)}
-        return self.making() | holdings
+        limits = {f"{_PREFIX}limits": self.limits} if self.limits else {}
+        return self.making() | limits | holdings
 
     def making(self) -> dict[str, str]:
         """As in a page: the same without what it holds, which grows with the devices."""
@@ -95,6 +98,7 @@ class DayMetadata:
             rules=json.loads(texts[f"{_PREFIX}rules"]),
             schema_version=texts[f"{_PREFIX}schema_version"],
             holdings=None if holdings is None else _holdings(json.loads(holdings)),
+            limits=texts.get(f"{_PREFIX}limits", ""),
         )
 
     def to_json(self) -> dict[str, Any]:

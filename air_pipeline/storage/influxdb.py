@@ -21,7 +21,7 @@ from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_buck
 from air_pipeline.storage.influxql import InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
-from air_pipeline.storage.storable import require_storable, within_time
+from air_pipeline.storage.storable import EMPTY_VALUE, require_storable, within_time
 from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Latest, Summary
 
 if TYPE_CHECKING:
@@ -172,6 +172,24 @@ class InfluxStore:
         query = f"SELECT first(outcome) FROM poll WHERE device = $device AND {during(since, LATEST_MS)}"  # noqa: S608
         point = self._point(query, device)
         return None if point is None else int(point["time"])
+
+    @_of_influxdb
+    def first_polls(self, start: int, end: int) -> dict[str, int]:
+        """Device to the slot of its first poll in the interval; see `ReadingStore.first_polls`."""
+        (result,) = self._ask(f"SELECT first(outcome) FROM poll WHERE {during(start, end)} GROUP BY device")  # noqa: S608
+        return {device: int(point["time"]) for device, point in _of_devices(result).items()}
+
+    @_of_influxdb
+    def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
+        """Device to the slots in which a value came as an empty text; see `ReadingStore.emptied`."""
+        which = "" if device is None else " AND device = $device"
+        query = f"SELECT problems FROM poll WHERE problems =~ /{EMPTY_VALUE}/ AND {during(start, end)}{which}"  # noqa: S608
+        (result,) = self._ask(f"{query} GROUP BY device", parameters={} if device is None else {"device": device})
+        return {
+            name: tuple(int(point["time"]) for point in series.points)
+            for series in result
+            if (name := series.tags.get("device"))
+        }
 
     @_of_influxdb
     def interval_before(self, device: str, time: int) -> float | None:

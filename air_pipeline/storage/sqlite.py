@@ -15,7 +15,15 @@ from air_pipeline.devices.polls import Poll
 from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
-from air_pipeline.storage.storable import air_values, body_text, number, require_storable, text, within_time
+from air_pipeline.storage.storable import (
+    EMPTY_VALUE,
+    air_values,
+    body_text,
+    number,
+    require_storable,
+    text,
+    within_time,
+)
 from air_pipeline.storage.store import (
     EARLIEST_MS,
     LATEST_MS,
@@ -60,6 +68,10 @@ _DEVICES = """WITH RECURSIVE known (name) AS (
     SELECT min(device) FROM {table}
     UNION ALL SELECT (SELECT min(device) FROM {table} WHERE device > name) FROM known WHERE name IS NOT NULL
 )"""
+
+_EMPTIED = f"""{_DEVICES.format(table="poll")} SELECT name, observed_at FROM known CROSS JOIN poll ON device = name
+AND observed_at >= ? AND observed_at < ? WHERE instr(problems, ?) AND (? IS NULL OR name = ?)
+ORDER BY name, observed_at"""  # noqa: S608 - nothing of it is given
 
 # Rows that are Python objects at one time: some 10 MB.
 _ROWS_AT_ONCE = 20_000
@@ -175,6 +187,24 @@ class SqliteStore:
         first, _ = within_time(since, since)
         row = self._row("SELECT min(observed_at) FROM poll WHERE device = ? AND observed_at >= ?", device, first)
         return None if row is None or row[0] is None else int(row[0])
+
+    def first_polls(self, start: int, end: int) -> dict[str, int]:
+        """Device to the slot of its first poll in the interval; see `ReadingStore.first_polls`."""
+        with self._connections.reading() as connection:
+            if connection is None:
+                return {}
+            rows = connection.execute(_per_device("poll", "min(observed_at)", group="name"), within_time(start, end))
+            return {device: int(slot) for device, slot in rows}
+
+    def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
+        """Device to the slots in which a value came as an empty text; see `ReadingStore.emptied`."""
+        with self._connections.reading() as connection:
+            if connection is None:
+                return {}
+            found: dict[str, list[int]] = {}
+            for name, slot in connection.execute(_EMPTIED, (*within_time(start, end), EMPTY_VALUE, device, device)):
+                found.setdefault(name, []).append(slot)
+        return {name: tuple(slots) for name, slots in found.items()}
 
     def interval_before(self, device: str, time: int) -> float | None:
         """The interval, in seconds, that the last poll before a time says."""

@@ -13,6 +13,9 @@ from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, PollsRejected
 # InfluxDB drops a field called time without a word and has columns name and tags in its CSV; the others are the key.
 _RESERVED = frozenset({"time", "name", "tags", "device", "observed_at"})
 
+EMPTY_VALUE = '"value":""'
+"""How a value that came as an empty text stands in the problems of a poll (`devices.polls.problems_to_json`)."""
+
 
 def require_storable(polls: Iterable[Poll]) -> None:
     """Says which poll cannot be kept, and why.

@@ -134,6 +134,17 @@ class ReadingStore(Protocol):
         """The slot of the first poll from a time on."""
         ...
 
+    def first_polls(self, start: int, end: int) -> dict[str, int]:
+        """Device to the slot of its first poll in the interval, for every device with one."""
+        ...
+
+    def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
+        """Device to the slots, rising, in which a value came as an empty text, as after a restart.
+
+        A slot too many is no harm: whoever looks closer sees it.
+        """
+        ...
+
     def interval_before(self, device: str, time: int) -> float | None:
         """The interval in force, in seconds, that the last poll before a time says; None if there is none."""
         ...

@@ -8,6 +8,7 @@ import pytest
 from air_pipeline.catalogue import STATION
 from air_pipeline.days.comparing import compare_day
 from air_pipeline.days.inputs import Standing, day_inputs, standing_of
+from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import page_file
@@ -129,10 +130,39 @@ def test_the_same_polls_once_more_change_nothing(deployed):
     assert verdict(deployed) is Standing.CURRENT
 
 
-def test_polls_of_other_days_change_nothing(deployed):
-    seed(deployed, [BEFORE, date(2026, 11, 23)])
-    deployed.store.write(polls(END + 10 * HOUR, END + 12 * HOUR))
+def test_polls_that_no_rule_looks_at_change_nothing(deployed):
+    deployed.store.write(polls(START - 24 * HOUR, START - 23 * HOUR))
+    build(deployed)
+    seed(deployed, [date(2026, 11, 23)])
+    deployed.store.write(polls(START - 22 * HOUR, START - 4 * HOUR))
+    deployed.store.write(polls(END + 2 * HOUR, END + 12 * HOUR))
     assert verdict(deployed) is Standing.CURRENT
+
+
+@pytest.mark.parametrize("at", [START - 3 * HOUR, END + 10 * MINUTE], ids=["before", "after"])
+def test_what_rules_see_around_a_day_changes_it(deployed, at):
+    deployed.store.write(polls(START - 24 * HOUR, START - 23 * HOUR))
+    build(deployed)
+    deployed.store.write([poll(at)])
+    assert verdict(deployed) is Standing.CHANGED
+
+
+def test_of_what_follows_a_day_only_the_first_poll_matters(deployed):
+    """So that a healthy day is built once: not again and again while the next one begins."""
+    deployed.store.write([poll(END)])
+    assert verdict(deployed) is Standing.CHANGED
+    build(deployed)
+    deployed.store.write(polls(END + 10 * MINUTE, END + 3 * HOUR))
+    assert verdict(deployed) is Standing.CURRENT
+
+
+def test_a_restart_within_48_hours_before_a_day_changes_it(deployed):
+    deployed.store.write(polls(START - 60 * HOUR, START - 59 * HOUR))
+    build(deployed)
+    empty = Problem("first_temperature", "", Flag.MISSING, "no value")
+    for at, standing in ((START - 50 * HOUR, Standing.CURRENT), (START - 49 * HOUR, Standing.CHANGED)):
+        deployed.store.write([replace(poll(at, outcome=Outcome.PARTIAL), problems=(empty,))])
+        assert verdict(deployed) is standing
 
 
 def test_a_poll_that_took_another_time_changes_its_day(deployed):
@@ -172,7 +202,6 @@ def test_a_changed_setting_of_an_expected_device_changes_the_day(deployed, chang
         {"timeout_s": 1.0},
         {"payload_key": "other"},
         {"until": date(2027, 3, 1)},
-        {"since": BEFORE},
         {"since": DAY},
     ],
     ids=str,

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from air_pipeline.catalogue import STATION
+from air_pipeline.catalogue import CLEAN_AIR_RATIO, GAS_CURVES, STATION
 from air_pipeline.devices.document import read_document
 from air_pipeline.devices.simulator import Profile, document_at
 from air_pipeline.devices.simulator.arrays import values_at
-from air_pipeline.devices.simulator.weather import CLEAN_AIR_RATIO, GAS_CURVES
 from air_pipeline.settings import Device
 
 DEVICE = Device("living-room", "http://192.168.1.32/circumstances", "Europe/Warsaw")
@@ -70,8 +69,8 @@ def test_the_gases_invert_to_one_ratio(booted_at):
     history = values_at(Profile("a", 5, booted_at), TWO_WEEKS[::97])
     low = np.full(len(TWO_WEEKS[::97]), -np.inf)
     high = np.full(len(TWO_WEEKS[::97]), np.inf)
-    for gas, (scale, exponent, offset) in GAS_CURVES.items():
-        printed = history[f"mq135_{gas}"] - offset
+    for series, (scale, exponent, offset) in GAS_CURVES.items():
+        printed = history[series] - offset
         low = np.maximum(low, ((printed + 0.0051) / scale) ** (1 / exponent))
         high = np.minimum(high, ((printed - 0.0051) / scale) ** (1 / exponent))
     assert (low <= high).all()

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem, problems_to_json
-from air_pipeline.processing.flags import flag_device, roll_up
-from air_pipeline.processing.judging import JUDGES
+from air_pipeline.processing.evidence import station_of
+from air_pipeline.processing.flags import flag_station
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import ProcessingError
-from air_pipeline.processing.rules import RULE_BITS, RULES, Rule, reach, rule_names
+from air_pipeline.processing.rules import RULE_BITS, reach, rule_names
+from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.slots import expected_slots
 from air_pipeline.settings import Device
 from air_pipeline_tests.processing.frames import SMALL, polls, readings
@@ -27,7 +28,7 @@ def flag(device, read, polled, start=0, end=None, opening=10_000):
     slots = expected_slots(
         start, end, polls=polled, readings=read, opening_interval_ms=opening, expected_from=-(10**15)
     )
-    return flag_device(device, read, polled, slots)
+    return flag_station(station_of(device, read, polled, slots))
 
 
 def values_of(found):
@@ -179,34 +180,8 @@ def test_bits_are_powers_of_two_of_their_own_meanings_are_sentences_and_every_ru
     bits = [rule.bit for rule in RULES]
     assert bits == [2**n for n in range(len(RULES))]
     assert list(RULE_BITS.values()) == bits
-    assert list(JUDGES) == list(RULE_BITS)
+    assert [rule.name for rule in RULES] == list(RULE_BITS)
     assert all(rule.meaning.endswith(".") for rule in RULES)
-
-
-def test_reach_is_the_furthest_of_all_rules():
-    near = Rule("near", 1, "", before=timedelta(hours=1), after=timedelta(seconds=10))
-    far = Rule("far", 2, "", before=timedelta(hours=48))
-    assert reach((near, far)) == (timedelta(hours=48), timedelta(seconds=10))
-    assert reach(()) == (timedelta(), timedelta())
-    before, after = reach()
-    assert before <= timedelta(hours=48)
-    assert after <= timedelta(hours=1)
-
-
-@given(
-    st.lists(st.one_of(st.just(NAN), st.floats(-10, 10)), min_size=1, max_size=8),
-    st.lists(st.lists(st.sampled_from([0, 1, 3, 4]), min_size=8, max_size=8), max_size=4),
-)
-def test_the_roll_up_is_the_worst_that_was_said(values, said):
-    rules = {Rule(str(n), 2**n, ""): np.array(verdicts[: len(values)], np.int8) for n, verdicts in enumerate(said)}
-    flags, bits = roll_up(np.array(values), rules)
-    for place, value in enumerate(values):
-        spoken = {rule.bit: int(verdicts[place]) for rule, verdicts in rules.items()}
-        if np.isnan(value):
-            spoken = {bit: verdict for bit, verdict in spoken.items() if verdict == 4}
-        worst = max(spoken.values(), default=0)
-        assert flags[place] == (worst or (9 if np.isnan(value) else 2))
-        assert bits[place] == sum(bit for bit, verdict in spoken.items() if verdict >= 3)
 
 
 STATION_DEVICE = Device("home", "http://home/", "Europe/Warsaw", expected_range={"temperature": (0.0, 40.0)})
@@ -233,11 +208,11 @@ def test_a_day_flagged_alone_equals_that_day_flagged_inside_a_month(seed, order)
         parameters=tuple(STATION[place] for place in order),
         expected_range=STATION_DEVICE.expected_range,
     )
-    before, after = (int(span.total_seconds() * 1000) for span in reach())
+    before = int(reach()[0].total_seconds() * 1000)
     for day in days:
         window = day_window(day, zone)
         first, last = epoch_ms(window[0]), epoch_ms(window[1])
-        near = (first - before, last + after)
+        near = (first - before, next((slot + 1 for slot in at if slot >= last), last))
         some_read = read[(read.index.asi8 >= near[0]) & (read.index.asi8 < near[1])]
         some_polled = polled[(polled.index.asi8 >= near[0]) & (polled.index.asi8 < near[1])]
         earlier = polled["interval_s"][polled.index.asi8 < near[0]]

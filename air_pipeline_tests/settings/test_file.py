@@ -152,6 +152,20 @@ def test_the_full_example_says_exactly_this():
     )
 
 
+def test_a_limit_of_the_catalogue_is_replaced_or_off_and_a_series_without_one_is_given_one():
+    lines = "{dht22_temperature: {max_rate: 2, frozen: off}, bmp180_altitude: {max_spike: 5}}"
+    limits = parse_settings(ONE + f"    rules: {lines}\n").devices[0].limits
+    usual = parse_settings(ONE).devices[0].limits
+    assert usual["dht22_temperature"] == {"max_rate": 0.5, "max_spike": 3.0, "max_apart": 5.0, "frozen": 0.1}
+    assert limits["dht22_temperature"] == {"max_rate": 2.0, "max_spike": 3.0, "max_apart": 5.0}
+    assert (usual["bmp180_altitude"], limits["bmp180_altitude"]) == ({}, {"max_spike": 5.0})
+
+
+def test_thermometers_are_compared_by_themselves_only_where_they_are_those_of_the_station():
+    device = parse_settings(ONE + "    sensors: {dht22: [temperature], ds18b20: [temperature]}\n").devices[0]
+    assert all("max_apart" not in limits for limits in device.limits.values())
+
+
 def test_what_is_left_out_has_its_default():
     assert parse_settings(ONE) == Settings(
         timezone="Europe/Warsaw",
@@ -298,7 +312,7 @@ MISTAKES = [
     (ONE + "    timeout: 0s\n", 6, "devices[1].timeout: '0s' is out of bounds; write something from 100ms to 1h"),
     (ONE + "grace: -1m\n", 6, "grace: '-1m' is not a duration"),
     (ONE + "grace: 8d\n", 6, "grace: '8d' is out of bounds; write something from 0s to 7d"),
-    (ONE + "    warm_up: 31d\n", 6, "devices[1].warm_up: '31d' is out of bounds"),
+    (ONE + "    warm_up: 49h\n", 6, "devices[1].warm_up: '49h' is out of bounds; write something from 0s to 48h"),
     (ONE + "collector: externel\n", 6, "collector: 'externel' is none of dagster, external; did you mean external?"),
     (ONE + "collector: {}\n", 6, "collector: {} is none of dagster, external"),
     # Devices and their addresses.
@@ -423,6 +437,16 @@ MISTAKES = [
     (ONE + "    rules:\n      dht22_humidity: {max_rat: 1}\n", 7, "unknown rule parameter; did you mean max_rate?"),
     (ONE + "    rules:\n      dht22_humidity: {x: 1}\n", 7, "unknown rule parameter; known are: max_rate"),
     (ONE + "    rules:\n      dht22_humidity: {max_rate: -1}\n", 7, "-1 is not more than 0"),
+    (
+        ONE + "    rules:\n      dht22_humidity: {max_rate: on}\n",
+        7,
+        "'on' is not a number; write it as 1000",
+    ),
+    (
+        ONE + "    rules:\n      dht22_humidity: {max_ratio_error: 1}\n",
+        7,
+        "unknown rule parameter; did you mean max_rate?",
+    ),
     (ONE + "    rules:\n      dht22_humidity: 1\n", 7, "rules.dht22_humidity: is not a mapping; write {max_rate: 0.5}"),
 ]
 

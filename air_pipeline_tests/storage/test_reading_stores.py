@@ -157,6 +157,25 @@ def test_what_is_deleted_of_a_device_is_gone_to_the_millisecond_and_nothing_else
     assert store.first_poll("attic") is None
 
 
+def test_the_first_polls_of_an_interval_are_those_of_each_device(store: ReadingStore) -> None:
+    store.write([poll("hall", slot) for slot in (START, START + 10, START + 20)])
+    store.write([poll("attic", START + 15, Outcome.TIMEOUT), poll("cellar", START + 30)])
+    assert store.first_polls(START + 1, START + 30) == {"attic": START + 15, "hall": START + 10}
+    assert store.first_polls(START + 31, START + 40) == {}
+
+
+def test_slots_in_which_a_value_came_as_an_empty_text_are_found(store: ReadingStore) -> None:
+    def partial(device: str, slot: int, *values: str | None) -> Poll:
+        found = tuple(Problem("mq135_co2", value, Flag.MISSING, "no value") for value in values)
+        return poll(device, slot, Outcome.PARTIAL, problems=found)
+
+    store.write([partial("hall", START, "nan"), partial("hall", START + 10, None, ""), partial("hall", START + 20, "")])
+    store.write([partial("attic", START, ""), partial("attic", START + 10, '"', "value"), poll("cellar", START)])
+    assert store.emptied(START, START + 30) == {"attic": (START,), "hall": (START + 10, START + 20)}
+    assert store.emptied(START, START + 20, "hall") == {"hall": (START + 10,)}
+    assert store.emptied(START, START + 20, "nobody") == {}
+
+
 def test_an_interval_may_be_all_of_time(store: ReadingStore) -> None:
     store.write([poll(slot=slot) for slot in (-DAY - 1, 0, START, START + 400 * DAY)])
     for start, end in ((-(2**63), 2**63), (-DAY - 1, START + 400 * DAY + 1)):

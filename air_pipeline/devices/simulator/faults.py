@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from air_pipeline.catalogue import PROBES
 from air_pipeline.devices.simulator.firmware import Payload, boot_payload, payload_at, render
-from air_pipeline.devices.simulator.weather import PROBES, Profile
+from air_pipeline.devices.simulator.weather import Profile
 
 Options = Mapping[str, Any]
 _NONE: Options = MappingProxyType({})

@@ -13,30 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from air_pipeline.catalogue import CLEAN_AIR_RATIO, GAS_CURVES, MEASURING_CYCLE_S, PROBES, SEA_LEVEL_RATIO
+
 Number = Any
 """A float, or a numpy array of floats."""
-
-LOOP_S = 2
-"""The firmware measures about every two seconds; in between it repeats itself."""
-
-SEA_LEVEL_RATIO = (1 - 150 / 44_330) ** -5.255
-"""Sea-level pressure over pressure at the firmware's fixed altitude of 150 m (barometric formula): 1.01797."""
-
-GAS_CURVES: dict[str, tuple[float, float, float]] = {
-    "co": (605.18, -3.937, 0.0),
-    "co2": (110.47, -2.862, 400.0),
-    "alcohol": (77.255, -3.18, 0.0),
-    "nh4": (102.2, -2.473, 0.0),
-    "acetone": (34.668, -3.369, 0.0),
-    "toluene": (44.947, -3.445, 0.0),
-}
-"""Gas to (a, b, offset): the firmware prints a·x^b + offset in ppm for one resistance ratio x (MQ135 data sheet)."""
-
-CLEAN_AIR_RATIO = 3.6
-"""x that the firmware gives to the air of the moment at which it starts."""
-
-PROBES = 8
-"""DS18B20 slots on the wire; the firmware prints the mean over all of them."""
 
 _DAY = 86_400.0
 _YEAR = 365.2425 * _DAY
@@ -82,8 +62,8 @@ def measure(profile: Profile, time_s: Number, arithmetic: Arithmetic | None = No
     """
     a = arithmetic or SCALAR
     key = _key(profile.seed, profile.device)
-    loop = a.floor(time_s / LOOP_S)
-    t = loop * float(LOOP_S)
+    loop = a.floor(time_s / MEASURING_CYCLE_S)
+    t = loop * MEASURING_CYCLE_S
     air = _room(a, profile.seed, key, t)
     return {
         **_dht22(a, key, loop, air),
@@ -151,10 +131,10 @@ def _ds18b20(a: Arithmetic, key: int, loop: Number, air: _Air) -> Number:
 def _mq135(a: Arithmetic, profile: Profile, key: int, t: Number) -> dict[str, Number]:
     ratio = _resistance(a, key, t)
     if profile.booted_at is not None:
-        start = math.floor(profile.booted_at / LOOP_S) * float(LOOP_S)
+        start = math.floor(profile.booted_at / MEASURING_CYCLE_S) * MEASURING_CYCLE_S
         cold = 1 + 0.3 * a.exp(a.least(start - t, 0.0) / (9 * 3600.0))  # the heater needs a day
         ratio = CLEAN_AIR_RATIO * ratio * cold / (1.3 * _resistance(SCALAR, key, start))
-    return {f"mq135_{gas}": _step(a, c * ratio**b + offset, 100) for gas, (c, b, offset) in GAS_CURVES.items()}
+    return {series: _step(a, c * ratio**b + offset, 100) for series, (c, b, offset) in GAS_CURVES.items()}
 
 
 def _resistance(a: Arithmetic, key: int, t: Number) -> Number:

@@ -1,0 +1,209 @@
+"""Each rule measures what it says, speaks where it should and is silent where it should not."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from air_pipeline.devices.polls import Flag
+from air_pipeline.processing.flags import flag_series, measure
+from air_pipeline.processing.rules import READ_BEFORE, RULE_BITS, SLOTS_AFTER, influence, reach, rule_names
+from air_pipeline.processing.rules.measuring import STAGES
+from air_pipeline.processing.rules.registry import RULES
+from air_pipeline.settings.limits import limits_to_json, with_limits_of
+from air_pipeline_tests.processing.rule_examples import EXAMPLES, HOME, NAN, Example, changed, gases
+
+BY_NAME = {rule.name: rule for rule in RULES}
+
+
+def measured(rule, example):
+    """What the rule first measures of the series that is looked at."""
+    of = (m for said, series, m in measure(example.station()) if said is BY_NAME[rule] and series == example.of)
+    return next(of, None)
+
+
+def flagged(example):
+    found = flag_series(example.station())[example.of]
+    return found.flags[example.at], rule_names(found.bits[example.at])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_speaks_where_it_should_with_what_it_measured(rule):
+    trips, _ = EXAMPLES[rule.name]
+    found = measured(rule.name, trips)
+    assert found.amount[trips.at] == pytest.approx(trips.amount, abs=1e-4)
+    flag, spoke = flagged(trips)
+    assert rule.name in spoke
+    assert flag >= found.verdict
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_is_silent_where_it_should_be_with_what_it_measured(rule):
+    _, quiet = EXAMPLES[rule.name]
+    found = measured(rule.name, quiet)
+    amount = NAN if found is None else found.amount[quiet.at]
+    assert amount == pytest.approx(quiet.amount, abs=1e-4, nan_ok=True)
+    assert rule.name not in flagged(quiet)[1]
+
+
+def test_every_rule_has_its_bit_for_ever_a_meaning_and_a_sentence():
+    assert [rule.name for rule in RULES] == list(RULE_BITS)
+    assert list(RULE_BITS.values()) == [2**place for place in range(len(RULES))]
+    assert list(RULE_BITS)[:3] == ["unusable_value", "sensor_range", "expected_range"]
+    for rule in RULES:
+        assert re.fullmatch(r"[A-Z].*: (bad|suspect)\b.*\.", rule.meaning), rule.name
+        assert rule.says
+
+
+def test_the_reach_is_that_of_all_stages_together():
+    stages = [[rule for rule in RULES if rule.stage == stage] for stage in STAGES]
+    assert sum((max(rule.before for rule in rules) for rules in stages), timedelta()) == READ_BEFORE
+    assert max(rule.slots_after for rule in RULES) == SLOTS_AFTER
+    assert reach() == (READ_BEFORE, timedelta())
+    assert all(far >= near for far, near in zip(influence(), reach(), strict=True))
+
+
+HOUR = 360  # slots of 10 s
+
+
+def humidity(values, **more):
+    return flag_series(Example("dht22_humidity", 0, 0.0, {"dht22_humidity": values}, **more).station())[
+        "dht22_humidity"
+    ]
+
+
+def test_a_flat_line_is_suspect_from_half_an_hour_on_and_bad_from_three_hours_on_not_backwards():
+    found = humidity([50.0, *[47.3] * (4 * HOUR)])
+    first = {flag: int(np.argmax(found.flags == flag)) for flag in (Flag.SUSPECT, Flag.BAD)}
+    assert first == {Flag.SUSPECT: 1 + HOUR // 2, Flag.BAD: 1 + 3 * HOUR}
+
+
+def test_a_flat_line_does_not_reach_across_a_gap_and_does_across_two_missed_slots():
+    still = [47.3] * (HOUR // 2 + 1)
+    assert Flag.SUSPECT in humidity([*still[:90], NAN, NAN, *still[92:]]).flags
+    assert Flag.SUSPECT not in humidity([*still[:90], NAN, NAN, NAN, *still[93:]]).flags
+
+
+@pytest.mark.parametrize(("interval_s", "speaks"), [(360, True), (361, False), (1800, False)])
+def test_a_span_with_fewer_than_five_measuring_cycles_says_nothing(interval_s, speaks):
+    assert (Flag.SUSPECT in humidity([47.3] * 8, interval_s=float(interval_s)).flags) is speaks
+
+
+def test_a_still_gas_makes_all_six_suspect_as_they_are_one_number():
+    still = Example("mq135_nh4", 180, 0.0, gases(*[3.7] * 181))
+    found = flag_series(still.station())
+    assert {name for name in found if found[name].flags[180] == Flag.SUSPECT} == set(gases(1.0))
+
+
+def test_a_spike_is_told_once_and_the_good_value_after_it_is_no_step():
+    found = flag_series(Example("dht22_temperature", 0, 0.0, {"dht22_temperature": [20.0, 60.0, 20.0, 20.1]}).station())
+    assert [rule_names(bits) for bits in found["dht22_temperature"].bits] == [(), ("spike",), (), ()]
+
+
+def test_a_bad_value_makes_its_neighbour_no_step_and_no_spike():
+    values = {"ds18b20_temperature": [27.0, -127.0, 27.0, 27.1]}
+    found = flag_series(Example("ds18b20_temperature", 0, 0.0, values).station())["ds18b20_temperature"]
+    assert found.flags.tolist() == [Flag.GOOD, Flag.BAD, Flag.GOOD, Flag.GOOD]
+
+
+def test_a_bad_thermometer_does_not_make_another_one_suspect():
+    values = {"dht22_temperature": [20.0], "ds18b20_temperature": [-127.0], "bmp180_temperature": [20.5]}
+    found = flag_series(Example("dht22_temperature", 0, 0.0, values).station())
+    assert found["dht22_temperature"].flags[0] == found["bmp180_temperature"].flags[0] == Flag.GOOD
+
+
+def test_of_two_thermometers_that_are_apart_both_are_suspect():
+    values = {"dht22_temperature": [20.0], "ds18b20_temperature": [25.5]}
+    found = flag_series(Example("dht22_temperature", 0, 0.0, values).station())
+    assert {found[name].flags[0] for name in values} == {Flag.SUSPECT}
+
+
+@pytest.mark.parametrize(
+    ("after", "spoke"),
+    [
+        ([20.0, 25.1], True),
+        ([20.0, NAN, NAN, 35.4], True),
+        ([20.0, NAN, NAN, 34.6], False),
+        ([20.0, NAN, NAN, NAN, 50.0], False),
+    ],
+)
+def test_a_step_is_a_rate_over_the_time_that_it_took_and_a_gap_is_none(after, spoke):
+    found = flag_series(Example("dht22_temperature", 0, 0.0, {"dht22_temperature": after}).station())
+    assert bool(found["dht22_temperature"].bits[-1] & RULE_BITS["rate"]) is spoke
+
+
+def test_probes_that_drop_out_one_after_another_are_each_seen_and_so_is_their_return():
+    dropped = [27.0, 27.0, 7.75, -11.5, -11.5, 27.0]
+    found = flag_series(Example("ds18b20_temperature", 0, 0.0, {"ds18b20_temperature": dropped}).station())
+    spoke = [bool(bits & RULE_BITS["probe_step"]) for bits in found["ds18b20_temperature"].bits]
+    assert spoke == [False, False, True, True, False, True]
+
+
+def test_a_restart_is_seen_without_the_first_answer_by_gases_of_clean_air_after_empty_ones():
+    empty = dict.fromkeys(gases(1.0), "")
+    values = {name: [*row[:1], NAN, *row[1:]] for name, row in gases(4.4, 3.6, 3.65).items()}
+    assert flagged(Example("mq135_co", 2, 0.0, values, {1: empty})) == (Flag.SUSPECT, ("warming_up",))
+    other = {name: [*row[:1], NAN, *row[1:]] for name, row in gases(4.4, 4.3, 4.2).items()}
+    assert flagged(Example("mq135_co", 2, 0.0, other, {1: empty})) == (Flag.GOOD, ())
+
+
+def test_the_warm_up_ends_48_hours_after_the_restart_was_seen():
+    hours = 50
+    values = {name: [NAN, *row] for name, row in gases(*[5 + place / 100 for place in range(hours)]).items()}
+    values["ds18b20_temperature"] = [0.0, *[27.0] * hours]
+    booted = {series: "" for series in HOME.units if series not in {"temperature", "ds18b20_temperature"}}
+    found = flag_series(Example("mq135_co", 0, 0.0, values, {0: booted}, interval_s=3600.0).station())["mq135_co"]
+    warm = [bool(bits & RULE_BITS["warming_up"]) for bits in found.bits[1:]]
+    assert warm == [place < 48 for place in range(1, hours + 1)]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        name
+        for name in EXAMPLES
+        if name
+        not in {
+            "unusable_value",
+            "sensor_range",
+            "expected_range",
+            "before_first_measurement",
+            "bmp180_garbage",
+            "warming_up",
+        }
+    ],
+)
+def test_a_limit_that_is_off_takes_its_rule_away(rule):
+    trips, _ = EXAMPLES[rule]
+    off = {series: dict.fromkeys(limits) for series, limits in HOME.limits.items()}
+    assert rule not in flagged(replace(trips, device=replace(trips.device, rules=off)))[1]
+
+
+def test_a_limit_of_the_settings_counts_instead_of_the_catalogue_s():
+    trips, quiet = EXAMPLES["rate"]
+    strict = replace(HOME, rules={"dht22_temperature": {"max_rate": 0.4}})
+    wide = replace(HOME, rules={"dht22_temperature": {"max_rate": 0.6}})
+    assert "rate" in flagged(replace(quiet, device=strict))[1]
+    assert "rate" not in flagged(replace(trips, device=wide))[1]
+
+
+def test_the_limits_that_a_day_was_flagged_by_come_back_from_its_file():
+    off = {series: dict.fromkeys(limits) for series, limits in HOME.limits.items()}
+    other = replace(HOME, id="other", rules={"dht22_humidity": {"max_rate": 7.0}}, expected_range={"mq135_co2": (0, 9)})
+    text = limits_to_json([HOME, replace(HOME, id="twin"), other, replace(HOME, id="off", rules=off)])
+    assert text == limits_to_json([other, replace(HOME, id="off", rules=off), replace(HOME, id="twin"), HOME])
+    changed_since = replace(HOME, rules={"dht22_humidity": {"max_rate": 1.0, "still": None}}, warm_up=timedelta(0))
+    for device in (HOME, other):
+        then = with_limits_of(replace(changed_since, id=device.id), text)
+        assert (then.limits, then.warm_up, then.digest) == (device.limits, device.warm_up, device.digest)
+    assert not any(with_limits_of(replace(HOME, id="off"), text).limits.values())
+    assert with_limits_of(replace(HOME, id="stranger"), text) == replace(HOME, id="stranger")
+
+
+def test_each_gas_that_disagrees_with_the_others_is_seen_and_rounding_is_not():
+    for ratio in (2.0, 3.6, 6.0, 12.0):
+        printed = gases(ratio)
+        assert flagged(Example("mq135_co", 0, 0.0, printed)) == (Flag.GOOD, ())
+        assert "gas_ratio" in flagged(Example("mq135_co", 0, 0.0, changed(printed, "mq135_co2", 0, 430.0)))[1]

@@ -1,0 +1,99 @@
+"""Pictures of what each rule speaks of, for its documentation: a simulated day with one fault, and without it.
+
+Drawn as the page of a day draws its series, by: python -m air_pipeline_tests.reports.rule_pictures
+"""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pandas as pd
+
+from air_pipeline.catalogue import STATION
+from air_pipeline.devices.polls import Flag
+from air_pipeline.devices.simulator.arrays import values_at
+from air_pipeline.devices.simulator.weather import Profile
+from air_pipeline.processing.evidence import station_of
+from air_pipeline.processing.flags import flag_station
+from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.processing.rules import RULE_BITS
+from air_pipeline.processing.slots import expected_slots
+from air_pipeline.reports.clock import DayClock
+from air_pipeline.reports.contents import Series, SeriesDay
+from air_pipeline.reports.curves import thinned
+from air_pipeline.reports.drawing import HEIGHT, WIDTH, curve_svg, scale_of
+from air_pipeline_tests.processing.frames import index
+from air_pipeline_tests.processing.rule_examples import EMPTY, START
+from air_pipeline_tests.processing.test_fortnight import BOOT, HOME, KINDS, STEP_MS, said
+
+FOLDER = Path(__file__).parents[2] / "docs" / "images" / "rules"
+DAY_MS = 86_400_000
+FIRST = START // DAY_MS * DAY_MS
+BETWEEN = 200
+
+
+def series_day(rule: str, *, trips: bool) -> SeriesDay:
+    """The series that shows a rule best, on a day with the fault that it finds or on the same day without."""
+    found_by = "before_first_measurement" if rule == "warming_up" else rule
+    kind = next(kind for kind in KINDS if kind.rule == found_by)
+    of = "mq135_co2" if rule == "warming_up" else kind.of
+    at = FIRST + np.arange(DAY_MS // STEP_MS, dtype=np.int64) * STEP_MS
+    values, problems = values_at(Profile("hall", 7), at), np.full(len(at), "", dtype=object)
+    if trips:
+        where = slice(len(at) // 2, len(at) // 2 + kind.lasts)
+        kind.happens(values, where, Random(rule))
+        problems[where] = kind.problem
+        if found_by == "before_first_measurement":
+            after = values_at(Profile("hall", 7, at[where.start] / 1000), at[where.stop :])
+            for series in EMPTY:
+                values[series][where.stop :] = after[series]
+                values[series][where] = np.nan
+            problems[where] = said(BOOT, "", Flag.MISSING)
+    read = pd.DataFrame({name: values[name] for name in sorted(values)}, index=index(at))
+    polled = pd.DataFrame({"outcome": "ok", "interval_s": STEP_MS / 1000, "problems": problems}, index=index(at))
+    span = FIRST, FIRST + DAY_MS
+    slots = expected_slots(*span, polls=polled, readings=read, opening_interval_ms=STEP_MS, expected_from=FIRST)
+    seen = flag_station(station_of(HOME, read, polled, slots))
+    if ((seen.rules[of].to_numpy() & RULE_BITS[rule]) != 0).any() is not np.bool_(trips):
+        raise AssertionError(f"{rule} does not show in {of}")
+    (parameter,) = (one for one in STATION if one.series == of)
+    series = Series(of, parameter.name, parameter.unit, step=parameter.resolution or 0.0)
+    flags = seen.flags[of].to_numpy()
+    return SeriesDay(series, {}, thinned(seen.at, seen.values[of].to_numpy(), flags, *span))  # noqa: PD011
+
+
+def picture(rule: str) -> str:
+    """Both days as one SVG document with the colours of the page."""
+    clock = DayClock(from_epoch_ms(FIRST), from_epoch_ms(FIRST + DAY_MS), "UTC")
+    days = [series_day(rule, trips=trips) for trips in (True, False)]
+    parts = []
+    for place, day in enumerate(days):
+        text = f"{day.series.name}, {'without' if place else 'with'} the fault"
+        svg = curve_svg(day.curve, scale_of([day]), clock, text)
+        left = place * (WIDTH + BETWEEN)
+        parts.append(svg.replace("<svg ", f'<svg x="{left}" width="{WIDTH}" height="{HEIGHT}" ', 1))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH + BETWEEN} {HEIGHT}">'
+        f"<style>{_style()}</style>{''.join(parts)}</svg>\n"
+    )
+
+
+def _style() -> str:
+    """Of the page's style what pictures need."""
+    css = files("air_pipeline.reports").joinpath("page.css").read_text(encoding="utf-8")
+    colours = re.search(r":root \{.*?\}", css, re.DOTALL)
+    lines = [line.removeprefix("figure ") for line in css.splitlines()]
+    drawn = [line for line in lines if re.match(r"svg (text|path|\.)", line)]
+    return "\n".join([colours[0] if colours else "", "svg { background: white; font-family: sans-serif; }", *drawn])
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for rule in RULE_BITS:
+        (FOLDER / f"{rule}.svg").write_text(picture(rule), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
