@@ -699,6 +699,7 @@ def test_a_watchdog_hears_of_what_is_not_well_alone(patient: Patient) -> None:
     assert ("failure", "settings: ") in [(level, text[:10]) for level, text in complaints(ran)]
 
 
+@pytest.mark.slow
 def test_a_look_ends_whatever_hangs(tmp_path: Path) -> None:
     shell = Installation(tmp_path)
     with ExitStack() as opened:

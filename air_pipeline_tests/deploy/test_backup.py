@@ -65,6 +65,7 @@ def state(tmp_path: Path) -> Path:
     return state.path
 
 
+@pytest.mark.slow
 def test_what_was_backed_up_while_collecting_is_restored_after_everything_was_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

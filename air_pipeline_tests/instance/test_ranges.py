@@ -56,6 +56,7 @@ def spoil(deployment, day):
     path.write_text("in the way")
 
 
+@pytest.mark.slow
 def test_a_day_that_fails_among_good_ones_fails_alone(deployment, tmp_path):
     seed(deployment, *DAYS)
     spoil(deployment, DAYS[1])
@@ -79,6 +80,7 @@ def test_no_days_are_built_at_once(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.slow
 def test_a_few_days_are_built_in_this_process_and_more_beside_it(deployment, tmp_path):
     seed(deployment, *DAYS)
     (tmp_path / "home").mkdir()

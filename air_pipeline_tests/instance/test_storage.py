@@ -157,6 +157,7 @@ def built_until(deployment, end):
             return said
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_build_is_one_end_without_a_traceback_and_a_killed_one_is_given_up(deployment):
     said = built_until(deployment, lambda pid: os.killpg(pid, signal.SIGINT))  # as a terminal does: to everybody in it
     assert "Traceback" not in said
