@@ -76,6 +76,7 @@ def test_a_power_cut_costs_no_true_reading_and_a_person_may_end_the_hold(
     with collecting(installation, "-20m") as process:
         held = time.monotonic()
         wait_for(lambda: "no slot is begun for 600 s at most" in log_of(installation), "the hold in the log")
+        wait_for(lambda: "collecting from" in log_of(installation), "a collector that can be ended")
         asked = len(simulator.requests("attic").times_ms)
         [found] = clock_believed.findings(Seen(installation.environment, datetime.now(UTC)))
         end(process)

@@ -1,11 +1,13 @@
 """What was deleted on purpose is remembered; whatever else is in its place allows no day to lose anything."""
 
+import json
 import os
 
 import pytest
 
-from air_pipeline.days.deleted import deleted_polls, remember_deletion
-from air_pipeline.days.inputs import observed_metadata
+from air_pipeline.days.comparing import compare_day
+from air_pipeline.days.deleted import deleted_since, remember_deletion
+from air_pipeline.days.holdings import Deleted
 from air_pipeline.settings import SettingsError
 from air_pipeline_tests.days.deployments import DAY, build, deployment, seed, window
 
@@ -38,11 +40,23 @@ def test_what_is_no_memory_of_deletions_allows_nothing(deployed, instead):
     build(deployed)
     path = deployed.environment.state.deleted
     INSTEAD[instead](path)
-    built = observed_metadata(deployed.data, DAY)
-    assert deleted_polls(deployed, DAY, built) == 0
+    assert deleted_since(deployed, DAY) == {}
     if path.is_dir():
         with pytest.raises(SettingsError):
             remember_deletion(deployed, "hall", [DAY], *window())
     else:
         assert remember_deletion(deployed, "hall", [DAY], *window()) == [DAY]
-        assert deleted_polls(deployed, DAY, built) > 0
+        assert deleted_since(deployed, DAY) == {"hall": Deleted(polls=144, values=144)}
+
+
+def test_entries_that_counted_no_values_lift_the_guard_of_values_too(deployed):
+    """They are of versions that guarded days by polls alone."""
+    seed(deployed)
+    build(deployed)
+    assert remember_deletion(deployed, "hall", [DAY], *window()) == [DAY]
+    path = deployed.environment.state.deleted
+    entries = json.loads(path.read_text())
+    del entries[DAY.isoformat()]["values"]
+    path.write_text(json.dumps(entries))
+    deployed.store.delete("hall", *window())
+    assert compare_day(deployed, deployed.store, DAY).lost == {}
