@@ -207,3 +207,11 @@ def test_each_gas_that_disagrees_with_the_others_is_seen_and_rounding_is_not():
         printed = gases(ratio)
         assert flagged(Example("mq135_co", 0, 0.0, printed)) == (Flag.GOOD, ())
         assert "gas_ratio" in flagged(Example("mq135_co", 0, 0.0, changed(printed, "mq135_co2", 0, 430.0)))[1]
+
+
+@pytest.mark.parametrize(("interval_s", "speaks"), [(600.0, True), (601.0, False)])
+def test_what_takes_longer_than_ten_minutes_is_no_spike_and_no_step_of_probes(interval_s, speaks):
+    for rule in ("spike", "probe_step"):
+        trips, _ = EXAMPLES[rule]
+        found = flag_series(replace(trips, interval_s=interval_s).station())[trips.of]
+        assert bool((found.bits & RULE_BITS[rule]).any()) is speaks
