@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import building, collecting
+from benchmarks import building, collecting, flagging
 
-BENCHMARKS = {"collecting": collecting.main, "building": building.main}
+BENCHMARKS = {"collecting": collecting.main, "building": building.main, "flagging": flagging.main}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

@@ -10,6 +10,7 @@ import numpy as np
 from air_pipeline.days.calendar import DeviceDay, stretches_of_restarts
 from air_pipeline.processing.evidence import station_of
 from air_pipeline.processing.local_time import epoch_ms, span_ms
+from air_pipeline.processing.restarts import matter_to
 from air_pipeline.processing.rules import RESTARTS_BEFORE, influence, reach
 from air_pipeline.processing.slots import Instants, expected_slots, index_ms
 from air_pipeline.processing.station import NO_INSTANTS, Station
@@ -38,9 +39,9 @@ def device_station(store: ReadingStore, one: DeviceDay, now: datetime | None = N
 
 def _end(store: ReadingStore, one: DeviceDay) -> int:
     """The end of what is read: after the first poll at or after the end of the day, if one follows soon."""
-    following = store.first_poll(one.device.id, one.end)
-    soon = following is not None and following < one.end + span_ms(influence()[1])
-    return one.end if following is None or not soon else following + 1
+    device, soon = one.device.id, one.end + span_ms(influence()[1])
+    following = store.first_polls(one.end, soon, device).get(device)
+    return one.end if following is None else following + 1
 
 
 def _station(
@@ -74,6 +75,8 @@ def _station(
 
 def _restarts_before(store: ReadingStore, one: DeviceDay, start: int, expected: tuple[int, int]) -> Instants:
     """When the device restarted before what is read whole: looked up where empty texts came, and read only there."""
+    if not matter_to(one.device):
+        return NO_INSTANTS
     before = one.start - span_ms(RESTARTS_BEFORE)
     emptied = store.emptied(before, start, one.device.id).get(one.device.id, ())
     found = [_station(store, one, span, expected).restarts for span in stretches_of_restarts(emptied)]

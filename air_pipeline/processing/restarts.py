@@ -8,6 +8,7 @@ import numpy as np
 from air_pipeline.catalogue import CLEAN_AIR_RATIO, GAS_CURVES
 from air_pipeline.processing.slots import Instants
 from air_pipeline.processing.station import Floats, Places, Station, last_place, nearby_ms
+from air_pipeline.settings import Device
 
 _PROBES, _GAS = "ds18b20_temperature", "mq135_co2"  # the six gases are one number: one stands for all
 
@@ -20,6 +21,11 @@ def restarts(station: Station) -> Instants:
     firmware takes the air of the moment for clean.
     """
     return np.asarray(station.slots.at[starting(station) | _zeroed(station)])
+
+
+def matter_to(device: Device) -> bool:
+    """Whether flags of a device depend on its restarts: those of gases do, for as long as they warm up."""
+    return bool(device.warm_up) and not GAS_CURVES.keys().isdisjoint(device.units)
 
 
 def starting(station: Station) -> Places:

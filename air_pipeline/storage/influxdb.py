@@ -174,22 +174,17 @@ class InfluxStore:
         return None if point is None else int(point["time"])
 
     @_of_influxdb
-    def first_polls(self, start: int, end: int) -> dict[str, int]:
+    def first_polls(self, start: int, end: int, device: str | None = None) -> dict[str, int]:
         """Device to the slot of its first poll in the interval; see `ReadingStore.first_polls`."""
-        (result,) = self._ask(f"SELECT first(outcome) FROM poll WHERE {during(start, end)} GROUP BY device")  # noqa: S608
-        return {device: int(point["time"]) for device, point in _of_devices(result).items()}
+        query = f"SELECT first(outcome) FROM poll WHERE {during(start, end)}"  # noqa: S608
+        return {name: int(points[0]["time"]) for name, points in self._of_some(query, device).items()}
 
     @_of_influxdb
     def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
         """Device to the slots in which a value came as an empty text; see `ReadingStore.emptied`."""
-        which = "" if device is None else " AND device = $device"
-        query = f"SELECT problems FROM poll WHERE problems =~ /{EMPTY_VALUE}/ AND {during(start, end)}{which}"  # noqa: S608
-        (result,) = self._ask(f"{query} GROUP BY device", parameters={} if device is None else {"device": device})
-        return {
-            name: tuple(int(point["time"]) for point in series.points)
-            for series in result
-            if (name := series.tags.get("device"))
-        }
+        query = f"SELECT problems FROM poll WHERE problems =~ /{EMPTY_VALUE}/ AND {during(start, end)}"  # noqa: S608
+        found = self._of_some(query, device).items()
+        return {name: tuple(int(point["time"]) for point in points) for name, points in found}
 
     @_of_influxdb
     def interval_before(self, device: str, time: int) -> float | None:
@@ -242,6 +237,14 @@ class InfluxStore:
         """The only point of a query about one device."""
         (result,) = self._ask(query, parameters={"device": device})
         return result[0].points[0] if result else None
+
+    def _of_some(self, query: str, device: str | None) -> dict[str, tuple[Mapping[str, Any], ...]]:
+        """Device to its points of a query that ends in a condition: of one device, or of all."""
+        which = "" if device is None else " AND device = $device"
+        (result,) = self._ask(
+            f"{query}{which} GROUP BY device", parameters={} if device is None else {"device": device}
+        )
+        return {name: series.points for series in result if (name := series.tags.get("device"))}
 
     def _last(self, measurement: str, devices: Sequence[str], condition: str) -> dict[str, Mapping[str, Any]]:
         """Device to its last point under a condition, however long ago; what has none is left out."""

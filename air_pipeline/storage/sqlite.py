@@ -69,6 +69,8 @@ _DEVICES = """WITH RECURSIVE known (name) AS (
     UNION ALL SELECT (SELECT min(device) FROM {table} WHERE device > name) FROM known WHERE name IS NOT NULL
 )"""
 
+_FIRST_POLLS = f"""{_DEVICES.format(table="poll")} SELECT name, min(observed_at) FROM known CROSS JOIN poll
+ON device = name WHERE (? IS NULL OR name = ?) AND observed_at >= ? AND observed_at < ? GROUP BY name"""  # noqa: S608
 _EMPTIED = f"""{_DEVICES.format(table="poll")} SELECT name, observed_at FROM known CROSS JOIN poll ON device = name
 AND observed_at >= ? AND observed_at < ? WHERE instr(problems, ?) AND (? IS NULL OR name = ?)
 ORDER BY name, observed_at"""  # noqa: S608 - nothing of it is given
@@ -188,13 +190,13 @@ class SqliteStore:
         row = self._row("SELECT min(observed_at) FROM poll WHERE device = ? AND observed_at >= ?", device, first)
         return None if row is None or row[0] is None else int(row[0])
 
-    def first_polls(self, start: int, end: int) -> dict[str, int]:
+    def first_polls(self, start: int, end: int, device: str | None = None) -> dict[str, int]:
         """Device to the slot of its first poll in the interval; see `ReadingStore.first_polls`."""
         with self._connections.reading() as connection:
             if connection is None:
                 return {}
-            rows = connection.execute(_per_device("poll", "min(observed_at)", group="name"), within_time(start, end))
-            return {device: int(slot) for device, slot in rows}
+            rows = connection.execute(_FIRST_POLLS, (device, device, *within_time(start, end)))
+            return {name: int(slot) for name, slot in rows}
 
     def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
         """Device to the slots in which a value came as an empty text; see `ReadingStore.emptied`."""

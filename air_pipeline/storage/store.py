@@ -134,8 +134,8 @@ class ReadingStore(Protocol):
         """The slot of the first poll from a time on."""
         ...
 
-    def first_polls(self, start: int, end: int) -> dict[str, int]:
-        """Device to the slot of its first poll in the interval, for every device with one."""
+    def first_polls(self, start: int, end: int, device: str | None = None) -> dict[str, int]:
+        """Device to the slot of its first poll in the interval, for every device with one; of one device or all."""
         ...
 
     def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:

@@ -103,3 +103,9 @@ def test_a_restart_is_looked_up_and_not_read(deployed, monkeypatch):
     assert device_station(deployed.store, one).restarts.tolist() == [BOOTED, BOOTED + MINUTE]
     assert sum(end - start for _, start, end in read) < (one.end - one.start) * 1.2
     assert np.all([start >= BOOTED for _, start, _ in read])
+
+
+def test_where_no_gas_is_measured_restarts_are_not_looked_up(deployed, monkeypatch):
+    monkeypatch.setattr(deployed.store, "emptied", lambda *_: pytest.fail("restarts matter to gases alone"))
+    for device in (replace(HOME, parameters=HOME.parameters[:7]), replace(HOME, warm_up=timedelta(0))):
+        assert not len(device_station(deployed.store, replace(of_day(deployed, DAYS[2]), device=device)).restarts)

@@ -141,7 +141,7 @@ EXAMPLES: dict[str, tuple[Example, Example]] = {
     ),
     "flat_line": (
         Example("dht22_humidity", 180, 0.0, {"dht22_humidity": [47.3] * HALF_AN_HOUR}),
-        Example("dht22_humidity", 180, 0.1, {"dht22_humidity": [47.4, *[47.3] * 180]}),
+        Example("dht22_humidity", 180, 0.1, {"dht22_humidity": [47.2, *[47.3] * 180]}),
     ),
     "dht22_frozen": (
         Example("dht22_temperature", 180, 0.0, DHT22 | RESTLESS),

@@ -94,7 +94,7 @@ def test_a_span_with_fewer_than_five_measuring_cycles_says_nothing(interval_s, s
 def test_a_still_gas_makes_all_six_suspect_as_they_are_one_number():
     still = Example("mq135_nh4", 180, 0.0, gases(*[3.7] * 181))
     found = flag_series(still.station())
-    assert {name for name in found if found[name].flags[180] == Flag.SUSPECT} == set(gases(1.0))
+    assert {name for name in found if found[name].bits[180] & RULE_BITS["flat_line"]} == set(gases(1.0))
 
 
 def test_a_spike_is_told_once_and_the_good_value_after_it_is_no_step():
@@ -207,3 +207,11 @@ def test_each_gas_that_disagrees_with_the_others_is_seen_and_rounding_is_not():
         printed = gases(ratio)
         assert flagged(Example("mq135_co", 0, 0.0, printed)) == (Flag.GOOD, ())
         assert "gas_ratio" in flagged(Example("mq135_co", 0, 0.0, changed(printed, "mq135_co2", 0, 430.0)))[1]
+
+
+@pytest.mark.parametrize(("interval_s", "speaks"), [(600.0, True), (601.0, False)])
+def test_what_takes_longer_than_ten_minutes_is_no_spike_and_no_step_of_probes(interval_s, speaks):
+    for rule in ("spike", "probe_step"):
+        trips, _ = EXAMPLES[rule]
+        found = flag_series(replace(trips, interval_s=interval_s).station())[trips.of]
+        assert bool((found.bits & RULE_BITS[rule]).any()) is speaks

@@ -162,6 +162,8 @@ def test_the_first_polls_of_an_interval_are_those_of_each_device(store: ReadingS
     store.write([poll("attic", START + 15, Outcome.TIMEOUT), poll("cellar", START + 30)])
     assert store.first_polls(START + 1, START + 30) == {"attic": START + 15, "hall": START + 10}
     assert store.first_polls(START + 31, START + 40) == {}
+    assert store.first_polls(START + 1, START + 30, "attic") == {"attic": START + 15}
+    assert store.first_polls(START + 1, START + 30, "cellar") == {}
 
 
 def test_slots_in_which_a_value_came_as_an_empty_text_are_found(store: ReadingStore) -> None:
