@@ -91,7 +91,6 @@ ARGUMENTS = {
     "report": ("report", "2026-11-01", "-o", "page.html"),
     "build": ("build", "--from", "2026-11-01", "--to", "2026-11-01"),
     "copy": ("copy", "embedded"),
-    "explain": ("explain", "--device", "hall", "--series", "dht22_temperature", "--at", "2026-11-01T08:00"),
     "rename": ("rename", "hall", "attic"),
     "delete": ("delete", "attic"),
     "explain": ("explain", "--device", "hall", "--series", "mq135_co2", "--at", "2026-11-01T08:00"),
