@@ -1,6 +1,7 @@
 """Who may collect, and how long: the lock and the lease under what may happen to their files."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -73,6 +74,16 @@ def test_a_lease_does_not_end_while_nobody_could_extend_it(tmp_path: Path) -> No
         assert lease_has_ended(state)
         become_read_only(disk)
         assert not lease_has_ended(state)
+
+
+def test_a_lock_is_for_this_user_alone_whatever_the_umask(state: StateDirectory) -> None:
+    before = os.umask(0)
+    try:
+        with CollectorLock(state):
+            extend_lease(state)
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (state.collector_lock, state.collector_lease)} == {0o600}
 
 
 def test_a_lock_whose_file_was_removed_is_taken_anew(state: StateDirectory) -> None:
