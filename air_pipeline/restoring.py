@@ -22,6 +22,7 @@ from air_pipeline.collection.lease import CollectorLock, CollectorRunning, holde
 from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.replacing import open_at_once
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage import sqlite
 from air_pipeline.storage.sqlite_connections import fault_of_copy
@@ -84,7 +85,13 @@ def examine_backup(path: Path, environment: Environment) -> Backup:
     state.check_store(environment.store)
     omitted_data = environment.data != environment.state.path / "data" and (path / "data").is_dir()
     try:
-        found = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.is_file()]
+        there = sorted(path.rglob("*"))
+        if link := next((file for file in there if file.is_symlink()), None):
+            raise RestoreError(
+                f"{link} is a symbolic link, which deploy/backup never makes: whatever it leads to would be restored."
+                " Nothing was changed; remove it"
+            )
+        found = [file.relative_to(path) for file in there if file.is_file()]
         files = tuple(
             file
             for file in found
@@ -123,7 +130,8 @@ def in_use(state: StateDirectory) -> bool:
 
 def kept_as(state: StateDirectory, now: datetime) -> Path:
     """Where a state directory is kept that a restored one takes the place of."""
-    return state.path.with_name(f"{state.path.name}.before-{now.astimezone(UTC):%Y-%m-%dT%H%M%SZ}")
+    path = _place(state)
+    return path.with_name(f"{path.name}.before-{now.astimezone(UTC):%Y-%m-%dT%H%M%SZ}")
 
 
 def check_nothing_runs(state: StateDirectory) -> None:
@@ -155,7 +163,7 @@ def finish_interrupted(state: StateDirectory, now: datetime) -> str:
                 staged.rename(kept_as(state, now))
         mark = _marker(state.path)
         if mark.exists():
-            backup = mark.read_text(encoding="utf-8").strip()
+            backup = state.read(mark)
             mark.unlink()
             return backup
     except OSError as error:
@@ -177,11 +185,11 @@ def restore(backup: Backup, state: StateDirectory, now: datetime) -> Path | None
             _copy(backup, staged, (owned_by.st_uid, owned_by.st_gid))
             kept = kept_as(state, now) if in_use(state) else None
             if kept is None:
-                shutil.rmtree(state.path)  # locks
-                staged.rename(state.path)
+                shutil.rmtree(_place(state))  # locks
+                staged.rename(_place(state))
             else:
-                _exchange(staged, state.path)
-            _sync(state.path.parent)
+                _exchange(staged, _place(state))
+            _sync(staged.parent)
             finish_interrupted(state, now)
             return kept
     except OSError as error:
@@ -190,8 +198,14 @@ def restore(backup: Backup, state: StateDirectory, now: datetime) -> Path | None
         raise _unusable(state, error) from None
 
 
+def _place(state: StateDirectory) -> Path:
+    """Where the state directory is itself, if its path is a link: that stays, and what it leads to is replaced."""
+    return state.path.resolve()
+
+
 def _staged(state: StateDirectory) -> Path:
-    return state.path.with_name(f"{state.path.name}.restoring")
+    path = _place(state)
+    return path.with_name(f"{path.name}.restoring")
 
 
 def _marker(directory: Path) -> Path:
@@ -210,7 +224,7 @@ def _copy(backup: Backup, staged: Path, owner: tuple[int, int]) -> None:
             (staged / folder).mkdir(_DIRECTORY_MODE, exist_ok=True)
             directories.add(staged / folder)
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
-        with (backup.path / file).open("rb") as source, os.fdopen(descriptor, "wb") as copied:
+        with open(backup.path / file, "rb", opener=_as_examined) as source, os.fdopen(descriptor, "wb") as copied:
             shutil.copyfileobj(source, copied, 1 << 20)
             copied.flush()
             os.fsync(descriptor)
@@ -221,6 +235,11 @@ def _copy(backup: Backup, staged: Path, owner: tuple[int, int]) -> None:
         directory.chmod(_DIRECTORY_MODE)
         _give(directory, owner)
         _sync(directory)
+
+
+def _as_examined(name: str, flags: int) -> int:
+    """Opens a file of the backup; a link that was put in its place meanwhile is not followed."""
+    return open_at_once(name, flags | os.O_NOFOLLOW)
 
 
 def _give(path: Path, owner: tuple[int, int]) -> None:

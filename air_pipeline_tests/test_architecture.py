@@ -87,7 +87,7 @@ ONLY = {
         "storage",
         "days",
     },
-    "restoring": {"errors", "state", "environment", "collection", "storage"},
+    "restoring": {"errors", "replacing", "state", "environment", "collection", "storage"},
     "notifying": {
         "errors",
         "settings",

@@ -17,7 +17,7 @@ import pytest
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment
-from air_pipeline.restoring import examine_backup, finish_interrupted, restore
+from air_pipeline.restoring import RestoreError, examine_backup, finish_interrupted, restore
 from air_pipeline.running.up import only_one
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.cli.in_this_process import in_this_process
@@ -307,3 +307,39 @@ def test_what_root_restores_is_the_service_s(ask, environment: Environment, back
     assert {(path.stat().st_uid, path.stat().st_gid) for path in restored if path.name != "space.json"} == {
         (4711, 4712)
     }
+
+
+def test_a_state_directory_that_is_a_link_is_restored_where_it_leads_to(
+    ask, environment: Environment, backup: Path, tmp_path: Path
+) -> None:
+    """It was put on another disk for its room, or its speed."""
+    place = tmp_path / "disk" / "state"
+    place.mkdir(parents=True)
+    environment.state.path.symlink_to(place)
+    for options in (("--yes",), ("--yes", "--replace")):  # empty, and not
+        assert ask(backup, *options)[0] == 0
+        assert environment.state.path.readlink() == place
+        assert contents(place).keys() == contents(backup).keys()
+    assert sorted(path.name.partition(".")[0] for path in place.parent.iterdir()) == ["state", "state"]
+
+
+def test_a_marker_that_is_no_file_is_not_waited_for(ask, environment: Environment, backup: Path) -> None:
+    environment.state.make()
+    os.mkfifo(environment.state.path / "restoring")
+    status, _, err = ask(backup, "--yes", "--replace")
+    assert (status, "it is no file; remove it" in err) == (2, True)
+
+
+def test_a_link_in_a_backup_gives_nobody_what_it_leads_to(ask, environment: Environment, backup: Path) -> None:
+    """Root restores, and gives to the user of the service what there is."""
+    secret = backup.with_name("secret")
+    secret.write_text("of root", encoding="utf-8")
+    examined = examine_backup(backup, environment)
+    note = backup / "dagster" / "history" / "note"
+    note.unlink()
+    note.symlink_to(secret)
+    status, _, err = ask(backup, "--yes")
+    assert (status, f"{note} is a symbolic link" in err) == (1, True)
+    with pytest.raises(RestoreError):  # put there after it was looked at
+        restore(examined, environment.state, NOW)
+    assert not environment.state.outbox.exists()

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +17,15 @@ from air_pipeline.cli import rows
 from air_pipeline.cli.display import show_table
 from air_pipeline.cli.rows import show_rows
 from air_pipeline.cli.terminal import say, show_json, show_rows_as_text
+from air_pipeline.collection.asking import Asked
+from air_pipeline.devices.client import _failure, get
+from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.health.devices import finding_of
 from air_pipeline.processing.violations import Violation
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.file import parse_settings
 from air_pipeline.settings.values import shown
-from air_pipeline.showing import markdown
+from air_pipeline.showing import markdown, plain
 from air_pipeline_tests.days.deployments import deployment, device
 from air_pipeline_tests.environments import VALID
 from air_pipeline_tests.test_showing import BIDI, HOSTILE
@@ -127,3 +132,15 @@ def test_what_a_configuration_has_wrong_is_said_on_one_line_without_secrets() ->
         parse_settings(f"{VALID.replace('http://10.0.0.1/circumstances', SECRET)}  - id: b\n    url: {SECRET}\n")
     assert "is also the address of 'hall'" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_what_went_wrong_with_a_device_is_said_on_one_line_without_secrets() -> None:
+    rejected = Poll("hall", 0, Outcome.REJECTED, 1.0, 10.0, 200)
+    asked = Asked(replace(device(), url=SECRET), rejected, live=True, reason="it is no JSON")
+    remedy = finding_of(asked, datetime(1970, 1, 1, tzinfo=UTC)).remedy
+    assert "curl http://…@10.0.0.1/c?…" in remedy
+    unfit = get(f"ftp{SECRET.removeprefix('http')}", 1.0).reason
+    assert "10.0.0.1" in unfit
+    for said in (unfit, _failure(ValueError(f"\x1b[2J\u202e\n{SECRET}"), None).reason):
+        assert "hunter2" not in said
+        assert said == plain(said)

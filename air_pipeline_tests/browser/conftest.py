@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from air_pipeline_tests.running.proxies import LOGIN, NAME, Proxy, is_there
 from air_pipeline_tests.running_pipeline import Installation, Pipeline, running_pipeline
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
@@ -21,7 +23,7 @@ def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.fail(f"these tests need a browser, and none of {', '.join(NAMES)} is on the PATH; install Chromium")
-    leads_here = f"--host-resolver-rules=MAP {EVIL} 127.0.0.1"
+    leads_here = f"--host-resolver-rules=MAP {EVIL} 127.0.0.1, MAP {NAME} 127.0.0.1"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", leads_here])
         yield chromium
@@ -30,13 +32,34 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """The demo, as its user starts it; one for all tests of a worker."""
+    """The demo, as its user starts it who has a proxy; one for all tests of a worker."""
     folder = tmp_path_factory.mktemp("demo")
     installation = Installation(folder, state=".air_pipeline")
-    with running_pipeline(installation, "demo", "--directory", str(folder)) as pipeline:
+    with running_pipeline(installation, "demo", "--directory", str(folder), "--behind-proxy", NAME) as pipeline:
         wait_for(lambda: pipeline.check("devices_reporting"), "a report of what comes in")
         yield pipeline
         assert pipeline.stop() == 0
+
+
+@pytest.fixture
+def behind_nginx(demo: Pipeline, tmp_path: Path) -> Iterator[str]:
+    """Where the demo is for those who have a password for the nginx in front of it, by the sample of `deploy/`."""
+    if not is_there("nginx"):
+        pytest.skip("nginx or openssl is not installed")
+    proxy = Proxy(tmp_path, int(demo.url.rpartition(":")[2]))
+    with proxy.running("nginx"):
+        yield f"https://{proxy.netloc}"
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Page]:
+    """A tab of somebody who has such a password, and knows the certificate."""
+    login = {"username": LOGIN[0], "password": LOGIN[1]}
+    with browser.new_context(ignore_https_errors=True, http_credentials=login) as context:
+        page = context.new_page()
+        page.set_default_timeout(WITHIN_MS)
+        expect.set_options(timeout=WITHIN_MS)
+        yield page
 
 
 @pytest.fixture

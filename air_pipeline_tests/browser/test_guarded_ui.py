@@ -1,7 +1,9 @@
 """Behind the guard the whole UI works: what it shows while a run goes on, what it launches, what it answers."""
 
+import uuid
 from datetime import date
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
@@ -22,6 +24,10 @@ def yesterday(demo: Pipeline) -> date:
 @pytest.fixture
 def heard(page: Page) -> list[str]:
     """What comes by WebSocket while the page is open."""
+    return heard_by(page)
+
+
+def heard_by(page: Page) -> list[str]:
     heard: list[str] = []
 
     def listen(opened: WebSocket) -> None:
@@ -80,3 +86,25 @@ def test_graphiql_answers_a_query(demo: Pipeline, page: Page) -> None:
     page.get_by_role("button", name="Execute query").click()
     version = demo.ask("{version}")["version"]
     wait_for(lambda: version in page.locator(".result-window").inner_text(), "the answer")
+
+
+def test_through_nginx_pages_open_and_a_log_comes_while_it_is_written(
+    demo: Pipeline, visitor: Page, behind_nginx: str
+) -> None:
+    heard = heard_by(visitor)
+    wrong: list[tuple[int, str]] = []
+    visitor.on("response", lambda got: wrong.append((got.status, got.url)) if got.status > 401 else None)
+    for path, shown in {"overview": "Timeline", "asset-groups": "Global asset lineage"}.items():
+        visitor.goto(f"{behind_nginx}/{path}")
+        expect(visitor.get_by_text(shown).first).to_be_visible()
+    with dg.DagsterInstance.from_config(str(demo.installation.environment.state.dagster)) as instance:
+        run = instance.add_run(dg.DagsterRun("build_day", str(uuid.uuid4())))
+        try:
+            visitor.goto(f"{behind_nginx}/runs/{run.run_id}")
+            wait_for(lambda: visitor.title() and heard, "the page that listens")
+            instance.report_engine_event("it goes on", run)
+            expect(visitor.get_by_text("it goes on").first).to_be_visible()
+            assert any("it goes on" in one for one in heard)
+        finally:
+            instance.delete_run(run.run_id)
+    assert wrong == []

@@ -1,5 +1,7 @@
 """Commands that start something refuse what is typed wrongly before they do: a sentence and status 2, no traceback."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -40,15 +42,24 @@ def set_out(home, monkeypatch):
         monkeypatch.setenv(f"INFLUXDB_V2_{name}", value)
 
 
+class Begun(list):
+    """Commands and what they would have started, with the umask under which they would have."""
+
+    umask = 0
+
+
 @pytest.fixture
 def begun(monkeypatch):
     """What would have been started, in the order in which it would have been."""
-    begun = []
+    begun = Begun()
     for command, names in STARTED.items():
         for name in names:
 
             def begin(*arguments, _name=(command, name), **_named):
                 begun.append(_name)
+                umask = os.umask(0o022)  # of the process that does it
+                os.umask(umask)
+                begun.umask = umask
                 for simulator in arguments if _name[0] == "simulate" else ():
                     simulator.stop()
                     simulator.run()
@@ -112,6 +123,8 @@ def test_what_is_right_is_started(home, begun, monkeypatch, capsys):
         status, _, err = in_this_process(monkeypatch, capsys, *arguments)
         assert status == 0, (arguments, err)
         assert [part for _, part in begun] == parts
+        if arguments[0] in {"up", "ui", "demo", "collect"}:
+            assert begun.umask == 0o077, "what it makes is for this user alone"
 
 
 OPTIONS = ["--port", "--host", "--behind-proxy", "--config", "--directory", "--count", "--fault", "--script", "--seed",

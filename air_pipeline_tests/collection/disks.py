@@ -28,6 +28,11 @@ def small_disk(folder: Path, megabytes: int = 48) -> Iterator[Path]:
         assert _run("umount", "--lazy", folder)
 
 
+def become_read_only(disk: Path) -> None:
+    """Nobody writes there from now on."""
+    assert _run("mount", "-o", "remount,ro", disk)
+
+
 def fill(disk: Path, leave: int = 0) -> Path:
     """Takes all the room of a disk; the file that does."""
     filler = disk / f"filler-{len(list(disk.glob('filler-*')))}"

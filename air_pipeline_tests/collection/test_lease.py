@@ -1,12 +1,14 @@
 """Who may collect, and how long: the lock and the lease under what may happen to their files."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from air_pipeline.boottime import boot_id, boottime
+from air_pipeline.collection import lease
 from air_pipeline.collection.lease import (
     CollectorLock,
     CollectorRunning,
@@ -19,7 +21,7 @@ from air_pipeline.collection.lease import (
 )
 from air_pipeline.records import write_record
 from air_pipeline.state import StateDirectory
-from air_pipeline_tests.collection.disks import fill, small_disk
+from air_pipeline_tests.collection.disks import become_read_only, fill, small_disk
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 
@@ -65,6 +67,25 @@ def test_a_lease_is_extended_on_a_full_disk_and_where_it_cannot_be_nothing_is_ra
         assert not lease_holds(state)
 
 
+def test_a_lease_does_not_end_while_nobody_could_extend_it(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "state", megabytes=1) as disk:
+        state = StateDirectory(disk)
+        extend_lease(state, -1)
+        assert lease_has_ended(state)
+        become_read_only(disk)
+        assert not lease_has_ended(state)
+
+
+def test_a_lock_is_for_this_user_alone_whatever_the_umask(state: StateDirectory) -> None:
+    before = os.umask(0)
+    try:
+        with CollectorLock(state):
+            extend_lease(state)
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (state.collector_lock, state.collector_lease)} == {0o600}
+
+
 def test_a_lock_whose_file_was_removed_is_taken_anew(state: StateDirectory) -> None:
     with CollectorLock(state, leased=True) as lock:
         state.collector_lock.unlink()
@@ -84,6 +105,23 @@ def test_a_lock_whose_file_was_removed_and_taken_by_another_is_lost(state: State
         state.collector_lock.unlink()
         with CollectorLock(state), pytest.raises(CollectorRunning):
             lock.keep()
+
+
+def test_a_lock_whose_file_is_removed_while_it_is_taken_is_not_taken(
+    state: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quicker, lock = CollectorLock(state), lease._lock
+
+    def overtaken(file: int, kind: int) -> bool:
+        monkeypatch.setattr(lease, "_lock", lock)
+        state.collector_lock.unlink()
+        quicker.acquire()
+        return lock(file, kind)
+
+    monkeypatch.setattr(lease, "_lock", overtaken)
+    with pytest.raises(CollectorRunning):
+        CollectorLock(state).acquire()
+    quicker.release()
 
 
 def test_a_lock_made_by_an_earlier_version_is_understood(state: StateDirectory) -> None:

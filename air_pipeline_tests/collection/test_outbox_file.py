@@ -13,6 +13,7 @@ import pytest
 
 from air_pipeline.collection.delivery import GATHER_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError, existing_outbox
+from air_pipeline.collection.outbox_rows import encoded
 from air_pipeline.collection.setting_aside import set_aside_files
 from air_pipeline.devices.polls import Outcome, Poll, poll_to_json
 from air_pipeline.storage.sqlite import SqliteStore
@@ -214,6 +215,25 @@ def test_what_was_taken_from_another_file_lets_go_of_nothing_in_the_one_in_its_p
         assert [one.poll for one in box.quarantined()] == [poll(1)]
         box.delivered(box.pending(1))
         assert slots(box) == [6]
+
+
+def test_what_is_written_while_the_file_is_replaced_is_in_the_one_in_its_place(path: Path) -> None:
+    with closing(Outbox(path)) as box:
+        box.add([poll(0)])
+        times = []
+
+        def change(connection: sqlite3.Connection) -> None:
+            if not times:
+                put_aside(path)
+                with closing(Outbox(path)) as new:
+                    new.add([poll(5)])
+            times.append("written")
+            statement = "INSERT INTO outbox (observed_at, poll) VALUES (?, ?)"
+            connection.execute(statement, (poll(1).observed_at, encoded(poll(1)).text))
+
+        box._change(box._polls, change)
+        assert len(times) == 2
+        assert slots(box) == [5, 1]
 
 
 def test_an_outbox_that_is_removed_while_open_is_made_anew_by_the_next_poll(path: Path) -> None:

@@ -119,6 +119,16 @@ def test_storage_that_is_damaged_is_refused_in_a_sentence(home):
         open_storage(home)
 
 
+def test_a_run_that_was_lost_while_nothing_ran_is_given_up_when_the_storage_is_opened(home):
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        tags = {".dagster/grpc_info": '{"socket": "/nowhere/code"}'}
+        job = dg.job(name="nothing")(lambda: None)
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    open_storage(home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
 def test_a_lock_that_is_no_file_is_refused_in_a_sentence(tmp_path):
     os.mkfifo(tmp_path / "storage.lock")
     with pytest.raises(StorageError, match=r"storage\.lock a file of this user"):

@@ -156,7 +156,7 @@ def test_of_a_large_fleet_the_twenty_worst_are_shown_and_the_page_says_so(tmp_pa
 def hostile_page(tmp_path):
     """The page of a day on which a device sent markup wherever it could."""
     deployed = deployment(tmp_path)
-    problem = Problem("first_temperature", HOSTILE, Flag.BAD, HOSTILE)
+    problem = Problem("first_temperature", HOSTILE, Flag.BAD, f"{HOSTILE} \u202e27.9\x1b")
     deployed.store.write(polls(START, END))
     bad = poll(START, outcome=Outcome.PARTIAL)
     deployed.store.write([replace(bad, observed_at=START + MINUTE, values={}, problems=(problem,))])
@@ -169,7 +169,8 @@ def hostile_page(tmp_path):
 def test_what_a_device_sends_is_text_on_the_page_and_nothing_else(tmp_path):
     html = hostile_page(tmp_path)
     page = Page(html)
-    assert HOSTILE in page.text("device-hall")
+    assert f"{HOSTILE} \\u202e27.9\\x1b" in page.text("device-hall")
+    assert not {"\u202e", "\x1b"} & set(html)
     assert not page.all("script")
     assert not page.all("img")
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]

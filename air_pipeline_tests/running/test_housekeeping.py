@@ -1,8 +1,13 @@
 """What `up` does beside its parts."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import dagster as dg
+import psutil
+import pytest
 
 from air_pipeline.instance.storage import open_storage
 from air_pipeline.running import housekeeping
@@ -54,6 +59,7 @@ def test_a_run_whose_process_is_gone_is_given_up_and_history_is_pruned_while_up_
             keeper = Housekeeping(home, tmp_path / "dagster.log", variables, output)
             keeper.work()
             assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
+            assert [process.args[2:] for process in keeper._working] == [["air_pipeline", "prune"]]  # one look is none
             keeper.work()
             keeper._prune_at = float("inf")
             monkeypatch.setattr(housekeeping, "LOOK_FOR_LOST_S", float("inf"))
@@ -68,3 +74,53 @@ def test_storage_that_is_no_file_or_no_database_has_no_runs(tmp_path):
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "runs.db").write_bytes(b"no database " * 1000)
     assert begun_runs(tmp_path) == set()
+
+
+SLEEPER = "import time; time.sleep(1000)"
+UP = """
+import os, signal, sys
+from pathlib import Path
+from air_pipeline.running.housekeeping import Housekeeping
+keeper = Housekeeping(Path("."), Path("log"), dict(os.environ), sys.stderr.buffer)
+keeper._start("sleeper")
+print(keeper._working[0].pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def variables(tmp_path):
+    """An environment in which there is a module that takes its time."""
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+
+
+def test_what_is_at_work_ends_when_up_does(tmp_path, variables):
+    log = tmp_path / "dagster.log"
+    log.write_bytes(b"!" * (LARGE_LOG_BYTES + 1))
+    with (tmp_path / "said").open("wb") as output:
+        keeper = Housekeeping(tmp_path, log, variables, output)
+        keeper.work()
+        assert log.stat().st_size == 0
+        keeper._start("sleeper")
+        [process] = keeper._working
+        keeper.stop()
+        assert process.returncode == -signal.SIGKILL
+
+
+def test_what_is_at_work_ends_when_up_is_killed(tmp_path, variables):
+    done = subprocess.run([sys.executable, "-c", UP], env=variables, cwd=tmp_path, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == -signal.SIGKILL
+    sleeper = int(done.stdout)
+
+    def is_gone():
+        try:
+            return psutil.Process(sleeper).status() == psutil.STATUS_ZOMBIE  # nobody may take note of it here
+        except psutil.NoSuchProcess:
+            return True
+
+    try:
+        wait_for(is_gone, "the end of what was at work")
+    finally:
+        if not is_gone():
+            os.kill(sleeper, signal.SIGKILL)
