@@ -28,6 +28,8 @@ pytestmark = pytest.mark.chaos
 
 DAYS = [today() - timedelta(days=number) for number in range(7, 1, -1)]
 FILES_A_DAY = 5
+ATTEMPTS = 5
+"""A build may be ready before it hears of its end; then it is begun again."""
 LATE_MS, ALL_MS = 120_000, 60_000
 """The devices' interval before and after the other half of the readings has come."""
 
@@ -63,7 +65,7 @@ def workers_of(build: Build) -> list[psutil.Process]:
     return []
 
 
-def twice(number: signal.Signals, send: Callable[[int, int], None]) -> Callable[[Build, random.Random], None]:
+def twice(number: signal.Signals, send: Callable[[int, int], None]) -> Callable[[Build, random.Random], object]:
     def end(build: Build, chance: random.Random) -> None:
         send(build.pid, number)
         with suppress(subprocess.TimeoutExpired, ProcessLookupError):
@@ -75,9 +77,9 @@ def twice(number: signal.Signals, send: Callable[[int, int], None]) -> Callable[
     return end
 
 
-ENDS: dict[str, Callable[[Build, random.Random], None]] = {
+ENDS: dict[str, Callable[[Build, random.Random], object]] = {
     "kill -9": lambda build, _: build.kill(),
-    "kill -9 of a worker": lambda build, chance: chance.choice(workers_of(build)).kill(),
+    "kill -9 of a worker": lambda build, chance: [one.kill() for one in workers_of(build)[: chance.choice((1, 2))]],
     "SIGTERM": lambda build, _: build.terminate(),
     "SIGTERM twice": twice(signal.SIGTERM, os.kill),
     "Ctrl-C": lambda build, _: os.killpg(build.pid, signal.SIGINT),  # as a terminal does: to all that are in it
@@ -109,8 +111,8 @@ def wait_for_some(
     wanted = chance.choice((0, chance.randrange(FILES_A_DAY * (len(days) - 1))))
 
     def so_far() -> bool:
-        assert build.poll() is None, build.communicate()
-        return sum(before.get(which) != content for which, content in files(installation, days).items()) >= wanted
+        now = files(installation, days)
+        return build.poll() is not None or sum(before.get(which) != now[which] for which in now) >= wanted
 
     wait_for(lambda: workers_of(build) or begun_runs(home) - lost or build.poll() is not None, "a process or a run")
     wait_for(so_far, f"{wanted} files")
@@ -136,23 +138,27 @@ def test_however_builds_are_ended_days_are_whole_and_the_next_one_ends_the_work(
     installation, chance = copy(seeded, tmp_path), random.Random(workers)
     home, old = installation.environment.state.dagster, files(installation, DAYS)
     days, options = (DAYS, ("--workers", str(workers))) if workers else (DAYS[-FEW_DAYS:], ())
+    hows = [how for how in ENDS if workers or how != "kill -9 of a worker"]
     with watched(installation):
-        for how in chance.sample(list(ENDS), len(ENDS)):
-            if how == "kill -9 of a worker" and not workers:
-                continue
-            left = to_do(installation, days, unharmed)
-            if len(left) <= workers + 1:
-                subprocess.run(["cp", "-a", f"{seeded}/state/data", installation.state], check=True)
+        for how in chance.sample(hows, len(hows)):
+            for _ in range(ATTEMPTS):
                 left = to_do(installation, days, unharmed)
-            build, lost = started(installation, days, *options), begun_runs(home)
-            wait_for_some(build, installation, left, lost, chance)
-            assert not begun_runs(home) & lost, how
-            ENDS[how](build, chance)
-            _, said = build.communicate(timeout=WITHIN_S)
+                if len(left) <= workers + 1:
+                    subprocess.run(["cp", "-a", f"{seeded}/state/data", installation.state], check=True)
+                    left = to_do(installation, days, unharmed)
+                build, lost = started(installation, days, *options), begun_runs(home)
+                wait_for_some(build, installation, left, lost, chance)
+                assert not begun_runs(home) & lost, how
+                with suppress(ProcessLookupError, psutil.NoSuchProcess):
+                    ENDS[how](build, chance)
+                _, said = build.communicate(timeout=WITHIN_S)
+                wait_for(lambda: not installation.processes(), f"the end of all processes after {how}")
+                assert_of_one_making(installation, old, unharmed)
+                if build.returncode != 0:
+                    break
             assert build.returncode != 0, (how, said)
-            assert "Traceback" not in said, (how, said)
-            wait_for(lambda: not installation.processes(), f"the end of all processes after {how}")
-            assert_of_one_making(installation, old, unharmed)
+            if workers and "twice" not in how:  # else it may strike where Python can only tell of it so
+                assert "Traceback" not in said, (how, said)
         last = started(installation, DAYS)
         _, said = last.communicate(timeout=WITHIN_S)
         assert last.returncode == 0, said

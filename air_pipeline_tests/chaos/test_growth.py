@@ -1,5 +1,6 @@
 """Dagster's history after a year, and pruning that is ended in the middle, has no room, or meets everybody at work."""
 
+import json
 import os
 import random
 import subprocess
@@ -14,12 +15,24 @@ import dagster as dg
 import pytest
 
 from air_pipeline.collection.lease import CollectorLock
+from air_pipeline.deployment import Deployment
 from air_pipeline.instance.pruning import prune
 from air_pipeline.instance.storage import open_storage
-from air_pipeline_tests.assets.small_deployments import WHOLE, build, deployment_in, seed
+from air_pipeline.settings.file import read_settings
+from air_pipeline.storage.commit import torn
+from air_pipeline_tests.assets.small_deployments import (
+    WHOLE,
+    build,
+    deployment_in,
+    place_in,
+    seed,
+    small_device,
+    write_settings,
+)
 from air_pipeline_tests.automation.test_collect_sensor import CHECKS, Ticks
+from air_pipeline_tests.chaos.whole_days import UNDER_WAY
 from air_pipeline_tests.chaos.year import inflate, size_mb
-from air_pipeline_tests.running_pipeline import Installation, Pipeline, free_port
+from air_pipeline_tests.running_pipeline import Installation, Pipeline, free_port, running_pipeline
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 pytestmark = pytest.mark.chaos
@@ -162,6 +175,42 @@ def test_pruning_that_is_killed_anywhere_leaves_working_storage_and_goes_on_the_
     assert subprocess.run(command, env=environment, check=False).returncode == 0
     assert size_mb(home) < MOST_MB
     all_is_there(home, days)
+
+
+def test_pruning_while_up_builds_days_disturbs_neither(storage: tuple[Path, list[date]]) -> None:
+    """Again and again, each time of what is a little younger, so that there is always something to prune."""
+    folder, days = storage
+    recent, home = days[1:7], folder / "state" / "dagster"
+    devices = [small_device(name) for name in "abc"]
+    write_settings(folder / "devices.yaml", devices, start=min(recent), collector="external")
+    environment = place_in(folder)
+    deployment = Deployment(environment, read_settings(environment.config))
+    seed(deployment, *recent)
+    deployment.store.close()
+    installation, ages = Installation(folder), list(range(360, 0, -12))
+    with running_pipeline(installation) as pipeline:
+        known = set(pipeline.runs("SUCCESS"))
+        pipeline.backfill(recent)
+        wait_for(lambda: pipeline.runs("STARTED"), "a run under way")
+        meanwhile = 0
+        while ages or not all(map(installation.built, recent)):
+            meanwhile += bool(pipeline.runs("STARTED"))
+            pruned = installation.run("prune", "--json", "--older-than", str(ages.pop(0) if ages else 1))
+            assert pruned.returncode == 0, pruned.stderr
+            assert json.loads(pruned.stdout)["notes"] == []
+        wait_for(lambda: not any(map(pipeline.runs, UNDER_WAY)), "the end of all runs")
+        assert meanwhile > 1
+        assert not pipeline.runs("FAILURE")
+        made = set(pipeline.runs("SUCCESS")) - known
+        assert pipeline.stop() == 0
+    assert size_mb(home) < MOST_MB
+    all_is_there(home, days)
+    assert [day for day in recent if torn(environment.data, day)] == []
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert len(made) >= len(recent)
+        for run in made:
+            events = {entry.dagster_event.event_type for entry in instance.all_logs(run) if entry.dagster_event}
+            assert events >= {dg.DagsterEventType.RUN_START, dg.DagsterEventType.RUN_SUCCESS}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
