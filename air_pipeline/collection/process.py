@@ -48,12 +48,13 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
     """
     _allow_many_files()
     configuration = Configuration(environment)
-    with CollectorLock(environment.state, leased=leased) as lock:
+    stop = threading.Event()
+    with CollectorLock(environment.state, leased=leased) as lock, _stopped_by_signals(stop) as wakes:
         environment.state.remember_store(environment.store)
         recorder = Recorder(environment.state)
         holding = Holding(SystemClock(), environment.state, believe=believe_clock)
         collector = Collector(configuration.settings, recorder, holding=holding)
-        stop = threading.Event()
+        wakes.append(collector.wake)
         others: list[CollectorRunning] = []
 
         def look() -> None:
@@ -69,7 +70,7 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
                 stop.set()
             configuration.look()
 
-        with _stopped_by_signals(stop, collector), recorder:
+        with recorder:
             with delivering(environment), _every_second(look):
                 log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
                 try:
@@ -140,18 +141,22 @@ def _every_second(look: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_signals(stop: threading.Event, collector: Collector) -> Iterator[None]:
+def _stopped_by_signals(stop: threading.Event) -> Iterator[list[Callable[[], None]]]:
+    """From the first moment on, whoever wants an end gets an orderly one; gives the list of what is woken then."""
+    wakes: list[Callable[[], None]] = []
+
     def end(number: int, frame: FrameType | None) -> None:
         del number, frame
         stop.set()
-        collector.wake()
+        for wake in wakes:
+            wake()
 
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, end) for number in numbers}
     # Whoever started this process may have blocked them.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
     try:
-        yield
+        yield wakes
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -112,9 +112,9 @@ def _build(day: date, *, force: bool) -> str:
 def _submitted(pool: ProcessPoolExecutor, day: date, *, force: bool) -> "Future[str]":
     try:
         return pool.submit(_build, day, force=force)
-    except BrokenProcessPool as error:  # a worker was ended before this day's turn
+    except (BrokenProcessPool, BrokenPipeError):  # a worker was ended before this day's turn, or at its own start
         broken: Future[str] = Future()
-        broken.set_exception(error)
+        broken.set_exception(BrokenProcessPool())
         return broken
 
 
