@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -347,7 +347,8 @@ def running_pipeline(installation: Installation, *command: str, port: int | None
             process.kill()
             process.wait()
         for left in installation.processes():
-            left.kill()
+            with suppress(psutil.NoSuchProcess):
+                left.kill()
 
 
 def due_slots(interval_ms: int, first: int, last: int) -> set[int]:
