@@ -43,6 +43,8 @@ def test_the_demo_shows_two_weeks_and_what_comes_in_and_goes_on_when_it_is_start
         assert "greenhouse ds18b20_temperature" in said["description"]
         latest = json.loads(installation.run("latest", "--json").stdout)
         assert [one["device"] for one in latest] == list(demo.DEVICES)
+        for page in ("raw_readings?view=events", "daily_aggregates?view=checks"):
+            assert f"{pipeline.url}/assets/{page}\n" in pipeline.said  # whole, to be opened
         assert pipeline.stop() == 0
     assert installation.processes() == []
     start = read_settings(installation.config).start

@@ -225,7 +225,7 @@ class Archive:
             at: the slot, or a time after it on the same day.
         """
         (chosen,) = self._chosen(device)
-        (wanted,) = self._wanted(series, chosen.units, f"of {chosen.id}")
+        (wanted,) = self._wanted(series, chosen.units)
         moment = instant(at, self._zone, self._deployment.now())
         return explanation(self._deployment, chosen, wanted, moment)
 

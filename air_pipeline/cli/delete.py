@@ -47,7 +47,7 @@ def delete(
         span = epoch_ms(since), epoch_ms(until)
     with nothing_collecting(deployment.environment.state) as box, closing(deployment.store) as store:
         days = held_days(store, device, *span)
-        say_held(device, days, box.polls_of(device, *span), "is deleted", f" from {store.identity}")
+        say_held(device, days, box.polls_of(device, *span), "is deleted", f"in {store.identity}")
         if device in known and not part:
             place = lines_of(deployment.environment.config, device)
             raise HistoryError(

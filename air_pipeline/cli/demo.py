@@ -12,7 +12,7 @@ import typer
 from air_pipeline.cli.build import build_days
 from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.options import BehindProxyOption, HostOption, offered
-from air_pipeline.cli.terminal import say
+from air_pipeline.cli.terminal import say, say_places
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import Deployment, open_deployment
@@ -70,7 +70,7 @@ def demo(
             host,
             ui_port,
             behind_proxy=names,
-            welcome=lambda url: say(f"{_welcome(deployment, url)}Log: {environment.state.dagster_log}"),
+            welcome=lambda url: say_places(f"{_welcome(deployment, url)}Log: {environment.state.dagster_log}"),
             say=partial(say, err=True),
             besides=[
                 Part(

@@ -56,7 +56,7 @@ def _lines(found: Explanation) -> Iterator[str]:
     when = found.observed_at.isoformat(sep=" ", timespec="seconds")
     yield f"{found.device} {found.series} at {when}: {value}, {_flag(found.judged.flag)}"
     if found.poll is None:
-        yield "there was no poll: no collector ran"
+        yield "there is no poll: no collector ran, it could not begin in time, or what it stored was deleted"
     else:
         took = "" if found.poll.duration_ms is None else f", after {found.poll.duration_ms:g} ms"
         came = f"; instead of the value came {found.poll.came!r}: {found.poll.reason}" if found.poll.reason else ""

@@ -14,7 +14,7 @@ _FARTHEST = timedelta(days=2)
 """What a reading can change is built on a date so far from its own at most, in any zone and with the rules' reach."""
 
 
-def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], verb: str, where: str) -> None:
+def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], what: str, where: str) -> None:
     """Says what there is of a device, in the store and in the outbox.
 
     Raises:
@@ -22,10 +22,10 @@ def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], ver
     """
     waits, aside = waiting
     if not days and not waits and not aside:
-        raise HistoryError(f"nothing is known of {device!r}{where}; is it spelt so?")
+        raise HistoryError(f"nothing is known of {device!r} {where} at such a time; is it spelt so?")
     polls, values = sum(held.polls for held in days), sum(held.values for held in days)
     span = f", {days[0].day} to {days[-1].day} (UTC), {len(days)} days" if days else ""
-    say(f"{verb}{where}: {polls} polls with {values} values of {device}{span}")
+    say(f"{what} {where}: {polls} polls with {values} values of {device}{span}")
     say(f"besides {waits} polls that wait in the outbox, and {aside} that were set aside")
 
 

@@ -23,8 +23,8 @@ def rename(
 ) -> None:
     """Give everything that is known of a device to another id: readings, what waits, its last slot.
 
-    Change the id in devices.yaml first, and stop what collects. Days are built again by themselves. Interrupted, start
-    it again.
+    Stop what collects, then change the id in devices.yaml, then rename. Days are built again by themselves.
+    Interrupted, start it again.
 
     Example: air-pipeline rename living-room lounge --yes
     """
@@ -34,7 +34,9 @@ def rename(
     known = {one.id for one in deployment.settings.devices}
     with nothing_collecting(deployment.environment.state) as box, closing(deployment.store) as store:
         days = held_days(store, device, *ALL_TIME)
-        say_held(device, days, box.polls_of(device, *ALL_TIME), "becomes", f" {name}'s in {store.identity}")
+        say_held(device, days, box.polls_of(device, *ALL_TIME), f"becomes {name}'s", f"in {store.identity}")
+        if device == name:
+            raise HistoryError(f"{device} has that id already")
         if device in known:
             place = lines_of(config_file, device)
             raise HistoryError(f"{place} still says id: {device}; change it to id: {name}, then rename")

@@ -26,6 +26,11 @@ def say(text: str, *, mark: str = "", colour: str | None = None, err: bool = Fal
     typer.echo(begin + plain_lines(without_secrets_in(text)), err=err)
 
 
+def say_places(text: str) -> None:
+    """Prints what is our own, with addresses of ours that are to be opened, whole: nothing in them is secret."""
+    typer.echo(plain_lines(text))
+
+
 def show_rows_as_text(text: str) -> None:
     """Prints rows of CSV or JSON as they are; in a terminal without what does something to it."""
     encodable = text.encode("utf-8", "backslashreplace").decode()

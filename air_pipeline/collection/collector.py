@@ -113,6 +113,7 @@ class Collector:
         self._last = dict(recorder.last_slots)
         self._rejected = dict(recorder.last_rejected)
         self._notes = dict(recorder.notes)
+        self._devices: dict[str, Device] = {}
         self._flights: dict[str, _InFlight] = {}
         self._awaited = 0
         self._deadlines: list[tuple[float, int, _InFlight]] = []
@@ -127,9 +128,16 @@ class Collector:
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
-        """Goes on with other settings; polls in flight end as they were begun."""
+        """Goes on with other settings; polls in flight end as they were begun.
+
+        A device that has another id now is still the one that was asked in its last slot.
+        """
         self._settings = settings
+        former = {device.url: name for name, device in self._devices.items()}
         self._devices = {device.id: device for device in settings.devices}
+        for name, device in self._devices.items():
+            if name not in self._last and (last := self._last.get(former.get(device.url, ""))) is not None:
+                self._last[name] = last
         self._between = {device.id: device.polled_between for device in settings.devices}
         self._look_at_clock()
         self._plan()

@@ -89,18 +89,21 @@ def rename_history(
         StoreError: the store cannot be read or written.
         OutboxError: the outbox cannot.
     """
-    for held in days:
-        if _differs(store, device, name, held):
-            raise HistoryError(
-                f"{name!r} has other polls than {device!r} in slots of {held.day} (UTC), so the two are not one device:"
-                f" nothing was changed. Choose another id, or delete one of the two there (air-pipeline delete)"
-            )
+    if both := [slot for held in days for slot in _differing(store, device, name, held)]:
+        first, last, after = (
+            from_epoch_ms(slot).isoformat(timespec="seconds") for slot in (both[0], both[-1], both[-1] + 1000)
+        )
+        raise HistoryError(
+            f"{name!r} has other polls than {device!r} in {len(both)} slots from {first} to {last}: nothing was"
+            " changed. If the two are one device, delete what one of them said there, and start again:"
+            f" air-pipeline delete {name} --from {first} --to {after} --yes"
+        )
     box.mark_late(held.day for held in days)
     box.rename(device, name)
     for held in days:
         box.mark_late([held.day])
         copy_device(store, store, device, held.start, held.end, name)
-        if _differs(store, device, name, held, all_of_it=True):
+        if _differing(store, device, name, held, all_of_it=True):
             raise HistoryError(
                 f"what was written of {name!r} on {held.day} (UTC) is not what was read of {device!r}: something else"
                 " writes there. Stop it, and start again; nothing was deleted of that day"
@@ -109,20 +112,20 @@ def rename_history(
         yield held
 
 
-def _differs(store: ReadingStore, device: str, name: str, held: HeldDay, *, all_of_it: bool = False) -> bool:
-    """Whether another id has other polls in the slots of a device; or, if all of it is meant, lacks one."""
+def _differing(store: ReadingStore, device: str, name: str, held: HeldDay, *, all_of_it: bool = False) -> Sequence[int]:
+    """The slots, ms UTC, in which another id has another poll than a device; if all of it is meant, or none."""
     span = (held.start, held.end)
     if not all_of_it and name not in store.summaries(*span):
-        return False
+        return ()
     here, there = store.polls(device, *span), store.polls(name, *span)
     common = here.index if all_of_it else here.index.intersection(there.index)
     said = ["outcome", "duration_ms"]
-    if not here.loc[common, said].equals(there.reindex(common)[said]):
-        return True
-    if not all_of_it:
-        return False
+    differs = here.loc[common, said].ne(there.reindex(common)[said]).any(axis=1)
+    if differs.any() or not all_of_it:
+        return [int(slot) for slot in common[differs].astype("int64")]
     values = store.readings(device, *span)
-    return not values.equals(store.readings(name, *span).reindex(values.index)[list(values.columns)])
+    other = store.readings(name, *span).reindex(values.index)[list(values.columns)]
+    return () if values.equals(other) else [held.start]
 
 
 def delete_history(

@@ -1,6 +1,6 @@
 """The days: which are not built, not complete, or no longer what would be built now."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
@@ -10,7 +10,7 @@ from time import monotonic
 
 from air_pipeline.days.calendar import over_at
 from air_pipeline.days.compared import read_compared
-from air_pipeline.days.comparing import Under, built_under, compare_day
+from air_pipeline.days.comparing import Comparison, Under, built_under, compare_day
 from air_pipeline.days.inputs import Standing
 from air_pipeline.health import Finding, Level, check, fine, unknown, warning
 from air_pipeline.health.seen import Seen
@@ -202,36 +202,48 @@ def _read_metadata(file: DayFile, stamp: int) -> DayMetadata:
 
 
 @check(
-    means="The store still holds what the last thirty days were built from.",
-    remedy="bring the readings back into the store",
+    means="Nothing of the last thirty days would be lost if they were built again: the store still holds what they were"
+    " built from, and devices.yaml the devices.",
+    remedy="bring the readings back into the store, or the device into devices.yaml",
     title="days",
 )
 def days_kept(seen: Seen) -> Iterator[Finding]:
-    """The days for which the store holds less than they were built from."""
+    """The days of which something would be lost, and those that are to be built again."""
     if seen.misset:  # then it is not known which store
         return
     built = set(built_days(seen.environment.data, "daily_aggregates"))
     days = list(islice((day for day in seen.days if day in built), COMPARED_DAYS))
     try:
-        shrunk = list(_shrunk(seen, days))
+        compared = list(_compared(seen, days))
     except StoreError as error:
         yield unknown(f"they could not be compared with the store: {error}")
         return
-    if shrunk:
-        named = some([day.isoformat() for day in shrunk], _MOST_DAYS)
-        remedy = "bring the readings back into the store; or, to build them all the same: air-pipeline build --force"
+    if shrunk := [one for one in compared if one.standing is Standing.SHRUNK]:
+        why = next(iter(shrunk[0].lost.values()))
+        remedy = (
+            "bring back what is missing (readings into the store, a device into devices.yaml; one that has another id"
+            " now: air-pipeline rename); or, to build them all the same: air-pipeline build --force"
+        )
         yield warning(
-            f"the store holds less than these days were built from, so they are left alone: {named}",
-            f"{remedy} --from {shrunk[-1]} --to {shrunk[0]}",
+            f"something of these days would be lost, so they are left alone: {_named(shrunk)}; on the first, {why}",
+            f"{remedy} --from {shrunk[-1].day} --to {shrunk[0].day}",
+        )
+    if changed := [one for one in compared if one.standing is Standing.CHANGED]:
+        yield fine(
+            f"{_named(changed)} are built again by the next `build_days` that runs, as readings, settings or rules are"
+            " others now; at once: air-pipeline build"
         )
 
 
-def _shrunk(seen: Seen, days: Iterable[date]) -> Iterator[date]:
+def _named(days: Sequence[Comparison]) -> str:
+    return some([one.day.isoformat() for one in days], _MOST_DAYS)
+
+
+def _compared(seen: Seen, days: Iterable[date]) -> Iterator[Comparison]:
     end = monotonic() + COMPARE_WITHIN_S
     with closing(open_store(seen.environment.influxdb, seen.environment.state, COMPARE_WITHIN_S)) as store:
         first_poll = cache(store.first_poll)
         for day in days:
             if monotonic() > end:
                 break
-            if compare_day(seen.deployment, store, day, first_poll).standing is Standing.SHRUNK:
-                yield day
+            yield compare_day(seen.deployment, store, day, first_poll)

@@ -133,10 +133,13 @@ def check_no_others(deployment: Deployment) -> None:
     """
     others = sorted(deployment.store.latest().keys() - set(DEVICES))
     if others:
-        raise DemoError(
-            f"{deployment.environment.store} holds readings of {', '.join(others[:3])}{' …' if others[3:] else ''}; set"
-            " INFLUXDB_V2_BUCKET to an empty bucket for the demo, or unset the INFLUXDB_V2_* variables"
+        remedy = (
+            "set INFLUXDB_V2_BUCKET to an empty bucket for the demo, or unset the INFLUXDB_V2_* variables"
+            if deployment.environment.influxdb
+            else f"remove {deployment.environment.state} to begin anew, or air-pipeline rename or delete these"
         )
+        named = f"{', '.join(others[:3])}{' …' if others[3:] else ''}"
+        raise DemoError(f"{deployment.environment.store} holds readings of {named}, which the demo has not; {remedy}")
 
 
 def has_past(deployment: Deployment) -> bool:

@@ -369,7 +369,7 @@ BROKEN = [
         "days missing", lambda p: p.write(today() - timedelta(days=9)), "days", "warning", "not built",
         "air-pipeline build --from", 0,
     ),
-    Broken("day shrunk", shrunk, "days", "warning", "holds less", "--force", 0),
+    Broken("day shrunk", shrunk, "days", "warning", "would be lost", "--force", 0),
     Broken("run failed", failed_run, "runs", "failure", "as the moon is full", "air-pipeline build --from", 1),
 ]  # fmt: skip
 
@@ -438,6 +438,14 @@ def test_a_healthy_set_up_gives_no_complaint(patient: Patient) -> None:
     assert not patient.simulator.requests("attic").times_ms
     quiet = patient("doctor", "--quiet")
     assert (quiet.status, "✓" in quiet.out, complaints(quiet)) == (0, False, [])
+
+
+def test_what_cannot_be_told_is_no_news_for_a_watchdog(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As whether the clock is kept, in a container."""
+    monkeypatch.setenv("container", "podman")
+    quiet, whole = patient("doctor", "--quiet"), patient("doctor")
+    assert "cannot be told in a container" in whole.out
+    assert "cannot be told in a container" not in quiet.out
 
 
 def test_looking_makes_no_file(patient: Patient) -> None:

@@ -192,6 +192,22 @@ def test_changed_settings_are_taken_up_between_slots(
     assert list(by_slot(polls, "b")) == [0, 10, 20, 30]
 
 
+def test_a_device_that_gets_another_id_is_not_asked_twice_in_a_slot(
+    simulator: Simulator, recorder: ReadRecorder, clock: HeldClock
+) -> None:
+    """What a rename would else find of both: the same slot, asked under either id."""
+    collector = Collector(settings_for(device("a", simulator.url("a"))), recorder, clock, patient)
+    settle(collector)
+    clock.advance(1_000)
+    collector.reconfigure(settings_for(device("new", simulator.url("a")), device("b", simulator.url("b"))))
+    settle(collector)
+    clock.advance(9_000)
+    settle(collector)
+    polls = recorder.polls()
+    assert [list(by_slot(polls, name)) for name in ("a", "new", "b")] == [[0], [10], [0, 10]]
+    assert len(simulator.requests("a").times_ms) == 2
+
+
 def test_a_device_that_is_taken_out_ends_its_poll_and_is_asked_no_more(
     simulator: Simulator, recorder: ReadRecorder, clock: HeldClock
 ) -> None:
