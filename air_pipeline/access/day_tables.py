@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from air_pipeline.days.calendar import DeviceDay, device_day
 from air_pipeline.days.live import is_expected, live_rows
 from air_pipeline.deployment import Deployment
-from air_pipeline.processing.columns import TableName
+from air_pipeline.processing.columns import RULE_SET_VERSION, TableName
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
-from air_pipeline.storage.commit import torn
+from air_pipeline.storage.commit import built_metadata, torn
 from air_pipeline.storage.day_files import Holding, TableError, built_days, day_file
 
 Progress = Callable[[int, int], None]
@@ -55,7 +55,8 @@ def day_rows(
 
     A day that has a file comes from it, whatever the store and the settings say by now; any other from `start` on is
     computed as it would be built. Dailies are those of the dates that the stretch touches, with `date` as their first
-    column. `attrs["torn"]` names the dates whose files are not of one making, each with why: they are being replaced.
+    column. `attrs["torn"]` names the dates whose files are not of one making, each with why: they are being replaced;
+    `attrs["rule_sets"]` the versions of the rules by which the rows are flagged: several while days are built again.
 
     Raises:
         StoreError: the store cannot be read.
@@ -75,7 +76,16 @@ def day_rows(
     built = dict.fromkeys(step.day for step in steps if step.built)
     reasons = {day.isoformat(): torn(deployment.data, day, read_all=False) for day in built}
     joined.attrs["torn"] = {day: why for day, why in reasons.items() if why}
+    joined.attrs["rule_sets"] = sorted({_rule_set(deployment, table, step) for step in steps} or {RULE_SET_VERSION})
     return joined
+
+
+def _rule_set(deployment: Deployment, table: TableName, step: _Step) -> str:
+    """The version of the rules that flagged the rows of a step; of files of two makings, what their table says."""
+    if not step.built:
+        return RULE_SET_VERSION
+    made = built_metadata(deployment.data, step.day, read_all=False)
+    return (made or day_file(deployment.data, table, step.day).metadata()).rule_set_version
 
 
 def _wanted(

@@ -8,7 +8,7 @@ import pytest
 from air_pipeline.access import Archive, open_archive
 from air_pipeline.catalogue import Parameter
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.processing.columns import TABLES
+from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import SettingsError
 from air_pipeline.storage.store import StoreError
@@ -440,6 +440,22 @@ def test_categories_are_those_that_occur(stations):
     found = stations.observations(DAY, AFTER, series="other_humidity")
     assert found["series"].cat.categories.tolist() == ["other_humidity"]
     assert found["poll_outcome"].cat.categories.tolist() == ["ok"]
+
+
+@pytest.mark.parametrize("answer", ["observations", "hourly", "daily"])
+def test_frames_say_by_which_rules_their_rows_are_flagged(tmp_path, monkeypatch, answer):
+    """Several, while days of older rules wait to be built again; a day that has no files is of those of now."""
+    deployed = deployment(tmp_path, now=NOW)
+    seed(deployed, [BEFORE, DAY, AFTER])
+    with monkeypatch.context() as older:
+        older.setattr("air_pipeline.days.inputs.RULE_SET_VERSION", "0")
+        build(deployed, BEFORE)
+    build(deployed, DAY)
+    ask = getattr(Archive(deployed), answer)
+    assert ask(BEFORE, AFTER).attrs["rule_sets"] == ["0", RULE_SET_VERSION]
+    assert ask(BEFORE, DAY).attrs["rule_sets"] == ["0"]
+    assert ask(AFTER, AFTER + timedelta(days=1)).attrs["rule_sets"] == [RULE_SET_VERSION]
+    deployed.store.close()
 
 
 def test_every_frame_knows_the_units_of_its_series(stations):
