@@ -225,7 +225,7 @@ def in_a_terminal(home: Shell, *arguments: str) -> str:
 
 
 def test_a_terminal_shows_few_rows_as_a_table_with_units(home: Shell) -> None:
-    shown = in_a_terminal(home, "daily", "attic", "--series", "bmp180_pressure")
+    shown = in_a_terminal(home, "daily", "attic", "--from", str(YESTERDAY), "--series", "bmp180_pressure")
     assert re.search(rf"{YESTERDAY} +attic +bmp180_pressure +[0-9.]+ +hPa +", shown)
     assert re.search("date +device +series +mean +unit +min +max +coverage +is_complete", shown)
     assert "," not in shown
