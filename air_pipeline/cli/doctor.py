@@ -11,6 +11,7 @@ from air_pipeline.cli.display import sign_of_life
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption
 from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.health import Finding, Level, failure
+from air_pipeline.health.clock import clock_kept
 from air_pipeline.health.examination import checks_for_a_person, exit_status
 from air_pipeline.health.probing import NO_ANSWER, WITHIN_S, answer_within, lines
 from air_pipeline.health.seen import seen_from_outside
@@ -37,7 +38,7 @@ def doctor(
     """
     found = []
     for title, finding in _with_progress(_look(config, tuple(devices or ()))):
-        if quiet and (finding.level is Level.OK or _is_only_unknown(finding)):
+        if quiet and (finding.level is Level.OK or _is_never_told(finding)):
             continue
         found.append((title, finding))
         if not as_json:
@@ -51,9 +52,9 @@ def doctor(
         raise typer.Exit(status)
 
 
-def _is_only_unknown(finding: Finding) -> bool:
-    """Whether nothing can be said, as of a clock in a container: that is no news for a watchdog."""
-    return finding.level is Level.UNKNOWN and NO_ANSWER not in finding.text
+def _is_never_told(finding: Finding) -> bool:
+    """Whether it is that of this machine's clock nothing can be told, as in a container: no news for a watchdog."""
+    return finding.level is Level.UNKNOWN and finding.check == clock_kept.name
 
 
 def _look(config: Path | None, devices: tuple[str, ...]) -> Iterator[tuple[str, Finding]]:

@@ -440,7 +440,7 @@ def test_a_healthy_set_up_gives_no_complaint(patient: Patient) -> None:
     assert (quiet.status, "✓" in quiet.out, complaints(quiet)) == (0, False, [])
 
 
-def test_what_cannot_be_told_is_no_news_for_a_watchdog(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_never_be_told_is_no_news_for_a_watchdog(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     """As whether the clock is kept, in a container."""
     monkeypatch.setenv("container", "podman")
     quiet, whole = patient("doctor", "--quiet"), patient("doctor")
