@@ -21,7 +21,7 @@ from air_pipeline.processing.columns import RULE_SET_VERSION, TableName
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
-from air_pipeline.storage.commit import built_metadata, torn
+from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import Holding, TableError, built_days, day_file
 
 Progress = Callable[[int, int], None]
@@ -81,11 +81,8 @@ def day_rows(
 
 
 def _rule_set(deployment: Deployment, table: TableName, step: _Step) -> str:
-    """The version of the rules that flagged the rows of a step; of files of two makings, what their table says."""
-    if not step.built:
-        return RULE_SET_VERSION
-    made = built_metadata(deployment.data, step.day, read_all=False)
-    return (made or day_file(deployment.data, table, step.day).metadata()).rule_set_version
+    """The version of the rules that flagged the rows of a step, as the very file says that they come from."""
+    return day_file(deployment.data, table, step.day).metadata().rule_set_version if step.built else RULE_SET_VERSION
 
 
 def _wanted(

@@ -133,6 +133,7 @@ def _decide(
     compared = read_compared(deployment.environment.state)
     month = compared.month_left(finished[:MONTH_DAYS], today)
     archive = compared.archive_left([day for day in finished if day in built], under)
+    last_run = cache(lambda day: last_runs(context.instance, [day]).get(day))
     end = time.monotonic() + LONGEST_LOOK_S
     box = existing_outbox(deployment.environment.state.outbox, MARKS_WITHIN_S)
     with nullcontext() if box is None else closing(box):
@@ -145,8 +146,8 @@ def _decide(
                 takewhile(lambda _: time.monotonic() < end, days),
                 _comparison(deployment, store, by_footers),
                 under_way(context.instance),
-                _failures(context),
-                _comings_out(context),
+                _failures(last_run),
+                _comings_out(context.instance, last_run),
             )
         kept = unsettled_marks(marks, influence(), finished, decision)
         if box is not None and len(kept) < len(marks):  # last: whatever ends this before leaves them for the next
@@ -180,10 +181,13 @@ def _comparison(
     return compare
 
 
-def _failures(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate], bool]:
+_LastRun = Callable[[date], dg.DagsterRun | None]
+
+
+def _failures(last_run: _LastRun) -> Callable[[Candidate], bool]:
     def has_failed(candidate: Candidate) -> bool:
         """Whether the last run of the day ended badly, on this fingerprint, for a reason that does not pass."""
-        run = last_runs(context.instance, [candidate.day]).get(candidate.day)
+        run = last_run(candidate.day)
         if run is None or run.status not in FAILED:
             return False
         return run.tags.get(FINGERPRINT_TAG) == candidate.fingerprint and AGAIN_TAG not in run.tags
@@ -191,7 +195,7 @@ def _failures(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate], bo
     return has_failed
 
 
-def _comings_out(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate], bool]:
+def _comings_out(instance: dg.DagsterInstance, last_run: _LastRun) -> Callable[[Candidate], bool]:
     def came_out_otherwise(candidate: Candidate) -> bool:
         """Whether the last run of the day succeeded on this fingerprint, and its files are still those that it wrote.
 
@@ -199,9 +203,9 @@ def _comings_out(context: dg.ScheduleEvaluationContext) -> Callable[[Candidate],
         """
         if candidate.built is None:
             return False
-        run = last_runs(context.instance, [candidate.day]).get(candidate.day)
+        run = last_run(candidate.day)
         if run is None or run.status in FAILED or run.tags.get(FINGERPRINT_TAG) != candidate.fingerprint:
             return False
-        return data_version_of_run(context.instance, run, candidate.day) == data_version(candidate.built).value
+        return data_version_of_run(instance, run, candidate.day) == data_version(candidate.built).value
 
     return came_out_otherwise

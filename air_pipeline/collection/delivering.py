@@ -71,12 +71,8 @@ def _deliver(environment: Environment, stop: threading.Event, given_up: threadin
 
 
 def _remember(environment: Environment, error: str) -> None:
-    with (
-        suppress(Exception),
-        closing(  # whatever it is: without this thread nothing is ever delivered
-            Outbox(environment.state.outbox)
-        ) as outbox,
-    ):
+    # Whatever goes wrong here: without this thread nothing is ever delivered.
+    with suppress(Exception), closing(Outbox(environment.state.outbox)) as outbox:
         failures = outbox.status().failures + 1
         outbox.attempted(failures=failures, retry_at=time.time() + _BEGIN_ANEW_S, error=error)
 

@@ -1,8 +1,9 @@
 """Which instants a date means for each device, and when it can be built. Pure functions of settings and times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import day_window, epoch_ms, first_instant, span_ms
@@ -61,8 +62,12 @@ def device_day(settings: Settings, device: Device, start: int, end: int) -> Devi
 
 def over_at(settings: Settings, day: date) -> datetime:
     """When a date is over in the deployment's zone and for every device, and the grace as well; UTC."""
-    zones = {settings.timezone: settings.zone, **{device.timezone: device.zone for device in settings.devices}}
-    return max(day_window(day, zone)[1] for zone in zones.values()) + settings.grace
+    return max(day_window(day, zone)[1] for zone in _zones(settings)) + settings.grace
+
+
+def _zones(settings: Settings) -> Collection[ZoneInfo]:
+    """The deployment's zone and those of its devices, each once."""
+    return {settings.timezone: settings.zone, **{one.timezone: one.zone for one in settings.devices}}.values()
 
 
 def check_over(settings: Settings, day: date, now: datetime) -> None:
@@ -89,9 +94,8 @@ def finished_days(settings: Settings, now: datetime) -> Iterator[date]:
         if now >= over_at(settings, day):
             break
         day -= timedelta(days=1)
-    zones = {settings.timezone: settings.zone, **{device.timezone: device.zone for device in settings.devices}}
     while day >= settings.start:
-        if any(start < end for start, end in (day_window(day, zone) for zone in zones.values())):
+        if any(start < end for start, end in (day_window(day, zone) for zone in _zones(settings))):
             yield day  # else every zone skipped the date
         day -= timedelta(days=1)
 

@@ -36,13 +36,14 @@ class Deleted(NamedTuple):
 
 def held(data: Path, day: date) -> Mapping[str, Holding]:
     """What the files of a day hold, whatever became of some of them; nothing if none says or can be counted."""
-    made = list(_metadata(data, day))
-    for one in made:
+    is_made = False
+    for one in _metadata(data, day):  # most days: the first that is read says it
         if one.holdings is not None:
             return one.holdings
+        is_made = True
     file = day_file(data, "observations", day)
     try:
-        return _counted(file, file.path.stat().st_mtime_ns) if made else {}
+        return _counted(file, file.path.stat().st_mtime_ns) if is_made else {}
     except (TableError, OSError, KeyError):
         return {}
 

@@ -1,13 +1,17 @@
-"""Where Dagster keeps its storage.
+"""Where Dagster keeps its storage, and its locks.
 
 For the underlying Dagster concept, see docs.dagster.io: the Dagster instance.
 """
 
 import importlib.resources
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from air_pipeline.environment import Environment
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import SettingsError
 
@@ -47,3 +51,14 @@ def is_of_files(home: Path) -> bool:
     except FileNotFoundError:
         return True
     return not any(line.startswith("storage:") for line in lines)
+
+
+@contextmanager
+def opened_lock(path: Path, refused: type[AirPipelineError], what: str) -> Iterator[IO[str]]:
+    """A lock's file, open for `flock`; where it is no such file, an error of this kind says of what it is the lock."""
+    try:
+        file = open(path, "a", opener=open_at_once)  # noqa: SIM115 -- closed below
+    except OSError as error:
+        raise refused(f"{what} cannot be locked ({error}): make {path} a file of this user") from None
+    with file:
+        yield file

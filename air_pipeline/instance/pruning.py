@@ -23,7 +23,7 @@ from pathlib import Path
 from uuid import UUID
 
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.replacing import open_at_once
+from air_pipeline.instance.home import opened_lock
 
 KEPT_DAYS = 30
 """How long everything is kept, unless said otherwise; failed runs are looked at for as long."""
@@ -107,12 +107,7 @@ def _is_there(home: Path) -> bool:
 def _alone(home: Path) -> Iterator[None]:
     if not home.is_dir():
         raise PruneError(f"there is nothing to prune yet: {home} is not there")
-    lock = home / "prune.lock"
-    try:
-        file = open(lock, "a", opener=open_at_once)  # noqa: SIM115 -- closed below
-    except OSError as error:
-        raise PruneError(f"{home} cannot be locked ({error}): make {lock} a file of this user") from None
-    with file:
+    with opened_lock(home / "prune.lock", PruneError, str(home)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,8 +1,7 @@
 """Dagster's storage, opened before everybody else does: made, brought up to date, rid of runs that were lost.
 
-`up` starts this as a process of its own, and so stays small itself; `build` begins with it.
-Processes that make the storage at the same time
-can leave it unusable (alembic_version with two heads); so could two that upgrade it.
+`up` starts this as a process of its own, and so stays small itself; `build` begins with it. Processes that make the
+storage at the same time can leave it unusable (alembic_version with two heads); so could two that upgrade it.
 
 For the underlying Dagster concept, see docs.dagster.io: upgrading Dagster.
 """
@@ -20,10 +19,9 @@ import dagster as dg
 from alembic.script import ScriptDirectory
 
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.instance.home import is_of_files
+from air_pipeline.instance.home import is_of_files, opened_lock
 from air_pipeline.instance.lost_runs import give_up_lost_runs
 from air_pipeline.instance.pruning import Pruned, give_back
-from air_pipeline.replacing import open_at_once
 
 _DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
@@ -38,12 +36,7 @@ def open_storage(home: Path) -> None:
     Raises:
         StorageError: a newer Dagster wrote it, or it cannot be read.
     """
-    lock = home / "storage.lock"
-    try:
-        file = open(lock, "a", opener=open_at_once)  # noqa: SIM115 -- closed below
-    except OSError as error:
-        raise StorageError(f"Dagster's storage cannot be locked ({error}): make {lock} a file of this user") from None
-    with file:
+    with opened_lock(home / "storage.lock", StorageError, "Dagster's storage") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         is_old = is_of_files(home) and is_of_older_dagster(home)
         with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(sys.stderr):

@@ -1,5 +1,7 @@
 """Deployments with a real store and real tables, for the tests of days."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from html import escape
@@ -57,6 +59,17 @@ def seed(deployed, days=(DAY,)):
     for one in deployed.settings.devices:
         for day in days:
             deployed.store.write(polls(*window(day, one), one.id, one.interval_ms))
+
+
+def forget(deployed, name, start, end, tables=("air", "poll")):
+    """Deletes what the embedded store holds of a device in an interval behind its back."""
+    with closing(sqlite3.connect(deployed.environment.state.readings)) as connection, connection:
+        for table in tables:
+            gone = connection.execute(
+                f"DELETE FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ?",  # noqa: S608
+                (name, start, end),
+            )
+            assert gone.rowcount
 
 
 def build(deployed, day=DAY, *, force=False):

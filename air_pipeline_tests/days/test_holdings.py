@@ -1,8 +1,6 @@
 """What is built is never replaced by less: neither polls nor values, of any device, whatever else changed."""
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from datetime import date
 
@@ -26,6 +24,7 @@ from air_pipeline_tests.days.deployments import (
     contents,
     deployment,
     device,
+    forget,
     poll,
     polls,
     publish_page,
@@ -46,16 +45,6 @@ def deployed(tmp_path):
     build(deployed)
     yield deployed
     deployed.store.close()
-
-
-def forget(deployed, name, start, end, tables=("air", "poll")):
-    with closing(sqlite3.connect(deployed.environment.state.readings)) as connection, connection:
-        for table in tables:
-            gone = connection.execute(
-                f"DELETE FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ?",  # noqa: S608
-                (name, start, end),
-            )
-            assert gone.rowcount
 
 
 def assert_kept(deployed, *lost, day=DAY):

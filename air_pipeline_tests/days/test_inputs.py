@@ -1,4 +1,3 @@
-import sqlite3
 from dataclasses import replace
 from datetime import date, timedelta
 from shutil import copytree
@@ -22,6 +21,7 @@ from air_pipeline_tests.days.deployments import (
     contents,
     deployment,
     device,
+    forget,
     poll,
     polls,
     publish_page,
@@ -60,16 +60,6 @@ def verdict(deployed, day=DAY):
 
 def inputs(deployed, day=DAY):
     return day_inputs(deployed.store, deployed.settings, day)
-
-
-def delete(deployed, name, start, end):
-    with sqlite3.connect(deployed.environment.state.readings) as connection:
-        for table in ("air", "poll"):
-            connection.execute(
-                f"DELETE FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ?",  # noqa: S608
-                (name, start, end),
-            )
-    connection.close()
 
 
 def test_a_built_day_is_current(deployed):
@@ -171,7 +161,7 @@ def test_a_poll_that_took_another_time_changes_its_day(deployed):
 
 
 def test_deleted_polls_are_noticed_and_the_day_is_kept(deployed):
-    delete(deployed, "hall", START, START + 10 * MINUTE)
+    forget(deployed, "hall", START, START + 10 * MINUTE)
     assert verdict(deployed) is Standing.SHRUNK
 
 
