@@ -125,14 +125,17 @@ class Installation:
             return {(one.poll.device, one.poll.observed_at) for one in box.pending(1_000_000)}
 
     def seed(self, simulator_seed: int, days: Iterable[date], interval_ms: int) -> None:
-        """Writes what a collector would have stored on these local days, for every device, into the store."""
+        """Writes what a collector would have stored on these local days, for every device, into the store.
+
+        With the slot at the end of each day: a day depends on the one slot after it, whatever hour it is now.
+        """
         settings = read_settings(self.config)
         with closing(open_store(self.environment.influxdb, self.environment.state)) as store:
             for day in days:
                 start, end = (epoch_ms(edge) for edge in day_window(day, settings.zone))
                 for device in settings.devices:
                     past = replace(device, interval_ms=interval_ms)
-                    store.write(list(polls_between(past, Profile(device.id, simulator_seed), start, end)))
+                    store.write(list(polls_between(past, Profile(device.id, simulator_seed), start, end + 1)))
 
     def collector(self, another_than: Holder | None = None) -> Holder:
         """The collector that runs; waits for one that has said who it is."""
