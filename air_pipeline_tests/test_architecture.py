@@ -75,6 +75,7 @@ ONLY = {
     "health": {
         "words",
         "errors",
+        "catalogue",
         "settings",
         "state",
         "environment",

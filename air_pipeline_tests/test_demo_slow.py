@@ -41,6 +41,9 @@ def test_the_demo_shows_two_weeks_and_what_comes_in_and_goes_on_when_it_is_start
         said = pipeline.check("complete", "daily_aggregates")
         assert not said["success"]
         assert "greenhouse ds18b20_temperature" in said["description"]
+        said = pipeline.check("ds18b20_measuring", "daily_aggregates")
+        assert not said["success"]
+        assert "greenhouse" in said["description"]
         latest = json.loads(installation.run("latest", "--json").stdout)
         assert [one["device"] for one in latest] == list(demo.DEVICES)
         for page in ("raw_readings?view=events", "daily_aggregates?view=checks"):

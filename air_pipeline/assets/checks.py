@@ -13,21 +13,21 @@ import dagster as dg
 from air_pipeline.assets.names import RAW_READINGS
 from air_pipeline.deployment import Deployment, present
 from air_pipeline.health import Check, Finding, Level
-from air_pipeline.health.checks import CHECKS, checks_of
-from air_pipeline.health.days import complete, days_built, days_current
+from air_pipeline.health.checks import CHECKS, OF_ALL_DAYS, checks_of
+from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.processing.columns import TableName
 from air_pipeline.showing import markdown
 
-DAYS_CHECKS = [dg.AssetCheckKey(dg.AssetKey(check.asset), check.name) for check in (days_built, days_current)]
+DAYS_CHECKS = [dg.AssetCheckKey(dg.AssetKey(check.asset), check.name) for check in OF_ALL_DAYS]
 """Those that look at all days: no part of building one."""
 
 
 def check_specs(table: TableName, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
     """The checks of a table, each with a result a day.
 
-    Those of its form are blocking, so that nothing is built upon a table that is not what it should be. `complete` is
-    about what came in, which building cannot better: it warns.
+    Those of its form are blocking, so that nothing is built upon a table that is not what it should be. Those of what
+    came in, which building cannot better, warn.
     """
     specs = {
         "schema": "Types, ranges and order of rows are those of the table's one schema; no column contradicts another.",
@@ -43,12 +43,13 @@ def check_specs(table: TableName, partitions: dg.PartitionsDefinition[str]) -> l
             return dg.AssetCheckSpec(name, asset=table, description=text, blocking=blocking, partitions_def=partitions)
 
     blocking = [spec(name, text, blocking=True) for name, text in specs.items()]
-    return blocking if table != "daily_aggregates" else [*blocking, spec(complete.name, complete.means, blocking=False)]
+    warning = OF_A_DAY if table == "daily_aggregates" else ()
+    return [*blocking, *(spec(check.name, check.means, blocking=False) for check in warning)]
 
 
 def days_checks() -> list[dg.AssetChecksDefinition]:
     """The checks of what became of all days; evaluated by the sensor `notify`, and by hand."""
-    return [_by_hand(check) for check in (days_built, days_current)]
+    return [_by_hand(check) for check in OF_ALL_DAYS]
 
 
 def _by_hand(check: Check) -> dg.AssetChecksDefinition:
@@ -72,7 +73,7 @@ def check_result(found: Finding) -> dg.AssetCheckResult:
     """What a check found, as a result of a step."""
     return dg.AssetCheckResult(
         check_name=found.check,
-        passed=not found.is_bad,
+        passed=found.level is Level.OK,
         severity=_severity(found),
         description=_described(found),
         metadata=dict(found.numbers),

@@ -14,6 +14,7 @@ from air_pipeline.assets.metadata import data_version
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.deployment import Deployment
+from air_pipeline.health.measuring import unwell_of_day
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.commit import commit_day
 from air_pipeline.storage.day_files import day_file
@@ -53,7 +54,7 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
             for table in TABLES:
                 day_file(deployment.data, table, day).metadata()  # it must be there and be ours
             report = gather(deployment, day)
-            html, picture = page_of(report), picture_of(report)
+            html, picture = page_of(report, unwell_of_day(deployment, day)), picture_of(report)
             page = page_file(deployment.data, day)
             size = page.publish(html)
             if why := commit_day(deployment.data, day):  # made by hand beside others, or another run replaced one

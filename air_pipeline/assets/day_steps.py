@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from air_pipeline.assets.metadata import data_version, table_or_note
-from air_pipeline.assets.table_checks import check_complete, check_staged
+from air_pipeline.assets.table_checks import check_complete, check_measuring, check_staged
 from air_pipeline.days.building import Built, built_daily, built_hourly, built_observations
 from air_pipeline.deployment import Deployment
 from air_pipeline.instance.runs_of_days import FORCE_TAG
@@ -43,7 +43,11 @@ def build_daily(
 ) -> Iterator[_Event]:
     """Its daily aggregates."""
     with built_daily(deployment, _day(context), observations, hourly) as built:
-        yield from _checked(built, daily_metadata, lambda built: [check_complete(built.written.read())])
+        yield from _checked(built, daily_metadata, lambda built: _warned(deployment, built))
+
+
+def _warned(deployment: Deployment, built: Built) -> list[dg.AssetCheckResult]:
+    return [check_complete(built.written.read()), *check_measuring(deployment, built.written)]
 
 
 STEPS: Mapping[TableName, Callable[..., Iterator[_Event]]] = {

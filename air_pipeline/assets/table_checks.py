@@ -3,16 +3,22 @@
 For the underlying Dagster concept, see docs.dagster.io: asset checks.
 """
 
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from air_pipeline.assets.checks import check_result
 from air_pipeline.assets.metadata import table_or_note
 from air_pipeline.days.building import Built
-from air_pipeline.health.days import complete
+from air_pipeline.deployment import Deployment
+from air_pipeline.health import Check, Finding
+from air_pipeline.health.measuring import OF_A_DAY, complete, findings_of_day
+from air_pipeline.health.tallies import tallies_of
 from air_pipeline.processing.violations import Violation, counts_add_up, key_rises, validate
 from air_pipeline.showing import markdown
+from air_pipeline.storage.day_files import DayFile
 from air_pipeline.words import some
 
 MOST_VIOLATIONS = 20
@@ -60,6 +66,29 @@ def _result(name: str, found: list[Violation], rows: int) -> dg.AssetCheckResult
         description=markdown(str(found[0])) if found else f"holds for {rows} rows",
         metadata=metadata,
     )
+
+
+def check_measuring(deployment: Deployment, daily: DayFile) -> list[dg.AssetCheckResult]:
+    """What the flags of a day mean for the sensors, from its observations and its daily aggregates, still staged.
+
+    That every series is complete is said by `check_complete` in full.
+    """
+
+    def found(check: Check) -> list[Finding]:
+        devices = deployment.settings.devices
+        return list(
+            check.found(
+                lambda: findings_of_day(check, daily.day, tallies_of(deployment.data, daily.day, devices, daily))
+            )
+        )
+
+    return [_of_findings(one, found(one), deployment.now()) for one in OF_A_DAY if one is not complete]
+
+
+def _of_findings(check: Check, found: list[Finding], now: datetime) -> dg.AssetCheckResult:
+    if found:
+        return check_result(check.summary(found, now))
+    return dg.AssetCheckResult(check_name=check.name, passed=True, description="no device has such a sensor")
 
 
 def check_complete(daily: pd.DataFrame) -> dg.AssetCheckResult:

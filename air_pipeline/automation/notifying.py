@@ -17,8 +17,8 @@ from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment, present
 from air_pipeline.health import Finding
-from air_pipeline.health.checks import summaries, told_checks
-from air_pipeline.health.days import days_built, days_current
+from air_pipeline.health.checks import OF_ALL_DAYS, summaries, told_checks
+from air_pipeline.health.days import days_built
 from air_pipeline.health.seen import WATCHED_DAYS, Seen, seen_by_dagster
 from air_pipeline.instance.runs_of_days import days_that_failed
 from air_pipeline.notifying.looking import day_summary, sight
@@ -39,9 +39,9 @@ def notify_sensor() -> dg.SensorDefinition:
         description=(
             "Tells a person, as `notify` in devices.yaml says, when a check of `raw_readings` turns bad or good again,"
             " when a device falls silent, when a day is not built or its run fails; and a digest a day. Once per"
-            " change, not in the quiet hours. Try it with: air-pipeline notify --test\n\nAlso evaluates the checks"
-            " `days_built`, on change and every six hours, and `days_current`, every six hours. Ticks start no runs, so"
-            " they are all called skipped."
+            " change, not in the quiet hours. Try it with: air-pipeline notify --test\n\nAlso evaluates the check"
+            " `days_built`, on change and every six hours, and the others of all days, every six hours. Ticks start"
+            " no runs, so they are all called skipped."
         ),
     )
     def notify(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SensorResult:
@@ -71,7 +71,7 @@ def _due(cursor: Cursor, seen: Seen) -> tuple[Cursor, list[Finding]]:
     How all days were built is looked at every few hours: there may be a thousand.
     """
     now = seen.now.timestamp()
-    looked_at = [days_built, days_current] if is_over(cursor.checked, CHECKS_EVERY_S, now) else [days_built]
+    looked_at = OF_ALL_DAYS if is_over(cursor.checked, CHECKS_EVERY_S, now) else (days_built,)
     due = due_checks(cursor, summaries(looked_at, seen, seen.now), now)
     if not due:
         return cursor, due

@@ -133,7 +133,7 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
   {url}/assets/raw_readings?view=events
       what came in, every quarter of an hour: {FLAKY} fails now and then, {FAR} has local days of its own
   {url}/assets/daily_aggregates?view=checks
-      the check `complete` warns, and rightly: the string of thermometers of {DYING} has died
+      the check `ds18b20_measuring` warns, and rightly: the string of thermometers of {DYING} has died
   {url}/assets/daily_aggregates?view=partitions&partition={yesterday}
       yesterday in numbers
   {page_file(environment.data, yesterday).path.as_uri()}

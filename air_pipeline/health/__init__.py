@@ -88,6 +88,7 @@ class Check:
         many: what several subjects that are not well have in common: `3 of 7 …`.
         bad: what a message says of a subject that is not well; nobody is told where it is empty.
         good: what a message says when it is well again.
+        well: what is true where several subjects are all well.
     """
 
     name: str
@@ -99,14 +100,19 @@ class Check:
     many: str = ""
     bad: str = ""
     good: str = ""
+    well: str = ""
 
     def findings(self, seen: "Seen") -> Iterator[Finding]:
-        """What it finds, with what to do about whatever is not well; what cannot be told is a finding too.
+        """What it finds, with what to do about whatever is not well; what cannot be told is a finding too."""
+        yield from self.found(lambda: self.look(seen))
+
+    def found(self, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+        """What a look finds, as this check says it.
 
         Whatever goes wrong in a look, one that cannot be made hides no other.
         """
         try:
-            for found in self.look(seen):
+            for found in look():
                 remedy = found.remedy or (self._remedy(found.subject) if found.is_bad else "")
                 yield replace(found, check=self.name, remedy=remedy)
         except Exception as error:  # noqa: BLE001 - it is told, and the other checks go on
@@ -139,8 +145,10 @@ class Check:
         if len(known) == 1 and not known[0].subject:
             return known[0].text
         young = [one.subject for one in known if one.is_bad]
-        not_yet = f"; not for long otherwise: {some(young, MOST_NAMED)}" if young else ""
-        return f"well: {len(known) - len(young)} of {len(known)} that were looked at{not_yet}"
+        if young:
+            looked_at = f"{len(known) - len(young)} of {len(known)} that were looked at"
+            return f"well: {looked_at}; not for long otherwise: {some(young, MOST_NAMED)}"
+        return self.well or f"well: {len(known)} of {len(known)} that were looked at"
 
     def _remedy(self, subject: str, *several: str) -> str:
         first, last = (several[0], several[-1]) if several else (subject, subject)
@@ -152,12 +160,20 @@ def _short(text: str) -> str:
 
 
 def check(
-    *, means: str, remedy: str, title: str, asset: str = "", many: str = "", bad: str = "", good: str = ""
+    *,
+    means: str,
+    remedy: str,
+    title: str,
+    asset: str = "",
+    many: str = "",
+    bad: str = "",
+    good: str = "",
+    well: str = "",
 ) -> Callable[[Callable[["Seen"], Iterable[Finding]]], Check]:
     """Makes a function that looks the check of its name; see `Check`."""
 
     def made(look: Callable[["Seen"], Iterable[Finding]]) -> Check:
-        return Check(look.__name__, asset, means, remedy, look, title, many, bad, good)
+        return Check(look.__name__, asset, means, remedy, look, title, many, bad, good, well)
 
     return made
 

@@ -17,7 +17,9 @@ from air_pipeline.health.collecting import (
     polls_recorded,
     quarantine_empty,
 )
-from air_pipeline.health.days import complete, days_built, days_current, days_rebuilt
+from air_pipeline.health.days import days_built, days_current, days_rebuilt, days_unbroken
+from air_pipeline.health.kept import days_kept
+from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.set_up import configuration_valid
 from air_pipeline.health.space import disk_lasts
@@ -35,9 +37,14 @@ CHECKS: tuple[Check, ...] = (
     disk_lasts,
     days_built,
     days_rebuilt,
-    complete,
+    *OF_A_DAY,
+    days_unbroken,
     days_current,
+    days_kept,
 )
+
+OF_ALL_DAYS: tuple[Check, ...] = (days_built, days_unbroken, days_current, days_kept)
+"""The checks of what became of all days: no part of building one."""
 
 
 def checks_of(asset: str) -> list[Check]:

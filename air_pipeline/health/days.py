@@ -1,6 +1,6 @@
-"""The days: which are not built, not complete, or no longer what would be built now."""
+"""The days: which are not built, missing between others, or no longer what would be built now."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
@@ -8,12 +8,11 @@ from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from air_pipeline.days.calendar import over_at
+from air_pipeline.days.calendar import finished_days, over_at
 from air_pipeline.days.compared import read_compared
-from air_pipeline.days.comparing import Comparison, Under, built_under, compare_day
-from air_pipeline.days.inputs import Standing
-from air_pipeline.health import Finding, Level, check, fine, unknown, warning
-from air_pipeline.health.seen import Seen
+from air_pipeline.days.comparing import Under, built_under
+from air_pipeline.health import Finding, Level, check, fine, warning
+from air_pipeline.health.seen import WATCHED_DAYS, Seen
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, built_days, day_file
@@ -24,10 +23,7 @@ from air_pipeline.words import some
 BUILT_WITHIN = timedelta(hours=2)
 """From when a day is finished, or first seen so, until it is told that it is not built; `build_days` looks every 15
 minutes."""
-COMPARED_DAYS = 30
 COMPARE_WITHIN_S = 5.0
-MOST_SERIES = 3
-"""Series of a device that are named where they are not complete."""
 _MOST_DAYS = 3
 _BUILD = "See its run in the Dagster UI; build it here: air-pipeline build --from {first} --to {last}"
 
@@ -40,6 +36,7 @@ _BUILD = "See its run in the Dagster UI; build it here: air-pipeline build --fro
     many="days are not built",
     bad="{subject} is not built",
     good="{subject} is built",
+    well="the last finished days are built",
 )
 def days_built(seen: Seen) -> Iterator[Finding]:
     """Each of the finished days that are looked at: whether it is built, and if not, whether its run failed."""
@@ -86,54 +83,6 @@ def days_rebuilt(seen: Seen) -> Iterator[Finding]:
     for day in built.intersection(seen.days):
         run, name = seen.failed_runs.get(day), day.isoformat()
         yield warning(f"run {run}; what was built before is kept", subject=name) if run else fine("", name)
-
-
-@check(
-    asset="daily_aggregates",
-    means="Every series is complete: at least 75 % of its hours have at least 75 % of their observations valid. What is"
-    " not is published, marked; its values of the day are not to be relied on.",
-    remedy="The page of that day shows what is missing or bad: air-pipeline report",
-    title="days",
-    many="devices have series that are not complete",
-    bad="{subject} has series that are not to be relied on",
-    good="all series of {subject} are complete again",
-)
-def complete(seen: Seen) -> Iterator[Finding]:
-    """Each device on the newest day that is built: what of it is not complete."""
-    known = {device.id for device in seen.deployment.settings.devices}
-    for file in (day_file(seen.environment.data, "daily_aggregates", day) for day in seen.days):
-        if file.exists:
-            for name, series in _incomplete_series(file, file.path.stat().st_mtime_ns).items():
-                if name in known:
-                    yield _of_series(file.day, name, series)
-            return
-
-
-def _of_series(day: date, device: str, series: Mapping[str, float | None]) -> Finding:
-    if not series:
-        return fine("all series are complete", device)
-    named = [f"{name} (coverage {coverage or 0:.0%})" for name, coverage in series.items()]
-    return warning(f"{day}: {some(named, MOST_SERIES)}", subject=device)
-
-
-@lru_cache(maxsize=1)
-def _incomplete_series(file: DayFile, stamp: int) -> dict[str, dict[str, float | None]]:
-    """Each device of which something was expected, with the coverage of its series that are not complete.
-
-    Read once for each file that is published: a tick should take no time.
-    """
-    del stamp
-    table = file.read_table()
-    columns = ("device", "series", "expected_count", "coverage", "is_complete")
-    found: dict[str, dict[str, float | None]] = {}
-    for device, series, expected, coverage, is_complete in zip(
-        *(table.column(name).to_pylist() for name in columns), strict=True
-    ):
-        if expected:
-            incomplete = found.setdefault(device, {})
-            if not is_complete:
-                incomplete[series] = coverage
-    return found
 
 
 @check(
@@ -202,48 +151,21 @@ def _read_metadata(file: DayFile, stamp: int) -> DayMetadata:
 
 
 @check(
-    means="Nothing of the last thirty days would be lost if they were built again: the store still holds what they were"
-    " built from, and devices.yaml the devices.",
-    remedy="bring the readings back into the store, or the device into devices.yaml",
+    asset="daily_aggregates",
+    means="No day is missing between the first and the last that are built; of the last seven `days_built` says it.",
+    remedy="Build them; each says why, if it cannot be: air-pipeline build --from {first} --to {last}",
     title="days",
 )
-def days_kept(seen: Seen) -> Iterator[Finding]:
-    """The days of which something would be lost, and those that are to be built again."""
-    if seen.misset:  # then it is not known which store
-        return
+def days_unbroken(seen: Seen) -> Iterator[Finding]:
+    """Which days are not built though days before and after them are."""
     built = set(built_days(seen.environment.data, "daily_aggregates"))
-    days = list(islice((day for day in seen.days if day in built), COMPARED_DAYS))
-    try:
-        compared = list(_compared(seen, days))
-    except StoreError as error:
-        yield unknown(f"they could not be compared with the store: {error}")
+    finished = islice(finished_days(seen.deployment.settings, seen.now), WATCHED_DAYS, None)
+    gaps = sorted(day for day in finished if day not in built and built and min(built) < day < max(built))
+    numbers = {"days": len(built), "days_missing": len(gaps)}
+    if not gaps:
+        yield fine("none is missing between them" if built else "no day is built yet", numbers=numbers)
         return
-    if shrunk := [one for one in compared if one.standing is Standing.SHRUNK]:
-        why = next(iter(shrunk[0].lost.values()))
-        remedy = (
-            "bring back what is missing (readings into the store, a device into devices.yaml; one that has another id"
-            " now: air-pipeline rename); or, to build them all the same: air-pipeline build --force"
-        )
-        yield warning(
-            f"something of these days would be lost, so they are left alone: {_named(shrunk)}; on the first, {why}",
-            f"{remedy} --from {shrunk[-1].day} --to {shrunk[0].day}",
-        )
-    if changed := [one for one in compared if one.standing is Standing.CHANGED]:
-        yield fine(
-            f"{_named(changed)} are built again by the next `build_days` that runs, as readings, settings or rules are"
-            " others now; at once: air-pipeline build"
-        )
-
-
-def _named(days: Sequence[Comparison]) -> str:
-    return some([one.day.isoformat() for one in days], _MOST_DAYS)
-
-
-def _compared(seen: Seen, days: Iterable[date]) -> Iterator[Comparison]:
-    end = monotonic() + COMPARE_WITHIN_S
-    with closing(open_store(seen.environment.influxdb, seen.environment.state, COMPARE_WITHIN_S)) as store:
-        first_poll = cache(store.first_poll)
-        for day in days:
-            if monotonic() > end:
-                break
-            yield compare_day(seen.deployment, store, day, first_poll)
+    named = some([day.isoformat() for day in gaps], _MOST_DAYS)
+    are = "is 1 day" if len(gaps) == 1 else f"are {len(gaps)} days"
+    remedy = f"build what is missing: air-pipeline build --from {gaps[0]} --to {gaps[-1]}"
+    yield warning(f"between {min(built)} and {max(built)} {are} missing: {named}", remedy, numbers=numbers)

@@ -11,8 +11,10 @@ from air_pipeline.health.collecting import (
     polls_recorded,
     quarantine_empty,
 )
-from air_pipeline.health.days import complete, days_built, days_current, days_kept
+from air_pipeline.health.days import days_built, days_current, days_unbroken
 from air_pipeline.health.devices import devices_answer
+from air_pipeline.health.kept import days_kept
+from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.health.processes import up_running
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.set_up import configuration_valid, directories_usable, environment_usable, start_reached
@@ -42,8 +44,9 @@ EXAMINATION: tuple[Check, ...] = (
     devices_answer,  # which says more than devices_reporting and documents_known to somebody who asks
     collector_running,
     up_running,
+    *OF_A_DAY,
     days_built,
-    complete,
+    days_unbroken,
     days_current,
     days_kept,
 )

@@ -5,8 +5,10 @@ Belongs here: threads and deadlines. Does not: what is looked at.
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
+from datetime import datetime
 from itertools import groupby
 from time import monotonic
 from typing import TypeVar
@@ -23,13 +25,28 @@ _Answer = TypeVar("_Answer")
 
 
 def lines(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> Iterator[tuple[str, Finding]]:
-    """What there is to show of each check, under the title of the thing: a finding a subject, or all in one."""
-    for check, found in groupby(findings(checks, seen, within_s), key=lambda one: one[0]):
-        if "{subject}" in check.title:
-            for _, finding in found:
-                yield check.title.format(subject=finding.subject).strip() or check.name, finding
+    """What there is to show, under the titles of the things: of each subject, or of each check all in one.
+
+    Of several checks with one title what is well is one line, and none where something is not.
+    """
+    for title, of_title in groupby(findings(checks, seen, within_s), key=lambda one: one[0].title):
+        if "{subject}" in title:
+            for check, finding in of_title:
+                yield title.format(subject=finding.subject).strip() or check.name, finding
         else:
-            yield check.title, check.summary([finding for _, finding in found], seen.now)
+            for finding in _in_short(of_title, seen.now):
+                yield title, finding
+
+
+def _in_short(found: Iterable[tuple[Check, Finding]], now: datetime) -> list[Finding]:
+    """A finding for each check that has something to say, and one for all that are well, if none is not."""
+    by_check = groupby(found, key=lambda one: one[0])
+    said = [check.summary([finding for _, finding in of_check], now) for check, of_check in by_check]
+    others = list({one.text: one for one in said if one.level is not Level.OK}.values())
+    well = [one for one in said if one.level is Level.OK]
+    if not well or any(one.is_bad for one in others):
+        return others
+    return [replace(well[0], text="; ".join(dict.fromkeys(one.text for one in well))), *others]
 
 
 def findings(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> Iterator[tuple[Check, Finding]]:

@@ -20,6 +20,8 @@ from air_pipeline.reports.overview import overview_png
 from air_pipeline.showing import plain_lines
 
 NOTHING = "–"
+MOST_UNWELL = 20
+"""Things that are not well with sensors which a page names."""
 OUTCOME_WORDS: Mapping[str, str] = {
     "ok": "every value was usable",
     "partial": "some values were unusable",
@@ -50,8 +52,12 @@ class Group:
     panels: tuple[Panel, ...]
 
 
-def page_of(report: DayReport) -> str:
+def page_of(report: DayReport, unwell: Sequence[tuple[str, str]] = ()) -> str:
     """What a page shows, as HTML.
+
+    Args:
+        report: of the day.
+        unwell: devices, each with something that is not well with its sensors on that day and what to do.
 
     Raises:
         ReportError: it cannot be drawn.
@@ -62,6 +68,8 @@ def page_of(report: DayReport) -> str:
             meta=report.metadata.making(),
             devices=[(device, tuple(_groups(device)) if _has_points(device) else ()) for device in report.devices],
             notices=_notices(report),
+            unwell=unwell[:MOST_UNWELL],
+            more_unwell=len(unwell[MOST_UNWELL:]),
             style=files("air_pipeline.reports").joinpath("page.css").read_text(encoding="utf-8"),
         )
 

@@ -5,7 +5,7 @@ Belongs here: paths, what may be wrong with a file, what its metadata says. Does
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -189,6 +189,13 @@ class DayFile:
         """Each device with its rows as an Arrow table, as `tables` has them, one row group in memory at a time."""
         with self._opened() as rows:
             yield from rows.by_device(devices)
+
+    def device_columns(
+        self, names: Sequence[str], devices: Collection[str] | None = None
+    ) -> "Iterator[tuple[str, pa.Table]]":
+        """Each device with some columns of its rows, one row group in memory at a time; no others are read."""
+        with self._opened() as rows:
+            yield from rows.columns(names, devices)
 
     def device_frames(self) -> "Iterator[tuple[str, pd.DataFrame]]":
         """Each device with its rows as a long frame (see `processing.violations`), in the order of the file."""

@@ -5,7 +5,7 @@ Belongs here: how rows come out of a file and into one. Does not: where the file
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
@@ -64,6 +64,14 @@ class Rows:
         """Each of these devices (all, if None) with its rows."""
         for rows in self.groups(devices):
             yield from _by_device(rows)
+
+    def columns(self, names: Sequence[str], devices: Collection[str] | None) -> Iterator[tuple[str, pa.Table]]:
+        """Each of these devices (all, if None) with some columns of its rows; no others are read."""
+        for group in range(self.file.num_row_groups):
+            if devices is None or _may_hold(self.file.metadata.row_group(group), devices):
+                for name, rows in _by_device(self.file.read_row_group(group, columns=["device", *names])):
+                    if devices is None or name in devices:
+                        yield name, rows
 
     @staticmethod
     def holding(rows: pa.Table) -> Holding:

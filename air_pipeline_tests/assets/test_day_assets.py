@@ -17,6 +17,7 @@ from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.report import Report
 from air_pipeline.days.building import Built
 from air_pipeline.definitions import build_definitions
+from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
 from air_pipeline.processing.aggregates import hourly_aggregates
 from air_pipeline.processing.columns import TABLES
@@ -77,6 +78,8 @@ def test_a_day_is_built_published_checked_and_described(built):
         "daily_aggregates.schema": True,
         "daily_aggregates.row_count": True,
         "daily_aggregates.counts_add_up": True,
+        **dict.fromkeys((f"daily_aggregates.{check.name}" for check in OF_A_DAY), True),
+        "daily_aggregates.devices_covered": False,
         "daily_aggregates.complete": False,
     }
     said = metadata_of(result)
@@ -135,7 +138,8 @@ def test_results_of_checks_are_those_of_their_day(built, instance):
     _, result = built
     evaluations = result.get_asset_check_evaluations()
     assert {one.partition for one in evaluations} == {DAY.isoformat()}
-    assert {one.check_name for one in evaluations} == {"schema", "row_count", "counts_add_up", "complete"}
+    of_form = {"schema", "row_count", "counts_add_up"}
+    assert {one.check_name for one in evaluations} == {*of_form, *(check.name for check in OF_A_DAY)}
     records = [
         instance.event_log_storage.get_asset_check_execution_history(one.asset_check_key, limit=5)
         for one in evaluations

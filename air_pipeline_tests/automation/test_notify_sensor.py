@@ -9,6 +9,7 @@ from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.health.checks import OF_ALL_DAYS
 from air_pipeline.health.seen import STORE_WITHIN_S
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, days_that_failed
 from air_pipeline.notifying import telling
@@ -241,7 +242,7 @@ def test_whether_the_last_days_are_built_is_a_check_on_change_and_every_six_hour
 def test_the_check_of_days_can_be_run_by_hand_and_no_run_of_a_day_has_it(own_instance, tmp_path):
     deployment = deployment_in(tmp_path, present=Present(NOON), **OF_YESTERDAY)
     seed(deployment, YESTERDAY)
-    of_all = {"daily_aggregates.days_built", "daily_aggregates.days_current"}
+    of_all = {f"daily_aggregates.{check.name}" for check in OF_ALL_DAYS}
     assert not of_all & checks_of(build(deployment, own_instance, YESTERDAY)).keys()
     job = build_definitions(deployment).resolve_implicit_global_asset_job_def()
     result = job.get_subset(asset_check_selection=set(DAYS_CHECKS), asset_selection=set()).execute_in_process(

@@ -135,7 +135,13 @@ def patient(
 ) -> Iterator[Patient]:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     give_doctor_time(monkeypatch)
-    for limit in ("seen.EXAMINED_WITHIN_S", "seen.STORE_WITHIN_S", "processes.UI_WITHIN_S", "days.COMPARE_WITHIN_S"):
+    for limit in (
+        "seen.EXAMINED_WITHIN_S",
+        "seen.STORE_WITHIN_S",
+        "processes.UI_WITHIN_S",
+        "days.COMPARE_WITHIN_S",
+        "kept.COMPARE_WITHIN_S",
+    ):
         monkeypatch.setattr(f"air_pipeline.health.{limit}", WITHIN_S)
     with Simulator(["attic", "cellar"]) as simulator, ExitStack() as opened:
         yield Patient(Shell(tmp_path, monkeypatch, capsys), simulator, dagster_storage, opened)

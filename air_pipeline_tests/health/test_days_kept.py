@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from air_pipeline.health import Level, days
-from air_pipeline.health.days import days_kept
-from air_pipeline.health.seen import seen_by_dagster
+from air_pipeline.health import Level, kept
+from air_pipeline.health.kept import days_kept
+from air_pipeline.health.seen import Seen
 from air_pipeline_tests.days.deployments import (
     DAY,
     HOUR,
@@ -27,8 +27,7 @@ DAYS = [DAY - timedelta(days=number) for number in range(3)]
 @pytest.fixture
 def three(tmp_path, monkeypatch):
     """Three days of two devices, built."""
-    monkeypatch.setattr(days, "COMPARE_WITHIN_S", WITHIN_S)
-    monkeypatch.setattr("air_pipeline.health.seen.WATCHED_DAYS", 400)
+    monkeypatch.setattr(kept, "COMPARE_WITHIN_S", WITHIN_S)
     deployed = deployment(tmp_path, device("hall"), device("attic"))
     seed(deployed, DAYS)
     for day in DAYS:
@@ -38,11 +37,13 @@ def three(tmp_path, monkeypatch):
 
 
 def found(deployed):
-    return list(days_kept.findings(seen_by_dagster(deployed)))
+    """As `doctor` finds it."""
+    return list(days_kept.findings(Seen(deployed.environment, deployed.now(), deployed.settings)))
 
 
-def test_of_days_that_are_as_they_would_be_nothing_is_said(three):
-    assert found(three) == []
+def test_of_days_that_are_as_they_would_be_little_is_said(three):
+    [said] = found(three)
+    assert (said.level, said.text) == (Level.OK, "the store has what they were built from")
 
 
 def test_days_that_are_to_be_built_again_are_said_and_are_no_fault(three):
@@ -50,7 +51,7 @@ def test_days_that_are_to_be_built_again_are_said_and_are_no_fault(three):
     three.store.write([poll(window(DAYS[1])[0] + 5 * MINUTE)])
     [said] = found(three)
     assert said.level is Level.OK
-    assert said.text.startswith(f"{DAYS[1]} are built again by the next `build_days` that runs")
+    assert f"; {DAYS[1]} are built again by the next `build_days` that runs" in said.text
     assert said.text.endswith("air-pipeline build")
 
 

@@ -107,11 +107,13 @@ def test_a_device_whose_day_is_not_complete_is_told_until_one_is(two):
     two.store.write([poll(at, "attic", -300.0) for at in range(*window(DAYS[0]), 10 * MINUTE)])  # out of range: bad
     seed(two, DAYS[1:2])
     build(two, DAYS[1])
-    assert look(two, report()).holds["complete", "attic"] is None
+    assert look(two, report()).holds["values_believed", "attic"] is None
     build(two, DAYS[0])
     holds = look(two, report()).holds
-    assert holds["complete", "hall"] is None
-    assert holds["complete", "attic"].text == "2026-11-21: first_temperature (coverage 0%)"
+    assert holds["values_believed", "hall"] is None
+    said = "2026-11-21: first_temperature: 100% suspect or bad, most by sensor_range"
+    assert holds["values_believed", "attic"].text == said
+    assert holds["complete", "attic"] is None  # what is said once is enough
 
 
 def test_of_a_table_that_cannot_be_read_nothing_is_said_of_complete_days(two):
