@@ -1,12 +1,12 @@
 """Whether the store and `devices.yaml` still have what the built days hold.
 
-Belongs here: telling what was lost from what a store lets go by its retention. Does not: comparing
+Belongs here: telling what was lost from what is gone by a retention. Does not: comparing
 (`days.comparing`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from functools import cache, lru_cache
 from itertools import islice
 from time import monotonic
@@ -15,26 +15,29 @@ from air_pipeline.days.calendar import device_days
 from air_pipeline.days.compared import read_compared
 from air_pipeline.days.comparing import Comparison, compare_day
 from air_pipeline.days.inputs import Standing
+from air_pipeline.environment import Environment
 from air_pipeline.health import Finding, check, fine, unknown, warning
 from air_pipeline.health.seen import EXAMINED_WITHIN_S, Seen
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.store import StoreError
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, StoreError
 from air_pipeline.words import some
 
 COMPARED_DAYS = 30
 COMPARE_WITHIN_S = 5.0
 ASKED_EVERY_S = 3600.0
-"""How often a store is asked for its retention."""
+"""How often a store is asked from when on it keeps readings."""
+LONG_AGO = timedelta(days=30)
+"""Where a store without a retention begins later, somebody cleared it; of a day since then it has lost something."""
 _MOST_DAYS = 3
 
 
 @check(
     asset="daily_aggregates",
     means="Nothing of a built day would be lost if it were built again: the store still holds what it was built from,"
-    " and devices.yaml the devices. What the store let go by its retention is counted apart.",
+    " and devices.yaml the devices. Days whose readings are gone by a retention are counted apart.",
     remedy="Bring back what is missing: readings into the store, a device into devices.yaml (out of service, with"
     " until); of which device: air-pipeline doctor",
     title="days",
@@ -66,7 +69,12 @@ def days_kept(seen: Seen) -> Iterator[Finding]:
     if not lost:
         yield fine(f"the store has what they were built from{also}", numbers=numbers)
         return
-    text = f"something of {len(lost)} built days would be lost, so they are left alone: {_named(lost)}"
+    would = (
+        "1 built day would be lost, so it is"
+        if len(lost) == 1
+        else f"{len(lost)} built days would be lost, so they are"
+    )
+    text = f"something of {would} left alone: {_named(lost)}"
     if lost[0] in now:
         text += f"; on the first, {next(iter(now[lost[0]].lost.values()))}"
     remedy = (
@@ -102,17 +110,19 @@ def _compared(seen: Seen, days: Iterable[date]) -> Iterator[Comparison]:
 
 
 def _let_go(seen: Seen, day: date) -> bool:
-    """Whether a day began before what the store keeps by its retention.
+    """Whether nothing else could be expected: a day began before what the store keeps by its retention.
+
+    Of a store that keeps everything: the day is long ago, and the store begins after it.
 
     Raises:
         StoreError: the store does not say.
     """
-    connection = seen.environment.influxdb
-    if connection is None:
-        return False
-    kept_s = _retention_s(connection, int(seen.now.timestamp() // ASKED_EVERY_S))
-    begins = min((one.start for one in device_days(seen.deployment.settings, day)), default=epoch_ms(seen.now))
-    return bool(kept_s) and begins < epoch_ms(seen.now) - kept_s * 1000
+    environment, asked = seen.environment, int(seen.now.timestamp() // ASKED_EVERY_S)
+    span = device_days(seen.deployment.settings, day)
+    if kept_s := _retention_s(environment.influxdb, asked) if environment.influxdb else 0:
+        return min((one.start for one in span), default=0) < epoch_ms(seen.now) - kept_s * 1000
+    is_long_ago = epoch_ms(seen.now - LONG_AGO) > max((one.end for one in span), default=0)
+    return is_long_ago and max((one.end for one in span), default=0) <= _begin(environment, asked)
 
 
 @lru_cache(maxsize=1)
@@ -121,3 +131,10 @@ def _retention_s(connection: InfluxConnection, _hour: int) -> int:
     from air_pipeline.storage.influxdb_examination import examine_influxdb
 
     return examine_influxdb(connection, EXAMINED_WITHIN_S).retention_s or 0
+
+
+@lru_cache(maxsize=1)
+def _begin(environment: Environment, _hour: int) -> int:
+    """The first slot of all that the store has a poll of, ms UTC; the earliest of all times where it has none."""
+    with closing(open_store(environment.influxdb, environment.state, COMPARE_WITHIN_S)) as store:
+        return min(store.first_polls(EARLIEST_MS, LATEST_MS).values(), default=EARLIEST_MS)

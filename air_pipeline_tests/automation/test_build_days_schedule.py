@@ -20,6 +20,7 @@ from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.definitions import build_definitions
 from air_pipeline.health import Level
 from air_pipeline.health.days import days_current
+from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
 from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
@@ -318,11 +319,31 @@ def test_days_whose_readings_are_gone_keep_what_they_are_and_are_counted_apart(t
     found = days_current.summary(list(days_current.findings(seen)), seen.now)
     assert (found.level, found.numbers["kept"], found.numbers["older_rules"]) == (Level.WARNING, 5, 35)
     assert "5 are of others and stay so" in found.text
+    [found] = days_kept.findings(seen)
+    assert (found.level, dict(found.numbers)) == (Level.OK, {"days_lost": 0, "days_let_go": 5})
+    assert "; 5 keep what they are, as the store has let their readings go" in found.text
     for table in TABLES:  # as if all others had been built again
         for day in LONG_AGO[:-5]:
             day_file(forty.data, table, day).path.unlink()
     found = days_current.summary(list(days_current.findings(seen)), seen.now)
     assert (found.level, found.numbers["kept"]) == (Level.OK, 5)
+
+
+def test_what_the_store_has_lost_is_told_once_the_schedule_has_seen_it_and_until_it_is_there_again(tick, deployment):
+    built(deployment, *FINISHED)
+    tick()
+    [found] = days_kept.findings(seen_by_dagster(deployment))
+    assert found.level is Level.OK
+    day = FINISHED[1]
+    rewrite(deployment, "DELETE FROM poll WHERE observed_at >= ? AND observed_at < ?", at(day.day, 6), at(day.day, 9))
+    tick()
+    [found] = days_kept.findings(seen_by_dagster(deployment))
+    assert (found.level, dict(found.numbers)) == (Level.WARNING, {"days_lost": 1, "days_let_go": 0})
+    assert found.text == f"something of 1 built day would be lost, so it is left alone: {day}"
+    seed(deployment, day)
+    tick()
+    [found] = days_kept.findings(seen_by_dagster(deployment))
+    assert found.level is Level.OK
 
 
 def test_a_day_that_comes_out_otherwise_than_it_was_asked_for_is_not_built_for_ever(tick, deployment, instance):

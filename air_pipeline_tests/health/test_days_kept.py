@@ -1,5 +1,6 @@
 """Whether something of built days would be lost, and which are to be built again: as `doctor` says it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from air_pipeline.health import Level, kept
 from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import Seen
+from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 from air_pipeline_tests.days.deployments import (
     DAY,
     HOUR,
@@ -21,6 +24,7 @@ from air_pipeline_tests.days.deployments import (
 )
 from air_pipeline_tests.waiting import WITHIN_S
 
+ALL = (EARLIEST_MS, LATEST_MS)
 DAYS = [DAY - timedelta(days=number) for number in range(3)]
 
 
@@ -70,3 +74,34 @@ def test_a_device_that_devices_yaml_has_no_more_is_no_loss_of_the_store(three):
     [said] = found(with_devices(three, device("hall")))
     assert "attic was built from 144 polls and devices.yaml no longer expects it" in said.text
     assert "air-pipeline rename" in said.remedy
+
+
+@pytest.mark.influxdb
+@pytest.mark.parametrize(("retention_days", "level"), [(30, Level.OK), (0, Level.WARNING)])
+def test_what_a_bucket_lets_go_by_its_retention_is_no_loss(three, influxdb, retention_days, level):
+    """Three days of last November, read next June, and a bucket that does not have them."""
+    bucket = influxdb.make_bucket(retention_s=retention_days * 86_400)
+    connection = influxdb.connection(bucket)
+    environment = replace(three.environment, influxdb=connection)
+    [said] = days_kept.findings(Seen(environment, three.now(), three.settings))
+    assert said.level is level
+    assert said.numbers == {"days_lost": 3 * (not retention_days), "days_let_go": 3 * bool(retention_days)}
+
+
+def test_a_store_that_was_emptied_has_lost_what_is_built(three):
+    for one in ("hall", "attic"):
+        three.store.delete(one, *ALL)
+    [said] = found(three)
+    assert (said.level, said.numbers["days_lost"]) == (Level.WARNING, 3)
+
+
+def test_of_a_store_that_begins_long_after_a_day_nothing_is_expected(three):
+    """Whoever clears what is old keeps the days that were built from it."""
+    for one in ("hall", "attic"):
+        three.store.delete(one, *ALL)
+        three.store.write([poll(window(DAY)[1] + HOUR, one)])
+    [said] = found(three)
+    assert (said.level, said.numbers["days_let_go"]) == (Level.OK, 3)
+    soon = Seen(three.environment, from_epoch_ms(window(DAY)[1] + 2 * HOUR), three.settings)
+    [said] = days_kept.findings(soon)
+    assert (said.level, said.numbers["days_lost"]) == (Level.WARNING, 3)
