@@ -75,12 +75,7 @@ def check_measuring(deployment: Deployment, daily: DayFile) -> list[dg.AssetChec
     """
 
     def found(check: Check) -> list[Finding]:
-        devices = deployment.settings.devices
-        return list(
-            check.found(
-                lambda: findings_of_day(check, daily.day, tallies_of(deployment.data, daily.day, devices, daily))
-            )
-        )
+        return list(check.found(lambda: findings_of_day(check, tallies_of(deployment.data, daily.day, daily))))
 
     return [_of_findings(one, found(one), deployment.now()) for one in OF_A_DAY if one is not complete]
 

@@ -7,10 +7,10 @@ What one fault makes of a device is told by the first of these checks that knows
 of all that come after it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from air_pipeline.catalogue import ABSENT_PROBE, GAS_CURVES, PROBES
@@ -18,13 +18,13 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.health import Check, Finding, Level, check, fine
 from air_pipeline.health.hints import HINTS
 from air_pipeline.health.seen import Seen
-from air_pipeline.health.tallies import newest_tallies, tallies_of
+from air_pipeline.health.tallies import DayTallies, newest_tallies, tallies_of
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.words import some
 
 if TYPE_CHECKING:
-    from air_pipeline.processing.tally import SeriesTally, Tally
+    from air_pipeline.processing.tally import Apart, SeriesTally, Tally
 
 AN_HOUR = 1 / 24
 """Of a day's slots. What a broken part does for less is on the page of the day, and may have been a hand."""
@@ -81,16 +81,32 @@ def faults(device: str, tally: "Tally") -> list[Fault]:
     return found
 
 
-def findings_of_day(one: Check, day: date, tallies: "Mapping[str, Tally]") -> Iterator[Finding]:
-    """What a check of these finds in the tallies of a day: a finding for each device that it is about."""
-    for device, tally in tallies.items():
-        fault = next((fault for fault in faults(device, tally) if fault.check == one.name), None)
+def findings_of_day(one: Check, tallies: DayTallies, known: Container[str] | None = None) -> Iterator[Finding]:
+    """What a check of these finds in the tallies of a day: a finding for each device that it is about.
+
+    Args:
+        one: of `OF_A_DAY`.
+        tallies: of the day.
+        known: the devices of which something is to be said; all without.
+    """
+    faults_of = _faults_of(tallies)
+    for device, tally in tallies.devices.items():
+        if known is not None and device not in known:
+            continue
+        fault = next((fault for fault in faults_of.get(device, ()) if fault.check == one.name), None)
         if fault is not None:
-            text, patience = f"{day}: {fault.text}", _PATIENCE.get(one.name, timedelta())
+            text, patience = f"{tallies.day}: {fault.text}", _PATIENCE.get(one.name, timedelta())
             numbers = _numbers(fault.observations)
             yield Finding("", device, Level.WARNING, text, fault.remedy, numbers, patience)
         elif _SERIES.get(one.name, tally.keys()) & tally.keys():
             yield fine("", device, _numbers())
+
+
+@lru_cache(maxsize=1)
+def _faults_of(tallies: DayTallies) -> dict[str, list[Fault]]:
+    """Each device with something that is not well; asked by one check after the other, tick after tick."""
+    found = {device: faults(device, tally) for device, tally in tallies.devices.items()}
+    return {device: of_device for device, of_device in found.items() if of_device}
 
 
 def _numbers(observations: int | None = None) -> dict[str, int]:
@@ -100,7 +116,8 @@ def _numbers(observations: int | None = None) -> dict[str, int]:
 def _look(seen: Seen, name: str) -> Iterator[Finding]:
     newest = newest_tallies(seen)
     if newest is not None:
-        yield from findings_of_day(next(one for one in OF_A_DAY if one.name == name), *newest)
+        known = {device.id for device in seen.deployment.settings.devices}
+        yield from findings_of_day(next(one for one in OF_A_DAY if one.name == name), newest, known)
 
 
 @check(
@@ -123,16 +140,16 @@ def _probes(_: str, tally: "Tally", left: "Mapping[str, SeriesTally]") -> Fault 
     one = left.get(_PROBE)
     if one is None:
         return None
-    silent = max(_missing(one) - _silent(tally), 0)
+    silent = max(one.missing - _silent(tally), 0)
     dead = one.spoken_by("failure_value", "sensor_range", "unusable_value") + silent
-    apart, gone = one.spoken_by("thermometers_apart"), _probes_gone(one)
+    apart, gone = one.spoken_by("thermometers_apart"), _probes_gone(one.apart)
     steps = one.spoken_by("probe_step")
     said = []
     if dead >= AN_HOUR * one.expected:
         said.append(f"it measured nothing in {_share(dead, one)} of the slots (−127 or 85 °C, or no value)")
-    if gone and apart >= AN_HOUR * one.expected:
+    if gone and one.apart and apart >= AN_HOUR * one.expected:
         said.append(
-            f"about {gone} of {PROBES} probes were gone: {-(one.apart or 0.0):.1f} °C below the other thermometers in"
+            f"about {gone} of {PROBES} probes were gone: {-one.apart.above:.1f} °C below the other thermometers in"
             f" {_share(apart, one)} of the slots"
         )
     if steps >= FEWEST_STEPS:
@@ -143,11 +160,11 @@ def _probes(_: str, tally: "Tally", left: "Mapping[str, SeriesTally]") -> Fault 
     return Fault("ds18b20_measuring", "; ".join(said), frozenset({_PROBE, *beside}), one.flagged + silent)
 
 
-def _probes_gone(one: "SeriesTally") -> int:
+def _probes_gone(apart: "Apart | None") -> int:
     """How many absent probes explain how far the mean is below the other thermometers; 0 where none do."""
-    if one.apart is None or one.others is None:
+    if apart is None:
         return 0
-    gone = -one.apart * PROBES / (one.others - ABSENT_PROBE)
+    gone = -apart.above * PROBES / (apart.others - ABSENT_PROBE)
     return round(gone) if round(gone) > 0 and abs(gone - round(gone)) <= _NEARLY else 0
 
 
@@ -194,18 +211,18 @@ def thermometers_agreeing(seen: Seen) -> Iterator[Finding]:
 
 def _disagreeing(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
     apart = {
-        name: one
+        name: one.apart.above
         for name, one in left.items()
         if one.apart is not None and one.spoken_by("thermometers_apart") >= A_QUARTER * one.expected
     }
     if not apart:
         return None
     said = [
-        f"{name} was {abs(one.apart or 0.0):.1f} °C {'above' if (one.apart or 0.0) > 0 else 'below'} the others in"
-        f" {_share(one.spoken_by('thermometers_apart'), one)} of the slots"
-        for name, one in apart.items()
+        f"{name} was {abs(above):.1f} °C {'above' if above > 0 else 'below'} the others in"
+        f" {_share(left[name].spoken_by('thermometers_apart'), left[name])} of the slots"
+        for name, above in apart.items()
     ]
-    cost = sum(one.spoken_by("thermometers_apart") for one in apart.values())
+    cost = sum(left[name].spoken_by("thermometers_apart") for name in apart)
     return Fault("thermometers_agreeing", "; ".join(said), frozenset(apart), cost)
 
 
@@ -255,7 +272,7 @@ def _uncovered(_: str, tally: "Tally", left: "Mapping[str, SeriesTally]") -> Fau
     if silent <= A_QUARTER * expected:
         return None
     text = f"it gave readings in {1 - silent / expected:.0%} of its slots"
-    own = (name for name, one in left.items() if _missing(one) - silent < AN_HOUR * one.expected)
+    own = (name for name, one in left.items() if one.missing - silent < AN_HOUR * one.expected)
     return Fault("devices_covered", text, frozenset(own), silent)
 
 
@@ -296,7 +313,7 @@ def _doubted(device: str, _: "Tally", left: "Mapping[str, SeriesTally]") -> Faul
 def _is_doubted(one: "SeriesTally") -> bool:
     if not one.flagged:
         return False
-    return one.flagged > DOUBTFUL * one.observed or (not one.is_complete and one.flagged > _missing(one))
+    return one.flagged > DOUBTFUL * one.observed or (not one.is_complete and one.flagged > one.missing)
 
 
 @check(
@@ -320,7 +337,7 @@ def _incomplete(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault
     if not gaps:
         return None
     said = some([f"{name} (coverage {one.coverage or 0:.0%})" for name, one in gaps.items()], MOST_SERIES)
-    return Fault("complete", said, frozenset(gaps), sum(_missing(one) for one in gaps.values()))
+    return Fault("complete", said, frozenset(gaps), sum(one.missing for one in gaps.values()))
 
 
 _JUDGES: tuple[Callable[[str, "Tally", "Mapping[str, SeriesTally]"], Fault | None], ...] = (
@@ -359,10 +376,10 @@ def unwell_of_day(deployment: Deployment, day: date) -> list[tuple[str, str]]:
     Raises:
         TableError: a table of the day is missing or cannot be read.
     """
-    tallies = tallies_of(deployment.data, day, deployment.settings.devices)
+    tallies = tallies_of(deployment.data, day)
     found: list[Finding] = []
     for one in OF_A_DAY:
-        found += one.found(partial(findings_of_day, one, day, tallies))
+        found += one.found(partial(findings_of_day, one, tallies))
     unwell = sorted((one for one in found if one.is_bad), key=lambda one: one.subject)
     return [(one.subject, f"{one.text.removeprefix(f'{day}: ')}. {_sentence(one.remedy)}") for one in unwell]
 
@@ -371,13 +388,9 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def _missing(one: "SeriesTally") -> int:
-    return one.expected - one.observed
-
-
 def _silent(tally: "Tally") -> int:
     """In how many slots no series of a device had a value."""
-    return min((_missing(one) for one in tally.values() if one.expected), default=0)
+    return min((one.missing for one in tally.values() if one.expected), default=0)
 
 
 def _means(tally: "Tally", series: Iterable[str]) -> set[str]:

@@ -3,12 +3,10 @@
 Belongs here: counting what a built day says. Does not: what it means for the hardware (`health`), flagging (`flags`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,10 +15,29 @@ from air_pipeline.processing.rules import RULE_BITS
 
 OF_THE_DAY = ("series", "expected_count", "observed_count", "suspect_count", "bad_count", "coverage", "is_complete")
 """The columns of `daily_aggregates` that are counted."""
-OF_EACH = ("series", "observed_at", "value", "flag", "rules")
-"""The columns of `observations` that are counted."""
-_APART = RULE_BITS["thermometers_apart"]
-_NONE: Mapping[Any, Any] = MappingProxyType({})
+OF_EACH = ("series", "observed_at", "rules")
+"""The columns of `observations` that tell how often rules spoke."""
+OF_APART = ("series", "observed_at", "value", "flag", "rules")
+"""Those that tell how far thermometers were apart."""
+APART = RULE_BITS["thermometers_apart"]
+
+
+class Spoke(NamedTuple):
+    """Rules that spoke together of one series: their bits, of how many observations, and of which first, ms UTC."""
+
+    bits: int
+    times: int
+    first: int
+
+
+class Apart(NamedTuple):
+    """How far a series was above the device's others of its parameter where it was called apart, and what these said.
+
+    Both are medians, in their unit.
+    """
+
+    above: float
+    others: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +50,8 @@ class SeriesTally:
         flagged: of these, suspect or bad.
         coverage: valid ÷ expected; None where nothing was expected.
         is_complete: as `daily_aggregates` says.
-        spoke: the bits of rules to how many observations just these rules spoke about.
-        first: the same bits to the first such slot, ms UTC.
-        apart: where it was called apart, by how much it was above the device's others of its parameter, in their unit:
-            the median; None where it was not.
-        others: what these said then, in the median.
+        spoke: which rules spoke together, and how often.
+        apart: how far it was from others, where it was called apart.
     """
 
     expected: int
@@ -45,76 +59,70 @@ class SeriesTally:
     flagged: int
     coverage: float | None
     is_complete: bool
-    spoke: Mapping[int, int] = field(default_factory=lambda: _NONE)
-    first: Mapping[int, int] = field(default_factory=lambda: _NONE)
-    apart: float | None = None
-    others: float | None = None
+    spoke: Sequence[Spoke] = ()
+    apart: Apart | None = None
+
+    @property
+    def missing(self) -> int:
+        """Slots without a value."""
+        return self.expected - self.observed
 
     def spoken_by(self, *rules: str) -> int:
         """How many observations any of these rules spoke about."""
         bits = sum(RULE_BITS[rule] for rule in rules)
-        return sum(count for spoke, count in self.spoke.items() if spoke & bits)
+        return sum(one.times for one in self.spoke if one.bits & bits)
 
     def first_of(self, rule: str) -> int | None:
         """The first slot that a rule spoke about, ms UTC."""
-        return min((at for spoke, at in self.first.items() if spoke & RULE_BITS[rule]), default=None)
+        return min((one.first for one in self.spoke if one.bits & RULE_BITS[rule]), default=None)
 
 
 Tally = Mapping[str, SeriesTally]
 """Series to how it fared, of one device on one day."""
 
 
-def tally_of(day: pa.Table, observations: pa.Table | None = None, compared: Iterable[Collection[str]] = ()) -> Tally:
-    """The tally of one device.
-
-    Args:
-        day: its rows of `daily_aggregates`.
-        observations: its rows; None where no rule spoke, which need not be read then.
-        compared: the series that the rule `thermometers_apart` compares with each other, parameter by parameter.
-    """
-    spoke = {} if observations is None else _spoke(observations)
-    apart: dict[str, tuple[float, float]] = {}
-    if observations is not None:
-        said = {name for name, (counts, _) in spoke.items() if any(bits & _APART for bits in counts)}
-        for members in compared:
-            apart |= _apart(observations, sorted(said.intersection(members)), members)
+def tally_of(day: pa.Table, spoken: Mapping[str, Sequence[Spoke]], apart: Mapping[str, Apart]) -> Tally:
+    """The tally of one device, from its rows of `daily_aggregates` and what was counted of its observations."""
     found = {}
-    for name, expected, observed, suspect, bad, coverage, complete in zip(
-        *(day.column(name).to_pylist() for name in OF_THE_DAY), strict=True
-    ):
-        counts, first = spoke.get(name, (_NONE, _NONE))
+    columns = (day.column(name).to_pylist() for name in OF_THE_DAY)
+    for name, expected, observed, suspect, bad, coverage, is_complete in zip(*columns, strict=True):
         found[name] = SeriesTally(
-            expected, observed, suspect + bad, coverage, complete, counts, first, *apart.get(name, (None, None))
+            expected, observed, suspect + bad, coverage, is_complete, spoken.get(name, ()), apart.get(name)
         )
     return found
 
 
-def _spoke(observations: pa.Table) -> dict[str, tuple[dict[int, int], dict[int, int]]]:
-    """Series to how many observations, and the first, of each combination of rules that spoke."""
-    chosen = observations.select(["series", "rules", "observed_at"]).filter(pc.field("rules") > 0)
-    chosen = chosen.set_column(0, "series", chosen.column("series").cast(pa.string()))
-    counted = chosen.group_by(["series", "rules"]).aggregate([("observed_at", "count"), ("observed_at", "min")])
-    firsts = counted.column("observed_at_min").cast(pa.int64()).to_pylist()
-    counts = (counted.column(name).to_pylist() for name in ("series", "rules", "observed_at_count"))
-    found: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
-    for series, bits, count, first in zip(*counts, firsts, strict=True):
-        of_series = found.setdefault(series, ({}, {}))
-        of_series[0][bits], of_series[1][bits] = count, first
+def spoken_of(observations: pa.Table) -> dict[str, list[Spoke]]:
+    """Series to which rules spoke together of it in the rows of one device; only series of which one did."""
+    chosen = observations.filter(pc.field("rules") > 0)
+    columns = [chosen.column("series").cast(pa.string()), chosen.column("rules"), chosen.column("observed_at")]
+    plain = pa.Table.from_arrays(columns, names=["series", "rules", "at"])
+    counted = plain.group_by(["series", "rules"]).aggregate([("at", "count"), ("at", "min")])
+    found: dict[str, list[Spoke]] = {}
+    firsts = counted.column("at_min").cast(pa.int64())
+    counts = (counted.column(name) for name in ("series", "rules", "at_count"))
+    for series, *spoke in zip(*(column.to_pylist() for column in (*counts, firsts)), strict=True):
+        found.setdefault(series, []).append(Spoke(*spoke))
     return found
 
 
-def _apart(observations: pa.Table, names: Sequence[str], members: Collection[str]) -> dict[str, tuple[float, float]]:
-    """Each series that was called apart: how far it was above the others of its parameter then, and what these said."""
-    if not names:
-        return {}
-    of_members = pc.is_in(observations.column("series").cast(pa.string()), pa.array(sorted(members)))
-    frame = observations.filter(of_members).to_pandas().astype({"series": "str"})
-    usable = frame[frame["flag"] != Flag.BAD]
-    values = usable.pivot_table(index="observed_at", columns="series", values="value", aggfunc="first")
+def apart_of(observations: pa.Table, compared: Iterable[Sequence[str]]) -> dict[str, Apart]:
+    """Each series of a device that was called apart, with how far.
+
+    Args:
+        observations: the rows of the device.
+        compared: the series that the rule compares with each other, parameter by parameter.
+    """
     found = {}
-    for name in names:
-        at = pd.Index(usable.loc[(usable["series"] == name) & (usable["rules"] & _APART != 0), "observed_at"])
-        others = values.loc[at].drop(columns=name).median(axis=1)
-        if others.notna().any():
-            found[name] = float((values.loc[at, name] - others).median()), float(others.median())
+    for members in compared:
+        of_members = pc.is_in(observations.column("series").cast(pa.string()), pa.array(members, pa.string()))
+        frame = observations.filter(of_members).to_pandas().astype({"series": "str"})
+        usable = frame[frame["flag"] != Flag.BAD]
+        values = usable.pivot_table(index="observed_at", columns="series", values="value", aggfunc="first")
+        said = usable[usable["rules"] & APART != 0]
+        for name, rows in said.groupby("series"):
+            of_then = values.loc[rows["observed_at"]]
+            others = of_then.drop(columns=name).median(axis=1)
+            if others.notna().any():
+                found[str(name)] = Apart(float((of_then[name] - others).median()), float(others.median()))
     return found

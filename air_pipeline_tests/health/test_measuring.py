@@ -6,7 +6,7 @@ from air_pipeline.catalogue import STATION
 from air_pipeline.health.hints import HINTS
 from air_pipeline.health.measuring import faults
 from air_pipeline.processing.rules import RULE_BITS
-from air_pipeline.processing.tally import SeriesTally
+from air_pipeline.processing.tally import Apart, SeriesTally, Spoke
 
 SLOTS = 2400
 """Of a day, so that an hour is 100 of them."""
@@ -20,11 +20,10 @@ def series(*, missing=0, complete=None, apart=None, others=None, **spoke):
     """A series of which rules spoke so often, each of other observations."""
     flagged = sum(spoke.values())
     coverage = (SLOTS - missing - flagged) / SLOTS
-    bits = {RULE_BITS[rule]: count for rule, count in spoke.items()}
+    said = [Spoke(RULE_BITS[rule], count, 7_000) for rule, count in spoke.items()]
+    away = None if apart is None else Apart(apart, others)
     is_complete = coverage >= 0.75 if complete is None else complete
-    return SeriesTally(
-        SLOTS, SLOTS - missing, flagged, coverage, is_complete, bits, dict.fromkeys(bits, 7_000), apart, others
-    )
+    return SeriesTally(SLOTS, SLOTS - missing, flagged, coverage, is_complete, said, away)
 
 
 def found(**changed):

@@ -162,6 +162,5 @@ def test_of_a_healthy_fortnight_nothing_is_said(tmp_path):
     for day in days:
         build_tables(deployed, day)
         assert unwell_of_day(deployed, day) == []
-        tallies = tallies_of(deployed.data, day, deployed.settings.devices)
-        assert set(tallies) == set(names)
+        assert set(tallies_of(deployed.data, day).devices) == set(names)
     deployed.store.close()
