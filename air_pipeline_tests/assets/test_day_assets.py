@@ -123,6 +123,18 @@ def test_series_that_are_not_complete_are_named_and_fail_nothing(built):
     ]
 
 
+def test_sensors_of_which_nothing_can_be_told_cost_no_day(deployment, instance, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("air_pipeline.assets.table_checks.tallies_of", broken)
+    result = build(deployment, instance)
+    assert failures(result) == {}
+    [check] = [one for one in result.get_asset_check_evaluations() if one.check_name == "dht22_moving"]
+    assert (check.passed, check.description) == (False, "cannot be told: ZeroDivisionError")
+    assert files(deployment) == {table: [DAY] for table in TABLES}
+
+
 def test_a_day_without_devices_is_built_and_says_so(instance, tmp_path):
     deployment = deployment_in(tmp_path, small_device("hall", since="2026-03-15"))
     result = build(deployment, instance)
