@@ -68,11 +68,12 @@ class Fault:
     remedy: str = ""
 
 
-def faults(device: str, tally: "Tally") -> list[Fault]:
-    """What is not well with a device on a day, each thing once."""
+def faults(device: str, of_day: "Tally") -> list[Fault]:
+    """What is not well with a device on a day, each thing once; of what was not expected nothing is said."""
     found: list[Fault] = []
+    tally = {name: one for name, one in of_day.items() if one.expected}
     left = dict(tally)
-    for judge in _JUDGES:
+    for judge in _JUDGES if tally else ():
         fault = judge(device, tally, left)
         if fault is not None:
             found.append(fault)
@@ -333,7 +334,7 @@ def complete(seen: Seen) -> Iterator[Finding]:
 
 
 def _incomplete(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
-    gaps = {name: one for name, one in left.items() if one.expected and not one.is_complete}
+    gaps = {name: one for name, one in left.items() if not one.is_complete}
     if not gaps:
         return None
     said = some([f"{name} (coverage {one.coverage or 0:.0%})" for name, one in gaps.items()], MOST_SERIES)
@@ -390,7 +391,7 @@ def _sentence(text: str) -> str:
 
 def _silent(tally: "Tally") -> int:
     """In how many slots no series of a device had a value."""
-    return min((one.missing for one in tally.values() if one.expected), default=0)
+    return min(one.missing for one in tally.values())
 
 
 def _means(tally: "Tally", series: Iterable[str]) -> set[str]:
@@ -399,4 +400,4 @@ def _means(tally: "Tally", series: Iterable[str]) -> set[str]:
 
 
 def _share(count: int, one: "SeriesTally") -> str:
-    return f"{count / max(one.expected, 1):.0%}"
+    return f"{count / one.expected:.0%}"

@@ -125,5 +125,12 @@ def test_a_series_that_is_not_complete_is_always_said_by_somebody():
     assert list(found(bmp180_pressure=series(missing=90, rate=100, complete=False))) == ["values_believed"]
 
 
+def test_of_a_series_that_was_not_expected_that_day_nothing_is_said():
+    """As of a sensor that the device did not have then."""
+    not_there = SeriesTally(0, 0, 0, None, is_complete=False)
+    assert found(**dict.fromkeys((PROBE, *DHT22), not_there)) == {}
+    assert faults("hall", dict.fromkeys((PROBE, *DHT22), not_there)) == []
+
+
 def test_there_is_a_hint_for_every_rule():
     assert HINTS.keys() == RULE_BITS.keys()
