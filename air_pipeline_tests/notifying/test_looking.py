@@ -14,7 +14,7 @@ from air_pipeline.health.days import BUILT_WITHIN
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.notifying.looking import day_summary, sight
 from air_pipeline.storage.day_files import day_file
-from air_pipeline_tests.days.deployments import MINUTE, build, deployment, device, poll, seed, window
+from air_pipeline_tests.days.deployments import MINUTE, build, deployment, device, poll, seed, window, with_devices
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOW_MS = round(NOW.timestamp() * 1000)
@@ -114,6 +114,8 @@ def test_a_device_whose_day_is_not_complete_is_told_until_one_is(two):
     said = "2026-11-21: first_temperature: 100% suspect or bad, most by sensor_range"
     assert holds["values_believed", "attic"].text == said
     assert holds["complete", "attic"] is None  # what is said once is enough
+    left = look(with_devices(two, device("hall")), report()).holds
+    assert [key for key in left if key[0] == "values_believed"] == [("values_believed", "hall")]
 
 
 def test_of_a_table_that_cannot_be_read_nothing_is_said_of_complete_days(two):
