@@ -54,7 +54,7 @@ def days_kept(seen: Seen) -> Iterator[Finding]:
     built = set(built_days(seen.environment.data, "daily_aggregates"))
     days = [] if seen.by_dagster else list(islice((day for day in seen.days if day in built), COMPARED_DAYS))
     try:
-        compared = list(_compared(seen, days))
+        compared = list(_compared(seen, days)) if days else []
         now = {one.day: one for one in compared if one.standing is Standing.SHRUNK}
         known = {one.day for one in compared}
         before = read_compared(seen.environment.state).kept & built - known
