@@ -1,4 +1,7 @@
-"""What to look at first where a rule speaks often: rule to a few words, at greater length in docs/rules.md."""
+"""What to look at first where a rule speaks often: rule to a few words, at greater length in docs/rules.md.
+
+A rule that says nothing of the hardware, as of what somebody knows by hand, has none.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -8,7 +8,7 @@ of all that come after it.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -45,6 +45,8 @@ MOST_SERIES = 3
 """Series that are named of a device."""
 _NEARLY = 0.25
 """How near to a whole number of probes: what 5 °C between healthy thermometers make of one."""
+_BY_HAND = sum(bit for rule, bit in RULE_BITS.items() if rule not in HINTS)
+"""What somebody said, and no rule that looked at the hardware."""
 _PROBE = "ds18b20_temperature"
 _DHT22 = ("dht22_temperature", "dht22_humidity")
 
@@ -71,7 +73,7 @@ class Fault:
 def faults(device: str, of_day: "Tally") -> list[Fault]:
     """What is not well with a device on a day, each thing once; of what was not expected nothing is said."""
     found: list[Fault] = []
-    tally = {name: one for name, one in of_day.items() if one.expected}
+    tally = {name: _without_marks(one) for name, one in of_day.items() if one.expected}
     left = dict(tally)
     for judge in _JUDGES if tally else ():
         fault = judge(device, tally, left)
@@ -387,6 +389,17 @@ def unwell_of_day(deployment: Deployment, day: date) -> list[tuple[str, str]]:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _without_marks(one: "SeriesTally") -> "SeriesTally":
+    """The tally without what somebody said of values by hand: who knows of a fault is not told of it."""
+    spoke = [said for said in one.spoke if not said.bits & _BY_HAND]
+    marked = sum(said.times for said in one.spoke) - sum(said.times for said in spoke)
+    if not marked:
+        return one
+    flagged = one.flagged - marked
+    is_complete = one.is_complete or marked > one.missing + flagged
+    return replace(one, flagged=flagged, is_complete=is_complete, spoke=spoke)
 
 
 def _silent(tally: "Tally") -> int:

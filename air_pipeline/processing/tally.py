@@ -15,11 +15,12 @@ from air_pipeline.processing.rules import RULE_BITS
 
 OF_THE_DAY = ("series", "expected_count", "observed_count", "suspect_count", "bad_count", "coverage", "is_complete")
 """The columns of `daily_aggregates` that are counted."""
-OF_EACH = ("series", "observed_at", "rules")
+OF_EACH = ("series", "observed_at", "flag", "rules")
 """The columns of `observations` that tell how often rules spoke."""
 OF_APART = ("series", "observed_at", "value", "flag", "rules")
 """Those that tell how far thermometers were apart."""
 APART = RULE_BITS["thermometers_apart"]
+_AGAINST = [int(Flag.SUSPECT), int(Flag.BAD)]
 
 
 class Spoke(NamedTuple):
@@ -93,8 +94,8 @@ def tally_of(day: pa.Table, spoken: Mapping[str, Sequence[Spoke]], apart: Mappin
 
 
 def spoken_of(observations: pa.Table) -> dict[str, list[Spoke]]:
-    """Series to which rules spoke together of it in the rows of one device; only series of which one did."""
-    chosen = observations.filter(pc.field("rules") > 0)
+    """Series to which rules spoke together of its suspect and bad rows; of one device, and only such series."""
+    chosen = observations.filter((pc.field("rules") > 0) & pc.field("flag").isin(_AGAINST))
     columns = [chosen.column("series").cast(pa.string()), chosen.column("rules"), chosen.column("observed_at")]
     plain = pa.Table.from_arrays(columns, names=["series", "rules", "at"])
     counted = plain.group_by(["series", "rules"]).aggregate([("at", "count"), ("at", "min")])
@@ -119,7 +120,7 @@ def apart_of(observations: pa.Table, compared: Iterable[Sequence[str]]) -> dict[
         frame = observations.filter(of_members).to_pandas().astype({"series": "str"})
         usable = frame[frame["flag"] != Flag.BAD]
         values = usable.pivot_table(index="observed_at", columns="series", values="value", aggfunc="first")
-        said = usable[usable["rules"] & APART != 0]
+        said = usable[(usable["rules"] & APART != 0) & (usable["flag"] == Flag.SUSPECT)]
         for name, rows in said.groupby("series"):
             of_then = values.loc[rows["observed_at"]]
             others = of_then.drop(columns=name).median(axis=1)

@@ -1,5 +1,7 @@
 """From how often rules spoke of a device's series to what is not well with it: each limit, what belongs together."""
 
+from dataclasses import replace
+
 import pytest
 
 from air_pipeline.catalogue import STATION
@@ -8,6 +10,8 @@ from air_pipeline.health.measuring import faults
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.processing.tally import Apart, SeriesTally, Spoke
 
+BY_HAND = 1 << 30
+"""A bit of no rule."""
 SLOTS = 2400
 """Of a day, so that an hour is 100 of them."""
 GASES = tuple(one.series for one in STATION if one.sensor == "mq135")
@@ -132,5 +136,17 @@ def test_of_a_series_that_was_not_expected_that_day_nothing_is_said():
     assert faults("hall", dict.fromkeys((PROBE, *DHT22), not_there)) == []
 
 
-def test_there_is_a_hint_for_every_rule():
-    assert HINTS.keys() == RULE_BITS.keys()
+def test_what_somebody_said_by_hand_is_not_told_to_them(monkeypatch):
+    monkeypatch.setattr("air_pipeline.health.measuring._BY_HAND", BY_HAND)
+    said = [Spoke(BY_HAND, 1500, 7_000), Spoke(BY_HAND | RULE_BITS["rate"], 100, 7_000)]
+    marked = SeriesTally(SLOTS, SLOTS, 1600, 800 / SLOTS, is_complete=False, spoke=said)
+    assert found(bmp180_pressure=marked) == {}
+    # What else is not well with it is told all the same.
+    more = replace(marked, flagged=2400, coverage=0.0, spoke=[*said, Spoke(RULE_BITS["rate"], 800, 7_000)])
+    assert list(found(bmp180_pressure=more)) == ["values_believed"]
+    missing = replace(marked, observed=0, flagged=0, spoke=[])
+    assert list(found(bmp180_pressure=missing)) == ["complete"]
+
+
+def test_there_is_a_hint_for_every_rule_that_looks_at_values():
+    assert HINTS.keys() == RULE_BITS.keys() - {"marked"}

@@ -29,6 +29,7 @@ def test_rules_that_spoke_together_are_counted_together_with_the_first_slot():
         rows(
             a=[(1, Flag.GOOD, 0), (2, Flag.SUSPECT, SPIKE), (3, Flag.SUSPECT, SPIKE | RATE), (4, Flag.SUSPECT, SPIKE)],
             b=[(1, Flag.GOOD, 0)],
+            c=[(1, Flag.GOOD, SPIKE)],  # somebody knows better, and said so
         )
     )
     assert {name: sorted(said) for name, said in found.items()} == {
