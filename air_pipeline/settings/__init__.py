@@ -261,7 +261,7 @@ class Settings:
         """The deployment's zone."""
         return ZoneInfo(self.timezone)
 
-    @property
+    @cached_property
     def earliest(self) -> int:
         """The instant at which the first day begins for the first of the devices, ms UTC: no poll is of before."""
         zones = {self.timezone, *(device.timezone for device in self.devices)}
@@ -269,8 +269,12 @@ class Settings:
 
     def present(self, now_ms: int) -> tuple[int, int]:
         """From when and until when (not included) a poll can be of, at a time, ms UTC; others say nothing of now."""
-        longest = max((device.interval_ms for device in self.devices), default=0)
-        return self.earliest, now_ms + longest + 1
+        return self.earliest, now_ms + self.longest_interval_ms + 1
+
+    @cached_property
+    def longest_interval_ms(self) -> int:
+        """The longest interval of any device, in ms."""
+        return max((device.interval_ms for device in self.devices), default=0)
 
     def device(self, name: str) -> Device:
         """The device of the file with this id.
