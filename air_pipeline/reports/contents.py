@@ -87,13 +87,31 @@ class Series:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What somebody marked by hand, from one elapsed hour of the day to another.
+
+    Attributes:
+        start: elapsed hours since the start of the day.
+        end: likewise.
+        label: what was said of the values, and why.
+        note: the same with the times by the local clock, and by whom.
+    """
+
+    start: float
+    end: float
+    label: str
+    note: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesDay:
-    """One series of one device on the day, with its row of `daily_aggregates`."""
+    """One series of one device on the day, with its row of `daily_aggregates` and what was marked of it by hand."""
 
     series: Series
     row: Row
     curve: Curve
+    bands: tuple[Band, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.slots import index_ms
 from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.contents import (
+    Band,
     CoverageStrip,
     DayReport,
     DevicePage,
@@ -39,7 +40,8 @@ from air_pipeline.reports.contents import (
     Unusable,
 )
 from air_pipeline.reports.curves import thinned
-from air_pipeline.settings import Device
+from air_pipeline.settings import Device, Mark
+from air_pipeline.settings.limits import marks_of
 from air_pipeline.storage.day_files import day_file
 
 MOST_DEVICES = 20
@@ -48,6 +50,7 @@ MOST_UNUSABLE = 8
 """Kinds of unusable values that are spelt out for a device."""
 MOST_REJECTED = 2
 REJECTED_CHARACTERS = 200
+_HOUR_MS = 3_600_000
 _MEANINGS = {rule.name: rule.meaning for rule in RULES}
 _T = TypeVar("_T")
 
@@ -64,6 +67,7 @@ def gather(deployment: Deployment, day: date) -> DayReport:
     )
     rows: Sequence[Row] = daily.read_table().to_pylist()
     metadata = daily.metadata()
+    limits = metadata.limits
     own = {name: list(of_one) for name, of_one in groupby(rows, itemgetter("device"))}
     clocks = {name: _clock(of_one[0]) for name, of_one in own.items()}
     outcome_counts = cache(deployment.store.outcome_counts)
@@ -79,10 +83,11 @@ def gather(deployment: Deployment, day: date) -> DayReport:
         observations = observations_from_table(table, clock.zone)
         polls = deployment.store.polls(name, *clock.span_ms)
         unusable = _unusable(polls, clock)
+        series = tuple(_series_days(own[name], observations, clock, settings.get(name), marks_of(name, limits)))
         pages[name] = DevicePage(
             summary=by_device[name],
             clock=clock,
-            series=tuple(_series_days(own[name], observations, clock, settings.get(name))),
+            series=series,
             strips=strips[name],
             polls=tuple(_latencies(polls)),
             remarks=tuple(_remarks(observations, metadata.rules, clock)),
@@ -124,7 +129,11 @@ def _worst_first(summary: DeviceSummary) -> tuple[float, float, int, str]:
 
 
 def _series_days(
-    rows: Iterable[Row], observations: DeviceObservations, clock: DayClock, device: Device | None
+    rows: Iterable[Row],
+    observations: DeviceObservations,
+    clock: DayClock,
+    device: Device | None,
+    marks: Sequence[Mark],
 ) -> Iterator[SeriesDay]:
     """The series of a device: those of one unit together, means over sensors before their members."""
     by_series = {row["series"]: row for row in rows}
@@ -132,7 +141,20 @@ def _series_days(
     for series in _in_reading_order(described, device):
         values = observations.values[series.name].to_numpy()  # noqa: PD011 - not a frame
         flags = observations.flags[series.name].to_numpy()
-        yield SeriesDay(series, by_series[series.name], thinned(observations.at, values, flags, *clock.span_ms))
+        curve = thinned(observations.at, values, flags, *clock.span_ms)
+        bands = tuple(band_of(mark, clock) for mark in marks if mark.is_of(series.name))
+        yield SeriesDay(series, by_series[series.name], curve, bands)
+
+
+def band_of(mark: Mark, clock: DayClock) -> Band:
+    """What of a mark lies in the day."""
+    first, end = clock.span_ms
+    begins, ends = max(mark.start, first), min(mark.end, end)
+    hours = [(moment - first) / _HOUR_MS for moment in (begins, ends)]
+    until = "24:00" if ends == end else clock.at(ends)
+    said = f"{mark.why} ({mark.by})" if mark.by else mark.why
+    note = f"marked {mark.verdict} from {clock.at(begins)} to {until}: {said}"
+    return Band(hours[0], hours[1], f"{mark.verdict}: {mark.why}", note)
 
 
 def _described(name: str, unit: str, device: Device | None) -> Series:

@@ -160,7 +160,7 @@ def _groups(device: DevicePage) -> Iterator[Group]:
         panels = []
         for day in days:
             scale = scales[day.series.parameter]
-            svg = curve_svg(day.curve, scale, device.clock, _in_words(day))
+            svg = curve_svg(day.curve, scale, device.clock, _in_words(day), day.bands)
             panels.append(Panel(day, svg, tuple(_notes(day, scale))))
         yield Group(title[:1].upper() + title[1:], unit, tuple(panels))
 
@@ -190,3 +190,4 @@ def _notes(day: SeriesDay, scale: Scale | None) -> Iterator[str]:
     if len(beyond):
         ends = dict.fromkeys(number(end, day.series.decimals) for end in (beyond.min(), beyond.max()))
         yield f"marks at the edge are values beyond it: {' to '.join(ends)} {day.series.unit}"
+    yield from (band.note for band in day.bands)
