@@ -20,6 +20,7 @@ import pyarrow as pa
 from air_pipeline.catalogue import KNOWN, Parameter
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import problems_from_json
+from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.slots import index_ms
@@ -37,7 +38,9 @@ from air_pipeline.reports.contents import (
     Row,
     Series,
     SeriesDay,
+    Spoke,
     Unusable,
+    Why,
 )
 from air_pipeline.reports.curves import thinned
 from air_pipeline.settings import Device, Mark
@@ -91,6 +94,7 @@ def gather(deployment: Deployment, day: date) -> DayReport:
             strips=strips[name],
             polls=tuple(_latencies(polls)),
             remarks=tuple(_remarks(observations, metadata.rules, clock)),
+            why=tuple(_whys(series, observations, metadata.rules, clock)),
             unusable=tuple(unusable[:MOST_UNUSABLE]),
             unusable_left_out=len(unusable[MOST_UNUSABLE:]),
             rejected=_rejected(polls),
@@ -227,6 +231,23 @@ def _remarks(observations: DeviceObservations, rules: Mapping[str, int], clock: 
                 said[series] = (len(places), clock.at(at[places[0]]), clock.at(at[places[-1]]))
         for (count, first, last), names in _alike(said).items():
             yield Remark(rule, _MEANINGS.get(rule, ""), names, count, first, last)
+
+
+def _whys(
+    series: Iterable[SeriesDay], observations: DeviceObservations, rules: Mapping[str, int], clock: DayClock
+) -> Iterator[Why]:
+    """Which rules spoke of each series, and when first."""
+    at = observations.at.tolist()
+    for day in series:
+        bits = observations.rules[day.series.name].to_numpy()
+        said = []
+        for rule, bit in rules.items():
+            if len(places := np.flatnonzero(bits & bit)):
+                first, last = at[places[0]], at[places[-1]]
+                moment = from_epoch_ms(first).astimezone(clock.zone).isoformat()
+                said.append(Spoke(rule, len(places), clock.at(first), clock.at(last), moment))
+        if said:
+            yield Why(day.series.name, day.row["suspect_count"], day.row["bad_count"], tuple(said))
 
 
 def _unusable(polls: pd.DataFrame, clock: DayClock) -> list[Unusable]:

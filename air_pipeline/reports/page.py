@@ -3,6 +3,7 @@
 Belongs here: words, numbers and their places. Does not: what is known of the day (`gathering`), pictures (`drawing`).
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def _template() -> Template:
         "ms": milliseconds,
         "names": names,
     }
-    environment.globals |= {"outcome_words": OUTCOME_WORDS, "nothing": NOTHING}
+    environment.globals |= {"outcome_words": OUTCOME_WORDS, "nothing": NOTHING, "explaining": explaining}
     return environment.get_template("page.html")
 
 
@@ -142,6 +143,11 @@ def milliseconds(value: float | None) -> str:
 def names(series: Sequence[str], of: int) -> str:
     """Several series by name, or in short where these are all that there are."""
     return f"all {of} series" if len(series) == of and of > 1 else ", ".join(series)
+
+
+def explaining(device: str, series: str, at: str) -> str:
+    """The command that says why an observation is flagged as it is."""
+    return shlex.join(["air-pipeline", "explain", "--device", device, "--series", series, "--at", at])
 
 
 def _notices(report: DayReport) -> tuple[str, ...]:

@@ -1,15 +1,18 @@
 """What is on the page of a day, made from real tables and a real store."""
 
 import json
+import shlex
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from air_pipeline.access import Archive
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
+from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.reports.contents import ObservationCounts, ReportError
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import milliseconds, number, page_of, percent, picture_of
@@ -111,7 +114,7 @@ def test_what_was_marked_by_hand_is_a_band_over_the_curve_with_what_was_said(tmp
     assert band["d"].count("M") == 1
     hall = page.text("device-hall")
     assert hall.count("bad: in the fridge") == 1
-    assert "12 bad; marked bad from 08:00:00 to 10:00:00: in the fridge (anna)" in hall
+    assert "12 bad; marked bad from 08:00:00 to 10:00:00: in the fridge (anna); why?" in hall
     assert "marked: Somebody marked the time by hand" in hall
     assert "marked by hand" in hall
     assert "marked" not in page.text("device-lab")
@@ -125,6 +128,36 @@ def test_a_mark_is_drawn_as_far_as_it_is_of_the_day(tmp_path):
     hall = page_of_day(marked(deployed, around, replace(FRIDGE, start=END)), DAY).text("device-hall")
     assert "marked suspect from 00:00:00 to 24:00: in the fridge" in hall
     assert "marked bad" not in hall
+
+
+def test_why_leads_to_the_command_that_explains_the_first_value_of_each_rule(tmp_path):
+    deployed = marked(deployment(tmp_path, device(expected_range={"first_temperature": (0, 25.5)})), FRIDGE)
+    seed(deployed)
+    page = page_of_day(deployed, DAY)
+    assert page.links("why?") == ["#why-hall.first_temperature"]
+    rows = day_file(deployed.data, "observations", DAY).read()
+    commands = [shlex.split(text) for text in page.code if text.startswith("air-pipeline")]
+    spoke = {}
+    for command in commands:
+        assert command[:6] == ["air-pipeline", "explain", "--device", "hall", "--series", "first_temperature"]
+        found = Archive(deployed).explain("hall", "first_temperature", command[-1])
+        for one in found.judged.said:
+            if one.verdict in {"bad", "suspect"}:
+                spoke.setdefault(one.rule, found.observed_at)
+    for rule, at in spoke.items():
+        assert at == rows["observed_at"][rows["rules"] & RULE_BITS[rule] != 0].min()
+    assert set(spoke) == {"expected_range", "marked"}
+    assert len(commands) == 2
+    flags = rows["flag"].value_counts()
+    assert f"first_temperature: {flags[3]} suspect, {flags[4]} bad" in page.text("device-hall")
+
+
+def test_a_series_of_which_no_rule_spoke_has_no_why(tmp_path):
+    deployed = deployment(tmp_path)
+    seed(deployed)
+    page = page_of_day(deployed, DAY)
+    assert page.links("why?") == []
+    assert "air-pipeline explain" not in page.text()
 
 
 def test_hours_that_are_not_complete_are_shown_with_their_coverage(tmp_path):
