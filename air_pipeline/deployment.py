@@ -13,7 +13,16 @@ from threading import Lock
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.settings import Device, Settings, SettingsError
 from air_pipeline.settings.file import read_settings
-from air_pipeline.state import Loaded, StateDirectory, keep_former, load_settings, read_former, with_former
+from air_pipeline.settings.marks import marks_file
+from air_pipeline.state import (
+    Loaded,
+    StateDirectory,
+    keep_former,
+    load_marks,
+    load_settings,
+    read_former,
+    with_former,
+)
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore
 
@@ -28,8 +37,8 @@ class Deployment:
 
     Attributes:
         environment: what the environment says.
-        settings: what `devices.yaml` says, or said when it was last valid.
-        mistake: what is wrong with `devices.yaml` now.
+        settings: what `devices.yaml` and `marks.yaml` say, or said when they were last valid.
+        mistake: what is wrong with them now.
         now: tells the time, aware.
     """
 
@@ -66,7 +75,7 @@ def open_deployment(config: str | Path | None = None, *, strict: bool = True, ke
 
     Args:
         config: the configuration file, if another than the environment's.
-        strict: whether a mistake in `devices.yaml` is an error, or the last valid settings do.
+        strict: whether a mistake in `devices.yaml` or `marks.yaml` is an error, or the last valid settings do.
         keep: whether valid settings, if they are not to be strict, are kept as the last valid ones.
 
     Raises:
@@ -77,19 +86,24 @@ def open_deployment(config: str | Path | None = None, *, strict: bool = True, ke
         environment = replace(environment, config=Path(config).expanduser().absolute())
     environment.state.check_store(environment.store)
     if strict:
-        return Deployment(environment, with_former(read_settings(environment.config), environment.state))
+        settings = with_former(read_settings(environment.config), environment.state)
+        loaded = load_marks(settings, environment.config, environment.state, keep=keep)
+        if loaded.mistake:
+            raise loaded.mistake
+        return Deployment(environment, loaded.settings)
     loaded = load_settings(environment.config, environment.state, keep=keep)
     return Deployment(environment, loaded.settings, loaded.mistake)
 
 
 def present(deployment: Deployment) -> Deployment:
-    """The deployment with what `devices.yaml` says now, rather than when the definitions were loaded.
+    """The deployment with what its files say now, rather than when the definitions were loaded.
 
     Of an invalid file the last valid one is in force, and the mistake is there.
     """
     environment = deployment.environment
     try:
-        loaded = _loaded(environment, settings_stamp(environment.config))
+        stamps = map(settings_stamp, (environment.config, marks_file(environment.config)))
+        loaded = _loaded(environment, *stamps)
     except SettingsError as mistake:  # and there is no last valid one
         return replace(deployment, mistake=mistake)
     former = _former(environment.state, settings_stamp(environment.state.former))
@@ -106,9 +120,9 @@ def settings_stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(environment: Environment, stamp: tuple[int, int, int] | None) -> Loaded:
-    """The settings at this stamp: reading a thousand devices takes a second, and a tick should not."""
-    del stamp
+def _loaded(environment: Environment, *stamps: tuple[int, int, int] | None) -> Loaded:
+    """The settings at these stamps: reading a thousand devices takes a second, and a tick should not."""
+    del stamps
     return load_settings(environment.config, environment.state)
 
 

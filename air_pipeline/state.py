@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from air_pipeline.replacing import open_at_once, replace_file
-from air_pipeline.settings import INFLUXDB_VARIABLES, Device, Settings, SettingsError, known_devices
+from air_pipeline.settings import INFLUXDB_VARIABLES, Device, Mark, Settings, SettingsError, known_devices
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 from air_pipeline.settings.former import Former
+from air_pipeline.settings.marks import marks_file, marks_text, parse_marks, read_marks
 
 EMBEDDED_STORE = "the embedded store"
 INFLUXDB_STORE = "InfluxDB at "
@@ -109,6 +110,11 @@ class StateDirectory:
     def former(self) -> Path:
         """The devices and series that were ever in force."""
         return self.path / "devices.former.json"
+
+    @property
+    def last_valid_marks(self) -> Path:
+        """The copy of the last valid marks."""
+        return self.path / "marks.last-valid.yaml"
 
     @property
     def binding(self) -> Path:
@@ -277,23 +283,62 @@ class StateDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and what is wrong with the file if they are not its own but the last valid ones."""
+    """Settings, and what is wrong with the files if they are not their own but the last valid ones."""
 
     settings: Settings
     mistake: SettingsError | None = None
 
 
-def load_settings(config: Path, state: StateDirectory, *, keep: bool = True) -> Loaded:
-    """The settings of the configuration file; while it is invalid, the last valid ones and the mistake.
+def load_settings(config: Path, state: StateDirectory, *, keep: bool = True, marks: bool = True) -> Loaded:
+    """The settings of the configuration file, with the marks beside it; while one is invalid, its last valid ones.
+
+    What is wrong with marks never takes the settings away: where no valid ones have been seen before, there are none.
 
     Args:
         config: the configuration file.
         state: where the last valid ones are kept.
-        keep: whether a valid file is kept there as a copy; who only looks writes nothing.
+        keep: whether valid files are kept there as copies; who only looks writes nothing.
+        marks: whether those are wanted: who collects has no use for them.
 
     Raises:
-        SettingsError: the file is invalid and no valid one has been seen before.
+        SettingsError: the configuration file is invalid and no valid one has been seen before.
     """
+    loaded = _load_devices(config, state, keep=keep)
+    if not marks:
+        return loaded
+    with_marks = load_marks(loaded.settings, config, state, keep=keep)
+    mistakes = [str(one) for one in (loaded.mistake, with_marks.mistake) if one]
+    return Loaded(with_marks.settings, SettingsError("\n".join(mistakes)) if mistakes else None)
+
+
+def load_marks(settings: Settings, config: Path, state: StateDirectory, *, keep: bool = True) -> Loaded:
+    """The settings with the marks beside the configuration file; see `load_settings`."""
+    copy = state.last_valid_marks
+    try:
+        text, found = _marks_now(marks_file(config), copy, settings)
+    except SettingsError as mistake:
+        with suppress(SettingsError):  # no copy, or one that is no longer valid
+            return Loaded(replace(settings, marks=read_marks(copy, settings)), mistake)
+        return Loaded(settings, mistake)
+    with suppress(OSError, SettingsError):
+        if keep and text is not None and not _holds(copy, text):
+            state.write(copy, text)
+    return Loaded(replace(settings, marks=found))
+
+
+def _marks_now(file: Path, copy: Path, settings: Settings) -> tuple[str | None, tuple[Mark, ...]]:
+    text = marks_text(file)
+    if text is not None:
+        return text, parse_marks(text, str(file), settings)
+    if number := len(read_marks(copy, settings)):
+        raise SettingsError(
+            f"{file}: is gone, with the marks in it ({number}); put it back (cp {copy} {file}), or make an empty one if"
+            f" none of them is to count any more (touch {file})"
+        )
+    return None, ()
+
+
+def _load_devices(config: Path, state: StateDirectory, *, keep: bool) -> Loaded:
     copy = state.last_valid
     try:
         text = settings_text(config)

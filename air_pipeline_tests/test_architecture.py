@@ -25,7 +25,7 @@ FLOORS = (
     ("deployment",),
     ("collection",),
     ("days", "reports"),
-    ("access", "health", "restoring"),
+    ("access", "health", "marking", "restoring"),
     ("notifying", "instance"),
     ("assets",),
     ("automation",),
@@ -88,6 +88,7 @@ ONLY = {
         "storage",
         "days",
     },
+    "marking": {"replacing", "settings", "state", "deployment", "storage", "processing.local_time"},
     "restoring": {"errors", "replacing", "state", "environment", "collection", "storage"},
     "notifying": {
         "errors",

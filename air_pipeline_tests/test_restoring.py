@@ -1,6 +1,8 @@
 """What `air-pipeline restore` refuses, and that a kill leaves the old state or the restored one, never a mixture."""
 
 import os
+import re
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -19,7 +21,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment
 from air_pipeline.restoring import RestoreError, examine_backup, finish_interrupted, restore
 from air_pipeline.running.up import only_one
-from air_pipeline.state import StateDirectory
+from air_pipeline.state import StateDirectory, load_settings
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, VALID, environment_in
 from air_pipeline_tests.storage.model import START, poll
@@ -92,6 +94,21 @@ def test_what_is_restored_is_the_backup_for_its_user_alone(ask, environment: Env
     assert {path.stat().st_mode & 0o777 for path in state.rglob("*")} == {0o700, 0o600}
     assert "1 polls wait in the outbox" in out
     assert [path.name for path in state.parent.iterdir() if path.name.startswith("state")] == ["state"]
+
+
+def test_what_is_not_there_beside_the_restored_state_is_brought_back_by_the_command_that_is_named(
+    ask, environment: Environment, backup: Path
+) -> None:
+    mark = "- {device: hall, from: 2026-11-21, to: 2026-11-22, verdict: bad, why: moved}\n"
+    (backup / "marks.last-valid.yaml").write_text(mark)
+    environment.config.unlink()
+    status, out, _ = ask(backup, "--yes")
+    assert status == 0, out
+    assert "the last valid devices.yaml, the last valid marks.yaml, 1 days of tables" in out
+    for command in re.findall(r"the last valid one is: (cp .*)", out):
+        subprocess.run(shlex.split(command), check=True)
+    loaded = load_settings(environment.config, environment.state)
+    assert ([one.why for one in loaded.settings.marks], loaded.mistake) == (["moved"], None)
 
 
 def test_a_state_directory_that_is_not_empty_is_put_aside_only_when_told(

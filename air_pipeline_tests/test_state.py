@@ -1,9 +1,15 @@
+import re
+import shlex
 import stat
+import subprocess
 
 import pytest
 
+from air_pipeline.deployment import open_deployment
 from air_pipeline.environment import read_environment
+from air_pipeline.settings import SettingsError
 from air_pipeline.settings.file import parse_settings
+from air_pipeline.settings.marks import marks_file
 from air_pipeline.state import LARGE_LOG_BYTES, VERSION, StateDirectory, keep_log_small, load_settings
 from air_pipeline_tests.environments import INFLUX, NEEDS_RIGHTS, VALID, environment_in, mistake, with_influx
 
@@ -100,6 +106,97 @@ def test_windows_line_ends_are_kept_once(environment, monkeypatch):
     load_settings(environment.config, environment.state)
     monkeypatch.setattr("air_pipeline.state.replace_file", pytest.fail)
     load_settings(environment.config, environment.state)
+
+
+MARK = "- {device: hall, from: 2026-11-21, to: 2026-11-22, verdict: bad, why: moved}\n"
+
+
+@pytest.fixture
+def marks(environment):
+    return marks_file(environment.config)
+
+
+def loaded_marks(environment, **options):
+    loaded = load_settings(environment.config, environment.state, **options)
+    return [mark.why for mark in loaded.settings.marks], str(loaded.mistake or "")
+
+
+def test_marks_are_read_from_beside_the_configuration(environment, marks):
+    assert loaded_marks(environment) == ([], "")
+    assert not environment.state.last_valid_marks.exists()
+    marks.write_text(MARK)
+    assert loaded_marks(environment) == (["moved"], "")
+    assert environment.state.last_valid_marks.read_text() == MARK
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (MARK.replace("why", "wy"), "marks.yaml:1: [1].wy: unknown key; did you mean why?"),
+        ("- device: hall\n  from: 2026-11-21\n", "to is missing; add to: 2026-11-21T09:30"),
+        ("\x00", "is not valid YAML"),
+        (None, "marks.yaml: is gone, with the marks in it (1); put it back (cp "),
+    ],
+    ids=["a typing error", "half", "no text", "gone"],
+)
+def test_of_invalid_marks_the_last_valid_ones_are_in_force(environment, marks, monkeypatch, content, words):
+    monkeypatch.setenv("AIR_PIPELINE_STATE", str(environment.state))
+    marks.write_text(MARK)
+    load_settings(environment.config, environment.state)
+    marks.unlink()
+    if content is not None:
+        marks.write_text(content)
+    found, mistake = loaded_marks(environment)
+    assert found == ["moved"]
+    assert words in mistake
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        open_deployment(environment.config)
+
+
+def test_invalid_marks_with_nothing_before_them_are_said_and_stop_nothing(environment, marks):
+    marks.write_text("nonsense")
+    found, mistake = loaded_marks(environment)
+    assert found == []
+    assert mistake.startswith(f"{marks}:1: is not a list of marks")
+
+
+def test_marks_that_were_taken_away_are_not_missed(environment, marks):
+    marks.write_text(MARK)
+    load_settings(environment.config, environment.state)
+    marks.write_text("# none\n")
+    assert loaded_marks(environment) == ([], "")
+    marks.unlink()
+    assert loaded_marks(environment) == ([], "")
+
+
+def test_the_remedy_of_marks_that_are_gone_works(environment, marks):
+    marks.write_text(MARK)
+    load_settings(environment.config, environment.state)
+    marks.unlink()
+    _, mistake = loaded_marks(environment)
+    [put_back] = re.findall(r"\((cp [^)]*)\)", mistake)
+    subprocess.run(shlex.split(put_back), check=True)
+    assert loaded_marks(environment) == (["moved"], "")
+    marks.unlink()
+    [none] = re.findall(r"\((touch [^)]*)\)", mistake)
+    subprocess.run(shlex.split(none), check=True)
+    assert loaded_marks(environment) == ([], "")
+
+
+def test_who_only_looks_keeps_no_copy_of_marks_and_who_collects_reads_none(environment, marks):
+    marks.write_text(MARK)
+    assert loaded_marks(environment, keep=False) == (["moved"], "")
+    assert not environment.state.last_valid_marks.exists()
+    marks.write_text("nonsense")
+    assert loaded_marks(environment, marks=False) == ([], "")
+
+
+def test_mistakes_in_both_files_are_both_said(environment, marks):
+    load_settings(environment.config, environment.state)
+    environment.config.write_text(INVALID, encoding="utf-8")
+    marks.write_text("nonsense")
+    _, mistake = loaded_marks(environment)
+    assert [line.split(":")[0] for line in mistake.splitlines()] == [str(environment.config), str(marks)]
 
 
 def test_a_state_directory_takes_any_store_until_it_has_one(environment):

@@ -39,6 +39,7 @@ COMMANDS = {
     "explain": _Command(
         "explain", "Say why an observation is flagged as it is: what each rule measured, and between which limits."
     ),
+    "mark": _Command("mark", "Mark values by hand as suspect, bad or good, with the reason."),
     "flux": _Command("reading", "Show the rows of a Flux query to InfluxDB."),
     "build": _Command("build", "Build days that are missing or were built from something else."),
     "doctor": _Command("doctor", "Say what is not well, and what to do."),

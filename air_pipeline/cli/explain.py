@@ -69,9 +69,9 @@ def _lines(found: Explanation) -> Iterator[str]:
     if found.judged_now is None:
         yield from _said(found.judged)
         return
-    yield "by the limits that the day was built with:"
+    yield "by the limits and marks that the day was built with:"
     yield from _said(found.judged)
-    yield f"limits have changed since; by those of now it would be {_flag(found.judged_now.flag)}:"
+    yield f"these have changed since; by those of now it would be {_flag(found.judged_now.flag)}:"
     yield from _said(found.judged_now)
 
 

@@ -48,22 +48,24 @@ def _devices_of(context: typer.Context) -> Sequence[Device]:
         return ()
 
 
-def _complete_device(context: typer.Context, incomplete: str) -> list[str]:
+def complete_device(context: typer.Context, incomplete: str) -> list[str]:
+    """The ids of devices that begin so."""
     return [device.id for device in _devices_of(context) if device.id.startswith(incomplete)]
 
 
-def _complete_series(context: typer.Context, incomplete: str) -> list[str]:
+def complete_series(context: typer.Context, incomplete: str) -> list[str]:
+    """The series that begin so."""
     return sorted({name for one in _devices_of(context) for name in one.units if name.startswith(incomplete)})
 
 
 DevicesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Ids of devices; all without.", show_default=False, autocompletion=_complete_device),
+    typer.Argument(help="Ids of devices; all without.", show_default=False, autocompletion=complete_device),
 ]
 SeriesOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--series", help="Only this series; may be repeated.", show_default=False, autocompletion=_complete_series
+        "--series", help="Only this series; may be repeated.", show_default=False, autocompletion=complete_series
     ),
 ]
 

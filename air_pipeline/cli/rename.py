@@ -12,6 +12,7 @@ from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HistoryError, held_days, nothing_collecting, rename_history
 from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.deployment import open_deployment
+from air_pipeline.marking import rename_marks
 from air_pipeline.notifying.telling import rename_subject
 
 
@@ -50,4 +51,5 @@ def rename(
             for done, _ in enumerate(rename_history(store, box, device, name, days), start=1):
                 progress(done, len(days))
     rename_subject(deployment.environment.state, device, name)
+    rename_marks(deployment, device, name)
     say(f"{device} is {name} now; its days are built again by themselves, or now: air-pipeline build")

@@ -24,6 +24,7 @@ from air_pipeline.restoring import (
     kept_as,
 )
 from air_pipeline.restoring import restore as put_back
+from air_pipeline.settings.marks import marks_file
 from air_pipeline.words import some
 
 _PARTS = {
@@ -31,6 +32,7 @@ _PARTS = {
     "readings.sqlite": "the readings",
     "dagster": "the history of Dagster",
     "devices.last-valid.yaml": "the last valid devices.yaml",
+    "marks.last-valid.yaml": "the last valid marks.yaml",
 }
 _MOST_DAYS = 3
 
@@ -87,9 +89,10 @@ def _say_plan(backup: Backup, environment: Environment, now: datetime) -> None:
 
 
 def _say_what_now(environment: Environment) -> None:
-    if not environment.config.exists():
-        copy = f"cp {environment.state.last_valid} {environment.config}"
-        say(f"{environment.config} is not there; the last valid one is: {copy}")
+    state, config = environment.state, environment.config
+    for file, copy in ((config, state.last_valid), (marks_file(config), state.last_valid_marks)):
+        if not file.exists() and (file == config or copy.exists()):
+            say(f"{file} is not there; the last valid one is: cp {copy} {file}")
     try:
         _say_what_becomes_of_days(environment)
     except AirPipelineError as error:

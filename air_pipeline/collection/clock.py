@@ -3,6 +3,7 @@
 import ctypes
 import sys
 import time
+from functools import cache
 from typing import Protocol
 
 from air_pipeline.boottime import boot_id, boottime
@@ -57,6 +58,11 @@ def kernel_synchronized() -> bool | None:
     if sys.platform != "linux":
         return None
     buffer = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes = 0: only asks
-    if ctypes.CDLL(None).adjtimex(buffer) < 0:
+    if _c_library().adjtimex(buffer) < 0:
         return None
     return not ctypes.c_int.from_buffer(buffer, _STATUS_AT).value & _STA_UNSYNC
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

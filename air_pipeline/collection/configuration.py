@@ -27,7 +27,7 @@ class Configuration:
         """
         self._environment = environment
         self._stamp = self._seen = settings_stamp(environment.config)
-        loaded = load_settings(environment.config, environment.state)
+        loaded = load_settings(environment.config, environment.state, marks=False)
         self.settings = loaded.settings
         self._new: Settings | None = None
         if loaded.mistake:
@@ -43,7 +43,7 @@ class Configuration:
             return
         self._seen = self._stamp
         try:
-            loaded = load_settings(self._environment.config, self._environment.state)
+            loaded = load_settings(self._environment.config, self._environment.state, marks=False)
         except SettingsError as mistake:
             log.error("going on as before: %s", mistake)
             return

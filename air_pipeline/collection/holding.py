@@ -50,7 +50,7 @@ class Holding:
                 is_kept=True if is_trusted else self._clock.is_kept(),
                 newest=max(last.values(), default=None),
                 start=settings.earliest,
-                longest_ms=max((device.interval_ms for device in settings.devices), default=0),
+                longest_ms=settings.longest_interval_ms,
             ),
             self._doubt,
         )

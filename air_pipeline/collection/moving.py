@@ -7,8 +7,11 @@ copied (`storage.copying`).
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
 
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, holder
+from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import SettingsError
@@ -101,4 +104,13 @@ def _copy(move: Move, start: int, end: int, *, growing: bool) -> Iterator[Copied
                 f"{origin.identity} holds no readings: do AIR_PIPELINE_STATE and INFLUXDB_V2_* say what you mean?"
             )
         target.latest()  # a wrong token or bucket is told before anything is read
-        yield from copy_readings(origin, target, max(start, span[0]), min(end, span[1]), growing=growing)
+        yield from copy_readings(
+            origin, target, max(start, span[0]), min(end, span[1]), growing=growing, mark=partial(_mark, move)
+        )
+
+
+def _mark(move: Move, day: date) -> None:
+    """Has the days of a UTC date compared again that are built from the store that is written to, however old."""
+    if move.is_done:
+        with closing(Outbox(move.target.state.outbox)) as box:
+            box.mark_late([day])

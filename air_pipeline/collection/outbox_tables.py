@@ -58,4 +58,7 @@ _SECOND = (
     )""",
 )
 
-OUTBOX_TABLES = Tables(steps=(_FIRST, _SECOND), unnumbered="late")  # the last that was made before versions
+# Rows may say what a device was asked for: an older program would set such rows aside.
+_THIRD: tuple[str, ...] = ()
+
+OUTBOX_TABLES = Tables(steps=(_FIRST, _SECOND, _THIRD), unnumbered="late")  # the last that was made before versions

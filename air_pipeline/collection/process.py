@@ -1,5 +1,6 @@
 """The collector process: what polls, records, delivers and looks, each in its thread, and a clean end."""
 
+import gc
 import logging
 import resource
 import signal
@@ -73,11 +74,13 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
         with recorder:
             with delivering(environment), _every_second(look):
                 log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
+                _spare_what_lasts()
                 try:
                     while not stop.is_set():
                         collector.step()
                         if (settings := configuration.changed()) is not None:
                             collector.reconfigure(settings)
+                            _spare_what_lasts()
                 finally:
                     ends_at = boottime() + END_WITHIN_S
                     collector.finish(FINISH_WITHIN_S)
@@ -86,6 +89,13 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
         if others:
             raise others[0]
     log.info("the collector has ended")
+
+
+def _spare_what_lasts() -> None:
+    """Python's collector of garbage need not look again and again through what stays: a tenth of a busy poll's time."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _allow_many_files() -> None:

@@ -1,7 +1,7 @@
 """Which instants a date means for each device, and when it can be built. Pure functions of settings and times."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -57,7 +57,10 @@ def device_days(settings: Settings, day: date) -> list[DeviceDay]:
 
 
 def device_day(settings: Settings, device: Device, start: int, end: int) -> DeviceDay:
-    """A local day of a device, as it is among the days of the settings."""
+    """A local day of a device, as it is among the days of the settings: with what was marked of it by hand."""
+    marks = tuple(mark for mark in settings.marks if mark.device == device.id and mark.touches(start, end))
+    if marks != device.marks:
+        device = replace(device, marks=marks)
     return DeviceDay(device, start, end, epoch_ms(first_instant(settings.start, device.zone)))
 
 

@@ -7,7 +7,7 @@ Belongs here: the file `compared` in the state directory. Does not: comparing (`
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import date
 from itertools import takewhile
 
@@ -61,6 +61,7 @@ def under_now(settings: Settings) -> str:
     """What changes whenever days may come out otherwise without other readings: by columns, rules or settings."""
     devices = sorted((one.digest, one.interval_ms, str(one.since), str(one.until)) for one in settings.devices)
     matters = [SCHEMA_VERSION, RULE_SET_VERSION, settings.timezone, settings.start.isoformat(), devices]
+    matters += [astuple(mark) for mark in settings.marks]
     return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
 
 

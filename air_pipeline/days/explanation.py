@@ -97,7 +97,7 @@ def explanation(deployment: Deployment, device: Device, series: str, moment: dat
         raise TimeError(f"{device.id} was not asked for {series} on {day}; give another --at")
     file = day_file(deployment.data, "observations", day)
     made = file.metadata(of_any_columns=True) if file.exists else None
-    then = replace(one, device=with_limits_of(device, made.limits if made else ""))
+    then = replace(one, device=with_limits_of(one.device, made.limits if made else ""))
     station = device_station(deployment.store, then, None if made else deployment.now())
     at = station.slots.at
     place = int(np.searchsorted(at, epoch_ms(moment), side="right")) - 1

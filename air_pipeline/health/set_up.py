@@ -7,6 +7,8 @@ from air_pipeline.health import Finding, Level, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.space import nearest
 from air_pipeline.settings import SettingsError
+from air_pipeline.settings.marks import misplaced
+from air_pipeline.words import some
 
 
 def _mistake(error: SettingsError, level: Level, more: str = "") -> Finding:
@@ -20,14 +22,14 @@ def _mistake(error: SettingsError, level: Level, more: str = "") -> Finding:
 
 @check(
     asset="raw_readings",
-    means="devices.yaml is valid. While it is not, the last valid one is in force.",
+    means="devices.yaml is valid, and marks.yaml beside it. While one is not, the last valid one is in force.",
     remedy="Put it right; until then the last valid configuration is in force.",
     title="settings",
-    bad="devices.yaml is not valid",
-    good="devices.yaml is valid again",
+    bad="the configuration is not valid",
+    good="the configuration is valid again",
 )
 def configuration_valid(seen: Seen) -> Iterator[Finding]:
-    """Whether the configuration file is valid."""
+    """Whether the configuration file and the marks are valid, and are of devices and series that there are."""
     settings, mistake = seen.settings, seen.mistake
     if settings is None:
         yield _mistake(mistake or SettingsError("there are no settings"), Level.FAILURE)
@@ -36,6 +38,11 @@ def configuration_valid(seen: Seen) -> Iterator[Finding]:
     if mistake is not None:
         found = _mistake(mistake, Level.WARNING, " (the last valid configuration is in force)")
         yield Finding("", "", found.level, found.text, found.remedy, numbers)
+    elif unknown := misplaced(settings):
+        remedy = "correct them in marks.yaml, or take them away: air-pipeline mark"
+        yield Finding(
+            "", "", Level.WARNING, f"there never was what some marks are of: {some(unknown, 3)}", remedy, numbers
+        )
     else:
         number = len(settings.devices)
         text = f"{seen.environment.config}: {number} device{'' if number == 1 else 's'}, days of {settings.timezone}"

@@ -3,9 +3,10 @@
 Belongs here: one slot of one series. Does not: the rules (`rules`), and where the day comes from (`access`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,10 @@ from air_pipeline.processing.rules.measuring import Measured, Rule
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.station import Station
 
+_VERDICTS: Mapping[Flag, Literal["bad", "suspect", "good"]] = MappingProxyType(
+    {Flag.BAD: "bad", Flag.SUSPECT: "suspect", Flag.GOOD: "good"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSaid:
@@ -23,7 +28,7 @@ class RuleSaid:
 
     Attributes:
         rule: its name.
-        verdict: what it says.
+        verdict: what it says; good: somebody said so, whatever the others say.
         amount: what it measured; None where it does not judge this value.
         least: the smallest amount that is fine; None where any is.
         most: the largest amount that is fine; None where any is.
@@ -31,7 +36,7 @@ class RuleSaid:
     """
 
     rule: str
-    verdict: Literal["bad", "suspect", "fine", "not judged"]
+    verdict: Literal["bad", "suspect", "good", "fine", "not judged"]
     amount: float | None
     least: float | None
     most: float | None
@@ -88,13 +93,15 @@ def _said(station: Station, series: str, place: int, rules: Iterable[Rule]) -> I
         if not one.has_value[place] and not rule.of_nothing:
             continue
         amount = float(measured.amount[place])
+        if measured.note and np.isnan(amount):
+            continue  # a mark of another time
         words = {"amount": amount, "value": float(one.values[place]), "unit": one.unit, "span": _span(measured.span)}
+        words["note"] = measured.note
         said = rule.says.format(least=measured.least, most=measured.most, **words)
         if np.isnan(amount):
             yield RuleSaid(rule.name, "not judged", None, *_limits(measured), "there is nothing to compare here")
         elif measured.spoke[place]:
-            verdict: Literal["bad", "suspect"] = "bad" if measured.verdict is Flag.BAD else "suspect"
-            yield RuleSaid(rule.name, verdict, amount, *_limits(measured), said)
+            yield RuleSaid(rule.name, _VERDICTS[measured.verdict], amount, *_limits(measured), said)
         else:
             yield RuleSaid(rule.name, "fine", amount, *_limits(measured), _fine(measured, amount))
 

@@ -3,9 +3,9 @@
 Belongs here: how several verdicts become one flag. Does not: the rules (`rules`), what they see (`evidence`).
 
 The flag of an observation is the worst of what the rules said: 4 over 3 over 1. It is 9 where there is no value and no
-reason to call it bad, and 2 where no rule could be applied to a value. The `rules` bits are those of the rules that
-spoke against it. Rules flag; they never delete or change a value. Where the device was not asked for a series there is
-no observation of it, which is 0 in memory.
+reason to call it bad, and 2 where no rule could be applied to a value. What somebody marked as good is 1 all the same,
+where there is a value. The `rules` bits are those of the rules that spoke. Rules flag; they never delete or change a
+value. Where the device was not asked for a series there is no observation of it, which is 0 in memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -81,6 +81,8 @@ def flag_series(station: Station, rules: Iterable[Rule] = RULES) -> dict[str, Fl
             spoke, judged = spoke & ~absent[name], judged & ~absent[name]
         np.maximum(flags[name], np.int8(Flag.GOOD), out=flags[name], where=judged)
         if spoke.any():
+            if measured.verdict is Flag.GOOD:
+                flags[name][spoke] = Flag.GOOD
             np.maximum(flags[name], np.int8(measured.verdict), out=flags[name], where=spoke)
             np.bitwise_or(bits[name], np.int32(rule.bit), out=bits[name], where=spoke)
     for name, none in absent.items():
@@ -97,9 +99,9 @@ def flag_means(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Fl
     """The series of the parameters that several sensors of the device measure, such as `temperature`.
 
     Its value is the mean of the members flagged 1 or 2. Its flag is 1 if a member is flagged 1, else 2 if one is
-    flagged 2; rules that judge means (`expected_range`) can make it 1 or worse. With no such member there is no value,
-    the flag is the worst of the members by 4 over 3 over 9, and the rules are all that spoke of any member. Where the
-    device was not asked for at least two members there is no mean.
+    flagged 2; rules that judge means (`expected_range`, `marked`) can make it 1 or worse. With no such member there is
+    no value, the flag is the worst of the members by 4 over 3 over 9, and the rules are all that spoke of any member.
+    Where the device was not asked for at least two members there is no mean.
     """
     means = _means(station, flagged)
     judged = flag_series(means_of(station, flagged), [rule for rule in RULES if rule.of_means])

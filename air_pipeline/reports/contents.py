@@ -87,13 +87,31 @@ class Series:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What somebody marked by hand, from one elapsed hour of the day to another.
+
+    Attributes:
+        start: elapsed hours since the start of the day.
+        end: likewise.
+        label: what was said of the values, and why.
+        note: the same with the times by the local clock, and by whom.
+    """
+
+    start: float
+    end: float
+    label: str
+    note: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesDay:
-    """One series of one device on the day, with its row of `daily_aggregates`."""
+    """One series of one device on the day, with its row of `daily_aggregates` and what was marked of it by hand."""
 
     series: Series
     row: Row
     curve: Curve
+    bands: tuple[Band, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +155,27 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoke:
+    """What a rule said of one series: of how many observations, first and last by local clock, and the first as ISO."""
+
+    rule: str
+    count: int
+    first: str
+    last: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A series of which rules spoke, and each that did."""
+
+    series: str
+    suspect: int
+    bad: int
+    rules: tuple[Spoke, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unusable:
     """Values that could not be stored: what came in (None: nothing), why not, how often and when first and last."""
 
@@ -159,6 +198,7 @@ class DevicePage:
         strips: hourly coverage.
         polls: by outcome, the most frequent first.
         remarks: what the rules said.
+        why: the same by series, for those of which a rule spoke.
         unusable: what came in and could not be used, the most frequent first.
         unusable_left_out: how many more such kinds there are.
         rejected: beginnings of documents that were rejected.
@@ -171,6 +211,7 @@ class DevicePage:
     strips: tuple[CoverageStrip, ...]
     polls: tuple[OutcomeLatency, ...]
     remarks: tuple[Remark, ...]
+    why: tuple[Why, ...]
     unusable: tuple[Unusable, ...]
     unusable_left_out: int
     rejected: tuple[str, ...]

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from air_pipeline.reports.clock import DayClock, apart
-from air_pipeline.reports.contents import SeriesDay
+from air_pipeline.reports.contents import Band, SeriesDay
 from air_pipeline.reports.curves import Curve, Floats, Points
+from air_pipeline.showing import plain
 
 WIDTH, HEIGHT = 3000, 1320
 TOP, RIGHT, FOOT = 80, WIDTH - 80, HEIGHT - 240
@@ -37,6 +38,9 @@ _DIAMOND, _CROSS = 32, 24
 _LEAST_STEPS = 10
 """A picture is at least so many steps of the sensor high: its noise is not to look like weather."""
 _MOST_TICKS = 5
+_LETTER, _LONGEST_SAID = 52, 40
+"""The width of a letter of what was said by hand, and how many there are at most."""
+_SAID_LINE, _ABOVE = 100, 15
 _ROUND = tuple(map(Decimal, ("1", "2", "5", "1E1")))
 
 
@@ -84,7 +88,7 @@ def _numbers(values: Floats) -> Floats:
     return values[~np.isnan(values)]
 
 
-def curve_svg(curve: Curve, scale: Scale | None, clock: DayClock, text: str) -> str:
+def curve_svg(curve: Curve, scale: Scale | None, clock: DayClock, text: str, bands: Sequence[Band] = ()) -> str:
     """One series of one day as an inline SVG element.
 
     Args:
@@ -92,12 +96,20 @@ def curve_svg(curve: Curve, scale: Scale | None, clock: DayClock, text: str) -> 
         scale: of its values; None if it has none.
         clock: of its day.
         text: what it shows, in words.
+        bands: what was marked by hand.
     """
     labels = [f"{tick:,f}".replace("-", "−").replace(",", "\u2009") for tick in scale.ticks] if scale else []
     left = max([_LEFT, *(len(label) * _DIGIT + 2 * _BESIDE for label in labels)])
     frame = Frame(clock.elapsed_hours, scale or Scale(0.0, 1.0), left)
     heights = frame.y(frame.scale.ticks) if scale else []
-    parts = [*_grid(frame, heights), *_labels(frame, heights, labels), *_hours(frame, clock), *_curve(frame, curve)]
+    parts = [
+        *_bands(frame, bands),
+        *_grid(frame, heights),
+        *_labels(frame, heights, labels),
+        *_hours(frame, clock),
+        *_curve(frame, curve),
+        *_band_labels(frame, bands),
+    ]
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(text)}">{"".join(parts)}</svg>'
 
 
@@ -158,6 +170,29 @@ def _hours(frame: Frame, clock: DayClock) -> Iterator[str]:
         "hours", ((x, FOOT + 130, t.label) for x, t in zip(apart(ticks, _LABEL), clock.ticks, strict=True))
     )
     yield from _path("change", (f"M{x} {FOOT}V{TOP}" for x in frame.x(change.at for change in clock.changes)))
+
+
+def _bands(frame: Frame, bands: Sequence[Band]) -> Iterator[str]:
+    places = (frame.x((band.start, band.end)) for band in bands)
+    yield from _path("marked", (f"M{begin} {TOP}H{end}V{FLOOR}H{begin}z" for begin, end in places))
+
+
+def _band_labels(frame: Frame, bands: Sequence[Band]) -> Iterator[str]:
+    """What was said: above the curve, from where its band begins, or so far before that it fits; none on another."""
+    texts = [shortened(plain(band.label), _LONGEST_SAID) for band in bands]
+    ends: list[int] = []  # of the labels of each line
+    places = []
+    for begun, text in zip(frame.x(band.start for band in bands), texts, strict=True):
+        x = max(min(begun, RIGHT - len(text) * _LETTER), frame.left)
+        line = next((line for line, end in enumerate(ends) if end <= x), len(ends))
+        ends[line : line + 1] = [x + len(text) * _LETTER]
+        places.append((x, TOP - _ABOVE + line * _SAID_LINE, text))
+    yield from _texts("said", places)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of so many characters at most."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _curve(frame: Frame, curve: Curve) -> Iterator[str]:

@@ -20,11 +20,13 @@ import pyarrow as pa
 from air_pipeline.catalogue import KNOWN, Parameter
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import problems_from_json
+from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.slots import index_ms
 from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.contents import (
+    Band,
     CoverageStrip,
     DayReport,
     DevicePage,
@@ -36,10 +38,13 @@ from air_pipeline.reports.contents import (
     Row,
     Series,
     SeriesDay,
+    Spoke,
     Unusable,
+    Why,
 )
 from air_pipeline.reports.curves import thinned
-from air_pipeline.settings import Device
+from air_pipeline.settings import Device, Mark
+from air_pipeline.settings.limits import marks_of
 from air_pipeline.storage.day_files import day_file
 
 MOST_DEVICES = 20
@@ -48,6 +53,7 @@ MOST_UNUSABLE = 8
 """Kinds of unusable values that are spelt out for a device."""
 MOST_REJECTED = 2
 REJECTED_CHARACTERS = 200
+_HOUR_MS = 3_600_000
 _MEANINGS = {rule.name: rule.meaning for rule in RULES}
 _T = TypeVar("_T")
 
@@ -64,6 +70,7 @@ def gather(deployment: Deployment, day: date) -> DayReport:
     )
     rows: Sequence[Row] = daily.read_table().to_pylist()
     metadata = daily.metadata()
+    limits = metadata.limits
     own = {name: list(of_one) for name, of_one in groupby(rows, itemgetter("device"))}
     clocks = {name: _clock(of_one[0]) for name, of_one in own.items()}
     outcome_counts = cache(deployment.store.outcome_counts)
@@ -79,13 +86,15 @@ def gather(deployment: Deployment, day: date) -> DayReport:
         observations = observations_from_table(table, clock.zone)
         polls = deployment.store.polls(name, *clock.span_ms)
         unusable = _unusable(polls, clock)
+        series = tuple(_series_days(own[name], observations, clock, settings.get(name), marks_of(name, limits)))
         pages[name] = DevicePage(
             summary=by_device[name],
             clock=clock,
-            series=tuple(_series_days(own[name], observations, clock, settings.get(name))),
+            series=series,
             strips=strips[name],
             polls=tuple(_latencies(polls)),
             remarks=tuple(_remarks(observations, metadata.rules, clock)),
+            why=tuple(_whys(series, observations, metadata.rules, clock)),
             unusable=tuple(unusable[:MOST_UNUSABLE]),
             unusable_left_out=len(unusable[MOST_UNUSABLE:]),
             rejected=_rejected(polls),
@@ -124,7 +133,11 @@ def _worst_first(summary: DeviceSummary) -> tuple[float, float, int, str]:
 
 
 def _series_days(
-    rows: Iterable[Row], observations: DeviceObservations, clock: DayClock, device: Device | None
+    rows: Iterable[Row],
+    observations: DeviceObservations,
+    clock: DayClock,
+    device: Device | None,
+    marks: Sequence[Mark],
 ) -> Iterator[SeriesDay]:
     """The series of a device: those of one unit together, means over sensors before their members."""
     by_series = {row["series"]: row for row in rows}
@@ -132,7 +145,20 @@ def _series_days(
     for series in _in_reading_order(described, device):
         values = observations.values[series.name].to_numpy()  # noqa: PD011 - not a frame
         flags = observations.flags[series.name].to_numpy()
-        yield SeriesDay(series, by_series[series.name], thinned(observations.at, values, flags, *clock.span_ms))
+        curve = thinned(observations.at, values, flags, *clock.span_ms)
+        bands = tuple(band_of(mark, clock) for mark in marks if mark.is_of(series.name))
+        yield SeriesDay(series, by_series[series.name], curve, bands)
+
+
+def band_of(mark: Mark, clock: DayClock) -> Band:
+    """What of a mark lies in the day."""
+    first, end = clock.span_ms
+    begins, ends = max(mark.start, first), min(mark.end, end)
+    hours = [(moment - first) / _HOUR_MS for moment in (begins, ends)]
+    until = "24:00" if ends == end else clock.at(ends)
+    said = f"{mark.why} ({mark.by})" if mark.by else mark.why
+    note = f"marked {mark.verdict} from {clock.at(begins)} to {until}: {said}"
+    return Band(hours[0], hours[1], f"{mark.verdict}: {mark.why}", note)
 
 
 def _described(name: str, unit: str, device: Device | None) -> Series:
@@ -205,6 +231,23 @@ def _remarks(observations: DeviceObservations, rules: Mapping[str, int], clock: 
                 said[series] = (len(places), clock.at(at[places[0]]), clock.at(at[places[-1]]))
         for (count, first, last), names in _alike(said).items():
             yield Remark(rule, _MEANINGS.get(rule, ""), names, count, first, last)
+
+
+def _whys(
+    series: Iterable[SeriesDay], observations: DeviceObservations, rules: Mapping[str, int], clock: DayClock
+) -> Iterator[Why]:
+    """Which rules spoke of each series, and when first."""
+    at = observations.at.tolist()
+    for day in series:
+        bits = observations.rules[day.series.name].to_numpy()
+        said = []
+        for rule, bit in rules.items():
+            if len(places := np.flatnonzero(bits & bit)):
+                first, last = at[places[0]], at[places[-1]]
+                moment = from_epoch_ms(first).astimezone(clock.zone).isoformat()
+                said.append(Spoke(rule, len(places), clock.at(first), clock.at(last), moment))
+        if said:
+            yield Why(day.series.name, day.row["suspect_count"], day.row["bad_count"], tuple(said))
 
 
 def _unusable(polls: pd.DataFrame, clock: DayClock) -> list[Unusable]:

@@ -3,6 +3,7 @@
 Belongs here: words, numbers and their places. Does not: what is known of the day (`gathering`), pictures (`drawing`).
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def _template() -> Template:
         "ms": milliseconds,
         "names": names,
     }
-    environment.globals |= {"outcome_words": OUTCOME_WORDS, "nothing": NOTHING}
+    environment.globals |= {"outcome_words": OUTCOME_WORDS, "nothing": NOTHING, "explaining": explaining}
     return environment.get_template("page.html")
 
 
@@ -152,6 +153,11 @@ def names(series: Sequence[str], of: int) -> str:
     return f"all {of} series" if len(series) == of and of > 1 else ", ".join(series)
 
 
+def explaining(device: str, series: str, at: str) -> str:
+    """The command that says why an observation is flagged as it is."""
+    return shlex.join(["air-pipeline", "explain", "--device", device, "--series", series, "--at", at])
+
+
 def _notices(report: DayReport) -> tuple[str, ...]:
     """What is unusual about the clocks of the devices that are shown, each once."""
     zones = {device.clock.timezone: device.clock.notice for device in report.devices}
@@ -168,7 +174,7 @@ def _groups(device: DevicePage) -> Iterator[Group]:
         panels = []
         for day in days:
             scale = scales[day.series.parameter]
-            svg = curve_svg(day.curve, scale, device.clock, _in_words(day))
+            svg = curve_svg(day.curve, scale, device.clock, _in_words(day), day.bands)
             panels.append(Panel(day, svg, tuple(_notes(day, scale))))
         yield Group(title[:1].upper() + title[1:], unit, tuple(panels))
 
@@ -198,3 +204,4 @@ def _notes(day: SeriesDay, scale: Scale | None) -> Iterator[str]:
     if len(beyond):
         ends = dict.fromkeys(number(end, day.series.decimals) for end in (beyond.min(), beyond.max()))
         yield f"marks at the edge are values beyond it: {' to '.join(ends)} {day.series.unit}"
+    yield from (band.note for band in day.bands)

@@ -1,4 +1,4 @@
-"""What `up` says while it runs: a mistake in devices.yaml, a store that takes no readings, silent devices, their ends.
+"""What `up` says while it runs: mistakes in its configuration, a store that takes no readings, silent devices.
 
 Belongs here: what is said of what is seen. Does not: processes (`running`).
 """
@@ -17,6 +17,7 @@ from air_pipeline.health.collecting import devices_reporting
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.set_up import start_reached
 from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.settings.marks import marks_file
 from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.words import some
@@ -31,8 +32,8 @@ class Noticed:
     """What one look gave.
 
     Attributes:
-        mistake: what is wrong with devices.yaml; empty if nothing is.
-        start: what is to be said of its `start`.
+        mistake: what is wrong with devices.yaml or marks.yaml; empty if nothing is.
+        start: what is to be said of the `start`.
         store_error: why the store does not take readings; empty if it does.
         silent: the devices that give no readings, each with what became of its polls.
     """
@@ -49,7 +50,7 @@ def changes(before: Noticed, now: Noticed) -> Iterator[str]:
         if now.mistake:
             yield f"going on with the last valid configuration:\n{now.mistake}"
         else:
-            yield "devices.yaml is valid again, and in force"
+            yield "the configuration is valid again, and in force"
     if now.start and now.start != before.start:
         yield now.start
     if bool(now.store_error) != bool(before.store_error):
@@ -75,14 +76,14 @@ class Watch:
         self._look_at_store = 0.0  # monotonic
         self._settings: Settings | None = None  # of the last configuration that could be used
         self._in_use: Settings | None = None
-        self._stamp: tuple[int, ...] | None = settings_stamp(environment.config)
+        self._stamp: tuple[object, ...] = self._stamps()
         self._seen = Noticed(mistake=self._configuration()[0])
         self._in_use = self._settings
         self._stamp = ()  # so that the first look says what is to be said of `start`
 
     def news(self) -> list[str]:
-        """What there is to say now: of devices.yaml at once, of the store every few seconds. Cheap."""
-        now, stamp = self._seen, settings_stamp(self._environment.config)
+        """What there is to say now: of the configuration at once, of the store every few seconds. Cheap."""
+        now, stamp = self._seen, self._stamps()
         if stamp != self._stamp:
             self._stamp = stamp
             mistake, start = self._configuration()
@@ -100,6 +101,10 @@ class Watch:
         before, self._in_use = self._in_use, self._settings
         return before != self._in_use
 
+    def _stamps(self) -> tuple[object, ...]:
+        config = self._environment.config
+        return settings_stamp(config), settings_stamp(marks_file(config))
+
     def _look(self) -> Seen:
         return Seen(self._environment, datetime.now(UTC), self._settings)
 
@@ -108,7 +113,7 @@ class Watch:
             loaded = load_settings(self._environment.config, self._environment.state, keep=False)
         except SettingsError as error:
             return str(error), ""
-        self._settings = loaded.settings
+        self._settings = replace(loaded.settings, marks=())  # who builds reads them: nothing is loaded anew for them
         start = next(start_reached.findings(self._look()), None)
         return str(loaded.mistake or ""), f"{start.text}; {start.remedy}" if start else ""
 

@@ -7,7 +7,7 @@ what the environment says (`environment`).
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date, time, timedelta
 from difflib import get_close_matches
 from functools import cached_property
@@ -41,6 +41,51 @@ ALWAYS, NEVER = -(10**15), 10**15
 """Before and after every time that there is, in ms UTC."""
 
 
+Verdict = Literal["suspect", "bad", "good"]
+"""What somebody says of values by hand."""
+
+EVERY_SERIES = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What somebody said by hand of a device's values in a stretch of time; see `settings.marks`.
+
+    Attributes:
+        device: its id; the settings need not know it.
+        series: one of its series, or `*` for all.
+        start: its first instant, ms UTC.
+        end: its end, not included, ms UTC.
+        verdict: what is said of them.
+        why: the reason.
+        by: who said it; empty where that is not known.
+        at: when that was, ISO 8601; empty where that is not known.
+    """
+
+    device: str
+    series: str
+    start: int
+    end: int
+    verdict: Verdict
+    why: str
+    by: str = ""
+    at: str = ""
+
+    def is_of(self, series: str) -> bool:
+        """Whether a series of the device is meant."""
+        return self.series in {EVERY_SERIES, series}
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether it says something of [start, end), ms UTC."""
+        return self.start < end and self.end > start
+
+    @property
+    def reason(self) -> str:
+        """Why, and by whom and when, as far as that is known."""
+        who = ", ".join(part for part in (self.by, self.at) if part)
+        return f"{self.why} ({who})" if who else self.why
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One device with everything that is known of it, defaults filled in.
@@ -59,6 +104,8 @@ class Device:
         thresholds: series to the value above which minutes are counted.
         rules: series to rule parameter to value: overrides of the catalogue; None: off.
         warm_up: how long gases are suspect after a reboot.
+        marks: what was said by hand of the day that it is looked at (`days.calendar.device_day`), in the order of the
+            file; none elsewhere.
     """
 
     id: str
@@ -74,6 +121,7 @@ class Device:
     thresholds: Mapping[str, float] = field(default_factory=_nothing)
     rules: Mapping[str, Mapping[str, float | None]] = field(default_factory=_nothing)
     warm_up: timedelta = timedelta(hours=48)
+    marks: tuple[Mark, ...] = ()
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.
@@ -148,6 +196,7 @@ class Device:
             sorted((series, limit) for series, limit in self.thresholds.items() if series in units),
             sorted((series, sorted(limits.items())) for series, limits in self.limits.items()),
             self.warm_up.total_seconds(),
+            *([[astuple(mark) for mark in self.marks]] if self.marks else ()),  # a day without has the digest it had
         ]
         return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
 
@@ -237,6 +286,7 @@ class Settings:
         notify: who is told of what is not well; None: nobody.
         clock: whether the clock of this machine is believed only while it is kept, or always.
         former: what was in the file before and is in it no longer, or otherwise: devices with the series that they had.
+        marks: what `marks.yaml` says, in the order of the file; also of devices and series that there are no more.
     """
 
     timezone: str
@@ -247,6 +297,7 @@ class Settings:
     notify: Notify | None = None
     clock: Literal["checked", "trusted"] = "checked"
     former: tuple[Device, ...] = field(default=(), repr=False, compare=False)
+    marks: tuple[Mark, ...] = ()
 
     @cached_property
     def known(self) -> Mapping[str, Device]:
@@ -261,7 +312,7 @@ class Settings:
         """The deployment's zone."""
         return ZoneInfo(self.timezone)
 
-    @property
+    @cached_property
     def earliest(self) -> int:
         """The instant at which the first day begins for the first of the devices, ms UTC: no poll is of before."""
         zones = {self.timezone, *(device.timezone for device in self.devices)}
@@ -269,8 +320,12 @@ class Settings:
 
     def present(self, now_ms: int) -> tuple[int, int]:
         """From when and until when (not included) a poll can be of, at a time, ms UTC; others say nothing of now."""
-        longest = max((device.interval_ms for device in self.devices), default=0)
-        return self.earliest, now_ms + longest + 1
+        return self.earliest, now_ms + self.longest_interval_ms + 1
+
+    @cached_property
+    def longest_interval_ms(self) -> int:
+        """The longest interval of any device, in ms."""
+        return max((device.interval_ms for device in self.devices), default=0)
 
     def device(self, name: str) -> Device:
         """The device of the file with this id.

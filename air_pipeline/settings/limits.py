@@ -1,21 +1,22 @@
-"""The limits by which a day was flagged, as its files keep them: so that a flag can be explained when settings changed.
+"""The limits and marks by which a day was flagged, as its files keep them: so that a flag can be explained later.
 
 Belongs here: limits to JSON and back. Does not: what they are (`catalogue`, `Device.limits`).
 """
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import timedelta
 from typing import Any
 
-from air_pipeline.settings import Device
+from air_pipeline.settings import Device, Mark
 
 
 def limits_to_json(devices: Iterable[Device]) -> str:
     """A list of what devices have, those that agree in one: `devices`, `series` (with units) and the limits of these.
 
-    These are `limits`, `expected_range`, `sensor_range`, `resolution`, `warm_up_s`.
+    These are `limits`, `expected_range`, `sensor_range`, `resolution`, `warm_up_s`; and of a device of which something
+    was marked by hand `marks`, each `[series, start, end, verdict, why, by, at]`.
     """
     alike: dict[str, list[str]] = {}
     for device in devices:
@@ -27,6 +28,8 @@ def limits_to_json(devices: Iterable[Device]) -> str:
             "resolution": {one.series: one.resolution for one in device.parameters if one.resolution},
             "warm_up_s": device.warm_up.total_seconds(),
         }
+        if device.marks:
+            said["marks"] = [astuple(mark)[1:] for mark in device.marks]
         alike.setdefault(json.dumps(said, sort_keys=True), []).append(device.id)
     rows = sorted(({"devices": sorted(names), **json.loads(text)} for text, names in alike.items()), key=_first)
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
@@ -54,6 +57,16 @@ def with_limits_of(device: Device, text: str) -> Device:
     return device
 
 
+def marks_of(device: str, text: str) -> tuple[Mark, ...]:
+    """What was marked by hand of a device, as a file keeps it.
+
+    Raises:
+        KeyError, TypeError, ValueError: the text is none of `limits_to_json`.
+    """
+    rows = json.loads(text) if text else ()
+    return tuple(Mark(device, *mark) for row in rows if device in row["devices"] for mark in row.get("marks", ()))
+
+
 def _first(row: dict[str, Any]) -> str:
     return str(row["devices"][0])
 
@@ -74,4 +87,5 @@ def _with(device: Device, row: dict[str, Any]) -> Device:
         rules={series: {**dict.fromkeys(usual[series]), **said.get(series, {})} for series in usual},
         expected_range={series: (low, high) for series, (low, high) in row["expected_range"].items()},
         warm_up=timedelta(seconds=row["warm_up_s"]),
+        marks=tuple(Mark(device.id, *mark) for mark in row.get("marks", ())),
     )

@@ -5,7 +5,7 @@ collect meanwhile, and which store a deployment uses afterwards (`collection.mov
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
@@ -60,7 +60,13 @@ def _midnight(time: int) -> int:
 
 
 def copy_readings(
-    origin: ReadingStore, target: ReadingStore, start: int, end: int, *, growing: bool = False
+    origin: ReadingStore,
+    target: ReadingStore,
+    start: int,
+    end: int,
+    *,
+    growing: bool = False,
+    mark: Callable[[date], None] = lambda _: None,
 ) -> Iterator[CopiedDay]:
     """Copies the polls of every device in [start, end) with their values, oldest day first.
 
@@ -74,6 +80,7 @@ def copy_readings(
         start: ms UTC.
         end: ms UTC.
         growing: whether polls may come into `origin` meanwhile; days to which some came are for the next time.
+        mark: told of each UTC date before something of it is written.
 
     Raises:
         CopyError: the target holds other polls of a device, or afterwards a day is not the same in both stores.
@@ -82,8 +89,10 @@ def copy_readings(
     _require_nothing_else(origin, target, start, end)
     for edges, held in _days(origin, start, end):
         differing = _differing(held, target.summaries(*edges))
-        copied = {device: copy_device(origin, target, device, *edges) for device in differing}
         day = from_epoch_ms(edges[0]).date()
+        if differing:
+            mark(day)
+        copied = {device: copy_device(origin, target, device, *edges) for device in differing}
         if differing:
             now = origin.summaries(*edges) if growing else held
             settled = {device: copied.get(device, there) for device, there in held.items() if now.get(device) == there}

@@ -21,7 +21,7 @@ from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_buck
 from air_pipeline.storage.influxql import InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
-from air_pipeline.storage.stated import asked_of, nearest, series_of_problems
+from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
 from air_pipeline.storage.storable import EMPTY_VALUE, require_storable, within_time
 from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Asked, Before, Latest, Summary
 
@@ -223,16 +223,12 @@ class InfluxStore:
         """The series of the nearest poll that has a value or a problem; see `ReadingStore.nearest_stated`."""
         edge, _ = within_time(time, time)
         where, order = ("<", "DESC") if earlier else (">=", "ASC")
-        span, near = f"WHERE device = $device AND time {where} {edge}ms", f"ORDER BY time {order} LIMIT 1"
-        air, poll = (
-            result[0].points[0] if result else None
-            for result in self._ask(
-                f"SELECT *::field FROM air {span} {near}",  # noqa: S608
-                f"SELECT problems FROM poll {span} AND problems != '' {near}",  # noqa: S608
-                parameters={"device": device},
-            )
-        )
+        of_device, near = f"device = $device AND time {where} {edge}ms", f"ORDER BY time {order} LIMIT 1"
+        air = self._point(f"SELECT *::field FROM air WHERE {of_device} {near}", device)  # noqa: S608
         values = air and (air["time"], [name for name, value in air.items() if name != "time" and value is not None])
+        first, last = between_of(values or None, earlier=earlier)
+        closer = f"{of_device} AND {during(first, last + 1)} AND problems != ''"
+        poll = self._point(f"SELECT problems FROM poll WHERE {closer} {near}", device)  # noqa: S608
         problems = poll and (poll["time"], series_of_problems([poll["problems"]]))
         return nearest([values or None, problems or None], earlier=earlier)
 

@@ -15,7 +15,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
-from air_pipeline.storage.stated import asked_of, nearest, series_of_problems
+from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
 from air_pipeline.storage.storable import (
     EMPTY_VALUE,
     air_values,
@@ -270,11 +270,13 @@ class SqliteStore:
             names = _series(connection)
             columns = ", ".join(_quoted(name) for name in ("observed_at", *names))
             air = connection.execute(f"SELECT {columns} FROM air {of_device} {near}", (device, edge)).fetchone()  # noqa: S608
+            values = air and (air[0], [n for n, value in zip(names, air[1:], strict=True) if value is not None])
+            span = (device, edge, *between_of(values, earlier=earlier))
             poll = connection.execute(
-                f"SELECT observed_at, problems FROM poll {of_device} AND problems <> '' {near}",  # noqa: S608
-                (device, edge),
+                f"SELECT observed_at, problems FROM poll {of_device} AND observed_at >= ? AND observed_at <= ?"  # noqa: S608
+                f" AND problems <> '' {near}",
+                span,
             ).fetchone()
-        values = air and (air[0], [n for n, value in zip(names, air[1:], strict=True) if value is not None])
         return nearest([values, poll and (poll[0], series_of_problems([poll[1]]))], earlier=earlier)
 
     def delete(self, device: str, start: int, end: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from json import JSONDecodeError
 
 from air_pipeline.devices.polls import problems_from_json, series_from_json
-from air_pipeline.storage.store import Asked, StoreError
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Asked, StoreError
 
 Found = tuple[int, Iterable[str]]
 """A slot, in ms UTC, and the series of which it has something."""
@@ -54,3 +54,10 @@ def nearest(found: Sequence[Found | None], *, earlier: bool) -> frozenset[str]:
         return frozenset()
     slot = (max if earlier else min)(at for at, _ in there)
     return frozenset(name for at, names in there if at == slot for name in names)
+
+
+def between_of(values: Found | None, *, earlier: bool) -> tuple[int, int]:
+    """From when until when (included) problems can be nearer than a slot with values: a year need not be searched."""
+    if values is None:
+        return EARLIEST_MS, LATEST_MS
+    return (values[0], LATEST_MS) if earlier else (EARLIEST_MS, values[0])

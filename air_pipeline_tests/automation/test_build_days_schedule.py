@@ -18,12 +18,14 @@ from air_pipeline.days.choosing import MOST_RUNS
 from air_pipeline.days.compared import Compared, read_compared, under_now, write_compared
 from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.definitions import build_definitions
+from air_pipeline.deployment import present as present_deployment
 from air_pipeline.health import Level
 from air_pipeline.health.days import days_current
 from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
 from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
+from air_pipeline.settings.marks import marks_file
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.assets.small_deployments import (
@@ -305,6 +307,27 @@ def test_changed_settings_reach_every_day_that_they_concern(tick, forty, present
         patch.setattr("air_pipeline.days.choosing.MOST_RUNS", 100)
         late = {**small_device("hall"), "thresholds": {"dht22_temperature": 25}}
         assert wanted(tick(deployment_in(forty.data.parents[1], late, present=present))) == LONG_AGO
+
+
+def test_a_mark_has_its_own_days_built_again_however_old_they_are(tick, forty, monkeypatch):
+    """The tick takes it up by itself; a mistake in the file, or its loss, takes nothing away."""
+    with monkeypatch.context() as patch:
+        for module in ("inputs", "comparing", "compared"):
+            patch.setattr(f"air_pipeline.days.{module}.RULE_SET_VERSION", "0")
+        assert wanted(tick(forty)) == []
+        file, marked = marks_file(forty.environment.config), [LONG_AGO[1], LONG_AGO[-3]]
+        said = [f"- {{device: hall, from: {day}T08:00, to: {day}T10:00, verdict: bad, why: x}}\n" for day in marked]
+        file.write_text("".join(said))
+        assert wanted(tick(forty)) == marked
+        built(present_deployment(forty), *marked)
+        assert wanted(tick(forty)) == []
+        file.write_text("".join(said).replace("why", "wy"))
+        assert wanted(tick(forty)) == []
+        assert "unknown key; did you mean why?" in str(present_deployment(forty).mistake)
+        file.unlink()
+        assert wanted(tick(forty)) == []
+        file.write_text(said[0])
+        assert wanted(tick(forty)) == marked[1:]
 
 
 def test_days_whose_readings_are_gone_keep_what_they_are_and_are_counted_apart(tick, forty, monkeypatch):

@@ -110,7 +110,7 @@ def test_a_typing_error_in_devices_yaml_is_told_to_whom_the_last_valid_one_names
         path = deployment.environment.config
         path.write_text(path.read_text().replace("webhook:", "webhok:"))
         tick(deployment, instance)
-    assert titles(hook)[1:] == ["air: devices.yaml is not valid"]
+    assert titles(hook)[1:] == ["air: the configuration is not valid"]
     assert "notify.webhok: unknown key (" in hook.bodies[1]["text"]
     assert "did you mean webhook?" in hook.bodies[1]["text"]
 

@@ -12,6 +12,7 @@ from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import page_of
+from air_pipeline.settings import Mark
 from air_pipeline.storage.pages import page_file
 from air_pipeline_tests.days.deployments import HOUR, MINUTE, build, deployment, device, window
 
@@ -29,6 +30,13 @@ def file(tmp_path_factory):
     silent = replace(device("attic", "Asia/Tokyo", since=date(2026, 1, 1)), parameters=STATION)
     deployed = deployment(tmp_path_factory.mktemp("page"), good, troubled, silent)
     start, end = window(DAY, troubled)
+    said = ("in the fridge", "MM WWW MMMM WWWWW MMM WWWWWWWW MMMMMM", "so", "<b>as it should be</b>" * 9)
+    marks = [
+        Mark(name, "*", start + hour * HOUR, start + (hour + 2) * HOUR, verdict, why, "anna")
+        for name in (good.id, troubled.id)
+        for hour, verdict, why in zip((0, 3, 12, 20), ("bad", "suspect", "bad", "good"), said, strict=True)
+    ]
+    deployed = replace(deployed, settings=replace(deployed.settings, marks=tuple(marks)))
     for one, begin, until in (
         (good, start, end),
         (troubled, start, start + 12 * HOUR),
@@ -105,7 +113,7 @@ def test_every_line_and_mark_is_seen(page):
             .map(one => [one.getAttribute('class'), getComputedStyle(one).stroke])"""
     )
     kinds = {kind: {stroke for other, stroke in colours if other == kind} for kind, _ in colours}
-    assert kinds.keys() == {"grid", "axis", "change", "gaps", "line", "suspect", "bad"}
+    assert kinds.keys() == {"grid", "axis", "change", "gaps", "line", "suspect", "bad", "marked"}
     assert all(len(strokes) == 1 and "none" not in strokes for strokes in kinds.values())
 
 

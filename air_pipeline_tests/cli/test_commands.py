@@ -46,10 +46,11 @@ OTHERS = (
     "restore",
     "rename",
     "delete",
+    "mark",
 )
 EVERY_COMMAND = (*READING, *OTHERS)
 HEAVY = ("dagster", "pandas", "numpy", "pyarrow", "pandera", "influxdb_client", "requests", "yaml", "rich")
-NEED_SETTINGS = ("up", "collect", "poll", *READING, "build", "notify")
+NEED_SETTINGS = ("up", "collect", "poll", *READING, "build", "notify", "mark")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 from air_pipeline.collection.configuration import Configuration
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings
+from air_pipeline.settings.marks import marks_file
 from air_pipeline.state import StateDirectory
 
 WHOLE = """timezone: Europe/Warsaw
@@ -53,3 +54,14 @@ def test_of_an_invalid_file_nothing_is_taken_up_and_it_is_said_once(
     assert configuration.changed() is None
     assert names(configuration.settings) == ["a", "old"]
     assert caplog.text.count("did you mean interval?") == 1
+
+
+def test_marks_have_nothing_to_do_with_collecting(
+    configuration: Configuration, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    marks_file(tmp_path / "devices.yaml").write_text("- nonsense\n", encoding="utf-8")
+    (tmp_path / "devices.yaml").write_text(WHOLE, encoding="utf-8")
+    for _ in range(4):
+        configuration.look()
+    assert names(configuration.changed()) == ["a", "b"]
+    assert "nonsense" not in caplog.text

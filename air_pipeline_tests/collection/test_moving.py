@@ -69,6 +69,23 @@ def a_day_of_polls(day: date = DAY) -> list[Poll]:
     return [poll(at) for at in range(start, end, 10 * MINUTE)]
 
 
+def test_what_is_copied_into_the_store_of_built_days_has_them_compared(home: Moved) -> None:
+    """However old they are; a move to another store needs none of it, as that then holds the same."""
+    [old, *new] = a_day_of_polls()
+    home.write([old])
+    list(move_readings(between_embedded_and_influxdb(home.environment, to_embedded=False)))
+    marks = late_marks(home)
+    home.write([old, *new])
+    list(copy_part(between_embedded_and_influxdb(home.environment, to_embedded=False), -(2**63), 2**63))
+    assert (marks, late_marks(home)) == (set(), {BEFORE, DAY})  # the dates in UTC
+    assert home.polls(home.environment) == len([old, *new])
+
+
+def late_marks(home: Moved) -> set[date]:
+    with closing(Outbox(home.environment.state.outbox)) as box:
+        return set(box.late_marks())
+
+
 def test_days_stay_current_and_the_state_directory_is_the_new_stores(tmp_path: Path, influxdb: InfluxServer) -> None:
     before = deployment(tmp_path, start=BEFORE, now=datetime(2026, 11, 22, 12, tzinfo=UTC))
     seed(before, (BEFORE, DAY))

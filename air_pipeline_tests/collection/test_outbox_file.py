@@ -14,6 +14,7 @@ import pytest
 from air_pipeline.collection.delivery import GATHER_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError, existing_outbox
 from air_pipeline.collection.outbox_rows import encoded
+from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
 from air_pipeline.collection.setting_aside import set_aside_files
 from air_pipeline.devices.polls import Outcome, Poll, poll_to_json
 from air_pipeline.storage.sqlite import SqliteStore
@@ -34,6 +35,9 @@ CREATE TABLE IF NOT EXISTS delivery (
 CREATE TABLE IF NOT EXISTS late (day TEXT PRIMARY KEY);
 INSERT OR IGNORE INTO delivery VALUES (1, 0, 0, '');
 """
+
+
+NOW = OUTBOX_TABLES.version
 
 
 def poll(number: int, device: str = "a") -> Poll:
@@ -78,8 +82,8 @@ def looked_at(path: Path) -> None:
 @pytest.mark.parametrize("use", [opened, looked_at])
 def test_an_outbox_of_a_newer_program_is_refused_in_a_sentence(path: Path, use: Callable[[Path], None]) -> None:
     opened(path)
-    assert version(path) == 2
-    set_version(path, 3)
+    assert version(path) == NOW
+    set_version(path, NOW + 1)
     with pytest.raises(OutboxError) as refused:
         use(path)
     assert str(refused.value) == (
@@ -90,11 +94,11 @@ def test_an_outbox_of_a_newer_program_is_refused_in_a_sentence(path: Path, use: 
 def test_an_outbox_that_a_newer_program_takes_up_is_used_no_longer(path: Path) -> None:
     with closing(Outbox(path)) as box:
         box.add([poll(0)])
-        set_version(path, 3)
+        set_version(path, NOW + 1)
         for use in (box.status, lambda: box.add([poll(1)]), lambda: box.begin({"a": SLOT})):
             with pytest.raises(OutboxError, match="made by a newer air_pipeline"):
                 use()
-        set_version(path, 2)
+        set_version(path, NOW)
         assert slots(box) == [0]
         assert box.last_slots() == {}
 
@@ -113,7 +117,7 @@ def made_before_versions(path: Path) -> None:
 def test_an_outbox_from_before_versions_is_taken_up_and_delivers_its_polls(path: Path, tmp_path: Path) -> None:
     made_before_versions(path)
     with closing(Outbox(path)) as box, closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
-        assert version(path) == 2
+        assert version(path) == NOW
         assert box.last_slots() == {"a": SLOT + 20_000}
         assert (box.last_rejected(), box.notes()) == ({"a": "digest"}, {"a": "a note"})
         assert box.status().error == "away"
@@ -276,7 +280,7 @@ import os, sys
 from pathlib import Path
 from air_pipeline.collection import outbox, outbox_tables
 from air_pipeline.storage.sqlite_connections import Tables
-first, second = outbox_tables.OUTBOX_TABLES.steps
+first, second, *_ = outbox_tables.OUTBOX_TABLES.steps
 class Killing(tuple):
     def __iter__(self):
         yield from second[: int(sys.argv[1])]
@@ -291,7 +295,7 @@ outbox.Outbox(Path({str(path)!r}))
     with closing(Outbox(path)) as box:
         assert slots(box) == [0, 1, 2]
         assert box.status().pending == 3
-        assert version(path) == 2
+        assert version(path) == NOW
 
 
 def test_who_opens_an_outbox_that_is_there_waits_for_no_writer(path: Path) -> None:

@@ -9,7 +9,7 @@ from air_pipeline.devices.polls import Flag, Problem, problems_to_json
 from air_pipeline.processing.evidence import station_of
 from air_pipeline.processing.slots import expected_slots
 from air_pipeline.processing.station import Station
-from air_pipeline.settings import Device
+from air_pipeline.settings import Device, Mark
 from air_pipeline_tests.processing.frames import polls, readings
 
 NAN = float("nan")
@@ -83,6 +83,9 @@ COLD = {"bmp180_temperature": [20.0, -13.2]}
 WARMED_UP = replace(HOME, warm_up=timedelta(seconds=15))
 BOOTED = {name: [NAN, NAN, *values] for name, values in gases(3.6, 3.61, 3.62).items()}
 BOOTED |= {"ds18b20_temperature": [27.0, 0.0, 27.0, 27.0, 27.0]}
+IN_THE_FRIDGE = replace(
+    HOME, marks=(Mark("home", "dht22_temperature", START + 10_000, START + 20_000, "bad", "in the fridge"),)
+)
 
 EXAMPLES: dict[str, tuple[Example, Example]] = {
     "unusable_value": (
@@ -176,5 +179,9 @@ EXAMPLES: dict[str, tuple[Example, Example]] = {
     "warming_up": (
         Example("mq135_co2", 3, 10 / 3600, BOOTED, {1: EMPTY}),
         Example("mq135_co2", 4, 20 / 3600, BOOTED, {1: EMPTY}, device=WARMED_UP),
+    ),
+    "marked": (
+        Example("dht22_temperature", 1, 1.0, {"dht22_temperature": [20.0, 20.1, 20.2]}, device=IN_THE_FRIDGE),
+        Example("dht22_temperature", 2, NAN, {"dht22_temperature": [20.0, 20.1, 20.2]}, device=IN_THE_FRIDGE),
     ),
 }

@@ -9,7 +9,7 @@ from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import page_of
 from air_pipeline_tests.days.deployments import build
 
-_APART = {"td", "th", "dt", "dd", "li", "p", "caption", "span", "h2", "h3", "h4"}
+_APART = {"td", "th", "text", "dt", "dd", "li", "p", "caption", "span", "h2", "h3", "h4"}
 _EMPTY = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 
 
@@ -20,6 +20,7 @@ class Page(HTMLParser):
         elements: (name, attributes) in order.
         drawn: those of them that are in a picture.
         sections: the id of the heading of a top-level section to the text in it.
+        code: the text of each element of code.
     """
 
     def __init__(self, html):
@@ -27,6 +28,8 @@ class Page(HTMLParser):
         self.elements = []
         self.drawn = []
         self.sections = {"": ""}
+        self.code = []
+        self._links = []
         self._open = []
         self._section = ""
         self.feed(html)
@@ -50,6 +53,10 @@ class Page(HTMLParser):
 
     def _add(self, tag, attributes):
         self.elements.append((tag, attributes))
+        if tag == "code":
+            self.code.append("")
+        if tag == "a":
+            self._links.append([attributes.get("href"), ""])
         if "figure" in self._open:
             self.drawn.append((tag, attributes))
 
@@ -61,6 +68,14 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if "style" not in self._open:
             self.sections[self._section] += data
+        if "code" in self._open:
+            self.code[-1] += data
+        if "a" in self._open:
+            self._links[-1][1] += data
+
+    def links(self, text):
+        """Where the links with this text lead."""
+        return [target for target, shown in self._links if shown == text]
 
     def text(self, section=None):
         """All text, or that of a section, with single blanks."""

@@ -4,6 +4,7 @@ Drawn as the page of a day draws its series, by: python -m air_pipeline_tests.re
 """
 
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from random import Random
@@ -24,20 +25,51 @@ from air_pipeline.reports.clock import DayClock
 from air_pipeline.reports.contents import Series, SeriesDay
 from air_pipeline.reports.curves import thinned
 from air_pipeline.reports.drawing import HEIGHT, WIDTH, curve_svg, scale_of
+from air_pipeline.reports.gathering import band_of
+from air_pipeline.settings import Mark
 from air_pipeline_tests.processing.frames import index
 from air_pipeline_tests.processing.rule_examples import EMPTY, START
-from air_pipeline_tests.processing.test_fortnight import BOOT, HOME, KINDS, STEP_MS, said
+from air_pipeline_tests.processing.test_fortnight import (
+    BOOT,
+    DHT22,
+    HALF_AN_HOUR,
+    HOME,
+    KINDS,
+    STEP_MS,
+    Kind,
+    Values,
+    said,
+)
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "rules"
 DAY_MS = 86_400_000
 FIRST = START // DAY_MS * DAY_MS
 BETWEEN = 200
+CLOCK = DayClock(from_epoch_ms(FIRST), from_epoch_ms(FIRST + DAY_MS), "UTC")
+
+
+def in_the_fridge(values: Values, where: slice, _: Random) -> None:
+    away = np.arange(where.stop - where.start)
+    values["dht22_temperature"][where] -= np.round(14 * np.minimum(1, np.minimum(away, away[::-1]) / 120), 1)
+
+
+FRIDGE = Kind("marked", "dht22_temperature", 3 * HALF_AN_HOUR, DHT22, in_the_fridge)
+IN_THE_FRIDGE = Mark(
+    HOME.id,
+    FRIDGE.of,
+    FIRST + DAY_MS // 2,
+    FIRST + DAY_MS // 2 + FRIDGE.lasts * STEP_MS,
+    "bad",
+    "in the fridge",
+    "anna",
+)
 
 
 def series_day(rule: str, *, trips: bool) -> SeriesDay:
     """The series that shows a rule best, on a day with the fault that it finds or on the same day without."""
+    home = replace(HOME, marks=(IN_THE_FRIDGE,) if rule == "marked" and trips else ())
     found_by = "before_first_measurement" if rule == "warming_up" else rule
-    kind = next(kind for kind in KINDS if kind.rule == found_by)
+    kind = next(kind for kind in (*KINDS, FRIDGE) if kind.rule == found_by)
     of = "mq135_co2" if rule == "warming_up" else kind.of
     at = FIRST + np.arange(DAY_MS // STEP_MS, dtype=np.int64) * STEP_MS
     values, problems = values_at(Profile("hall", 7), at), np.full(len(at), "", dtype=object)
@@ -55,23 +87,23 @@ def series_day(rule: str, *, trips: bool) -> SeriesDay:
     polled = pd.DataFrame({"outcome": "ok", "interval_s": STEP_MS / 1000, "problems": problems}, index=index(at))
     span = FIRST, FIRST + DAY_MS
     slots = expected_slots(*span, polls=polled, readings=read, opening_interval_ms=STEP_MS, expected_from=FIRST)
-    seen = flag_station(station_of(HOME, read, polled, slots))
+    seen = flag_station(station_of(home, read, polled, slots))
     if ((seen.rules[of].to_numpy() & RULE_BITS[rule]) != 0).any() is not np.bool_(trips):
         raise AssertionError(f"{rule} does not show in {of}")
     (parameter,) = (one for one in STATION if one.series == of)
     series = Series(of, parameter.name, parameter.unit, step=parameter.resolution or 0.0)
     flags = seen.flags[of].to_numpy()
-    return SeriesDay(series, {}, thinned(seen.at, seen.values[of].to_numpy(), flags, *span))  # noqa: PD011
+    curve = thinned(seen.at, seen.values[of].to_numpy(), flags, *span)  # noqa: PD011
+    return SeriesDay(series, {}, curve, tuple(band_of(mark, CLOCK) for mark in home.marks))
 
 
 def picture(rule: str) -> str:
     """Both days as one SVG document with the colours of the page."""
-    clock = DayClock(from_epoch_ms(FIRST), from_epoch_ms(FIRST + DAY_MS), "UTC")
     days = [series_day(rule, trips=trips) for trips in (True, False)]
     parts = []
     for place, day in enumerate(days):
         text = f"{day.series.name}, {'without' if place else 'with'} the fault"
-        svg = curve_svg(day.curve, scale_of([day]), clock, text)
+        svg = curve_svg(day.curve, scale_of([day]), CLOCK, text, day.bands)
         left = place * (WIDTH + BETWEEN)
         parts.append(svg.replace("<svg ", f'<svg x="{left}" width="{WIDTH}" height="{HEIGHT}" ', 1))
     return (

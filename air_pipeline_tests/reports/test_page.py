@@ -1,18 +1,22 @@
 """What is on the page of a day, made from real tables and a real store."""
 
 import json
+import shlex
 from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from air_pipeline.access import Archive
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
+from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.reports.contents import ObservationCounts, ReportError
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import milliseconds, number, page_of, percent, picture_of
+from air_pipeline.settings import Mark
 from air_pipeline.storage.day_files import DayNotBuilt, day_file
 from air_pipeline_tests.days.deployments import (
     BEFORE,
@@ -95,6 +99,67 @@ def test_what_the_rules_said_is_told_in_words_with_its_time(tmp_path):
     assert page.strokes("suspect") == 2
 
 
+FRIDGE = Mark("hall", "first_temperature", START + 8 * HOUR, START + 10 * HOUR, "bad", "in the fridge", "anna", "today")
+
+
+def marked(deployed, *marks):
+    return replace(deployed, settings=replace(deployed.settings, marks=marks))
+
+
+def test_what_was_marked_by_hand_is_a_band_over_the_curve_with_what_was_said(tmp_path):
+    deployed = deployment(tmp_path, device("hall"), device("lab"))
+    seed(deployed)
+    page = page_of_day(marked(deployed, FRIDGE), DAY)
+    [(_, band)] = [one for one in page.drawn if one[1].get("class") == "marked"]
+    assert band["d"].count("M") == 1
+    hall = page.text("device-hall")
+    assert hall.count("bad: in the fridge") == 1
+    assert "12 bad; marked bad from 08:00:00 to 10:00:00: in the fridge (anna); why?" in hall
+    assert "marked: Somebody marked the time by hand" in hall
+    assert "marked by hand" in hall
+    assert "marked" not in page.text("device-lab")
+    assert "marked" not in page_of_day(deployed, DAY).text("device-hall")
+
+
+def test_a_mark_is_drawn_as_far_as_it_is_of_the_day(tmp_path):
+    deployed = deployment(tmp_path)
+    seed(deployed)
+    around = replace(FRIDGE, start=START - HOUR, end=END + HOUR, verdict="suspect")
+    hall = page_of_day(marked(deployed, around, replace(FRIDGE, start=END)), DAY).text("device-hall")
+    assert "marked suspect from 00:00:00 to 24:00: in the fridge" in hall
+    assert "marked bad" not in hall
+
+
+def test_why_leads_to_the_command_that_explains_the_first_value_of_each_rule(tmp_path):
+    deployed = marked(deployment(tmp_path, device(expected_range={"first_temperature": (0, 25.5)})), FRIDGE)
+    seed(deployed)
+    page = page_of_day(deployed, DAY)
+    assert page.links("why?") == ["#why-hall.first_temperature"]
+    rows = day_file(deployed.data, "observations", DAY).read()
+    commands = [shlex.split(text) for text in page.code if text.startswith("air-pipeline")]
+    spoke = {}
+    for command in commands:
+        assert command[:6] == ["air-pipeline", "explain", "--device", "hall", "--series", "first_temperature"]
+        found = Archive(deployed).explain("hall", "first_temperature", command[-1])
+        for one in found.judged.said:
+            if one.verdict in {"bad", "suspect"}:
+                spoke.setdefault(one.rule, found.observed_at)
+    for rule, at in spoke.items():
+        assert at == rows["observed_at"][rows["rules"] & RULE_BITS[rule] != 0].min()
+    assert set(spoke) == {"expected_range", "marked"}
+    assert len(commands) == 2
+    flags = rows["flag"].value_counts()
+    assert f"first_temperature: {flags[3]} suspect, {flags[4]} bad" in page.text("device-hall")
+
+
+def test_a_series_of_which_no_rule_spoke_has_no_why(tmp_path):
+    deployed = deployment(tmp_path)
+    seed(deployed)
+    page = page_of_day(deployed, DAY)
+    assert page.links("why?") == []
+    assert "air-pipeline explain" not in page.text()
+
+
 def test_hours_that_are_not_complete_are_shown_with_their_coverage(tmp_path):
     deployed = deployment(tmp_path)
     deployed.store.write(polls(START, START + 2 * HOUR))
@@ -166,6 +231,19 @@ def hostile_page(tmp_path):
     return page_of(gather(deployed, DAY))
 
 
+def test_what_somebody_says_by_hand_is_text_on_the_page_and_nothing_else(tmp_path):
+    deployed = marked(deployment(tmp_path), replace(FRIDGE, why=f"{HOSTILE} \u202e27.9\x1b", by=HOSTILE))
+    seed(deployed)
+    build(deployed)
+    html = page_of(gather(deployed, DAY))
+    page = Page(html)
+    assert f"{HOSTILE} \\u202e27.9\\x1b ({HOSTILE})" in page.text("device-hall")
+    assert f"bad: {HOSTILE}"[:39] in page.text("device-hall")
+    assert not {"\u202e", "\x1b"} & set(html)
+    assert not page.all("script")
+    assert not page.all("img")
+
+
 def test_what_a_device_sends_is_text_on_the_page_and_nothing_else(tmp_path):
     html = hostile_page(tmp_path)
     page = Page(html)
@@ -209,7 +287,7 @@ def test_ids_are_unique_and_every_link_leads_somewhere(tmp_path):
 def test_the_same_inputs_give_the_same_page_in_whatever_order_days_are_built(tmp_path):
     pages = []
     for order in ((BEFORE, DAY), (DAY, BEFORE)):
-        deployed = deployment(tmp_path / str(order[0]), device("hall"), device("lab", "Asia/Tokyo"))
+        deployed = marked(deployment(tmp_path / str(order[0]), device("hall"), device("lab", "Asia/Tokyo")), FRIDGE)
         seed(deployed, (BEFORE, DAY))
         made = {}
         for day in order:

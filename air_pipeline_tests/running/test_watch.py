@@ -13,11 +13,13 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.running import watch as watching
 from air_pipeline.running.sockets import make_sockets, remove_sockets
 from air_pipeline.running.watch import Noticed, Watch, changes
+from air_pipeline.settings.marks import marks_file
 from air_pipeline.state import StateDirectory, load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import Installation, dead_port, today
 from air_pipeline_tests.waiting import WITHIN_S
 
+MARK = "- {device: hall, from: 2026-11-21, to: 2026-11-22, verdict: bad, why: moved}\n"
 VALID = "timezone: Europe/Warsaw\nstart: {}\ndevices:\n  - {{id: attic, url: http://127.0.0.1:9/}}\n"
 
 
@@ -40,7 +42,7 @@ def test_only_changes_are_said() -> None:
     well, wrong, away = Noticed(), Noticed(mistake="devices.yaml:3: oh"), Noticed(store_error="it is away")
     assert list(changes(well, well)) == list(changes(wrong, wrong)) == list(changes(away, away)) == []
     assert list(changes(well, wrong)) == ["going on with the last valid configuration:\ndevices.yaml:3: oh"]
-    assert list(changes(wrong, well)) == ["devices.yaml is valid again, and in force"]
+    assert list(changes(wrong, well)) == ["the configuration is valid again, and in force"]
     [said] = changes(well, away)
     assert "it is away" in said
     assert list(changes(away, Noticed(store_error="it is still away"))) == []
@@ -55,7 +57,7 @@ def test_a_mistake_that_is_saved_is_said_once_and_so_is_its_end(installed: Insta
     assert "devices is missing" in said
     assert watch.news() == []
     installed.config.write_text(VALID.format(today()), encoding="utf-8")
-    assert watch.news() == ["devices.yaml is valid again, and in force"]
+    assert watch.news() == ["the configuration is valid again, and in force"]
 
 
 def test_a_start_in_the_future_is_said(installed: Installation) -> None:
@@ -138,3 +140,15 @@ def test_nothing_else_is_removed(tmp_path: Path) -> None:
     (tmp_path / "sockets").write_text(str(precious))
     remove_sockets(StateDirectory(tmp_path))
     assert precious.is_dir()
+
+
+def test_a_mistake_in_marks_is_said_and_marks_have_nothing_loaded_again(installed: Installation, at_once: None) -> None:
+    watch = Watch(installed.environment)
+    marks = marks_file(installed.config)
+    marks.write_text(MARK, encoding="utf-8")
+    assert (watch.news(), watch.settings_changed()) == ([], False)
+    marks.write_text(MARK.replace("verdict", "verdikt"), encoding="utf-8")
+    [said] = watch.news()
+    assert f"{marks}:1: [1].verdikt: unknown key; did you mean verdict?" in said
+    marks.write_text(MARK, encoding="utf-8")
+    assert watch.news() == ["the configuration is valid again, and in force"]

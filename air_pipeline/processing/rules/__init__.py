@@ -2,7 +2,8 @@
 
 Belongs here: what is known of the rules without a reading. Does not: the rules themselves, by the question that each
 asks: of one value (`values`), of a value and those before it (`course`), of what a device's values say of each other
-(`agreement`). Nothing but the standard library is imported: who only plans days does not load numpy.
+(`agreement`), of what somebody says of them (`marked`). Nothing but the standard library is imported: who only plans
+days does not load numpy.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ RULE_BITS: Mapping[str, int] = MappingProxyType(
         "pressure_ratio": 16384,
         "gas_ratio": 32768,
         "warming_up": 65536,
+        "marked": 131072,
     }
 )
 """Rule name to the bit that stands for it, as in the metadata of the files. A bit, once given, keeps its rule for ever:

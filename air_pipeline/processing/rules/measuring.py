@@ -15,9 +15,12 @@ from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.processing.station import Floats, Places, Station
 
-Stage = Literal["values", "spikes", "course"]
-STAGES: tuple[Stage, ...] = ("values", "spikes", "course")
-"""The rules of a stage see what those of the stages before it did not call bad or a spike."""
+Stage = Literal["values", "spikes", "course", "marks"]
+STAGES: tuple[Stage, ...] = ("values", "spikes", "course", "marks")
+"""The rules of a stage see what those of the stages before it did not call bad or a spike.
+
+The last one is what people say: whatever they say there, no rule sees other values for it.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +29,11 @@ class Measured:
 
     Attributes:
         amount: NaN where there is nothing to be judged.
-        verdict: what the value is, outside of the limits.
+        verdict: what the value is, outside of the limits; good: whatever other rules say.
         most: the largest amount that is fine.
         least: the smallest amount that is fine.
         span: over which time it was measured, if over one.
+        note: what the rule has to say beside numbers.
     """
 
     amount: Floats
@@ -37,6 +41,7 @@ class Measured:
     most: float = np.inf
     least: float = -np.inf
     span: timedelta = timedelta()
+    note: str = ""
 
     @cached_property
     def spoke(self) -> Places:
@@ -64,7 +69,8 @@ class Rule:
         name: as in metadata and documentation.
         measure: measures.
         stage: see `STAGES`.
-        says: what it found, in a sentence with places for `amount`, `most`, `least`, `unit` and `value`.
+        says: what it found, in a sentence with places for `amount`, `most`, `least`, `unit`, `value`, `span` and
+            `note`.
         meaning: when it speaks and what it says then, in one sentence.
         before: how far before a slot it looks, in its stage.
         slots_after: how many slots after one it looks.

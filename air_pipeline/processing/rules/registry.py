@@ -9,6 +9,7 @@ from air_pipeline.processing.rules.agreement import (
     warming_up,
 )
 from air_pipeline.processing.rules.course import flat_line, probe_step, rate, spike
+from air_pipeline.processing.rules.marked import marked
 from air_pipeline.processing.rules.measuring import Rule
 from air_pipeline.processing.rules.values import (
     before_first_measurement,
@@ -38,4 +39,5 @@ RULES: tuple[Rule, ...] = (
     pressure_ratio,
     gas_ratio,
     warming_up,
+    marked,
 )
