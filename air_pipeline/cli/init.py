@@ -27,7 +27,7 @@ from air_pipeline.replacing import replace_file
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.template import Entry, new_configuration
-from air_pipeline.settings.values import Zone, is_address, shown, with_variables
+from air_pipeline.settings.values import Zone, is_address, is_ipv6, shown, with_variables
 
 _PATH = "/circumstances"
 
@@ -98,7 +98,8 @@ def device_address(text: str) -> str:
     Raises:
         SettingsError: it is none.
     """
-    url = text.strip() if "://" in text else f"http://{text.strip()}"
+    named = f"[{text.strip()}]" if is_ipv6(text.strip()) else text.strip()
+    url = named if "://" in named else f"http://{named}"
     if not is_address(url):
         raise SettingsError(f"{shown(text)} is not an address; write it as 192.168.1.32 or http://192.168.1.32{_PATH}")
     return url.rstrip("/") + _PATH if urlsplit(url).path in {"", "/"} and not urlsplit(url).query else url

@@ -6,12 +6,14 @@ long to wait (`collection`).
 What the table of outcomes leaves open is decided here:
 
 - an answer that is not HTTP, header lines that are none, too long or too many, contradicting lengths: `http_error`;
-- a chunked body that ends early, a TLS handshake that fails, a URL that cannot be asked: `unreachable`;
+- a chunked body that ends early, a TLS handshake that fails, a URL that cannot be asked: `unreachable`; so is whatever
+  the kernel says of the way (no route, no network, a firewall, no more sockets), but for silence: `timeout`;
 - a body that its own Content-Encoding does not fit: `rejected`.
 """
 
 import http.client
 import io
+import math
 import socket
 import ssl
 import threading
@@ -22,6 +24,7 @@ from enum import StrEnum
 from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -38,7 +41,10 @@ MAX_BODY_BYTES = 64 * 1024
 """Longest document that is read, after decompression: a station's has 400 bytes."""
 
 OK_STATUS = 200
+NEXT_ADDRESS_S = 0.25
+"""So long an address is waited for before the next one is tried (RFC 8305, 5: connection attempt delay)."""
 _GRACE_S = 0.05
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _NO_RETRIES = urllib3.Retry(0, read=False)
 
 
@@ -81,6 +87,8 @@ class Exchange:
         self._lock = threading.Lock()
         self._aborted = False
         self._secure = False
+        self._looked_up_s: float | None = None
+        self._looking_since: float | None = None
         self._held: tuple[socket.socket, io.RawIOBase] | None = None
 
     def run(self) -> Answer:
@@ -104,38 +112,70 @@ class Exchange:
                 shut_down(self._held[0])
 
     def timed_out(self) -> Answer:
-        """What an aborted exchange amounts to, also while its thread still ends."""
-        return Answer(Outcome.TIMEOUT, self._status, reason=f"no complete answer within {self._timeout_s:g} s")
+        """What an aborted exchange amounts to, also while its thread still ends.
+
+        Where the look-up of the name took most of the time, that is what it says.
+        """
+        if self._looking_since is not None and self._looked_up_s is None:
+            reason = f"{Failure.LOOK_UP}, more than {self._timeout_s:g} s"
+        elif (looked_up_s := self._looked_up_s or 0.0) > self._timeout_s / 2:
+            reason = f"{Failure.LOOK_UP}, {looked_up_s:.1f} of {self._timeout_s:g} s"
+        else:
+            reason = f"no complete answer within {self._timeout_s:g} s"
+        return Answer(Outcome.TIMEOUT, self._status, reason=reason)
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Called by this exchange's connection: opens the socket, known to `abort` before it connects.
 
-        Of several addresses one is tried after the other, each with its share of the time that is left: one that does
-        not answer leaves the others theirs. An attempt is closed before the next begins.
+        Of several addresses one is tried after the other: each has a moment first, then those that were silent have
+        their share of the time that is left. An attempt is closed before the next begins.
 
         Raises:
             OSError: if no address of the host answers, or the exchange was aborted.
         """
         failure: OSError = OSError(f"{host} has no address")
-        addresses = addresses_of(host, port)
-        for number, (family, address) in enumerate(addresses):
-            shares = len(addresses) - number
-            connection = (socket.socket if self._secure else LimitedSocket)(family, socket.SOCK_STREAM)
+        addresses = self._addresses(host, port)
+        if len(addresses) > 1:
+            silent = []
+            for number, one in enumerate(addresses):
+                try:
+                    return self._connected(one, len(addresses) - number, NEXT_ADDRESS_S)
+                except (TimeoutError, BlockingIOError):
+                    silent.append(one)
+                except OSError as error:
+                    failure = error
+            addresses = silent
+        for number, one in enumerate(addresses):
             try:
-                self._limit(connection, shares)
-                self._hold(connection)
-                connection.connect(address)
-                if shares > 1:
-                    self._limit(connection)
+                return self._connected(one, len(addresses) - number)
             except OSError as error:
-                connection.close()
                 failure = error
-            else:
-                return connection
         raise failure
 
-    def _limit(self, connection: socket.socket, shares: int = 1) -> None:
-        left_s = max((self._deadline - boottime()) / shares, 0.001)
+    def _addresses(self, host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+        self._looking_since = boottime()
+        addresses = addresses_of(host, port)
+        self._looked_up_s = boottime() - self._looking_since
+        return addresses
+
+    def _connected(
+        self, to: tuple[socket.AddressFamily, Any], shares: int, longest_s: float = math.inf
+    ) -> socket.socket:
+        family, address = to
+        connection = (socket.socket if self._secure else LimitedSocket)(family, socket.SOCK_STREAM)
+        try:
+            self._limit(connection, shares, longest_s)
+            self._hold(connection)
+            connection.connect(address)
+            if shares > 1 or longest_s < math.inf:
+                self._limit(connection)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _limit(self, connection: socket.socket, shares: int = 1, longest_s: float = math.inf) -> None:
+        left_s = max(min((self._deadline - boottime()) / shares, longest_s), 0.001)
         if isinstance(connection, LimitedSocket):
             connection.limit(left_s)
         else:
@@ -149,8 +189,7 @@ class Exchange:
             with closing(response):
                 self._status = response.status_code
                 if response.status_code != OK_STATUS:
-                    reason = f"the device answered with status {response.status_code}"
-                    return Answer(Outcome.HTTP_ERROR, response.status_code, reason=reason)
+                    return Answer(Outcome.HTTP_ERROR, response.status_code, reason=_of_status(response))
                 return _read_body(response)
 
     def _hold(self, connection: socket.socket) -> None:
@@ -239,6 +278,17 @@ class _Response(http.client.HTTPResponse):
             raise http.client.HTTPException("a header line has no name")
 
 
+class _NoConnectionError(urllib3.exceptions.HTTPError):
+    """Keeps an error of connecting from urllib3, which takes some of them for those of a request that was sent."""
+
+
+def _opened(exchange: Exchange, host: str, port: int) -> socket.socket:
+    try:
+        return exchange.connect(host, port)
+    except OSError as error:
+        raise _NoConnectionError from error
+
+
 class _PlainConnection(HTTPConnection):
     """A connection whose socket the exchange opens."""
 
@@ -249,7 +299,7 @@ class _PlainConnection(HTTPConnection):
         self._exchange = exchange
 
     def _new_conn(self) -> socket.socket:
-        return self._exchange.connect(self.host, self.port)
+        return _opened(self._exchange, self.host, self.port)
 
 
 class _SecureConnection(HTTPSConnection):
@@ -262,7 +312,7 @@ class _SecureConnection(HTTPSConnection):
         self._exchange = exchange
 
     def _new_conn(self) -> socket.socket:
-        return self._exchange.connect(self.host, self.port)
+        return _opened(self._exchange, self.host, self.port)
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -279,7 +329,7 @@ class _Target:
 
     scheme: str
     host: str
-    port: int | None
+    port: int
     path: str
     request: requests.PreparedRequest
 
@@ -298,7 +348,9 @@ def _target(url: str) -> _Target:
         raise requests.exceptions.InvalidURL(
             f"{without_secrets(url)} is not a URL that starts with http:// or https://"
         )
-    return _Target(parts.scheme, parts.host, parts.port, request.path_url, request)
+    # Without a port, http.client takes the end of an IPv6 address for one.
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return _Target(parts.scheme, parts.host, port, request.path_url, request)
 
 
 @cache
@@ -317,12 +369,13 @@ def _read_body(response: requests.Response) -> Answer:
 
 
 def _failure(error: BaseException, status: int | None) -> Answer:
-    # The layers wrap what happened several times; the first row with a kind that is among the causes decides.
+    # The layers wrap what happened several times; the first row with a kind that is among the causes decides, and the
+    # innermost of that kind says it. Those of requests are OSErrors too, and wrap everything.
     causes = list(_causes(error))
     for kinds, outcome, failure in _FAILURES:
-        for cause in causes:
-            if isinstance(cause, kinds):
-                return Answer(outcome, status, reason=f"{failure}: {_short(cause)}")
+        found = [one for one in causes if isinstance(one, kinds) and not isinstance(one, requests.RequestException)]
+        if found:
+            return Answer(outcome, status, reason=f"{failure}: {_short(found[-1])}")
     return Answer(Outcome.UNREACHABLE, status, reason=f"the request failed: {_short(causes[-1])}")
 
 
@@ -337,6 +390,8 @@ class Failure(StrEnum):
     CUT = "the answer ended before its announced length"
     REFUSED = "the device refused the connection"
     BROKEN = "the connection broke"
+    NO_WAY = "there is no way to the device"
+    LOOK_UP = "looking up the name of the device took too long"
     ENCODING = "the body is not encoded as it says"
     NOT_HTTP = "the answer is not HTTP as it should be"
 
@@ -351,6 +406,7 @@ _FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, Failure], ...] 
     ((ConnectionRefusedError,), Outcome.UNREACHABLE, Failure.REFUSED),
     ((ConnectionError,), Outcome.UNREACHABLE, Failure.BROKEN),
     ((urllib3.exceptions.DecodeError,), Outcome.REJECTED, Failure.ENCODING),
+    ((OSError,), Outcome.UNREACHABLE, Failure.NO_WAY),
     ((http.client.HTTPException, urllib3.exceptions.HTTPError), Outcome.HTTP_ERROR, Failure.NOT_HTTP),
 )
 
@@ -366,5 +422,29 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             pending += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
 
 
+def _of_status(response: requests.Response) -> str:
+    said = f"the device answered with status {response.status_code}"
+    location = response.raw.headers.get("Location")
+    return (
+        f"{said} and leads to {plain(without_secrets(urljoin(str(response.request.url), location)))[:200]}"
+        if location
+        else said
+    )
+
+
 def _short(error: BaseException) -> str:
-    return plain(without_secrets_in(" ".join(f"{error}".split())))[:200] or type(error).__name__
+    """What an error says for a person, without the objects of the layers that raised it."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            text = error.verify_message
+        case ssl.SSLError() if error.reason:
+            text = error.reason.replace("_", " ").lower()
+        case http.client.IncompleteRead():
+            text = "no more came"
+        case http.client.BadStatusLine() if not isinstance(error, ConnectionError):
+            text = f"it begins with {str(error.args[0]).strip()[:40]!r}"
+        case OSError() if error.strerror:
+            text = error.strerror
+        case _:
+            text = f"{error}"
+    return plain(without_secrets_in(" ".join(text.split())))[:200] or type(error).__name__

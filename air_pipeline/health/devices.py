@@ -1,7 +1,5 @@
 """What devices answer, or answered the running collector: what it means, and what to do."""
 
-import errno
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -33,6 +31,9 @@ _REMEDIES: Mapping[Failure, str] = {
     Failure.CLOSED: "restart the device: its memory runs out when it is asked by several at once",
     Failure.CUT: "restart the device; if it happens again, its network is bad",
     Failure.BROKEN: "restart the device; if it happens again, its network is bad",
+    Failure.NO_WAY: f"there is no way to its network: {_NETWORK}",
+    Failure.LOOK_UP: "write the IP address that the router shows for it in its url: names are looked up slowly here, as"
+    " those in .local often are",
     Failure.NOT_HTTP: "something else than the firmware answers: correct the port in its url",
 }
 _OTHER_MACHINE = "another machine may have its address now: look for the device in the router, and correct its url"
@@ -43,7 +44,6 @@ _REMEDIES_OF_OUTCOMES: Mapping[Outcome, str] = {
     Outcome.TOO_LARGE: _OTHER_MACHINE,
     Outcome.SKIPPED: "it takes longer than its interval: set a longer interval",
 }
-_NO_WAY = {os.strerror(number) for number in (errno.EHOSTUNREACH, errno.ENETUNREACH)}
 
 
 @check(
@@ -105,8 +105,6 @@ def _remedy_of_notes(asked: Asked) -> str:
 
 
 def _remedy(asked: Asked, poll: Poll) -> str:
-    if any(words in asked.reason for words in _NO_WAY):
-        return f"there is no way to its network: {_NETWORK}"
     for kind, remedy in _REMEDIES.items():
         if asked.reason.startswith(kind):
             return remedy

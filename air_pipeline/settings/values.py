@@ -160,13 +160,18 @@ def is_address(url: str) -> bool:
     return usable and _is_host(parts.hostname or "")
 
 
+def is_ipv6(text: str) -> bool:
+    """Whether a text is an address of IPv6, without brackets."""
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_host(host: str) -> bool:
     if ":" in host:
-        try:
-            ipaddress.IPv6Address(host)
-        except ValueError:
-            return False
-        return True
+        return is_ipv6(host)
     labels = host.removesuffix(".").split(".")
     return len(host) <= _LONGEST_HOST and all(_HOST_LABEL.fullmatch(label) for label in labels)
 
@@ -283,6 +288,12 @@ def _text(value: object) -> str:
     return value
 
 
+def _spelling(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is not a text; put it in quotes, as the device spells it")
+    return value
+
+
 def choice(*choices: str) -> Callable[[object], object]:
     """A check that a value is one of the choices."""
 
@@ -312,6 +323,7 @@ Positive = Annotated[float, BeforeValidator(_positive)]
 PositiveOrOff = Annotated[float | None, BeforeValidator(_positive_or_off)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 Text = Annotated[str, BeforeValidator(_text)]
+Spelling = Annotated[str, BeforeValidator(_spelling)]
 DeviceId = Annotated[str, BeforeValidator(_device_id)]
 Address = Annotated[str, BeforeValidator(_url)]
 Interval = Annotated[int, BeforeValidator(_duration("1s", "1h"))]
