@@ -21,6 +21,7 @@ from air_pipeline.settings.values import (
     PositiveOrOff,
     Range,
     Server,
+    Spelling,
     Text,
     Timeout,
     Wait,
@@ -41,7 +42,7 @@ class Entry(BaseModel):
 class ParameterEntry(Entry):
     """One parameter of a sensor that the catalogue does not know, or knows otherwise."""
 
-    key: Text | None = None
+    key: Spelling | None = None
     unit: Text | None = None
     sensor_range: Range | None = None
     resolution: Positive | None = None
@@ -57,7 +58,7 @@ class DeviceEntry(Entry):
     timeout: Timeout | None = None
     since: Day | None = None
     until: Day | None = None
-    payload_key: Text | None = None
+    payload_key: Spelling | None = None
     sensors: Annotated[dict[str, Any] | None, BeforeValidator(mapping("sensors: {dht22: [temperature, humidity]}"))] = (
         None
     )

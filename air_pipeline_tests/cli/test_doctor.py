@@ -317,7 +317,7 @@ BROKEN = [
     ),
     Broken(
         "firmware of another kind", lambda p: p.answer(http(OTHERS)), "device attic", "failure", "not one value",
-        "add under sensors: sds011: {pm25: {key: PM2.5, unit: …}}", 1,
+        'write sensors: {sds011: {pm25: {key: PM2.5, unit: "…"}}}', 1,
     ),
     Broken(
         "another name", lambda p: p.simulator.set_fault("attic", "renamed_top_level"), "device attic", "warning",
