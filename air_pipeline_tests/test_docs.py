@@ -22,7 +22,7 @@ from air_pipeline.notifying.messages import Item, Message, told_names
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings.file import read_settings
-from air_pipeline.settings.schema import DeviceEntry, EmailEntry, FileSchema, NotifyEntry
+from air_pipeline.settings.schema import AuthEntry, DeviceEntry, EmailEntry, FileSchema, NotifyEntry
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,7 +68,7 @@ def test_every_limit_is_documented_with_its_source():
     assert re.findall(r"^\| `(\w+)` \| ([^|`\d][^|]*) \|$", page, re.MULTILINE) == list(RULE_PARAMETERS.items())
 
 
-@pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields])
+@pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields, *AuthEntry.model_fields])
 def test_every_setting_is_documented(field):
     assert f"`{field}`" in text("docs/configuration.md")
 

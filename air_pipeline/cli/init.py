@@ -27,7 +27,8 @@ from air_pipeline.replacing import replace_file
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.template import Entry, new_configuration
-from air_pipeline.settings.values import Zone, is_address, is_ipv6, shown, with_variables
+from air_pipeline.settings.values import Zone, is_address, is_ipv6, shown
+from air_pipeline.settings.variables import with_variables
 
 _PATH = "/circumstances"
 

@@ -79,7 +79,7 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
     if began > end:
         return Asked(device, None, live=True, reason="there was no time left to ask it")
     slot = slot_at(int(time() * 1000), device.interval_ms)
-    answer = get(device.url, min(device.timeout_s, longest_s))
+    answer = get(device.url, min(device.timeout_s, longest_s), device.access)
     poll, document = make_poll(device, slot, answer, round((monotonic() - began) * 1000))
     reason = answer.reason or (document.rejection if document else "")
     notes = document.notes if document else ()

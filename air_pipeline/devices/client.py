@@ -17,11 +17,11 @@ import math
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urljoin
@@ -33,36 +33,23 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from air_pipeline.boottime import boottime
+from air_pipeline.devices.answers import Answer, Failure, failed
+from air_pipeline.devices.login import Challenges, basic, without_login
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.sockets import LimitedSocket, addresses_of, shut_down
-from air_pipeline.showing import plain, without_secrets, without_secrets_in
+from air_pipeline.settings import NO_ACCESS, Access
+from air_pipeline.showing import plain, without_secrets
 
 MAX_BODY_BYTES = 64 * 1024
 """Longest document that is read, after decompression: a station's has 400 bytes."""
 
 OK_STATUS = 200
+_challenges = Challenges()
 NEXT_ADDRESS_S = 0.25
 """So long an address is waited for before the next one is tried (RFC 8305, 5: connection attempt delay)."""
 _GRACE_S = 0.05
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NO_RETRIES = urllib3.Retry(0, read=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of one GET.
-
-    Attributes:
-        outcome: None for a complete answer with status 200, whose body is to be read; else what went wrong.
-        status: the HTTP status, if one came.
-        body: the decompressed body; empty unless `outcome` is None.
-        reason: a short sentence for logs and people; empty where all is well.
-    """
-
-    outcome: Outcome | None
-    status: int | None
-    body: bytes = b""
-    reason: str = ""
 
 
 class Exchange:
@@ -73,18 +60,21 @@ class Exchange:
     silent for `timeout_s`. It holds one file descriptor, two with TLS.
     """
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, access: Access = NO_ACCESS) -> None:
         """Nothing is sent yet.
 
         Args:
             url: what to fetch, `http` or `https`.
             timeout_s: the longest silence of the device, in seconds.
+            access: who asks, and what else is sent.
         """
         self.url = url
+        self._access = access
         self._timeout_s = timeout_s
         self._deadline = 0.0
         self._status: int | None = None
         self._lock = threading.Lock()
+        self._challenged: Sequence[str] = ()
         self._aborted = False
         self._secure = False
         self._looked_up_s: float | None = None
@@ -97,7 +87,7 @@ class Exchange:
         try:
             answer = self._ask()
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in the layers below is one failed poll
-            answer = _failure(error, self._status)
+            answer = failed(error, self._status)
         finally:
             self._release()
         # At a kernel's timeout the layers above see an end of the answer: what comes late is judged by the clock.
@@ -183,14 +173,36 @@ class Exchange:
 
     def _ask(self) -> Answer:
         target = _target(self.url)
+        user = self._access.user
+        if user is None:
+            return self._ask_once(target, self._access.headers)
+        # A challenge is answered once in the same poll, on a connection of its own; the next poll answers it at once.
+        for is_last in (False, True):
+            said = _challenges.authorization(self.url, user, self._access.password, target.path)
+            headers = {**self._access.headers, **({"Authorization": said} if said else {})}
+            answer = self._ask_once(target, headers)
+            if answer.status != HTTPStatus.UNAUTHORIZED or is_last:
+                break
+            if not _challenges.take(self.url, user, self._challenged):
+                return replace(answer, reason=f"{answer.reason}; it wants a login of another kind than basic or digest")
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            return replace(answer, reason=f"{answer.reason}; it does not take this user and password")
+        return answer
+
+    def _ask_once(self, target: "_Target", headers: Mapping[str, str]) -> Answer:
         self._secure = target.scheme == "https"
+        request = target.request
+        if headers:
+            request = request.copy()
+            request.headers.update(headers)
         with closing(_Adapter(target, self)) as adapter:
-            response = adapter.send(target.request, stream=True, timeout=self._timeout_s)
+            response = adapter.send(request, stream=True, timeout=self._timeout_s)
             with closing(response):
                 self._status = response.status_code
-                if response.status_code != OK_STATUS:
-                    return Answer(Outcome.HTTP_ERROR, response.status_code, reason=_of_status(response))
-                return _read_body(response)
+                if response.status_code == OK_STATUS:
+                    return _read_body(response)
+                self._challenged = response.raw.headers.getlist("WWW-Authenticate")
+                return Answer(Outcome.HTTP_ERROR, response.status_code, reason=_of_status(response))
 
     def _hold(self, connection: socket.socket) -> None:
         # The layers above close the socket when they like, and its number may be another file's by the time of an
@@ -210,13 +222,13 @@ class Exchange:
             part.close()
 
 
-def get(url: str, timeout_s: float) -> Answer:
+def get(url: str, timeout_s: float, access: Access = NO_ACCESS) -> Answer:
     """One GET that never takes longer than `timeout_s` seconds, whatever hangs: name look-up, headers, body, TLS.
 
     For callers without a watchdog of their own: it starts a thread for the exchange, and leaves it behind where a name
     look-up hangs.
     """
-    exchange = Exchange(url, timeout_s)
+    exchange = Exchange(url, timeout_s, access)
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(exchange.run()), name="get", daemon=True)
     thread.start()
@@ -341,8 +353,11 @@ def _target(url: str) -> _Target:
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
+    where, login = without_login(url)
+    if login:
+        headers["Authorization"] = basic(*login)
     request = requests.PreparedRequest()
-    request.prepare(method="GET", url=url, headers=headers)
+    request.prepare(method="GET", url=where, headers=headers)
     parts = urllib3.util.parse_url(str(request.url))
     if parts.scheme not in {"http", "https"} or not parts.host:
         raise requests.exceptions.InvalidURL(
@@ -368,60 +383,6 @@ def _read_body(response: requests.Response) -> Answer:
     return Answer(None, OK_STATUS, body)
 
 
-def _failure(error: BaseException, status: int | None) -> Answer:
-    # The layers wrap what happened several times; the first row with a kind that is among the causes decides, and the
-    # innermost of that kind says it. Those of requests are OSErrors too, and wrap everything.
-    causes = list(_causes(error))
-    for kinds, outcome, failure in _FAILURES:
-        found = [one for one in causes if isinstance(one, kinds) and not isinstance(one, requests.RequestException)]
-        if found:
-            return Answer(outcome, status, reason=f"{failure}: {_short(found[-1])}")
-    return Answer(Outcome.UNREACHABLE, status, reason=f"the request failed: {_short(causes[-1])}")
-
-
-class Failure(StrEnum):
-    """What goes wrong on the way to a device, as the reason of an answer begins."""
-
-    NAME = "the name of the device is not known"
-    CERTIFICATE = "the certificate of the device is not valid"
-    TLS = "no TLS connection came about"
-    TIMEOUT = "the device did not answer in time"
-    CLOSED = "the device closed the connection without an answer"
-    CUT = "the answer ended before its announced length"
-    REFUSED = "the device refused the connection"
-    BROKEN = "the connection broke"
-    NO_WAY = "there is no way to the device"
-    LOOK_UP = "looking up the name of the device took too long"
-    ENCODING = "the body is not encoded as it says"
-    NOT_HTTP = "the answer is not HTTP as it should be"
-
-
-_FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, Failure], ...] = (
-    ((socket.gaierror,), Outcome.UNREACHABLE, Failure.NAME),
-    ((ssl.SSLCertVerificationError,), Outcome.UNREACHABLE, Failure.CERTIFICATE),
-    ((ssl.SSLError, urllib3.exceptions.SSLError), Outcome.UNREACHABLE, Failure.TLS),
-    ((TimeoutError, BlockingIOError, urllib3.exceptions.TimeoutError), Outcome.TIMEOUT, Failure.TIMEOUT),
-    ((http.client.RemoteDisconnected,), Outcome.UNREACHABLE, Failure.CLOSED),
-    ((http.client.IncompleteRead,), Outcome.UNREACHABLE, Failure.CUT),
-    ((ConnectionRefusedError,), Outcome.UNREACHABLE, Failure.REFUSED),
-    ((ConnectionError,), Outcome.UNREACHABLE, Failure.BROKEN),
-    ((urllib3.exceptions.DecodeError,), Outcome.REJECTED, Failure.ENCODING),
-    ((OSError,), Outcome.UNREACHABLE, Failure.NO_WAY),
-    ((http.client.HTTPException, urllib3.exceptions.HTTPError), Outcome.HTTP_ERROR, Failure.NOT_HTTP),
-)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        cause = pending.pop(0)
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            pending += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
-
-
 def _of_status(response: requests.Response) -> str:
     said = f"the device answered with status {response.status_code}"
     location = response.raw.headers.get("Location")
@@ -430,21 +391,3 @@ def _of_status(response: requests.Response) -> str:
         if location
         else said
     )
-
-
-def _short(error: BaseException) -> str:
-    """What an error says for a person, without the objects of the layers that raised it."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            text = error.verify_message
-        case ssl.SSLError() if error.reason:
-            text = error.reason.replace("_", " ").lower()
-        case http.client.IncompleteRead():
-            text = "no more came"
-        case http.client.BadStatusLine() if not isinstance(error, ConnectionError):
-            text = f"it begins with {str(error.args[0]).strip()[:40]!r}"
-        case OSError() if error.strerror:
-            text = error.strerror
-        case _:
-            text = f"{error}"
-    return plain(without_secrets_in(" ".join(text.split())))[:200] or type(error).__name__

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from air_pipeline.collection.asking import Asked, ask_devices
-from air_pipeline.devices.client import Failure
+from air_pipeline.devices.answers import Failure
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
@@ -110,7 +110,7 @@ def _remedy(asked: Asked, poll: Poll) -> str:
             return remedy
     match poll.outcome:
         case Outcome.HTTP_ERROR:
-            return _remedy_of_status(poll.http_status)
+            return _remedy_of_status(poll.http_status, asked.device.access.user)
         case Outcome.REJECTED:
             return _remedy_of_document(asked)
         case other:
@@ -125,13 +125,15 @@ def _remedy_of_document(asked: Asked) -> str:
     return f"see what it answers: curl {without_secrets(asked.device.url)}; the firmware answers at /circumstances"
 
 
-def _remedy_of_status(status: int | None) -> str:
+def _remedy_of_status(status: int | None, user: str | None) -> str:
     if status is None:
         return _REMEDIES[Failure.NOT_HTTP]
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return "correct the path of its url: the firmware answers at /circumstances"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return f"it asks for a login, as the firmware never does: {_OTHER_MACHINE}"
+        if user is not None:
+            return f"correct user and password of its auth in devices.yaml; or {_OTHER_MACHINE}"
+        return f"if it has a login, say so in devices.yaml: auth: {{user: …, password: $NAME}}; else {_OTHER_MACHINE}"
     if status < HTTPStatus.BAD_REQUEST:
         return "redirects are not followed: write the address it leads to as its url"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -35,6 +35,23 @@ class SettingsError(AirPipelineError):
     exit_status = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is sent to a device beside its address.
+
+    Attributes:
+        user: who asks, where the device wants to know; None: nobody says so.
+        password: for that user; left out of texts, as what headers say is.
+        headers: further lines of each request.
+    """
+
+    user: str | None = None
+    password: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=_nothing, repr=False)
+
+
+NO_ACCESS = Access()
+
 ALWAYS, NEVER = -(10**15), 10**15
 """Before and after every time that there is, in ms UTC."""
 
@@ -57,6 +74,7 @@ class Device:
         thresholds: series to the value above which minutes are counted.
         rules: series to rule parameter to value: overrides of the catalogue; None: off.
         warm_up: how long gases are suspect after a reboot.
+        access: who asks it, and what else is said to it.
     """
 
     id: str
@@ -72,6 +90,7 @@ class Device:
     thresholds: Mapping[str, float] = field(default_factory=_nothing)
     rules: Mapping[str, Mapping[str, float | None]] = field(default_factory=_nothing)
     warm_up: timedelta = timedelta(hours=48)
+    access: Access = field(default=NO_ACCESS, repr=False)
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.

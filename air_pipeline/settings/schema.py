@@ -31,6 +31,7 @@ from air_pipeline.settings.values import (
     choice,
     mapping,
 )
+from air_pipeline.settings.variables import HeaderName, HeaderValue, Secret
 
 
 class Entry(BaseModel):
@@ -48,6 +49,13 @@ class ParameterEntry(Entry):
     resolution: Positive | None = None
 
 
+class AuthEntry(Entry):
+    """The `auth` of a device."""
+
+    user: Text
+    password: Secret
+
+
 class DeviceEntry(Entry):
     """One entry of `devices`."""
 
@@ -58,6 +66,10 @@ class DeviceEntry(Entry):
     timeout: Timeout | None = None
     since: Day | None = None
     until: Day | None = None
+    auth: Annotated[AuthEntry | None, BeforeValidator(mapping("auth: {user: admin, password: $STATION_PASSWORD}"))] = (
+        None
+    )
+    headers: Annotated[dict[HeaderName, HeaderValue], BeforeValidator(mapping("headers: {X-Api-Key: $KEY}"))] = {}
     payload_key: Spelling | None = None
     sensors: Annotated[dict[str, Any] | None, BeforeValidator(mapping("sensors: {dht22: [temperature, humidity]}"))] = (
         None

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 import air_pipeline.devices.client
-from air_pipeline.devices.client import MAX_BODY_BYTES, Answer, Exchange, get
+from air_pipeline.devices.answers import Answer
+from air_pipeline.devices.client import MAX_BODY_BYTES, Exchange, get
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.devices.sockets import LimitedSocket, timeval_of
