@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
-from air_pipeline.storage.influxql import InfluxQL, Series, during
+from air_pipeline.storage.influxql import DEVICES, InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.storable import EMPTY_VALUE, require_storable, within_time
-from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Latest, Summary
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Latest, StoreRefused, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ def _of_influxdb(
 
 
 class InfluxStore:
-    """The reading store in one bucket, which is made, with infinite retention, when it is missing and the token may.
+    """The reading store in one bucket, which the first write makes, with infinite retention, where the token may.
 
     Safe from several threads. See `ReadingStore` for what the methods promise.
     """
@@ -81,6 +82,8 @@ class InfluxStore:
         self._read_timeout_s = read_timeout_s
         self._exchange = Exchange(connection, timeout_s)
         self._queries = InfluxQL(connection, self._exchange, read_timeout_s)
+        self._look = BucketLook(connection, self._exchange)
+        self._is_compared = False
 
     @property
     def identity(self) -> str:
@@ -92,6 +95,7 @@ class InfluxStore:
     def write(self, polls: Sequence[Poll]) -> None:
         """Stores polls, some 2,500 a request; see `ReadingStore.write`."""
         require_storable(polls)
+        self._compare(polls)
         lines = [line for poll in polls for line in poll_lines(poll)]
         for first in range(0, len(lines), _LINES_A_REQUEST):
             some = "\n".join(lines[first : first + _LINES_A_REQUEST]).encode()
@@ -118,7 +122,7 @@ class InfluxStore:
         *recent, names = self._ask(
             f"SELECT *::field FROM poll WHERE {recently}",  # noqa: S608
             f"SELECT *::field FROM air WHERE {recently}",  # noqa: S608
-            'SHOW TAG VALUES FROM poll WITH KEY = "device"',
+            DEVICES,
         )
         devices = [point["value"] for series in names for point in series.points]
         polls, readings = map(_of_devices, recent)
@@ -127,7 +131,7 @@ class InfluxStore:
         found = {}
         for device, fields in polls.items():
             values = readings.get(device, {})
-            numbers = {name: float(value) for name, value in sorted(values.items()) if name != "time"}
+            numbers = self._queries.numbers("air", values)
             found[device] = latest_of(device, fields["time"], fields, values.get("time"), numbers)
         return found
 
@@ -231,7 +235,11 @@ class InfluxStore:
     def _ask(
         self, *queries: str, parameters: Mapping[str, object] | None = None, timeout_s: float | None = None
     ) -> list[list[Series]]:
-        return self._in_bucket(lambda: self._queries.statements(queries, parameters or {}, timeout_s))
+        try:
+            return self._queries.statements(queries, parameters or {}, timeout_s)
+        except BucketMissing:  # nothing is made by a read
+            self._look.require_makeable()
+            return [[] for _ in queries]
 
     def _point(self, query: str, device: str) -> Mapping[str, Any] | None:
         """The only point of a query about one device."""
@@ -262,6 +270,24 @@ class InfluxStore:
         except BucketMissing:
             self._make_bucket()
             return action()
+
+    def _compare(self, polls: Sequence[Poll]) -> None:
+        """Makes sure, once, that what is written is what is read: by ids, else by a poll that is read back."""
+        if self._is_compared or not polls:
+            return
+        if self._look.compare() is not Compared.SAME:
+            some = polls[-1:]
+            self._in_bucket(partial(self._exchange.write, "\n".join(map("\n".join, map(poll_lines, some))).encode()))
+            at = some[0].observed_at
+            query = f"SELECT outcome FROM poll WHERE device = $device AND {during(at, at + 1)}"  # noqa: S608
+            try:
+                [found] = self._queries.statements([query], {"device": some[0].device})
+            except StoreRefused:  # a token that may not read delivers
+                pass
+            else:
+                if not found:
+                    raise self._look.elsewhere()
+        self._is_compared = True
 
     def _make_bucket(self) -> None:
         found = self._exchange.request("GET", "/api/v2/orgs", params={"org": self._connection.org})

@@ -293,7 +293,7 @@ BROKEN = [
     ),
     Broken(
         "login", lambda p: p.answer(http(b"", status="401 Unauthorized")), "device attic", "failure", "status 401",
-        "asks for a login", 1,
+        "if it has a login, say so in devices.yaml: auth:", 1,
     ),
     Broken(
         "login page", lambda p: p.simulator.set_fault("attic", "login_page"), "device attic", "failure", "a web page",
