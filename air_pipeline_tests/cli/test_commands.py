@@ -367,7 +367,7 @@ def test_what_was_set_aside_is_shown_and_put_back(home: Shell) -> None:
     with closing(Outbox(home.environment.state.outbox)) as box:
         box.add([poll])
         [pending] = box.pending(1)
-        box.quarantine(pending, "the field is of another type")
+        box.quarantine([pending], "the field is of another type")
     shown = home("outbox")
     assert (shown.status, shown.err) == (0, "")
     assert "0 polls wait for the embedded store" in shown.out

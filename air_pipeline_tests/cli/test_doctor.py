@@ -182,7 +182,7 @@ def set_aside(p: Patient) -> None:
     with closing(Outbox(p.environment.state.outbox)) as box:
         box.add([poll_of("attic")])
         [pending] = box.pending(1)
-        box.quarantine(pending, "the field is of another type")
+        box.quarantine([pending], "the field is of another type")
 
 
 def shrunk(p: Patient) -> None:
