@@ -117,8 +117,20 @@ def _url(value: object) -> str:
     if isinstance(value, str) and VARIABLE.fullmatch(value):
         return value
     if not isinstance(value, str) or not value.isprintable() or not is_address(value):
-        raise ValueError(f"{shown(value)} is not an address; write it as http://192.168.1.32/circumstances")
+        remedy = "write it as http://192.168.1.32/circumstances"
+        if isinstance(value, str) and not value.isascii() and (name := _name_in_ascii(value)):
+            remedy = f"its name is not ASCII: write it as {name}"
+        raise ValueError(f"{shown(value)} is not an address; {remedy}")
     return value
+
+
+def _name_in_ascii(url: str) -> str:
+    """An internationalized name of a host as it stands in the name service; empty if it is none."""
+    try:
+        name = (urlsplit(url).hostname or "").encode("idna").decode()
+    except (UnicodeError, ValueError):
+        return ""
+    return name if name.startswith("xn--") or ".xn--" in name else ""
 
 
 def is_address(url: str) -> bool:

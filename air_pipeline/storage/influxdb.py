@@ -19,7 +19,7 @@ from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
-from air_pipeline.storage.influxql import DEVICES, InfluxQL, Series, during
+from air_pipeline.storage.influxql import DEVICES, LONGEST_S, InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.storable import EMPTY_VALUE, require_storable, within_time
@@ -66,13 +66,20 @@ class InfluxStore:
     Safe from several threads. See `ReadingStore` for what the methods promise.
     """
 
-    def __init__(self, connection: InfluxConnection, timeout_s: float = 10.0, read_timeout_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        connection: InfluxConnection,
+        timeout_s: float = 10.0,
+        read_timeout_s: float = 120.0,
+        longest_s: float = LONGEST_S,
+    ) -> None:
         """Connects at the first use.
 
         Args:
             connection: server, token, organization and bucket.
             timeout_s: for a connection to be made, and for the answer to a write.
             read_timeout_s: for the answer to a query; the summaries of a thousand devices can take many seconds.
+            longest_s: for such an answer to its end.
 
         Raises:
             StoreRefused: the token has characters that no token has.
@@ -81,7 +88,7 @@ class InfluxStore:
         self._timeout_s = timeout_s
         self._read_timeout_s = read_timeout_s
         self._exchange = Exchange(connection, timeout_s)
-        self._queries = InfluxQL(connection, self._exchange, read_timeout_s)
+        self._queries = InfluxQL(connection, self._exchange, read_timeout_s, longest_s)
         self._look = BucketLook(connection, self._exchange)
         self._is_compared = False
 

@@ -23,7 +23,7 @@ from air_pipeline.storage.store import StoreError
 _NOT_EXECUTED = "not executed"
 
 # The answer to a query in all, beyond its first silence: a device-day at 1 Hz is 8 MB and takes seconds.
-_LONGEST_S = 600.0
+LONGEST_S = 600.0
 _LONGEST_ANSWER = 1_000_000_000
 
 
@@ -48,17 +48,21 @@ class Series:
 class InfluxQL:
     """Queries to one server. Safe from several threads."""
 
-    def __init__(self, connection: InfluxConnection, exchange: Exchange, silence_s: float) -> None:
+    def __init__(
+        self, connection: InfluxConnection, exchange: Exchange, silence_s: float, longest_s: float = LONGEST_S
+    ) -> None:
         """Asks nothing yet.
 
         Args:
             connection: server, token and bucket.
             exchange: with that server.
             silence_s: how long an answer may be silent; the first one is waited for no longer than the exchange says.
+            longest_s: how long it may take in all.
         """
         self._connection = connection
         self._exchange = exchange
         self._silence_s = silence_s
+        self._longest_s = longest_s
         self._is_there = False
         self._others: tuple[str, ...] = ()
         self._others_until = 0.0
@@ -167,7 +171,7 @@ class InfluxQL:
             # Compressing takes the server twice as long as the rest of the answer.
             headers={"Accept": accept, "Accept-Encoding": "identity"},
             silence_s=min(self._silence_s, timeout_s or self._silence_s),
-            within_s=timeout_s or _LONGEST_S,
+            within_s=timeout_s or self._longest_s,
             most_bytes=_LONGEST_ANSWER,
         )
         if answer.status != HTTPStatus.OK:

@@ -12,6 +12,7 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from air_pipeline.automation import building
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.calendar import device_days
 from air_pipeline.days.choosing import MOST_RUNS
@@ -23,6 +24,7 @@ from air_pipeline.health.days import days_current
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
 from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
+from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.assets.small_deployments import (
@@ -35,6 +37,7 @@ from air_pipeline_tests.assets.small_deployments import (
     small_device,
 )
 from air_pipeline_tests.days.deployments import build as build_tables
+from air_pipeline_tests.devices.raw_server import answering
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 FINISHED = [date(2026, 3, number) for number in (5, 4, 3, 2, 1)]
@@ -137,6 +140,24 @@ def test_what_it_asks_for_can_be_run(tick, deployment, instance):
     result = build(deployment, instance, date.fromisoformat(request.partition_key), request.tags, only=WHOLE)
     assert failures(result) == {}
     assert wanted(tick()) == FINISHED[1:]
+
+
+def test_they_go_before_backfills(tick, deployment):
+    assert {request.tags["dagster/priority"] for request in tick().run_requests} == {"1"}
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_store_that_does_not_answer_ends_the_tick_well_before_dagster_does(tick, deployment, monkeypatch, drips):
+    """Also one that never comes to the end of its answer."""
+    assert building.STORE_WITHIN_S + building.LONGEST_LOOK_S < 45
+    monkeypatch.setattr(building, "STORE_WITHIN_S", 0.3)
+    begun = b"HTTP/1.1 200 OK\r\nX-Influxdb-Version: v2\r\nContent-Length: 100000\r\n\r\n" if drips else b""
+    with answering(begun, then=b" " if drips else b"") as server:
+        silent = InfluxConnection(f"http://127.0.0.1:{server.port}", "token", "home", "air")
+        environment = replace(deployment.environment, influxdb=silent)
+        answer = tick(replace(deployment, environment=environment))
+    assert "days were not compared: InfluxDB at" in answer.skip_message
+    assert not answer.run_requests
 
 
 def test_at_most_so_many_days_at_once(tick, tmp_path, present):

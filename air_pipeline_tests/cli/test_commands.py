@@ -304,6 +304,24 @@ def test_poll_asks_and_stores_nothing(home: Shell, simulator: Simulator) -> None
     assert not home.environment.state.path.exists()
 
 
+@pytest.mark.parametrize("command", ["poll", "doctor"])
+def test_with_an_external_collector_devices_are_asked_only_where_that_is_said(
+    home: Shell, simulator: Simulator, command: str
+) -> None:
+    text = home.config.read_text(encoding="utf-8")
+    home.config.write_text(f"collector: external\n{text}", encoding="utf-8")
+    before = len(simulator.requests("attic").times_ms)
+    with closing(open_store(None, home.environment.state)) as store:
+        store.write([Poll("attic", now_ms(), Outcome.OK, 40.0, 10.0, 200, {"dht22_temperature": 21.0})])
+    assert "last poll of the running collector" in home(command, "attic").out
+    assert len(simulator.requests("attic").times_ms) == before
+    assert "attic: ok" in home(command, "attic", "--ask").out
+    assert len(simulator.requests("attic").times_ms) == before + 1
+    with CollectorLock(home.environment.state):  # it is here, after all
+        assert "last poll of the running collector" in home(command, "attic", "--ask").out
+    assert len(simulator.requests("attic").times_ms) == before + 1
+
+
 def test_poll_goes_on_with_the_last_valid_configuration_and_says_so(home: Shell) -> None:
     load_settings(home.environment.config, home.environment.state)
     home.config.write_text("timezone: Europe/Warsaw\n", encoding="utf-8")

@@ -347,6 +347,7 @@ MISTAKES = [
         6,
         "devices[1].payload_key: 5 is not a text; put it in quotes, as the device spells it",
     ),
+    (ONE.replace("10.0.0.1", "küche.test"), 5, "its name is not ASCII: write it as xn--kche-0ra.test"),
     # Sensors and units.
     (ONE + "    sensors: {}\n", 6, "devices[1].sensors: there is none; name some, or leave sensors out for the five"),
     (ONE + "    sensors: [dht22]\n", 6, "devices[1].sensors: is not a mapping; write sensors: {dht22: [temperature"),
