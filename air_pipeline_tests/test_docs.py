@@ -110,6 +110,16 @@ def test_what_doctor_looks_at_beside_is_documented():
     assert rows == {f"`{check.name}`": [check.means] for check in others}
 
 
+def test_no_page_has_a_secret_typed_into_a_command():
+    """It would stand in the list of processes and in the shell's history."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *(p for p in ROOT.glob("deploy/*") if p.is_file())]
+    assert len(pages) > 20
+    for page in pages:
+        said = page.read_text(encoding="utf-8")
+        typed = re.findall(r"(?:--token|--password)[ =]\S+|curl [^\n]*(?:-u |Authorization)", said)
+        assert not typed, f"{page}: {typed}"
+
+
 def test_every_outcome_is_documented():
     for outcome in Outcome:
         assert f"| `{outcome.value}` |" in text("docs/collecting.md")

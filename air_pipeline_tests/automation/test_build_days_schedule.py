@@ -198,6 +198,32 @@ def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path
     assert wanted(tick(changed)) == FINISHED
 
 
+def test_an_edit_a_file_that_is_gone_and_data_from_a_backup_are_each_built_once(tick, deployment):
+    """What is asked for is built, and then not asked for again."""
+    day, config = FINISHED[1], deployment.environment.config
+    built(deployment, *FINISHED)
+    backup = copytree(deployment.data, deployment.data.parent / "backup")
+
+    config.write_text(config.read_text().replace("id: hall", "id: hall\n  thresholds: {dht22_temperature: 25}"))
+    edited = with_threshold(deployment, 25)
+    assert wanted(tick()) == FINISHED
+    built(edited, *FINISHED)
+    assert wanted(tick()) == []
+
+    for table in TABLES:
+        (deployment.data / table / f"date={day}" / f"{table}.parquet").unlink()
+        assert wanted(tick()) == [day]
+        built(edited, day)
+        assert wanted(tick()) == []
+
+    rmtree(deployment.data)
+    copytree(backup, deployment.data)
+    deployment.environment.state.compared.unlink()  # another UTC day: else the last three are compared
+    assert wanted(tick()) == FINISHED
+    built(edited, *FINISHED)
+    assert wanted(tick()) == []
+
+
 def test_a_day_that_is_under_way_is_not_doubled(tick, deployment, instance):
     for status, day in zip(("QUEUED", "STARTING", "STARTED", "CANCELING"), FINISHED, strict=False):
         run(instance, status, day)
