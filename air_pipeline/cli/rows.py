@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.measure import Measurement
@@ -57,7 +59,7 @@ def show_rows(
     """
     flat = _as_in_tables(_flat(frame))
     if output is not None:
-        _write(flat, output, excel=excel)
+        _write(frame, flat, output, excel=excel)
         say(f"{len(flat)} rows written to {output}", err=True)
     elif as_json:
         for line in _json_lines(flat):
@@ -66,12 +68,13 @@ def show_rows(
         show_rows_as_text(_timed(flat).to_csv(index=False) if len(frame.columns) else "")
 
 
-def _write(frame: pd.DataFrame, output: Path, *, excel: bool) -> None:
+def _write(frame: pd.DataFrame, flat: pd.DataFrame, output: Path, *, excel: bool) -> None:
     try:
         if output.suffix.lower() == ".csv":
-            _timed(frame).to_csv(output, index=False, encoding="utf-8-sig" if excel else "utf-8")
-        else:
-            frame.to_parquet(output, index=False)
+            _timed(flat).to_csv(output, index=False, encoding="utf-8-sig" if excel else "utf-8")
+        else:  # in the order of the flat one, and with what tells pandas of the index
+            table = pa.Table.from_pandas(_dated(frame), preserve_index=_has_index(frame))
+            pq.write_table(table.select([str(name) for name in flat.columns]), output)
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
 
@@ -91,8 +94,11 @@ def _has_index(frame: pd.DataFrame) -> bool:
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows with their index as a column, and a date as one."""
-    flat = frame.reset_index() if _has_index(frame) else frame
-    return flat.assign(date=flat["date"].dt.date) if flat.dtypes.get("date") == "datetime64[ms]" else flat
+    return _dated(frame.reset_index() if _has_index(frame) else frame)
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(date=frame["date"].dt.date) if frame.dtypes.get("date") == "datetime64[ms]" else frame
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import Any
 
 from air_pipeline.settings import InfluxConnection
-from air_pipeline.showing import plain
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import Doing, no_bucket, refusal
 from air_pipeline.storage.storable import within_time
@@ -144,7 +143,7 @@ class InfluxQL:
         """The error for a field that holds texts where ours are numbers."""
         return StoreError(
             f"Bucket '{self._connection.bucket}' at {self._connection.url} holds something in {measurement} that "
-            f"air_pipeline did not write: its field {field} holds the text {plain(value)[:100]!r}. Delete it, or have"
+            f"air_pipeline did not write: its field {field} holds the text {value[:100]!r}. Delete it, or have"
             " the other program write elsewhere."
         )
 

@@ -237,11 +237,11 @@ def test_a_file_that_cannot_be_written_is_a_sentence(home: Shell) -> None:
 
 def test_history_is_a_file_that_pandas_reads(home: Shell) -> None:
     seeded(home)
-    written = home("history", "attic", "--from", "-3d", "-o", "rows.parquet")
+    written = home("history", "attic", "--from", "-3d", "--to", "today", "-o", "rows.parquet")
     assert (written.status, written.out) == (0, "")
     assert "144 rows written to rows.parquet" in written.err
     parquet = pd.read_parquet(home.folder / "rows.parquet")
-    home("history", "attic", "--from", "-3d", "-o", "rows.csv")
+    home("history", "attic", "--from", "-3d", "--to", "today", "-o", "rows.csv")
     csv = pd.read_csv(home.folder / "rows.csv", index_col="observed_at", parse_dates=["observed_at"])
     assert str(parquet.index.tz) == "Europe/Warsaw"
     assert csv.index.tz_convert("UTC").equals(parquet.index.tz_convert("UTC").as_unit(csv.index.unit))
@@ -249,7 +249,7 @@ def test_history_is_a_file_that_pandas_reads(home: Shell) -> None:
     assert values.notna().all(axis=None)
     pd.testing.assert_frame_equal(csv[values.columns].reset_index(drop=True), values.reset_index(drop=True))
 
-    printed = home("history", "attic", "--from", "-3d", "--json")
+    printed = home("history", "attic", "--from", "-3d", "--to", "today", "--json")
     rows = [json.loads(line) for line in printed.out.splitlines()]
     assert len(rows) == len(parquet)
     assert [row["dht22_temperature"] for row in rows] == parquet["dht22_temperature"].tolist()

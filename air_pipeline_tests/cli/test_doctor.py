@@ -721,7 +721,7 @@ def test_a_look_ends_whatever_hangs(tmp_path: Path) -> None:
 def test_a_look_ends_where_not_even_the_settings_can_be_read(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a disk that does not answer."""
     monkeypatch.setattr(doctor_command, "WITHIN_S", 0.1)
-    monkeypatch.setattr(doctor_command, "seen_from_outside", lambda *_: threading.Event().wait())
+    monkeypatch.setattr(doctor_command, "seen_from_outside", lambda *_, **__: threading.Event().wait())
     ran = patient("doctor", "--quiet")
     assert (ran.status, len(ran.out.splitlines())) == (1, 1)
     assert "✗ disk: there was no answer within 0.1 s when devices.yaml and the state directory were read" in ran.out
