@@ -255,7 +255,9 @@ def test_history_is_a_file_that_pandas_reads(home: Shell) -> None:
     assert [row["dht22_temperature"] for row in rows] == parquet["dht22_temperature"].tolist()
     printed_at = pd.to_datetime([row["observed_at"] for row in rows], utc=True)
     assert printed_at.equals(csv.index.tz_convert("UTC").as_unit(printed_at.unit))
-    assert home("history", "attic", "--from", "-3d").out == (home.folder / "rows.csv").read_text(encoding="utf-8")
+    assert home("history", "attic", "--from", "-3d", "--to", "today").out == (home.folder / "rows.csv").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_latest_is_json_for_programs_and_says_where_there_is_nothing(home: Shell) -> None:
