@@ -21,6 +21,7 @@ class Parameter:
         sensor_range: what the sensor can measure at all, both ends included; None where it is not known.
         resolution: the smallest step between two values; None where it is not known.
         description: what the number means, for people.
+        sensor_spelt: how the device spells the sensor, where that is not its id.
     """
 
     sensor: str
@@ -30,6 +31,12 @@ class Parameter:
     sensor_range: tuple[float, float] | None = None
     resolution: float | None = None
     description: str = ""
+    sensor_spelt: str | None = None
+
+    @property
+    def sensor_key(self) -> str:
+        """How the device spells the sensor in its document."""
+        return self.sensor if self.sensor_spelt is None else self.sensor_spelt
 
     @property
     def series(self) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
 from air_pipeline.settings.values import is_address, shown
+from air_pipeline.showing import without_secrets
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
 
 _TOKEN, _TOKEN_FILE = "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_TOKEN_FILE"
@@ -69,6 +70,10 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
 
 def _path(given: Mapping[str, str], name: str, default: str) -> Path:
     text = given.get(name, default)
+    if "://" in text:
+        raise SettingsError(
+            f"environment: {name} is {shown(text)}, and only directories of this machine are known; set it to a path"
+        )
     try:
         return Path(text).expanduser().absolute()
     except (RuntimeError, OSError) as error:  # a home or a working directory that is not there
@@ -100,6 +105,11 @@ def _require_usable(url: str, token: str, names: Mapping[str, str]) -> None:
     if not is_address(url):
         raise SettingsError(
             f"environment: INFLUXDB_V2_URL is {shown(url)}, no address; set it as http://localhost:8086"
+        )
+    if url.rstrip("/").endswith("/api/v2"):
+        there = without_secrets(url.rstrip("/").removesuffix("/api/v2"))
+        raise SettingsError(
+            f"environment: INFLUXDB_V2_URL ends in /api/v2, which is added by itself; set it as {there}"
         )
     if urlsplit(url).query or urlsplit(url).fragment:
         raise SettingsError("environment: INFLUXDB_V2_URL has a ? or # in it; set it as http://localhost:8086")

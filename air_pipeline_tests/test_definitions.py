@@ -12,7 +12,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
+from air_pipeline.automation.building import BEFORE_BACKFILLS
 from air_pipeline.definitions import build_definitions, defs
 from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.processing.columns import TABLES
@@ -23,6 +27,8 @@ from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed, small_device
 
 ROOT = Path(__file__).parents[1]
+QUEUED = dg.DagsterRunStatus.QUEUED
+REPOSITORY = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("air_pipeline"), "__repository__")
 ASSETS = ["devices", "raw_readings", *TABLES, PAGE]
 
 
@@ -181,7 +187,31 @@ def test_the_instance_of_the_root_is_that_of_the_package_and_opens(tmp_path):
         assert instance.run_retries_enabled
         assert not instance.run_retries_max_retries > 2
         assert instance.run_monitoring_enabled
-        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 2
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue.max_concurrent_runs == 2
+        assert queue.tag_concurrency_limits == [
+            {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+        ]
+        assert instance.run_coordinator.dequeue_interval_seconds == 1
+
+
+def test_no_day_is_built_twice_at_once_and_scheduled_ones_go_first(tmp_path):
+    """What Dagster's daemon would launch of a queue, on the instance of the root."""
+    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+
+        def queued(day, **tags):
+            origin = RemoteJobOrigin(REPOSITORY, "build_day")
+            tags = {PARTITION_NAME_TAG: day, **tags}
+            run = dg.DagsterRun("build_day", status=QUEUED, tags=tags, remote_job_origin=origin)
+            return instance.run_storage.add_run(run).run_id
+
+        backfill = [queued("2026-03-01"), queued("2026-03-02")]
+        scheduled = [queued("2026-03-03", **BEFORE_BACKFILLS), queued("2026-03-03", **BEFORE_BACKFILLS)]
+        daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+        config = instance.get_concurrency_config()
+        chosen = [run.run_id for run in daemon._get_runs_to_dequeue(instance, config, None)]
+        assert chosen == [scheduled[0], backfill[0]]
 
 
 def test_the_workspace_of_the_root_names_the_definitions(deployment):

@@ -22,7 +22,7 @@ from air_pipeline.notifying.messages import Item, Message, told_names
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings.file import read_settings
-from air_pipeline.settings.schema import DeviceEntry, EmailEntry, FileSchema, NotifyEntry
+from air_pipeline.settings.schema import AuthEntry, DeviceEntry, EmailEntry, FileSchema, NotifyEntry
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,7 +68,7 @@ def test_every_limit_is_documented_with_its_source():
     assert re.findall(r"^\| `(\w+)` \| ([^|`\d][^|]*) \|$", page, re.MULTILINE) == list(RULE_PARAMETERS.items())
 
 
-@pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields])
+@pytest.mark.parametrize("field", [*FileSchema.model_fields, *DeviceEntry.model_fields, *AuthEntry.model_fields])
 def test_every_setting_is_documented(field):
     assert f"`{field}`" in text("docs/configuration.md")
 
@@ -108,6 +108,16 @@ def test_what_doctor_looks_at_beside_is_documented():
     rows = {row[0]: row[1:] for row in rows_under("docs/checks.md", "What only doctor looks at")}
     others = [check for check in (*EXAMINATION, *DAGSTER_CHECKS) if not check.asset]
     assert rows == {f"`{check.name}`": [check.means] for check in others}
+
+
+def test_no_page_has_a_secret_typed_into_a_command():
+    """It would stand in the list of processes and in the shell's history."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *(p for p in ROOT.glob("deploy/*") if p.is_file())]
+    assert len(pages) > 20
+    for page in pages:
+        said = page.read_text(encoding="utf-8")
+        typed = re.findall(r"(?:--token|--password)[ =]\S+|curl [^\n]*(?:-u |Authorization)", said)
+        assert not typed, f"{page}: {typed}"
 
 
 def test_every_outcome_is_documented():

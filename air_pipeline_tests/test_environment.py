@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from air_pipeline.environment import read_environment
+from air_pipeline.settings import SettingsError
 from air_pipeline_tests.environments import INFLUX, TOKEN, environment_in, mistake
 
 
@@ -41,6 +42,15 @@ def test_the_data_are_in_the_state_directory_unless_they_have_their_own(tmp_path
     state = {"AIR_PIPELINE_STATE": str(tmp_path / "state")}
     assert read_environment(state).data == tmp_path / "state" / "data"
     assert read_environment(state | {"AIR_PIPELINE_DATA": str(tmp_path / "data")}).data == tmp_path / "data"
+
+
+@pytest.mark.parametrize("name", ["AIR_PIPELINE_DATA", "AIR_PIPELINE_STATE", "AIR_PIPELINE_CONFIG"])
+@pytest.mark.parametrize("url", ["s3://bucket/air", "file:///data", "gs://b"])
+def test_a_url_is_no_directory_and_makes_none(name, url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=f"environment: {name} is '{url}', and only directories of this machine"):
+        read_environment({name: url})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_home_that_is_not_there_is_named():
@@ -143,6 +153,14 @@ def test_a_token_file_alone_names_what_is_missing(tmp_path):
 def test_an_influxdb_url_that_is_none_is_named(url):
     said = mistake(read_environment, INFLUX | {"INFLUXDB_V2_URL": url})
     assert said == f"environment: INFLUXDB_V2_URL is {url!r}, no address; set it as http://localhost:8086"
+
+
+@pytest.mark.parametrize("end", ["/api/v2", "/api/v2/", "/influx/api/v2"])
+def test_the_path_of_the_api_is_not_for_the_user_to_write(end):
+    with pytest.raises(SettingsError) as refused:
+        read_environment({**INFLUX, "INFLUXDB_V2_URL": f"http://influx.example:8086{end}"})
+    there = "http://influx.example:8086" + ("/influx" if end.startswith("/influx") else "")
+    assert str(refused.value).endswith(f"which is added by itself; set it as {there}")
 
 
 def test_a_password_in_the_influxdb_url_is_refused_and_not_repeated():

@@ -30,6 +30,9 @@ from air_pipeline_tests.waiting import WITHIN_S, wait_for
 SECRETS = {
     "in a device's address": "d3vice-Passw0rd",
     "in a variable of a device's address": "v@riable/of:d3vice",
+    "in auth of a device": "auth-Passw0rd-of-device",
+    "in a file of auth": "file-Passw0rd-of-device",
+    "in a header of a device": "h3ader-of-device",
     "in a query of a device's address": "qu3ry-Of-Device",
     "in the address of InfluxDB": "influx-Addr3ss-Pw",
     "the token": "t0ken+of/influx==",
@@ -102,6 +105,8 @@ devices:
   - {{id: hall, url: "http://admin:{password}@{hall}"}}
   - {{id: attic, url: "http://admin:$STATION_PASSWORD@{attic}"}}
   - {{id: cellar, url: "http://127.0.0.1:{refusing}/c?key={query}"}}
+  - {{id: shed, url: "http://{shed}", auth: {{user: admin, password: $SHED_PASSWORD}}, headers: {{X-Key: $SHED_KEY}}}}
+  - {{id: roof, url: "http://127.0.0.1:{wants}/c", auth: {{user: admin, password: "file:{file}"}}}}
   - {{id: page, url: "http://admin:{password}@127.0.0.1:{page}/c"}}
 """
 
@@ -112,8 +117,12 @@ def services(tmp_path, monkeypatch):
     context, trusted = certificate(tmp_path)
     hook, post = Hook(500, 404, 302), Post(logins={"me": SECRETS["the mail server's password"]})
     with ExitStack() as stack:
-        simulator = stack.enter_context(Simulator(["hall", "attic"]))
+        simulator = stack.enter_context(Simulator(["hall", "attic", "shed"]))
         page = stack.enter_context(answering(http(b'{"nodemcu":')))
+        challenge = 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"'
+        wants = stack.enter_context(answering(http(b"", challenge, status="401 Who")))
+        file = tmp_path / "password"
+        file.write_text(SECRETS["in a file of auth"], encoding="utf-8")
         port, asked = stack.enter_context(influxdb_that_fails())
         text = CONFIGURATION.format(
             start=today() - timedelta(days=1),
@@ -124,6 +133,9 @@ def services(tmp_path, monkeypatch):
             hall=simulator.url("hall").removeprefix("http://"),
             attic=simulator.url("attic").removeprefix("http://"),
             refusing=dead_port(),
+            shed=simulator.url("shed").removeprefix("http://"),
+            wants=wants.port,
+            file=file,
             page=page.port,
         )
         home = tmp_path / "home"
@@ -135,6 +147,8 @@ def services(tmp_path, monkeypatch):
             "AIR_PIPELINE_CONFIG": str(config),
             "AIR_PIPELINE_STATE": str(home / "state"),
             "AIR_PIPELINE_SMTP_PASSWORD": SECRETS["the mail server's password"],
+            "SHED_PASSWORD": SECRETS["in auth of a device"],
+            "SHED_KEY": SECRETS["in a header of a device"],
             "STATION_PASSWORD": SECRETS["in a variable of a device's address"],
             "OUR_WEBHOOK": hook.url("/" + SECRETS["in a variable of a webhook"]),
             "SSL_CERT_FILE": str(trusted),

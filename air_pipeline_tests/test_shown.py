@@ -18,7 +18,8 @@ from air_pipeline.cli.display import show_table
 from air_pipeline.cli.rows import show_rows
 from air_pipeline.cli.terminal import say, show_json, show_rows_as_text
 from air_pipeline.collection.asking import Asked
-from air_pipeline.devices.client import _failure, get
+from air_pipeline.devices.answers import failed
+from air_pipeline.devices.client import get
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health.devices import finding_of
 from air_pipeline.processing.violations import Violation
@@ -141,6 +142,6 @@ def test_what_went_wrong_with_a_device_is_said_on_one_line_without_secrets() -> 
     assert "curl http://…@10.0.0.1/c?…" in remedy
     unfit = get(f"ftp{SECRET.removeprefix('http')}", 1.0).reason
     assert "10.0.0.1" in unfit
-    for said in (unfit, _failure(ValueError(f"\x1b[2J\u202e\n{SECRET}"), None).reason):
+    for said in (unfit, failed(ValueError(f"\x1b[2J\u202e\n{SECRET}"), None).reason):
         assert "hunter2" not in said
         assert said == plain(said)

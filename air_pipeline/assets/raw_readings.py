@@ -48,7 +48,7 @@ def raw_readings_asset(deployment: Deployment) -> dg.AssetsDefinition:
             "Every poll of every device at its slot, and what the device said in it, unjudged: in InfluxDB, or in the"
             " embedded store if none is configured. A collector process writes them at every slot, and the sensor"
             " `collect` reports what came in.\n\nMaterialized by hand, it reports what came in since the last report;"
-            " if no collector runs, it polls every device once."
+            " if no collector runs, it polls every device once; with collector: external in devices.yaml, none."
         ),
         metadata={
             "dagster/column_schema": _columns(deployment),
@@ -88,22 +88,8 @@ def _freshness(settings: Settings) -> dg.FreshnessPolicy:
 
 
 def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg.EventLogEntry | None) -> Report:
-    from air_pipeline.collection.process import (
-        collect_once,
-    )  # with requests, 0.1 s and 16 MB that definitions are spared
-
-    begun, polled = deployment.now(), True
-    try:
-        left_out = collect_once(deployment.environment, deployment.settings)
-        context.log.info("no collector runs: %d devices were polled", len(deployment.settings.devices) - len(left_out))
-        if left_out:
-            context.log.warning(
-                "left out, as their slot began longer ago than their timeout or they are not polled now: %s",
-                some(left_out, MOST_NAMED),
-            )
-    except CollectorRunning as running:
-        polled = False
-        context.log.info("reporting what the running collector brought in (%s)", running.holder)
+    begun = deployment.now()
+    polled = _polls_once(context, deployment)
     now = deployment.now()
     since = _since(last, now)
     if polled:  # the slots that were polled may have begun before the last report
@@ -111,6 +97,28 @@ def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg
         since = min(since, *(slot_at(begun_ms, device.interval_ms) for device in deployment.settings.devices))
     with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
         return look(deployment, store, since, now, all_done=polled)
+
+
+def _polls_once(context: dg.AssetExecutionContext, deployment: Deployment) -> bool:
+    """Polls each device once, unless a collector does here, or elsewhere by devices.yaml; whether it did."""
+    if deployment.settings.collector == "external":
+        context.log.info("reporting what came in: devices.yaml says collector: external, so no device is asked here")
+        return False
+    # With requests, 0.1 s and 16 MB that definitions are spared.
+    from air_pipeline.collection.process import collect_once
+
+    try:
+        left_out = collect_once(deployment.environment, deployment.settings)
+    except CollectorRunning as running:
+        context.log.info("reporting what the running collector brought in (%s)", running.holder)
+        return False
+    context.log.info("no collector runs: %d devices were polled", len(deployment.settings.devices) - len(left_out))
+    if left_out:
+        context.log.warning(
+            "left out, as their slot began longer ago than their timeout or they are not polled now: %s",
+            some(left_out, MOST_NAMED),
+        )
+    return True
 
 
 def _since(last: dg.EventLogEntry | None, now: datetime) -> int:

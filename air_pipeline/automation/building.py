@@ -51,6 +51,10 @@ MONTH_DAYS = 30
 """Compared once a day."""
 LONGEST_LOOK_S = 30.0
 """How long a tick compares days; what is left is for the next one. Dagster gives up a tick after 60 seconds."""
+STORE_WITHIN_S = 10.0
+"""How long a tick waits for each answer of the store: one that does not come ends it, well before Dagster does."""
+BEFORE_BACKFILLS = {"dagster/priority": "1"}
+"""Tags of what is asked for here: last night's day does not wait for a year that is being built again."""
 MARKS_WITHIN_S = 10.0
 """How long a tick waits for whoever else writes into the outbox, to forget marks of late readings there."""
 BUILD_DAY = dg.define_asset_job(
@@ -103,7 +107,7 @@ def build_days_schedule(timezone: str) -> dg.ScheduleDefinition:
             yield dg.RunRequest(
                 run_key=f"{key}-{candidate.fingerprint}",
                 partition_key=key,
-                tags={FINGERPRINT_TAG: candidate.fingerprint},
+                tags={FINGERPRINT_TAG: candidate.fingerprint, **BEFORE_BACKFILLS},
             )
         if not decision.chosen:
             yield dg.SkipReason(str(decision))
@@ -141,7 +145,8 @@ def _decide(
         late = {day for mark in marks for day in touched_days(mark, influence())}
         days = days_to_compare(finished, built, late, set(month), set(archive))
         by_footers = set(archive).difference(finished[:RECENT_DAYS], month, late)
-        with closing(open_store(deployment.environment.influxdb, deployment.environment.state)) as store:
+        environment = deployment.environment
+        with closing(open_store(environment.influxdb, environment.state, STORE_WITHIN_S)) as store:
             decision = days_to_build(
                 takewhile(lambda _: time.monotonic() < end, days),
                 _comparison(deployment, store, by_footers),

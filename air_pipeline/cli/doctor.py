@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.display import sign_of_life
-from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption
+from air_pipeline.cli.options import AskOption, ConfigOption, DevicesArgument, JsonOption
 from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.health import Finding, Level, failure
 from air_pipeline.health.clock import clock_kept
@@ -23,6 +23,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗",
 def doctor(
     devices: DevicesArgument = None,
     config: ConfigOption = None,
+    ask: AskOption = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing where all is well, else only what is not.")
     ] = False,
@@ -30,14 +31,15 @@ def doctor(
 ) -> None:
     """Say what is not well, and what to do: settings, devices, store, clock, disk, what runs, days.
 
-    Nothing is written, and nothing stored; while a collector runs, its last polls are looked at. The exit status is 0
+    Nothing is written, and nothing stored; while a collector runs, its last polls are looked at, as with collector:
+    external, unless you say --ask. The exit status is 0
     where nothing failed (warnings and what cannot be told included), 1 where something did (with --quiet, where a look
     did not end as well), 2 where what you have set cannot be used at all.
 
     Example: air-pipeline doctor
     """
     found = []
-    for title, finding in _with_progress(_look(config, tuple(devices or ()))):
+    for title, finding in _with_progress(_look(config, tuple(devices or ()), may_ask=ask)):
         if quiet and (finding.level is Level.OK or _is_never_told(finding)):
             continue
         found.append((title, finding))
@@ -57,10 +59,10 @@ def _is_never_told(finding: Finding) -> bool:
     return finding.level is Level.UNKNOWN and finding.check == clock_kept.name
 
 
-def _look(config: Path | None, devices: tuple[str, ...]) -> Iterator[tuple[str, Finding]]:
+def _look(config: Path | None, devices: tuple[str, ...], *, may_ask: bool) -> Iterator[tuple[str, Finding]]:
     """What there is to show; where not even the files can be read, that."""
     try:
-        seen = answer_within(WITHIN_S, lambda: seen_from_outside(os.environ, config, devices))
+        seen = answer_within(WITHIN_S, lambda: seen_from_outside(os.environ, config, devices, may_ask=may_ask))
     except TimeoutError:
         text = f"{NO_ANSWER} {WITHIN_S:g} s when devices.yaml and the state directory were read"
         yield "disk", failure(text, "see what they are on: a disk that has failed, a network drive that is away")

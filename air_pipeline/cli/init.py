@@ -27,7 +27,8 @@ from air_pipeline.replacing import replace_file
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.template import Entry, new_configuration
-from air_pipeline.settings.values import Zone, is_address, shown, with_variables
+from air_pipeline.settings.values import Zone, is_address, is_ipv6, shown
+from air_pipeline.settings.variables import with_variables
 
 _PATH = "/circumstances"
 
@@ -98,24 +99,27 @@ def device_address(text: str) -> str:
     Raises:
         SettingsError: it is none.
     """
-    url = text.strip() if "://" in text else f"http://{text.strip()}"
+    named = f"[{text.strip()}]" if is_ipv6(text.strip()) else text.strip()
+    url = named if "://" in named else f"http://{named}"
     if not is_address(url):
         raise SettingsError(f"{shown(text)} is not an address; write it as 192.168.1.32 or http://192.168.1.32{_PATH}")
     return url.rstrip("/") + _PATH if urlsplit(url).path in {"", "/"} and not urlsplit(url).query else url
 
 
-def machine_zone(variables: Mapping[str, str], localtime: Path = Path("/etc/localtime")) -> str | None:
-    """The IANA name of this machine's zone, by TZ or what /etc/localtime leads to; None if it has none."""
-    named = variables.get("TZ", "").removeprefix(":")
+def machine_zone(variables: Mapping[str, str], localtime: Path = Path("/etc/localtime")) -> tuple[str | None, str]:
+    """The IANA name of this machine's zone (None if it has none), and how it is known: by TZ, or by a file's link."""
+    named = variables.get("TZ", "")
+    if _is_zone(named.removeprefix(":")):
+        return named.removeprefix(":"), "by TZ"
     try:
         led = str(localtime.resolve(strict=True)).rpartition("/zoneinfo/")[2]
     except OSError:
         led = ""
-    return next((name for name in (named, led) if _is_zone(name)), None)
+    unusable = f"; TZ is {shown(named)}, which is no IANA name and says nothing here" if named else ""
+    return (led, f"by {localtime}{unusable}") if _is_zone(led) else (None, unusable.removeprefix("; "))
 
 
 def _is_zone(name: str) -> bool:
-
     try:
         TypeAdapter(Zone).validate_python(name)
     except ValidationError:
@@ -124,12 +128,15 @@ def _is_zone(name: str) -> bool:
 
 
 def _zone(given: str | None) -> str:
-
-    found = given or machine_zone(os.environ)
-    if not given and _on_a_terminal():
+    if given:
+        return given
+    found, how = machine_zone(os.environ)
+    if _on_a_terminal():
         return str(typer.prompt("Time zone of the devices", default=found or "Europe/Warsaw"))
     if not found:
-        raise SettingsError("the time zone of this machine is not known; name one: --timezone Europe/Warsaw")
+        why = f" ({how})" if how else ""
+        raise SettingsError(f"the time zone of this machine is not known{why}; name one: --timezone Europe/Warsaw")
+    say(f"Days are those of {found}, {how}; --timezone names another")
     return found
 
 
@@ -140,7 +147,6 @@ def _asked_for_addresses() -> list[str]:
 
 
 def _entries(addresses: list[str], ids: list[str]) -> list[Entry]:
-
     if len(ids) > len(addresses):
         raise SettingsError(
             f"there are {len(ids)} --id for {len(addresses)} devices; give one a device, in their order"
@@ -181,7 +187,12 @@ def _introduced(entry: Entry, zone: str) -> tuple[Entry, bool]:
         return entry, False
     sensors = ", ".join(introduction.sensors)
     say(f"{entry.id}: answers, with {sensors}")
-    return replace(entry, lines=tuple(introduction.lines(_units(introduction)))), True
+    units = _units(introduction)
+    stores = introduction.stores(units)
+    if not stores:
+        say(f"{entry.id}: nothing of it would be stored, as no unit is known; with --force the file has the lines to"
+            " fill in", err=True)  # fmt: skip
+    return replace(entry, lines=tuple(introduction.lines(units))), stores
 
 
 def _units(introduction: Introduction) -> dict[tuple[str, str], str]:

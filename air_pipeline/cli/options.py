@@ -22,8 +22,13 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
+AskOption = Annotated[
+    bool, typer.Option("--ask", help="Ask devices though devices.yaml says collector: external, and one may be asking.")
+]
+
+
 def _csv_or_parquet(output: Path | None) -> Path | None:
-    if output is not None and output.suffix not in {".csv", ".parquet"}:
+    if output is not None and output.suffix.lower() not in {".csv", ".parquet"}:
         raise typer.BadParameter(f"{output} ends in neither .csv nor .parquet")
     return output
 
@@ -37,6 +42,11 @@ OutputOption = Annotated[
         show_default=False,
         callback=_csv_or_parquet,
     ),
+]
+
+
+ExcelOption = Annotated[
+    bool, typer.Option("--excel", help="Begin a .csv file with the mark by which Excel knows that it is UTF-8.")
 ]
 
 

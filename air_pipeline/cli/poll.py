@@ -4,15 +4,19 @@ import json
 
 import typer
 
-from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption, use_config
+from air_pipeline.cli.options import AskOption, ConfigOption, DevicesArgument, JsonOption, use_config
 from air_pipeline.cli.terminal import say, show_json, utc_text
 from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.environment import read_environment
 from air_pipeline.state import load_settings
 
 
-def poll(device: DevicesArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def poll(
+    device: DevicesArgument = None, config: ConfigOption = None, ask: AskOption = False, as_json: JsonOption = False
+) -> None:
     """Show what devices answer: one GET each, or its last poll while a collector runs; nothing is stored.
+
+    With collector: external in devices.yaml its last poll is shown too, unless you say --ask.
 
     Example: air-pipeline poll living-room
     """
@@ -23,7 +27,11 @@ def poll(device: DevicesArgument = None, config: ConfigOption = None, as_json: J
     if loaded.mistake:
         say(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)
     settings = loaded.settings
-    asked = ask_devices(environment, [settings.device(name) for name in device] if device else settings.devices)
+    asked = ask_devices(
+        environment,
+        [settings.device(name) for name in device] if device else settings.devices,
+        may_ask=ask or settings.collector != "external",
+    )
     for error in sorted({one.store_error for one in asked} - {""}):
         say(f"the store does not answer, so only what waits in the outbox is known: {error}", err=True)
     if as_json:

@@ -14,6 +14,7 @@ from air_pipeline.cli.display import bar_if_long, show_table
 from air_pipeline.cli.options import (
     ConfigOption,
     DevicesArgument,
+    ExcelOption,
     JsonOption,
     OutputOption,
     SeriesOption,
@@ -89,6 +90,7 @@ def history(
     series: SeriesOption = None,
     config: ConfigOption = None,
     output: OutputOption = None,
+    excel: ExcelOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show readings, unjudged, as the devices gave them.
@@ -98,7 +100,7 @@ def history(
     with _archive(config, output) as archive:
         rows = archive.history(start, end, devices, series)
         _say_if_nothing(rows, "readings", archive, start, end, devices)
-    show_rows(rows, output, as_json=as_json)
+    show_rows(rows, output, as_json=as_json, excel=excel)
 
 
 def observations(
@@ -108,6 +110,7 @@ def observations(
     series: SeriesOption = None,
     config: ConfigOption = None,
     output: OutputOption = None,
+    excel: ExcelOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show flagged observations: a row a series and slot, missed ones included.
@@ -118,7 +121,7 @@ def observations(
         rows = archive.observations(start, end, devices, series)
         _say_if_nothing(rows, "observations", archive, start, end, devices)
     columns = ("local_time", "device", "series", "value", "unit", "flag", "poll_outcome")
-    show_rows(rows, output, as_json=as_json, columns=columns)
+    show_rows(rows, output, as_json=as_json, excel=excel, columns=columns)
 
 
 def hourly(
@@ -128,6 +131,7 @@ def hourly(
     series: SeriesOption = None,
     config: ConfigOption = None,
     output: OutputOption = None,
+    excel: ExcelOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the aggregates of local hours: counts, coverage, mean, minimum, maximum and others.
@@ -137,7 +141,8 @@ def hourly(
     with _archive(config, output) as archive:
         rows = archive.hourly(start, end, devices, series)
         _say_if_nothing(rows, "hours", archive, start, end, devices)
-    show_rows(rows, output, as_json=as_json, columns=("hour_start_local", "utc_offset_minutes", *_STATISTICS))
+    columns = ("hour_start_local", "utc_offset_minutes", *_STATISTICS)
+    show_rows(rows, output, as_json=as_json, excel=excel, columns=columns)
 
 
 def daily(
@@ -154,6 +159,7 @@ def daily(
     series: SeriesOption = None,
     config: ConfigOption = None,
     output: OutputOption = None,
+    excel: ExcelOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the aggregates of local days: counts, coverage, mean, minimum, maximum and others.
@@ -165,7 +171,7 @@ def daily(
             end = "today"
         rows = archive.daily(start, end, devices, series)
         _say_if_nothing(rows, "days", archive, start, end, devices)
-    show_rows(rows, output, as_json=as_json, columns=("date", *_STATISTICS))
+    show_rows(rows, output, as_json=as_json, excel=excel, columns=("date", *_STATISTICS))
 
 
 def flux(
@@ -177,6 +183,7 @@ def flux(
     ] = None,
     config: ConfigOption = None,
     output: OutputOption = None,
+    excel: ExcelOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the rows of a Flux query to InfluxDB.
@@ -190,7 +197,7 @@ def flux(
         rows = archive.flux(str(text))
     if rows.empty:
         say("the query gives no rows", err=True)
-    show_rows(rows, output, as_json=as_json)
+    show_rows(rows, output, as_json=as_json, excel=excel)
 
 
 def _say_if_nothing(

@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.measure import Measurement
@@ -17,6 +19,7 @@ from rich.text import Text
 
 from air_pipeline.cli.terminal import say, show_rows_as_text
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.processing.columns import TABLES
 from air_pipeline.showing import plain, plain_json, plain_lines
 
 
@@ -39,36 +42,50 @@ def check_output(output: Path | None) -> None:
         raise OutputError(f"{output} cannot be written: there is no directory {output.parent}; make it first")
 
 
-def show_rows(frame: pd.DataFrame, output: Path | None, *, as_json: bool, columns: Sequence[str] = ()) -> None:
+def show_rows(
+    frame: pd.DataFrame, output: Path | None, *, as_json: bool, excel: bool = False, columns: Sequence[str] = ()
+) -> None:
     """Writes rows to a file (.csv, .parquet), or prints them: JSON lines, a table of few rows in a terminal, else CSV.
 
     Args:
         frame: the rows; an index counts if it has a name. Units are in `attrs["units"]`.
         output: the file.
         as_json: whether to print JSON lines.
+        excel: whether a .csv file begins with a byte order mark.
         columns: those that a table shows, of the index and the columns; all without.
 
     Raises:
         OutputError: the file cannot be written.
     """
+    flat = _as_in_tables(_flat(frame))
     if output is not None:
-        _write(frame, output)
-        say(f"{len(frame)} rows written to {output}", err=True)
+        _write(frame, flat, output, excel=excel)
+        say(f"{len(flat)} rows written to {output}", err=True)
     elif as_json:
-        for line in _json_lines(_flat(frame)):
+        for line in _json_lines(flat):
             show_rows_as_text(f"{plain_json(line)}\n")
-    elif not _show_table(_flat(frame), columns):
-        show_rows_as_text(_timed(_flat(frame)).to_csv(index=False) if len(frame.columns) else "")
+    elif not _show_table(flat, columns):
+        show_rows_as_text(_timed(flat).to_csv(index=False) if len(frame.columns) else "")
 
 
-def _write(frame: pd.DataFrame, output: Path) -> None:
+def _write(frame: pd.DataFrame, flat: pd.DataFrame, output: Path, *, excel: bool) -> None:
     try:
-        if output.suffix == ".csv":
-            _timed(_flat(frame)).to_csv(output, index=False)
-        else:
-            frame.to_parquet(output, index=_has_index(frame))
+        if output.suffix.lower() == ".csv":
+            _timed(flat).to_csv(output, index=False, encoding="utf-8-sig" if excel else "utf-8")
+        else:  # in the order of the flat one, and with what tells pandas of the index
+            table = pa.Table.from_pandas(_dated(frame), preserve_index=_has_index(frame))
+            pq.write_table(table.select([str(name) for name in flat.columns]), output)
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
+
+
+def _as_in_tables(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their columns in the order of the day's tables; a date first."""
+    columns = [[column.name for column in table.columns] for table in TABLES.values()]
+    names = ["date", *max(columns, key=lambda names: len(set(names).intersection(frame.columns)))]
+    if "series" not in frame:
+        return frame
+    return frame[sorted(frame.columns, key=lambda name: names.index(name) if name in names else len(names))]
 
 
 def _has_index(frame: pd.DataFrame) -> bool:
@@ -77,8 +94,11 @@ def _has_index(frame: pd.DataFrame) -> bool:
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows with their index as a column, and a date as one."""
-    flat = frame.reset_index() if _has_index(frame) else frame
-    return flat.assign(date=flat["date"].dt.date) if flat.dtypes.get("date") == "datetime64[ms]" else flat
+    return _dated(frame.reset_index() if _has_index(frame) else frame)
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(date=frame["date"].dt.date) if frame.dtypes.get("date") == "datetime64[ms]" else frame
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -50,7 +50,12 @@ class Asked:
 
 
 def ask_devices(
-    environment: Environment, devices: Sequence[Device], *, longest_s: float = math.inf, within_s: float = math.inf
+    environment: Environment,
+    devices: Sequence[Device],
+    *,
+    may_ask: bool = True,
+    longest_s: float = math.inf,
+    within_s: float = math.inf,
 ) -> list[Asked]:
     """Asks each device once, unless a collector runs: a device gets one request at a time, ever.
 
@@ -59,6 +64,7 @@ def ask_devices(
     Args:
         environment: whose collector.
         devices: whom to ask.
+        may_ask: whether nobody else collects from them, as far as is known here; else their last polls are looked up.
         longest_s: how long one, or the store, may take, if its own timeout is longer.
         within_s: after so many seconds no more are asked.
 
@@ -66,7 +72,7 @@ def ask_devices(
         OutboxError: a collector runs and its outbox cannot be read.
     """
     with asking_by_hand(environment.state):
-        if holder(environment.state) is None:
+        if may_ask and holder(environment.state) is None:
             end = monotonic() + within_s
             with ThreadPoolExecutor(min(len(devices), _AT_ONCE) or 1) as pool:
                 return list(pool.map(partial(ask_device, longest_s=longest_s, end=end), devices))
@@ -79,7 +85,7 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
     if began > end:
         return Asked(device, None, live=True, reason="there was no time left to ask it")
     slot = slot_at(int(time() * 1000), device.interval_ms)
-    answer = get(device.url, min(device.timeout_s, longest_s))
+    answer = get(device.url, min(device.timeout_s, longest_s), device.access)
     poll, document = make_poll(device, slot, answer, round((monotonic() - began) * 1000))
     reason = answer.reason or (document.rejection if document else "")
     notes = document.notes if document else ()

@@ -23,11 +23,12 @@ from air_pipeline.collection.outbox_rows import Row, encoded
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.collection.schedule import next_slot
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
+from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import Answer, Exchange
+from air_pipeline.devices.client import Exchange
 from air_pipeline.devices.notes import Said
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.settings import Device, Settings
+from air_pipeline.settings import Access, Device, Settings
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Collector:
         settings: whom to ask; `reconfigure` changes them.
         recorder: where polls go.
         clock: a test's own, or that of the machine.
-        ask: makes the GET for a URL and a timeout in seconds.
+        ask: makes the GET for a URL, a timeout in seconds and what is sent beside.
         holding: says which slots may be begun, by what is to be thought of the clock.
     """
 
@@ -105,7 +106,7 @@ class Collector:
         settings: Settings,
         recorder: Recorder,
         clock: Clock | None = None,
-        ask: Callable[[str, float], Asking] = Exchange,
+        ask: Callable[[str, float, Access], Asking] = Exchange,
         holding: Holding | None = None,
     ) -> None:
         self._recorder = recorder
@@ -256,7 +257,7 @@ class Collector:
                 skipped, _ = make_poll(device, slot, Answer(Outcome.SKIPPED, None), round(late * 1000))
                 self._rows.append(encoded(skipped))
                 continue
-            exchange = self._ask(device.url, device.timeout_s)
+            exchange = self._ask(device.url, device.timeout_s, device.access)
             flight = _InFlight(device, slot, exchange, late, self._to_say(device, slot), now)
             self._flights[name] = flight
             self._awaited += 1

@@ -8,7 +8,7 @@ from air_pipeline.collection.clock import Clock, SystemClock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.collection.outbox_rows import Pending
 from air_pipeline.devices.polls import Poll
-from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.processing.local_time import from_epoch_ms, utc_text
 from air_pipeline.storage.store import PollsRejected, ReadingStore, StoreError, StoreRefused, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -89,14 +89,31 @@ class Delivery:
         try:
             self._write(batch)
         except PollsRejected as error:
-            self._require_that_some_are_taken(batch, error)
-            self._divide(batch, error)
+            before = error.refused_before or 0
+            if before > self._clock.time() * 1000:  # its clock has run away from ours
+                before = 0
+            if old := [one for one in batch if one.poll.observed_at < before]:
+                self._set_aside_old(old, error)
+                if others := [one for one in batch if one.poll.observed_at >= before]:
+                    self._deliver(others)
+            else:
+                self._require_that_some_are_taken(batch, error)
+                self._divide(batch, error)
+
+    def _set_aside_old(self, some: Sequence[Pending], error: PollsRejected) -> None:
+        if self._is_given_up():
+            return
+        first, last = (utc_text(limit(one.poll.observed_at for one in some)) for limit in (min, max))
+        log.error(
+            "%d polls from %s to %s are set aside, as the store keeps none so old: %s", len(some), first, last, error
+        )
+        self._outbox.quarantine(some, str(error))
 
     def _divide(self, rejected: Sequence[Pending], error: PollsRejected) -> None:
         if len(rejected) == 1:
             poll = rejected[0].poll
             log.error("%s at %d is set aside, as the store will not take it: %s", poll.device, poll.observed_at, error)
-            self._outbox.quarantine(rejected[0], str(error))
+            self._outbox.quarantine(rejected, str(error))
             return
         middle = len(rejected) // 2
         for half in (rejected[:middle], rejected[middle:]):

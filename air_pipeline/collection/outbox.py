@@ -167,15 +167,15 @@ class Outbox:
         """Lets go of polls that the store has."""
         self._write(self._claims, _LET_GO, ((one.number, one.text) for one in polls))
 
-    def quarantine(self, one: Pending, reason: str) -> None:
-        """Sets a poll aside that the store will never take."""
+    def quarantine(self, some: Sequence[Pending], reason: str) -> None:
+        """Sets polls aside that the store will never take, in one transaction."""
 
         def change(connection: Connection) -> None:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO quarantine (observed_at, poll, reason, since) VALUES (?, ?, ?, ?)",
-                (one.poll.observed_at, one.text, reason, time.time()),
+                ((one.poll.observed_at, one.text, reason, time.time()) for one in some),
             )
-            connection.execute(_LET_GO, (one.number, one.text))
+            connection.executemany(_LET_GO, ((one.number, one.text) for one in some))
 
         self._change(self._polls, change)
 

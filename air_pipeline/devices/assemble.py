@@ -6,7 +6,7 @@ Belongs here: pure assembly. Does not: the exchange (`client`), the reading of a
 
 from types import MappingProxyType
 
-from air_pipeline.devices.client import Answer
+from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.document import Document, read_document
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.settings import Device

@@ -6,22 +6,25 @@ long to wait (`collection`).
 What the table of outcomes leaves open is decided here:
 
 - an answer that is not HTTP, header lines that are none, too long or too many, contradicting lengths: `http_error`;
-- a chunked body that ends early, a TLS handshake that fails, a URL that cannot be asked: `unreachable`;
+- a chunked body that ends early, a TLS handshake that fails, a URL that cannot be asked: `unreachable`; so is whatever
+  the kernel says of the way (no route, no network, a firewall, no more sockets), but for silence: `timeout`;
 - a body that its own Content-Encoding does not fit: `rejected`.
 """
 
 import http.client
 import io
+import math
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -30,33 +33,23 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from air_pipeline.boottime import boottime
+from air_pipeline.devices.answers import Answer, Failure, failed
+from air_pipeline.devices.login import Challenges, basic, without_login
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.sockets import LimitedSocket, addresses_of, shut_down
-from air_pipeline.showing import plain, without_secrets, without_secrets_in
+from air_pipeline.settings import NO_ACCESS, Access
+from air_pipeline.showing import plain, without_secrets
 
 MAX_BODY_BYTES = 64 * 1024
 """Longest document that is read, after decompression: a station's has 400 bytes."""
 
 OK_STATUS = 200
+_challenges = Challenges()
+NEXT_ADDRESS_S = 0.25
+"""So long an address is waited for before the next one is tried (RFC 8305, 5: connection attempt delay)."""
 _GRACE_S = 0.05
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _NO_RETRIES = urllib3.Retry(0, read=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of one GET.
-
-    Attributes:
-        outcome: None for a complete answer with status 200, whose body is to be read; else what went wrong.
-        status: the HTTP status, if one came.
-        body: the decompressed body; empty unless `outcome` is None.
-        reason: a short sentence for logs and people; empty where all is well.
-    """
-
-    outcome: Outcome | None
-    status: int | None
-    body: bytes = b""
-    reason: str = ""
 
 
 class Exchange:
@@ -67,20 +60,25 @@ class Exchange:
     silent for `timeout_s`. It holds one file descriptor, two with TLS.
     """
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, access: Access = NO_ACCESS) -> None:
         """Nothing is sent yet.
 
         Args:
             url: what to fetch, `http` or `https`.
             timeout_s: the longest silence of the device, in seconds.
+            access: who asks, and what else is sent.
         """
         self.url = url
+        self._access = access
         self._timeout_s = timeout_s
         self._deadline = 0.0
         self._status: int | None = None
         self._lock = threading.Lock()
+        self._challenged: Sequence[str] = ()
         self._aborted = False
         self._secure = False
+        self._looked_up_s: float | None = None
+        self._looking_since: float | None = None
         self._held: tuple[socket.socket, io.RawIOBase] | None = None
 
     def run(self) -> Answer:
@@ -89,7 +87,7 @@ class Exchange:
         try:
             answer = self._ask()
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in the layers below is one failed poll
-            answer = _failure(error, self._status)
+            answer = failed(error, self._status)
         finally:
             self._release()
         # At a kernel's timeout the layers above see an end of the answer: what comes late is judged by the clock.
@@ -104,38 +102,70 @@ class Exchange:
                 shut_down(self._held[0])
 
     def timed_out(self) -> Answer:
-        """What an aborted exchange amounts to, also while its thread still ends."""
-        return Answer(Outcome.TIMEOUT, self._status, reason=f"no complete answer within {self._timeout_s:g} s")
+        """What an aborted exchange amounts to, also while its thread still ends.
+
+        Where the look-up of the name took most of the time, that is what it says.
+        """
+        if self._looking_since is not None and self._looked_up_s is None:
+            reason = f"{Failure.LOOK_UP}, more than {self._timeout_s:g} s"
+        elif (looked_up_s := self._looked_up_s or 0.0) > self._timeout_s / 2:
+            reason = f"{Failure.LOOK_UP}, {looked_up_s:.1f} of {self._timeout_s:g} s"
+        else:
+            reason = f"no complete answer within {self._timeout_s:g} s"
+        return Answer(Outcome.TIMEOUT, self._status, reason=reason)
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Called by this exchange's connection: opens the socket, known to `abort` before it connects.
 
-        Of several addresses one is tried after the other, each with its share of the time that is left: one that does
-        not answer leaves the others theirs. An attempt is closed before the next begins.
+        Of several addresses one is tried after the other: each has a moment first, then those that were silent have
+        their share of the time that is left. An attempt is closed before the next begins.
 
         Raises:
             OSError: if no address of the host answers, or the exchange was aborted.
         """
         failure: OSError = OSError(f"{host} has no address")
-        addresses = addresses_of(host, port)
-        for number, (family, address) in enumerate(addresses):
-            shares = len(addresses) - number
-            connection = (socket.socket if self._secure else LimitedSocket)(family, socket.SOCK_STREAM)
+        addresses = self._addresses(host, port)
+        if len(addresses) > 1:
+            silent = []
+            for number, one in enumerate(addresses):
+                try:
+                    return self._connected(one, len(addresses) - number, NEXT_ADDRESS_S)
+                except (TimeoutError, BlockingIOError):
+                    silent.append(one)
+                except OSError as error:
+                    failure = error
+            addresses = silent
+        for number, one in enumerate(addresses):
             try:
-                self._limit(connection, shares)
-                self._hold(connection)
-                connection.connect(address)
-                if shares > 1:
-                    self._limit(connection)
+                return self._connected(one, len(addresses) - number)
             except OSError as error:
-                connection.close()
                 failure = error
-            else:
-                return connection
         raise failure
 
-    def _limit(self, connection: socket.socket, shares: int = 1) -> None:
-        left_s = max((self._deadline - boottime()) / shares, 0.001)
+    def _addresses(self, host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+        self._looking_since = boottime()
+        addresses = addresses_of(host, port)
+        self._looked_up_s = boottime() - self._looking_since
+        return addresses
+
+    def _connected(
+        self, to: tuple[socket.AddressFamily, Any], shares: int, longest_s: float = math.inf
+    ) -> socket.socket:
+        family, address = to
+        connection = (socket.socket if self._secure else LimitedSocket)(family, socket.SOCK_STREAM)
+        try:
+            self._limit(connection, shares, longest_s)
+            self._hold(connection)
+            connection.connect(address)
+            if shares > 1 or longest_s < math.inf:
+                self._limit(connection)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _limit(self, connection: socket.socket, shares: int = 1, longest_s: float = math.inf) -> None:
+        left_s = max(min((self._deadline - boottime()) / shares, longest_s), 0.001)
         if isinstance(connection, LimitedSocket):
             connection.limit(left_s)
         else:
@@ -143,15 +173,36 @@ class Exchange:
 
     def _ask(self) -> Answer:
         target = _target(self.url)
+        user = self._access.user
+        if user is None:
+            return self._ask_once(target, self._access.headers)
+        # A challenge is answered once in the same poll, on a connection of its own; the next poll answers it at once.
+        for is_last in (False, True):
+            said = _challenges.authorization(self.url, user, self._access.password, target.path)
+            headers = {**self._access.headers, **({"Authorization": said} if said else {})}
+            answer = self._ask_once(target, headers)
+            if answer.status != HTTPStatus.UNAUTHORIZED or is_last:
+                break
+            if not _challenges.take(self.url, user, self._challenged):
+                return replace(answer, reason=f"{answer.reason}; it wants a login of another kind than basic or digest")
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            return replace(answer, reason=f"{answer.reason}; it does not take this user and password")
+        return answer
+
+    def _ask_once(self, target: "_Target", headers: Mapping[str, str]) -> Answer:
         self._secure = target.scheme == "https"
+        request = target.request
+        if headers:
+            request = request.copy()
+            request.headers.update(headers)
         with closing(_Adapter(target, self)) as adapter:
-            response = adapter.send(target.request, stream=True, timeout=self._timeout_s)
+            response = adapter.send(request, stream=True, timeout=self._timeout_s)
             with closing(response):
                 self._status = response.status_code
-                if response.status_code != OK_STATUS:
-                    reason = f"the device answered with status {response.status_code}"
-                    return Answer(Outcome.HTTP_ERROR, response.status_code, reason=reason)
-                return _read_body(response)
+                if response.status_code == OK_STATUS:
+                    return _read_body(response)
+                self._challenged = response.raw.headers.getlist("WWW-Authenticate")
+                return Answer(Outcome.HTTP_ERROR, response.status_code, reason=_of_status(response))
 
     def _hold(self, connection: socket.socket) -> None:
         # The layers above close the socket when they like, and its number may be another file's by the time of an
@@ -171,13 +222,13 @@ class Exchange:
             part.close()
 
 
-def get(url: str, timeout_s: float) -> Answer:
+def get(url: str, timeout_s: float, access: Access = NO_ACCESS) -> Answer:
     """One GET that never takes longer than `timeout_s` seconds, whatever hangs: name look-up, headers, body, TLS.
 
     For callers without a watchdog of their own: it starts a thread for the exchange, and leaves it behind where a name
     look-up hangs.
     """
-    exchange = Exchange(url, timeout_s)
+    exchange = Exchange(url, timeout_s, access)
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(exchange.run()), name="get", daemon=True)
     thread.start()
@@ -239,6 +290,17 @@ class _Response(http.client.HTTPResponse):
             raise http.client.HTTPException("a header line has no name")
 
 
+class _NoConnectionError(urllib3.exceptions.HTTPError):
+    """Keeps an error of connecting from urllib3, which takes some of them for those of a request that was sent."""
+
+
+def _opened(exchange: Exchange, host: str, port: int) -> socket.socket:
+    try:
+        return exchange.connect(host, port)
+    except OSError as error:
+        raise _NoConnectionError from error
+
+
 class _PlainConnection(HTTPConnection):
     """A connection whose socket the exchange opens."""
 
@@ -249,7 +311,7 @@ class _PlainConnection(HTTPConnection):
         self._exchange = exchange
 
     def _new_conn(self) -> socket.socket:
-        return self._exchange.connect(self.host, self.port)
+        return _opened(self._exchange, self.host, self.port)
 
 
 class _SecureConnection(HTTPSConnection):
@@ -262,7 +324,7 @@ class _SecureConnection(HTTPSConnection):
         self._exchange = exchange
 
     def _new_conn(self) -> socket.socket:
-        return self._exchange.connect(self.host, self.port)
+        return _opened(self._exchange, self.host, self.port)
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -279,7 +341,7 @@ class _Target:
 
     scheme: str
     host: str
-    port: int | None
+    port: int
     path: str
     request: requests.PreparedRequest
 
@@ -291,14 +353,19 @@ def _target(url: str) -> _Target:
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
+    where, login = without_login(url)
+    if login:
+        headers["Authorization"] = basic(*login)
     request = requests.PreparedRequest()
-    request.prepare(method="GET", url=url, headers=headers)
+    request.prepare(method="GET", url=where, headers=headers)
     parts = urllib3.util.parse_url(str(request.url))
     if parts.scheme not in {"http", "https"} or not parts.host:
         raise requests.exceptions.InvalidURL(
             f"{without_secrets(url)} is not a URL that starts with http:// or https://"
         )
-    return _Target(parts.scheme, parts.host, parts.port, request.path_url, request)
+    # Without a port, http.client takes the end of an IPv6 address for one.
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return _Target(parts.scheme, parts.host, port, request.path_url, request)
 
 
 @cache
@@ -316,55 +383,11 @@ def _read_body(response: requests.Response) -> Answer:
     return Answer(None, OK_STATUS, body)
 
 
-def _failure(error: BaseException, status: int | None) -> Answer:
-    # The layers wrap what happened several times; the first row with a kind that is among the causes decides.
-    causes = list(_causes(error))
-    for kinds, outcome, failure in _FAILURES:
-        for cause in causes:
-            if isinstance(cause, kinds):
-                return Answer(outcome, status, reason=f"{failure}: {_short(cause)}")
-    return Answer(Outcome.UNREACHABLE, status, reason=f"the request failed: {_short(causes[-1])}")
-
-
-class Failure(StrEnum):
-    """What goes wrong on the way to a device, as the reason of an answer begins."""
-
-    NAME = "the name of the device is not known"
-    CERTIFICATE = "the certificate of the device is not valid"
-    TLS = "no TLS connection came about"
-    TIMEOUT = "the device did not answer in time"
-    CLOSED = "the device closed the connection without an answer"
-    CUT = "the answer ended before its announced length"
-    REFUSED = "the device refused the connection"
-    BROKEN = "the connection broke"
-    ENCODING = "the body is not encoded as it says"
-    NOT_HTTP = "the answer is not HTTP as it should be"
-
-
-_FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, Failure], ...] = (
-    ((socket.gaierror,), Outcome.UNREACHABLE, Failure.NAME),
-    ((ssl.SSLCertVerificationError,), Outcome.UNREACHABLE, Failure.CERTIFICATE),
-    ((ssl.SSLError, urllib3.exceptions.SSLError), Outcome.UNREACHABLE, Failure.TLS),
-    ((TimeoutError, BlockingIOError, urllib3.exceptions.TimeoutError), Outcome.TIMEOUT, Failure.TIMEOUT),
-    ((http.client.RemoteDisconnected,), Outcome.UNREACHABLE, Failure.CLOSED),
-    ((http.client.IncompleteRead,), Outcome.UNREACHABLE, Failure.CUT),
-    ((ConnectionRefusedError,), Outcome.UNREACHABLE, Failure.REFUSED),
-    ((ConnectionError,), Outcome.UNREACHABLE, Failure.BROKEN),
-    ((urllib3.exceptions.DecodeError,), Outcome.REJECTED, Failure.ENCODING),
-    ((http.client.HTTPException, urllib3.exceptions.HTTPError), Outcome.HTTP_ERROR, Failure.NOT_HTTP),
-)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        cause = pending.pop(0)
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            pending += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
-
-
-def _short(error: BaseException) -> str:
-    return plain(without_secrets_in(" ".join(f"{error}".split())))[:200] or type(error).__name__
+def _of_status(response: requests.Response) -> str:
+    said = f"the device answered with status {response.status_code}"
+    location = response.raw.headers.get("Location")
+    return (
+        f"{said} and leads to {plain(without_secrets(urljoin(str(response.request.url), location)))[:200]}"
+        if location
+        else said
+    )

@@ -5,9 +5,13 @@ raise. Does not: how the document came (`client`), whether a number is believabl
 
 What the tables leave open is decided here:
 
-- numbers are `[+-]digits[.digits][e[+-]digits]` in ASCII, ASCII white space around them, shorter than 40 characters;
-- `nan` and `no data` count as nothing in upper and lower case, `nan` with any sign; the literals NaN and Infinity of a
-  sloppy JSON writer count as the texts would;
+- numbers are `[+-]digits[.digits][e[+-]digits]` in ASCII, one side of the point may be empty, ASCII white space around
+  them, shorter than 40 characters;
+- `nan` and `no data` count as nothing in upper and lower case, `nan` with any sign;
+- a word that stands bare where a value is due and is none of JSON (`nan`, `-inf`, `27.` as C prints them, `undefined`)
+  counts as the text would, nothing at all as an empty one: it costs its neighbours nothing;
+- what is not UTF-8 is Latin-1 if it is JSON then, and noted: a label nobody reads must not cost the numbers;
+- white space and NULs around the document are nothing;
 - with several top-level objects, those that hold a sensor of the device compete; none of them: the first.
 """
 
@@ -18,8 +22,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from air_pipeline.catalogue import KNOWN, Parameter
+from air_pipeline.catalogue import KNOWN, STATION, Parameter
 from air_pipeline.devices.polls import Flag, Outcome, Problem
+from air_pipeline.devices.proposing import flow_text, proposals
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import Device
 from air_pipeline.showing import plain
@@ -42,9 +47,12 @@ MAX_NOTES_BYTES = 2048
 """Of the notes of one document together: a device may not fill a disk with what nobody asked for."""
 
 _MOST_NAMED = 5
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WHITE = " \t\r\n\v\f"
-_NOTHING = frozenset({"", "nan", "+nan", "-nan", "no data"})
+_NOTHING = re.compile(r"|[+-]?nan(\(\w*\))?|no data", re.ASCII)
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s"{}\[\],:]++', re.DOTALL)
+_OF_JSON = re.compile(r'".*|true|false|null|NaN|-?Infinity|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?', re.DOTALL)
+_SHAPE = '{"nodemcu": {"dht22": {"temperature": "27.90"}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,8 @@ def read_document(body: bytes, device: Device) -> Document:
         device: says which sensors are meant and, by `payload_key`, which top-level object.
     """
     try:
-        payload, notes = _payload(parse_document(body), device)
+        root, is_latin1 = parse(body)
+        payload, notes = _payload(root, device)
     except DocumentUnusable as error:
         return Document({}, rejection=str(error))
     values: dict[str, float] = {}
@@ -91,7 +100,11 @@ def read_document(body: bytes, device: Device) -> Document:
         else:
             values[parameter.series] = value
     rejection = "" if values else "not one value of the device's sensors can be used"
-    return Document(values, tuple(problems), rejection, bounded_notes(chain(notes, _unknown(payload, device))))
+    first = (_NOT_UTF8,) if is_latin1 else ()
+    return Document(values, tuple(problems), rejection, bounded_notes(chain(first, notes, _unknown(payload, device))))
+
+
+_NOT_UTF8 = "writes bytes that are not UTF-8, which are read as Latin-1; numbers are not touched by it"
 
 
 def bounded_notes(notes: Iterable[str]) -> tuple[str, ...]:
@@ -138,27 +151,74 @@ def parse_document(body: bytes) -> dict[str, object]:
     Raises:
         DocumentUnusable: it is none, or one that no device sends.
     """
+    return parse(body)[0]
+
+
+def parse(body: bytes) -> tuple[dict[str, object], bool]:
+    """The root of a document, and whether it is not UTF-8 and was read as Latin-1; see `parse_document`."""
     try:
-        text = body.decode("utf-8").removeprefix("\ufeff")
+        return _parsed(body.decode("utf-8").removeprefix("\ufeff")), False
     except UnicodeDecodeError as error:
-        raise DocumentUnusable(f"byte {error.start} is not UTF-8") from None
-    if not text.strip(_WHITE):
+        try:
+            return _parsed(body.decode("latin-1")), True
+        except DocumentUnusable as unusable:
+            also = f"byte {error.start} is not UTF-8, and as Latin-1 it is none either: {unusable}"
+            raise DocumentUnusable(also) from None
+
+
+def _parsed(text: str) -> dict[str, object]:
+    text = text.strip(f"{_WHITE}\0")
+    if not text:
         raise DocumentUnusable("the answer is empty")
-    if text.lstrip(_WHITE).startswith("<"):
+    if text.startswith("<"):
         raise DocumentUnusable("the answer is a web page: is another machine at this address?")
     try:
-        root: object = _DECODER.decode(text)
+        root: object = _decoded(text)
     except RecursionError:
         raise DocumentUnusable(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             raise DocumentUnusable(f"something follows the document at character {error.pos}") from None
-        raise DocumentUnusable(f"no complete JSON: {error.msg} at character {error.pos}") from None
+        is_cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
+        what = "no complete JSON" if is_cut else "no JSON"
+        raise DocumentUnusable(f"{what}: {error.msg} at character {error.pos}") from None
     if text.count("{") + text.count("[") > MAX_DEPTH and _depth(root) > MAX_DEPTH:
         raise DocumentUnusable(_TOO_DEEP)
     if not isinstance(root, dict):
         raise DocumentUnusable("the document is no JSON object")
     return root
+
+
+def _decoded(text: str) -> object:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        quoted = _bare_words_quoted(text)
+        if quoted == text:
+            raise
+    return _DECODER.decode(quoted)
+
+
+def _bare_words_quoted(text: str) -> str:
+    """The text with whatever stands bare where a value is due, and is none of JSON, in quotes."""
+    parts: list[str] = []
+    opened: list[str] = []
+    last, before = 0, ""
+    for token in _TOKEN.finditer(text):
+        word = token[0]
+        is_due = before == ":" or (before in {"[", ","} and opened[-1:] == ["["])
+        if is_due and (word in {",", "}"} and before == ":"):  # nothing at all
+            parts += [text[last : token.start()], '""']
+            last = token.start()
+        if word in {"{", "["}:
+            opened.append(word)
+        elif word in {"}", "]"}:
+            del opened[-1:]
+        elif is_due and word not in {",", ":"} and not _OF_JSON.fullmatch(word):
+            parts += [text[last : token.start()], json.dumps(word)]
+            last = token.end()
+        before = word
+    return "".join([*parts, text[last:]])
 
 
 def _depth(root: object) -> int:
@@ -173,8 +233,8 @@ def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object]
     """The object that holds the sensors, with what is to be said of its name."""
     objects = {name: part for name, part in root.items() if isinstance(part, dict)}
     if not objects:
-        raise DocumentUnusable("the document holds no object with sensors")
-    sensors = {parameter.sensor for parameter in device.parameters}
+        raise DocumentUnusable(NO_SENSORS)
+    sensors = {parameter.sensor_key for parameter in device.parameters}
     holding = [name for name, part in objects.items() if not sensors.isdisjoint(part)]
     if device.payload_key in objects:
         name = device.payload_key or ""
@@ -185,9 +245,18 @@ def _payload(root: dict[str, object], device: Device) -> tuple[dict[str, object]
         )
     elif not holding and not sensors.isdisjoint(root):
         raise DocumentUnusable("the sensors stand at the top level: an object with a name of its own is to hold them")
+    elif any(objects.values()) and not any(_holds_objects(part) for part in objects.values()):
+        raise DocumentUnusable(NO_SENSORS)
     else:
         name = holding[0] if holding else next(iter(objects))
     return objects[name], _notes_of_name(name, objects, device)
+
+
+NO_SENSORS = f"the document holds no object with sensors; read is what has the shape of {_SHAPE}"
+
+
+def _holds_objects(part: Mapping[str, object]) -> bool:
+    return any(isinstance(inner, dict) for inner in part.values())
 
 
 def _notes_of_name(name: str, objects: Mapping[str, object], device: Device) -> Iterator[str]:
@@ -203,14 +272,16 @@ def _notes_of_name(name: str, objects: Mapping[str, object], device: Device) -> 
 
 
 def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Problem:
-    sensor = payload.get(parameter.sensor, _ABSENT)
+    sensor = payload.get(parameter.sensor_key, _ABSENT)
     if sensor is _ABSENT:
-        return Problem(parameter.series, None, Flag.MISSING, f"no {parameter.sensor} in the document")
+        return Problem(parameter.series, None, Flag.MISSING, f"no {_shown(parameter.sensor_key)} in the document")
     if not isinstance(sensor, dict):
-        return Problem(parameter.series, _shown(sensor), Flag.MISSING, f"{parameter.sensor} is not an object")
+        reason = f"{_shown(parameter.sensor_key)} is not an object"
+        return Problem(parameter.series, _shown(sensor), Flag.MISSING, reason)
     sent = sensor.get(parameter.key, _ABSENT)
     if sent is _ABSENT:
-        return Problem(parameter.series, None, Flag.MISSING, f"no {parameter.key} in {parameter.sensor}")
+        reason = f"no {_shown(parameter.key)} in {_shown(parameter.sensor_key)}"
+        return Problem(parameter.series, None, Flag.MISSING, reason)
     number = _number(sent)
     return number if isinstance(number, float) else Problem(parameter.series, _shown(sent), *number)
 
@@ -228,7 +299,7 @@ def _number(sent: object) -> float | tuple[Flag, str]:
         text = sent.strip(_WHITE)
     else:
         return Flag.BAD, "not a number"
-    if text.lower() in _NOTHING:
+    if _NOTHING.fullmatch(text.lower()):
         return Flag.MISSING, "no value"
     if len(text) > MAX_NUMBER_LENGTH:
         return Flag.BAD, "too long for a number"
@@ -242,53 +313,33 @@ def _number(sent: object) -> float | tuple[Flag, str]:
 def _unknown(payload: Mapping[str, object], device: Device) -> Iterator[str]:
     wanted: dict[str, set[str]] = {}
     for parameter in device.parameters:
-        wanted.setdefault(parameter.sensor, set()).add(parameter.key)
+        wanted.setdefault(parameter.sensor_key, set()).add(parameter.key)
+    is_named = device.parameters != STATION  # which devices.yaml need not name, unless there is more
     for sensor, sent in payload.items():
         if isinstance(sent, dict):
             unknown = [key for key in sent if key not in wanted.get(sensor, ())]
             if unknown:
-                yield _unknown_note(sensor, unknown)
+                yield _unknown_note(sensor, unknown, device, None if is_named else payload)
+                is_named = True
         elif sensor not in wanted:
             yield f"sends '{_shown(sensor)}' outside of any sensor, which is not stored"
 
 
-def _unknown_note(sensor: str, keys: list[str]) -> str:
+def _unknown_note(sensor: str, keys: list[str], device: Device, unnamed: Mapping[str, object] | None) -> str:
+    """What is not stored, and what to write for it; `unnamed`: what is sent, where devices.yaml names no sensors."""
     sent = some([f"{_shown(sensor)}.{_shown(key)}" for key in keys[:MAX_NOTES]], MAX_NOTES, of=len(keys))
-    keys = keys[:MAX_NOTES]
-    known = {parameter.key: parameter.name for parameter in KNOWN.get(sensor, {}).values()}
-    if known.keys() >= set(keys):
-        line = f"{sensor}: [{', '.join(known[key] for key in keys)}]"
-    else:
-        entries = (f"{known.get(key) or parameter_name(key)}: {{key: {flow_text(key)}, unit: …}}" for key in keys)
-        line = f"{_sensor_id(sensor)}: {{{', '.join(entries)}}}"
     be, them = ("is", "it") if len(keys) == 1 else ("are", "them")
-    return f"sends {sent}, which {be} not stored; to store {them} add under sensors: {line}"
-
-
-def parameter_name(key: str) -> str:
-    """A parameter's name for a device's spelling: `PM2.5` → `pm25`, `dewPoint` → `dew_point`."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
-    name = re.sub(r"[^a-z0-9_]", "", re.sub(r"[\s-]", "_", snake)).lstrip("_") or "name"
-    return (name if name[0].isalpha() else f"p{name}")[:40]
-
-
-def _sensor_id(sensor: str) -> str:
-    return sensor if re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]*", sensor) else flow_text(sensor)
-
-
-def flow_text(text: str) -> str:
-    """A text as it is written in YAML's flow style: quoted where it has to be."""
-    is_plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text) and text.lower() not in {
-        "null",
-        "true",
-        "false",
-        "yes",
-        "no",
-        "on",
-        "off",
-    }
-    text = text[:MAX_SHOWN]
-    return text if is_plain else json.dumps(text, ensure_ascii=not text.isprintable())
+    there = device.parameters
+    (proposal,) = proposals({sensor: keys[:MAX_NOTES]}, there=there)
+    if unnamed is not None:
+        others = (one for one in KNOWN if one in unnamed and one != proposal.sensor)
+        station = [one.line for one in proposals(dict.fromkeys(others, ()), there=there)]
+        write = f"write sensors: {{{', '.join([*station, proposal.line])}}}"
+    elif any(one.sensor == proposal.sensor for one in there):
+        write = f"write under sensors: {proposal.line}"
+    else:
+        write = f"add under sensors: {proposal.line}"
+    return f"sends {sent}, which {be} not stored; to store {them} {write}"
 
 
 def _shown(value: object) -> str:

@@ -3,20 +3,14 @@
 Belongs here: from a document to lines below `- id: …`. Does not: the rest of the file (`settings.template`).
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from air_pipeline.catalogue import KNOWN
-from air_pipeline.devices.document import (
-    FIRMWARE_KEY,
-    MAX_SHOWN,
-    DocumentUnusable,
-    flow_text,
-    parameter_name,
-    parse_document,
-)
+from air_pipeline.devices.document import FIRMWARE_KEY, NO_SENSORS, DocumentUnusable, parse_document
+from air_pipeline.devices.proposing import TO_FILL_IN, Proposal, flow_text, proposals
 
+_FILL_IN = f"  # put its unit for {TO_FILL_IN} and take the mark at the beginning away: then it is stored"
 _STATION = {sensor: {parameter.key for parameter in known.values()} for sensor, known in KNOWN.items()}
 
 
@@ -40,7 +34,12 @@ class Introduction:
     @property
     def unknown(self) -> list[tuple[str, str]]:
         """The sensors and keys that the catalogue does not know, and whose units only the user knows."""
-        return [(sensor, key) for sensor, keys in self.sensors.items() for key in keys if not _known(sensor, key)]
+        return [
+            (one.spelt, key)
+            for one in proposals(self.sensors)
+            for key, name in zip(self.sensors[one.spelt], one.entries, strict=True)
+            if name in one.missing
+        ]
 
     def lines(self, units: Mapping[tuple[str, str], str] | None = None) -> list[str]:
         """The lines for the entry; what has no unit is in a comment that says what to fill in.
@@ -48,19 +47,16 @@ class Introduction:
         Args:
             units: sensor and key to unit, of what the catalogue does not know.
         """
-        lines = [] if self.payload_key is None else [f"payload_key: {_quoted(self.payload_key)}"]
+        lines = [] if self.payload_key is None else [f"payload_key: {flow_text(self.payload_key)}"]
         if self.is_station:
             return lines
-        stored: list[str] = []
-        for sensor, keys in self.sensors.items():
-            entries = _entries(sensor, keys, units or {})
-            usable = {name: entry for name, entry in entries.items() if "unit: ?" not in entry}
-            if usable:
-                stored.append(f"  {_sensor_line(sensor, usable)}")
-            if len(usable) < len(entries):
-                stored.append(f"  # fill in what is measured: {_sensor_line(sensor, entries)}")
-        active = any(not line.lstrip().startswith("#") for line in stored)
-        return lines + ([] if not stored else ["sensors:" if active else "# sensors:", *stored])
+        proposed = proposals(self.sensors, units)
+        head = "sensors:" if self.stores(units) else "# sensors:  # and the mark of this line"
+        return [*lines, head, *(f"  {line}" for one in proposed for line in _sensor_lines(one))]
+
+    def stores(self, units: Mapping[tuple[str, str], str] | None = None) -> bool:
+        """Whether anything of it is stored as these lines stand."""
+        return self.is_station or any(len(one.missing) < len(one.entries) for one in proposals(self.sensors, units))
 
 
 def introduce(body: bytes) -> Introduction:
@@ -73,7 +69,7 @@ def introduce(body: bytes) -> Introduction:
     found = {name: _sensors(part) for name, part in objects.items()}
     holding = [name for name in found if not _STATION.keys().isdisjoint(found[name])] or [n for n in found if found[n]]
     if not holding:
-        raise DocumentUnusable("the document holds no object with sensors")
+        raise DocumentUnusable(NO_SENSORS)
     name = FIRMWARE_KEY if FIRMWARE_KEY in holding else holding[0]
     needed = name != FIRMWARE_KEY or len(objects) > 1
     usable = bool(name.strip()) and name.isprintable()
@@ -84,40 +80,14 @@ def _sensors(payload: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
     return {sensor: tuple(sent) for sensor, sent in payload.items() if isinstance(sent, dict) and sent}
 
 
-def _known(sensor: str, key: str) -> str | None:
-    """The catalogue's name for what a sensor sends under a key."""
-    return next((name for name, parameter in KNOWN.get(sensor, {}).items() if parameter.key == key), None)
-
-
-def _entries(sensor: str, keys: tuple[str, ...], units: Mapping[tuple[str, str], str]) -> dict[str, str]:
-    """Parameter to what `devices.yaml` says of it: nothing, if the catalogue knows it; `unit: ?` if nobody does."""
-    entries: dict[str, str] = {}
-    for key in keys:
-        name, unit = _known(sensor, key), units.get((sensor, key))
-        entry = "" if name else f"{{key: {_quoted(key)}, unit: {_quoted(unit) if unit else '?'}}}"
-        entries[name or _free(parameter_name(key), entries)] = entry
-    return entries
-
-
-def _free(name: str, taken: Mapping[str, str]) -> str:
-    return next(one for one in _numbered(name) if one not in taken)
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name[:36]}_{number}"
-        number += 1
-
-
-def _sensor_line(sensor: str, entries: Mapping[str, str]) -> str:
-    if not any(entries.values()):
-        return f"{_quoted(sensor)}: [{', '.join(entries)}]"
-    parameters = ", ".join(f"{name}: {entry or '{}'}" for name, entry in entries.items())
-    return f"{_quoted(sensor)}: {{{parameters}}}"
-
-
-def _quoted(text: str) -> str:
-    """A text of any length in YAML's flow style, in characters that YAML and a comment take."""
-    return flow_text(text) if text.isprintable() and len(text) <= MAX_SHOWN else json.dumps(text)
+def _sensor_lines(one: Proposal) -> list[str]:
+    """A sensor in lines of the file; what lacks its unit stands behind a comment's mark, to be taken away alone."""
+    if not one.missing:
+        return [one.line]
+    if len(one.missing) == len(one.entries):
+        return [f"# {one.line}{_FILL_IN}"]
+    lines = [f"{flow_text(one.sensor)}:", *([f"  {one.key}"] if one.key else [])]
+    for name, entry in one.entries.items():
+        mark, more = ("# ", _FILL_IN) if name in one.missing else ("", "")
+        lines.append(f"  {mark}{flow_text(name)}: {entry or '{}'}{more}")
+    return lines

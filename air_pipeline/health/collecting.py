@@ -14,6 +14,16 @@ LONGEST_WAIT = timedelta(minutes=2)
 """An outbox drains if nothing has waited in it for longer than two attempts at a store that is there."""
 
 
+def _is_elsewhere(seen: Seen) -> bool:
+    """Whether another machine collects: then nothing of its collector can be looked at here, and nothing passes."""
+    state = seen.process
+    external = seen.deployment.settings.collector == "external"
+    return external and state.running is None and not state.has_begun
+
+
+_ELSEWHERE = "devices.yaml says collector: external, and none ever ran here: it is looked at where it runs"
+
+
 @check(
     asset="raw_readings",
     means="A collector runs. Without one no slot is polled.",
@@ -28,6 +38,9 @@ def collector_running(seen: Seen) -> Iterator[Finding]:
     if state.running is not None:
         since = datetime.fromtimestamp(state.running.since, settings.zone).isoformat(sep=" ", timespec="seconds")
         yield fine(f"process {state.running.pid}, since {since}", numbers={"collectors": 1})
+        return
+    if _is_elsewhere(seen):
+        yield unknown(_ELSEWHERE, "there, or start it here: air-pipeline collect")
         return
     if settings.collector == "external":
         remedy = "devices.yaml says collector: external, so start air-pipeline collect"
@@ -82,6 +95,9 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
         what, _, remedy = str(error).partition(". ")
         yield failure(what, remedy)
         return
+    if _is_elsewhere(seen):
+        yield unknown(_ELSEWHERE)
+        return
     numbers = {"pending": status.pending, "failures": status.failures}
     if status.oldest is None or seen.now - from_epoch_ms(status.oldest) <= LONGEST_WAIT:
         yield fine(f"{status.pending} polls wait" if seen.collector.has_begun else "nothing waits", numbers=numbers)
@@ -102,6 +118,9 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
 )
 def polls_recorded(seen: Seen) -> Iterator[Finding]:
     """Whether polls wait in the memory of the collector, and whether any were lost there lately."""
+    if _is_elsewhere(seen):
+        yield unknown(_ELSEWHERE)
+        return
     found = seen.process.recording
     numbers = {"waiting_in_memory": 0, "polls_lost": 0, "slots_unconfirmed": found.unconfirmed}
     if found.refused and seen.process.running is not None:
@@ -129,6 +148,9 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
         number = seen.collector.outbox.quarantined
     except OutboxError:
         return
+    if _is_elsewhere(seen):
+        yield unknown(_ELSEWHERE)
+        return
     if not number:
         yield fine("no poll was set aside", numbers={"quarantined": 0})
         return
@@ -153,6 +175,9 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
         asides = seen.collector.asides
     except OutboxError:
         return
+    if _is_elsewhere(seen):
+        yield unknown(_ELSEWHERE)
+        return
     if not asides:
         yield fine("none was damaged", numbers={"damaged": 0})
         return
@@ -173,6 +198,9 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
 )
 def documents_known(seen: Seen) -> Iterator[Finding]:
     """What each device sends that is not known."""
+    if _is_elsewhere(seen):
+        yield unknown(_ELSEWHERE)
+        return
     for device in seen.deployment.settings.devices:
         if note := seen.collector.notes.get(device.id):
             yield warning(note, subject=device.id, numbers={"devices_with_unknowns": 1})

@@ -1,13 +1,11 @@
 """What devices answer, or answered the running collector: what it means, and what to do."""
 
-import errno
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from air_pipeline.collection.asking import Asked, ask_devices
-from air_pipeline.devices.client import Failure
+from air_pipeline.devices.answers import Failure
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
@@ -33,6 +31,9 @@ _REMEDIES: Mapping[Failure, str] = {
     Failure.CLOSED: "restart the device: its memory runs out when it is asked by several at once",
     Failure.CUT: "restart the device; if it happens again, its network is bad",
     Failure.BROKEN: "restart the device; if it happens again, its network is bad",
+    Failure.NO_WAY: f"there is no way to its network: {_NETWORK}",
+    Failure.LOOK_UP: "write the IP address that the router shows for it in its url: names are looked up slowly here, as"
+    " those in .local often are",
     Failure.NOT_HTTP: "something else than the firmware answers: correct the port in its url",
 }
 _OTHER_MACHINE = "another machine may have its address now: look for the device in the router, and correct its url"
@@ -43,7 +44,6 @@ _REMEDIES_OF_OUTCOMES: Mapping[Outcome, str] = {
     Outcome.TOO_LARGE: _OTHER_MACHINE,
     Outcome.SKIPPED: "it takes longer than its interval: set a longer interval",
 }
-_NO_WAY = {os.strerror(number) for number in (errno.EHOSTUNREACH, errno.ENETUNREACH)}
 
 
 @check(
@@ -62,7 +62,9 @@ def devices_answer(seen: Seen) -> Iterator[Finding]:
             text = f"is not polled now, by its since and until ({device.since or '…'} to {device.until or '…'})"
             yield fine(text, device.id)
     if polled:
-        for asked in ask_devices(seen.environment, polled, longest_s=LONGEST_S, within_s=ASK_WITHIN_S):
+        may_ask = seen.may_ask or settings.collector != "external"
+        found = ask_devices(seen.environment, polled, may_ask=may_ask, longest_s=LONGEST_S, within_s=ASK_WITHIN_S)
+        for asked in found:
             yield finding_of(asked, seen.now)
 
 
@@ -105,14 +107,12 @@ def _remedy_of_notes(asked: Asked) -> str:
 
 
 def _remedy(asked: Asked, poll: Poll) -> str:
-    if any(words in asked.reason for words in _NO_WAY):
-        return f"there is no way to its network: {_NETWORK}"
     for kind, remedy in _REMEDIES.items():
         if asked.reason.startswith(kind):
             return remedy
     match poll.outcome:
         case Outcome.HTTP_ERROR:
-            return _remedy_of_status(poll.http_status)
+            return _remedy_of_status(poll.http_status, asked.device.access.user)
         case Outcome.REJECTED:
             return _remedy_of_document(asked)
         case other:
@@ -127,13 +127,15 @@ def _remedy_of_document(asked: Asked) -> str:
     return f"see what it answers: curl {without_secrets(asked.device.url)}; the firmware answers at /circumstances"
 
 
-def _remedy_of_status(status: int | None) -> str:
+def _remedy_of_status(status: int | None, user: str | None) -> str:
     if status is None:
         return _REMEDIES[Failure.NOT_HTTP]
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return "correct the path of its url: the firmware answers at /circumstances"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return f"it asks for a login, as the firmware never does: {_OTHER_MACHINE}"
+        if user is not None:
+            return f"correct user and password of its auth in devices.yaml; or {_OTHER_MACHINE}"
+        return f"if it has a login, say so in devices.yaml: auth: {{user: …, password: $NAME}}; else {_OTHER_MACHINE}"
     if status < HTTPStatus.BAD_REQUEST:
         return "redirects are not followed: write the address it leads to as its url"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -44,6 +44,7 @@ class Seen:
         failed_runs: the days whose last run failed, and which run that was; of Dagster's storage.
         reported: how collecting stands, where that is known already.
         by_dagster: whether Dagster looks, so that something is meant to run.
+        may_ask: whether devices are asked though something else collects from them.
     """
 
     environment: Environment
@@ -56,6 +57,7 @@ class Seen:
     failed_runs: Mapping[date, str] = field(default_factory=dict)
     reported: Report | None = None
     by_dagster: bool = False
+    may_ask: bool = False
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -128,13 +130,16 @@ def seen_by_dagster(
     )
 
 
-def seen_from_outside(variables: Mapping[str, str], config: Path | None = None, asked: tuple[str, ...] = ()) -> Seen:
+def seen_from_outside(
+    variables: Mapping[str, str], config: Path | None = None, asked: tuple[str, ...] = (), *, may_ask: bool = False
+) -> Seen:
     """What a user's variables and configuration lead to, however wrong they are; nothing of it makes this raise.
 
     Args:
         variables: the environment.
         config: the configuration file, if another than the environment's.
         asked: the ids of the devices to ask; all if it is empty.
+        may_ask: whether to ask them though something else collects from them.
 
     Raises:
         SettingsError: there is no such device.
@@ -157,4 +162,4 @@ def seen_from_outside(variables: Mapping[str, str], config: Path | None = None, 
         return Seen(environment, now, mistake=error, misset=misset)
     for name in asked:
         loaded.settings.device(name)
-    return Seen(environment, now, loaded.settings, loaded.mistake, misset, asked)
+    return Seen(environment, now, loaded.settings, loaded.mistake, misset, asked, may_ask=may_ask)

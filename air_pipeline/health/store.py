@@ -45,6 +45,11 @@ def _of_influxdb(seen: Seen, examined: Examined) -> Finding:
             f"{name}{version} forgets readings after {timedelta(seconds=examined.retention_s)}",
             "set the bucket's retention to never, or days cannot be computed again after that",
         )
+    if not examined.is_compared:
+        return warning(
+            f"{name}{version}: it could not be compared whether the bucket that is read is the one that is written",
+            "see that no DBRP mapping of its name leads elsewhere: influx v1 dbrp list",
+        )
     return fine(f"{name}{version}: the token may read and write")
 
 

@@ -26,6 +26,15 @@ from air_pipeline.showing import plain
 PASSWORD = "AIR_PIPELINE_SMTP_PASSWORD"  # noqa: S105 -- the variable's name
 WAIT_S = 10.0
 """How long a server may be silent."""
+_OF_PROXIES = frozenset(
+    {
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""What a proxy says by itself where it does not reach the server."""
 
 
 class SendError(AirPipelineError):
@@ -71,9 +80,10 @@ class Webhook:
         """
         import requests  # 0.1 s and 16 MB: the definitions are spared them
 
+        url = self._url()
         try:
             answer = requests.post(
-                self._url(),
+                url,
                 json=message.to_body(),
                 headers={"User-Agent": "air_pipeline"},
                 timeout=WAIT_S,
@@ -90,6 +100,11 @@ class Webhook:
             return f"status {status}"
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             raise SendError(f"{self.name} answered {status}, a redirect; write the address that it leads to")
+        if status in _OF_PROXIES and requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)):
+            raise SendError(
+                f"{self.name} was not reached: the proxy of the environment answered {status}; name its host in"
+                " NO_PROXY, or see to the proxy (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY)"
+            )
         raise SendError(f"{self.name} answered {status}; see that the address is right and what the server says of it")
 
     def _url(self) -> str:

@@ -37,6 +37,23 @@ class SettingsError(AirPipelineError):
     exit_status = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is sent to a device beside its address.
+
+    Attributes:
+        user: who asks, where the device wants to know; None: nobody says so.
+        password: for that user; left out of texts, as what headers say is.
+        headers: further lines of each request.
+    """
+
+    user: str | None = None
+    password: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=_nothing, repr=False)
+
+
+NO_ACCESS = Access()
+
 ALWAYS, NEVER = -(10**15), 10**15
 """Before and after every time that there is, in ms UTC."""
 
@@ -106,6 +123,7 @@ class Device:
         warm_up: how long gases are suspect after a reboot.
         marks: what was said by hand of the day that it is looked at (`days.calendar.device_day`), in the order of the
             file; none elsewhere.
+        access: who asks it, and what else is said to it.
     """
 
     id: str
@@ -122,6 +140,7 @@ class Device:
     rules: Mapping[str, Mapping[str, float | None]] = field(default_factory=_nothing)
     warm_up: timedelta = timedelta(hours=48)
     marks: tuple[Mark, ...] = ()
+    access: Access = field(default=NO_ACCESS, repr=False)
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from air_pipeline.catalogue import ANY_SERIES, LIMITS, RULE_PARAMETERS
-from air_pipeline.settings import Device, Email, Notify, Settings, SettingsError
-from air_pipeline.settings.schema import DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
+from air_pipeline.settings import Access, Device, Email, Notify, Settings, SettingsError
+from air_pipeline.settings.schema import AuthEntry, DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
 from air_pipeline.settings.sensors import parameters_of
-from air_pipeline.settings.values import near, shown, with_variables
+from air_pipeline.settings.values import near, shown
+from air_pipeline.settings.variables import said_by, with_variables
 from air_pipeline.settings.yaml import Place, read_yaml, settings_error
 from air_pipeline.showing import without_secrets
 
@@ -137,7 +138,7 @@ def _known_keys(place: Place) -> list[str]:
     """The keys that may stand where one stands that is unknown."""
     entry: type[Entry] = FileSchema
     if place[0] == "devices":
-        entry = DeviceEntry
+        entry = AuthEntry if place[2:-1] == ("auth",) else DeviceEntry
     elif place[0] == "notify" and len(place) > 1:
         entry = EmailEntry if place[1:-1] == ("email",) else NotifyEntry
     return [field.alias or name for name, field in entry.model_fields.items()]
@@ -159,6 +160,8 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             url = with_variables(entry.url, variables)
         except ValueError as mistake:
             mistakes.append(((*place, "url"), str(mistake)))
+        access, unsaid = _access(entry, variables)
+        mistakes += [((*place, *where), message) for where, message in unsaid]
         device = Device(
             id=entry.id,
             url=url,
@@ -173,6 +176,7 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             thresholds=MappingProxyType(dict(entry.thresholds)),
             rules=MappingProxyType({series: MappingProxyType(dict(rule)) for series, rule in entry.rules.items()}),
             warm_up=timedelta(milliseconds=entry.warm_up),
+            access=access,
         )
         if not wrong:
             mistakes += [((*place, *where), message) for where, message in _device_mistakes(device)]
@@ -190,6 +194,25 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
         clock=schema.clock,
     )
     return settings, mistakes
+
+
+def _access(entry: DeviceEntry, variables: Mapping[str, str]) -> tuple[Access, list[tuple[Place, str]]]:
+    """Who asks a device and what else is said to it, with what is wrong with that."""
+    mistakes: list[tuple[Place, str]] = []
+    said: dict[Place, str] = {("headers", name): value for name, value in entry.headers.items()}
+    if entry.auth is not None:
+        said["auth", "password"] = entry.auth.password
+        if "@" in urlsplit(entry.url).netloc:
+            mistakes.append((("auth",), "stands beside a user in the url; keep one of them"))
+    for place, value in said.items():
+        try:
+            said[place] = said_by(value, variables, ascii_alone=place[0] == "headers")
+        except ValueError as mistake:
+            mistakes.append((place, str(mistake)))
+    headers = {name: said["headers", name] for name in entry.headers}
+    if entry.auth is None:
+        return Access(headers=MappingProxyType(headers)), mistakes
+    return Access(entry.auth.user, said["auth", "password"], MappingProxyType(headers)), mistakes
 
 
 def _notify(entry: NotifyEntry | None) -> Notify | None:

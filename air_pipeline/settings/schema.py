@@ -21,6 +21,7 @@ from air_pipeline.settings.values import (
     PositiveOrOff,
     Range,
     Server,
+    Spelling,
     Text,
     Timeout,
     Wait,
@@ -30,6 +31,7 @@ from air_pipeline.settings.values import (
     choice,
     mapping,
 )
+from air_pipeline.settings.variables import HeaderName, HeaderValue, Secret
 
 
 class Entry(BaseModel):
@@ -41,10 +43,17 @@ class Entry(BaseModel):
 class ParameterEntry(Entry):
     """One parameter of a sensor that the catalogue does not know, or knows otherwise."""
 
-    key: Text | None = None
+    key: Spelling | None = None
     unit: Text | None = None
     sensor_range: Range | None = None
     resolution: Positive | None = None
+
+
+class AuthEntry(Entry):
+    """The `auth` of a device."""
+
+    user: Text
+    password: Secret
 
 
 class DeviceEntry(Entry):
@@ -57,7 +66,11 @@ class DeviceEntry(Entry):
     timeout: Timeout | None = None
     since: Day | None = None
     until: Day | None = None
-    payload_key: Text | None = None
+    auth: Annotated[AuthEntry | None, BeforeValidator(mapping("auth: {user: admin, password: $STATION_PASSWORD}"))] = (
+        None
+    )
+    headers: Annotated[dict[HeaderName, HeaderValue], BeforeValidator(mapping("headers: {X-Api-Key: $KEY}"))] = {}
+    payload_key: Spelling | None = None
     sensors: Annotated[dict[str, Any] | None, BeforeValidator(mapping("sensors: {dht22: [temperature, humidity]}"))] = (
         None
     )

@@ -13,6 +13,9 @@ from air_pipeline.settings.values import near, shown
 from air_pipeline.settings.yaml import Place
 
 _SENSOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
+_NO_ID = (
+    "{} is not a sensor id; use at most 40 letters, digits, - and ., and say how the device spells it: {{key: …, …}}"
+)
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -24,10 +27,14 @@ def parameters_of(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, .
     mistakes: list[tuple[Place, str]] = []
     if not sensors:
         mistakes.append(((), "there is none; name some, or leave sensors out for the five of the NodeMCU station"))
-    for sensor, listed in sensors.items():
+    for sensor, said in sensors.items():
         if not isinstance(sensor, str) or not _SENSOR_ID.fullmatch(sensor):
-            mistakes.append(((sensor,), f"{shown(sensor)} is not a sensor id; use at most 40 letters, digits, - and ."))
+            mistakes.append(((sensor,), _NO_ID.format(shown(sensor))))
             continue
+        spelt = said.get("key") if isinstance(said, dict) else None
+        listed = said
+        if isinstance(spelt, str):  # a mapping is a parameter that is called key
+            listed = {name: entry for name, entry in said.items() if name != "key"}
         entries = (
             dict.fromkeys(listed) if isinstance(listed, list) and all(isinstance(n, str) for n in listed) else listed
         )
@@ -36,9 +43,11 @@ def parameters_of(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, .
             continue
         for name, entry in entries.items():
             try:
-                found.append(_parameter(sensor, name, entry))
+                parameter = _parameter(sensor, name, entry)
             except ValueError as mistake:
                 mistakes.append(((sensor, name), str(mistake)))
+            else:
+                found.append(replace(parameter, sensor_spelt=spelt) if isinstance(spelt, str) else parameter)
     mistakes += _spelled_alike(found)
     series = {parameter.series for parameter in found}
     mistakes += [
@@ -53,14 +62,15 @@ def parameters_of(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, .
 
 
 def _spelled_alike(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, str]]:
-    """The parameters of one sensor that would all be read from one value."""
-    names: dict[tuple[str, str], str] = {}
+    """The parameters that would all be read from one value."""
+    first: dict[tuple[str, str], Parameter] = {}
     for parameter in parameters:
-        other = names.setdefault((parameter.sensor, parameter.key), parameter.name)
-        if other != parameter.name:
+        other = first.setdefault((parameter.sensor_key, parameter.key), parameter)
+        if other is not parameter:
+            called = other.name if other.sensor == parameter.sensor else other.series
             yield (
                 (parameter.sensor, parameter.name),
-                f"its key {parameter.key} is also that of {other}; give each its own key, or leave one out",
+                f"its key {shown(parameter.key)} is also that of {called}; give each its own key, or leave one out",
             )
 
 
@@ -88,7 +98,8 @@ def _parameter(sensor: str, name: object, entry: object) -> Parameter:
     if given.unit is None:
         hint = near(name, known, otherwise=f"; if the sensor has it, say its unit: {{{name}: {{unit: …}}}}")
         raise ValueError(f"the catalogue does not know this parameter of {sensor}{hint}")
-    return Parameter(sensor, name, given.unit, given.key or name, given.sensor_range, given.resolution)
+    key = name if given.key is None else given.key
+    return Parameter(sensor, name, given.unit, key, given.sensor_range, given.resolution)
 
 
 def _explain_parameter(detail: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, time
 from typing import Annotated, Literal, NamedTuple, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator
@@ -25,8 +25,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DATE, _LAST_DATE = date(1970, 1, 1), date(2199, 12, 31)  # stores end in 2262
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CLOCK = re.compile(r"[0-9]{2}:[0-9]{2}")
-_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
-_VARIABLES = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 _HOST_LABEL = re.compile(r"\w(?:[\w-]{0,61}\w)?", re.ASCII)
 _LONGEST_HOST = 253  # RFC 1035, 2.3.4
@@ -115,34 +114,23 @@ def _device_id(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    if isinstance(value, str) and _VARIABLE.fullmatch(value):
+    if isinstance(value, str) and VARIABLE.fullmatch(value):
         return value
     if not isinstance(value, str) or not value.isprintable() or not is_address(value):
-        raise ValueError(f"{shown(value)} is not an address; write it as http://192.168.1.32/circumstances")
+        remedy = "write it as http://192.168.1.32/circumstances"
+        if isinstance(value, str) and not value.isascii() and (name := _name_in_ascii(value)):
+            remedy = f"its name is not ASCII: write it as {name}"
+        raise ValueError(f"{shown(value)} is not an address; {remedy}")
     return value
 
 
-def with_variables(url: str, variables: Mapping[str, str]) -> str:
-    """A device's address with what the environment says of each `$NAME` in it: quoted, unless it is the whole address.
-
-    Raises:
-        ValueError: one is not set, or makes no address; the message has its name and not what it says.
-    """
-
-    def said(found: re.Match[str]) -> str:
-        value = variables.get(found[1], "").strip()
-        if not value:
-            raise ValueError(
-                f"{found[0]} of the environment is not set; set it and start again, or write %24 for a $ that is meant"
-            )
-        return value if found[0] == url else quote(value, safe="")
-
-    filled = _VARIABLES.sub(said, url)
-    if filled != url and not (filled.isprintable() and is_address(filled)):
-        raise ValueError(
-            "is no address with what the environment says of its $NAME; set that to http://192.168.1.32/circumstances"
-        )
-    return filled
+def _name_in_ascii(url: str) -> str:
+    """An internationalized name of a host as it stands in the name service; empty if it is none."""
+    try:
+        name = (urlsplit(url).hostname or "").encode("idna").decode()
+    except (UnicodeError, ValueError):
+        return ""
+    return name if name.startswith("xn--") or ".xn--" in name else ""
 
 
 def is_address(url: str) -> bool:
@@ -160,13 +148,18 @@ def is_address(url: str) -> bool:
     return usable and _is_host(parts.hostname or "")
 
 
+def is_ipv6(text: str) -> bool:
+    """Whether a text is an address of IPv6, without brackets."""
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_host(host: str) -> bool:
     if ":" in host:
-        try:
-            ipaddress.IPv6Address(host)
-        except ValueError:
-            return False
-        return True
+        return is_ipv6(host)
     labels = host.removesuffix(".").split(".")
     return len(host) <= _LONGEST_HOST and all(_HOST_LABEL.fullmatch(label) for label in labels)
 
@@ -196,7 +189,7 @@ def _clock_range(value: object) -> tuple[time, time]:
 
 def _webhook(value: object) -> str:
     if isinstance(value, str) and value.startswith("$"):
-        if not _VARIABLE.fullmatch(value):
+        if not VARIABLE.fullmatch(value):
             raise ValueError(f"{shown(value)} is not a variable of the environment; write it as $AIR_PIPELINE_WEBHOOK")
         return value
     if not isinstance(value, str) or not value.isprintable() or not is_address(value):
@@ -283,6 +276,12 @@ def _text(value: object) -> str:
     return value
 
 
+def _spelling(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is not a text; put it in quotes, as the device spells it")
+    return value
+
+
 def choice(*choices: str) -> Callable[[object], object]:
     """A check that a value is one of the choices."""
 
@@ -312,6 +311,7 @@ Positive = Annotated[float, BeforeValidator(_positive)]
 PositiveOrOff = Annotated[float | None, BeforeValidator(_positive_or_off)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 Text = Annotated[str, BeforeValidator(_text)]
+Spelling = Annotated[str, BeforeValidator(_spelling)]
 DeviceId = Annotated[str, BeforeValidator(_device_id)]
 Address = Annotated[str, BeforeValidator(_url)]
 Interval = Annotated[int, BeforeValidator(_duration("1s", "1h"))]

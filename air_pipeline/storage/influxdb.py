@@ -16,14 +16,15 @@ from urllib.parse import urlsplit
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
-from air_pipeline.storage.influxql import InfluxQL, Series, during
+from air_pipeline.storage.influxql import DEVICES, LONGEST_S, InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
 from air_pipeline.storage.storable import EMPTY_VALUE, require_storable, within_time
-from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Asked, Before, Latest, Summary
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Asked, Before, Latest, StoreRefused, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,18 +62,25 @@ def _of_influxdb(
 
 
 class InfluxStore:
-    """The reading store in one bucket, which is made, with infinite retention, when it is missing and the token may.
+    """The reading store in one bucket, which the first write makes, with infinite retention, where the token may.
 
     Safe from several threads. See `ReadingStore` for what the methods promise.
     """
 
-    def __init__(self, connection: InfluxConnection, timeout_s: float = 10.0, read_timeout_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        connection: InfluxConnection,
+        timeout_s: float = 10.0,
+        read_timeout_s: float = 120.0,
+        longest_s: float = LONGEST_S,
+    ) -> None:
         """Connects at the first use.
 
         Args:
             connection: server, token, organization and bucket.
             timeout_s: for a connection to be made, and for the answer to a write.
             read_timeout_s: for the answer to a query; the summaries of a thousand devices can take many seconds.
+            longest_s: for such an answer to its end.
 
         Raises:
             StoreRefused: the token has characters that no token has.
@@ -81,7 +89,9 @@ class InfluxStore:
         self._timeout_s = timeout_s
         self._read_timeout_s = read_timeout_s
         self._exchange = Exchange(connection, timeout_s)
-        self._queries = InfluxQL(connection, self._exchange, read_timeout_s)
+        self._queries = InfluxQL(connection, self._exchange, read_timeout_s, longest_s)
+        self._look = BucketLook(connection, self._exchange)
+        self._is_compared = False
 
     @property
     def identity(self) -> str:
@@ -93,6 +103,7 @@ class InfluxStore:
     def write(self, polls: Sequence[Poll]) -> None:
         """Stores polls, some 2,500 a request; see `ReadingStore.write`."""
         require_storable(polls)
+        self._compare(polls)
         lines = [line for poll in polls for line in poll_lines(poll)]
         for first in range(0, len(lines), _LINES_A_REQUEST):
             some = "\n".join(lines[first : first + _LINES_A_REQUEST]).encode()
@@ -119,7 +130,7 @@ class InfluxStore:
         *recent, names = self._ask(
             f"SELECT *::field FROM poll WHERE {recently}",  # noqa: S608
             f"SELECT *::field FROM air WHERE {recently}",  # noqa: S608
-            'SHOW TAG VALUES FROM poll WITH KEY = "device"',
+            DEVICES,
         )
         devices = [point["value"] for series in names for point in series.points]
         polls, readings = map(_of_devices, recent)
@@ -128,7 +139,7 @@ class InfluxStore:
         found = {}
         for device, fields in polls.items():
             values = readings.get(device, {})
-            numbers = {name: float(value) for name, value in sorted(values.items()) if name != "time"}
+            numbers = self._queries.numbers("air", values)
             found[device] = latest_of(device, fields["time"], fields, values.get("time"), numbers)
         return found
 
@@ -269,7 +280,11 @@ class InfluxStore:
     def _ask(
         self, *queries: str, parameters: Mapping[str, object] | None = None, timeout_s: float | None = None
     ) -> list[list[Series]]:
-        return self._in_bucket(lambda: self._queries.statements(queries, parameters or {}, timeout_s))
+        try:
+            return self._queries.statements(queries, parameters or {}, timeout_s)
+        except BucketMissing:  # nothing is made by a read
+            self._look.require_makeable()
+            return [[] for _ in queries]
 
     def _point(self, query: str, device: str) -> Mapping[str, Any] | None:
         """The only point of a query about one device."""
@@ -300,6 +315,24 @@ class InfluxStore:
         except BucketMissing:
             self._make_bucket()
             return action()
+
+    def _compare(self, polls: Sequence[Poll]) -> None:
+        """Makes sure, once, that what is written is what is read: by ids, else by a poll that is read back."""
+        if self._is_compared or not polls:
+            return
+        if self._look.compare() is not Compared.SAME:
+            some = polls[-1:]
+            self._in_bucket(partial(self._exchange.write, "\n".join(map("\n".join, map(poll_lines, some))).encode()))
+            at = some[0].observed_at
+            query = f"SELECT outcome FROM poll WHERE device = $device AND {during(at, at + 1)}"  # noqa: S608
+            try:
+                [found] = self._queries.statements([query], {"device": some[0].device})
+            except StoreRefused:  # a token that may not read delivers
+                pass
+            else:
+                if not found:
+                    raise self._look.elsewhere()
+        self._is_compared = True
 
     def _make_bucket(self) -> None:
         found = self._exchange.request("GET", "/api/v2/orgs", params={"org": self._connection.org})

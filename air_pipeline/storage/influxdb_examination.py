@@ -12,9 +12,10 @@ from http import HTTPStatus
 from typing import Any
 
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Answer, Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
-from air_pipeline.storage.influxql import InfluxQL
+from air_pipeline.storage.influxql import DEVICES, InfluxQL
 from air_pipeline.storage.store import PollsRejected
 
 
@@ -27,12 +28,14 @@ class Examined:
         bucket_there: whether the bucket exists; a missing one is made at the first write, where the token may.
         retention_s: how long it keeps points, 0 for ever; None if the server does not say.
         ahead_s: how far the server's clock is ahead of this machine's, to about a second; None if it does not say.
+        is_compared: whether the bucket that is read is known to be the one that is written.
     """
 
     version: str
     bucket_there: bool
     retention_s: int | None
     ahead_s: float | None
+    is_compared: bool = True
 
 
 def examine_influxdb(connection: InfluxConnection, timeout_s: float) -> Examined:
@@ -40,7 +43,7 @@ def examine_influxdb(connection: InfluxConnection, timeout_s: float) -> Examined
 
     Args:
         connection: server, token, organization and bucket.
-        timeout_s: for each of at most four answers.
+        timeout_s: for each of at most seven answers.
 
     Raises:
         StoreError: it is away, or refuses the token, the right, the organization or the bucket.
@@ -59,14 +62,15 @@ def examine_influxdb(connection: InfluxConnection, timeout_s: float) -> Examined
                 return Examined(version, bucket_there=False, retention_s=None, ahead_s=ahead)
             if not isinstance(error, PollsRejected):  # for being empty: then the token was taken
                 raise error
+        compared = BucketLook(connection, server).compare()
         found = server.request("GET", "/api/v2/buckets", params={"org": connection.org, "name": connection.bucket})
         buckets = _listed(connection, found, "buckets") if found.status == HTTPStatus.OK else None
         if buckets == []:  # it may write there, and not see it
             raise refusal(connection, Doing.READ, HTTPStatus.FORBIDDEN, body='{"message": "no right to read"}')
         queries = InfluxQL(connection, server, timeout_s)
-        queries.statements(['SHOW TAG VALUES FROM poll WITH KEY = "device"'], {}, timeout_s)
+        queries.statements([DEVICES], {}, timeout_s)
         kept = None if buckets is None else _retention_s(buckets[0])
-        return Examined(version, bucket_there=True, retention_s=kept, ahead_s=ahead)
+        return Examined(version, True, kept, ahead, is_compared=compared is Compared.SAME)  # noqa: FBT003
 
 
 def _sees_organization(server: Exchange, connection: InfluxConnection) -> bool:

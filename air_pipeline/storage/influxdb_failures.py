@@ -14,15 +14,20 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
 
+from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.store import PollsRejected, StoreError, StoreRefused, StoreUnavailable
 
 _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _UNFIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+_LOWER_BOUND = re.compile(r"Retention Policy Lower Bound at ([0-9T:.-]+Z)")
 
 # Of an answer that is quoted in an error.
 _QUOTED_CHARACTERS = 300
@@ -105,9 +110,18 @@ def refusal(
         )
     if status in _UNFIT:
         if doing is Doing.WRITE:
-            return PollsRejected(f"InfluxDB at {connection.url} will not take these polls ({status}): {words}.")
+            message = f"InfluxDB at {connection.url} will not take these polls ({status}): {words}."
+            return PollsRejected(message, _lower_bound(words or ""))
         return StoreError(f"InfluxDB at {connection.url} cannot {asked} ({status}): {words}.")
     return _refused(connection, doing, asked, status, words or "")
+
+
+def _lower_bound(words: str) -> int | None:
+    """The time in ms before which a bucket keeps nothing, where the server names it."""
+    if found := _LOWER_BOUND.search(words):
+        with contextlib.suppress(ValueError):
+            return epoch_ms(datetime.fromisoformat(found[1]))
+    return None
 
 
 def no_bucket(connection: InfluxConnection) -> BucketMissing:

@@ -4,6 +4,7 @@ Belongs here: that all points have come. Does not: how a query is sent (`influxq
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -21,6 +22,9 @@ from air_pipeline.storage.store import StoreError, StoreUnavailable
 
 # What is read at once: 86,400 slots of 13 series are 8 MB of CSV.
 _DAY_MS = 86_400_000
+
+# In the words of pyarrow; before the fields come a name, tags and the time.
+_UNFIT = re.compile(r"In CSV column #(\d+): .*invalid value '(.*)'", re.DOTALL)
 
 _WITHOUT_READING = " AND ".join(f"outcome != '{outcome.value}'" for outcome in Outcome if outcome.has_reading)
 
@@ -134,6 +138,8 @@ class Points:
                 ),
             )
         except pa.ArrowInvalid as error:
+            if found := _UNFIT.search(str(error)):
+                raise self._queries.of_somebody_else(measurement, fields[int(found[1]) - 3], found[2]) from error
             raise StoreError(
                 f"Bucket '{self._connection.bucket}' at {self._connection.url} holds something in {measurement} that "
                 f"air_pipeline did not write: {error}."

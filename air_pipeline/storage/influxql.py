@@ -6,6 +6,7 @@ users name; only integers and quoted identifiers are put into the text of a quer
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,8 +22,18 @@ from air_pipeline.storage.store import StoreError
 _NOT_EXECUTED = "not executed"
 
 # The answer to a query in all, beyond its first silence: a device-day at 1 Hz is 8 MB and takes seconds.
-_LONGEST_S = 600.0
+LONGEST_S = 600.0
 _LONGEST_ANSWER = 1_000_000_000
+
+
+DEVICES = 'SHOW TAG VALUES FROM poll WITH KEY = "device"'
+"""The query for the names of all devices, as points with a `value`."""
+_TAGS = "SHOW TAG KEYS FROM air, poll"
+# Statements that begin with SHOW know no retention policy: of a bucket a/b, last points are asked for instead.
+_LAST_OF_DEVICES = "SELECT last(outcome) FROM poll GROUP BY device"
+_LAST_OF_SERIES = "SELECT *::field FROM air, poll GROUP BY * ORDER BY time DESC LIMIT 1"
+_OURS = {"device"}
+_TAGS_HOLD_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +47,24 @@ class Series:
 class InfluxQL:
     """Queries to one server. Safe from several threads."""
 
-    def __init__(self, connection: InfluxConnection, exchange: Exchange, silence_s: float) -> None:
+    def __init__(
+        self, connection: InfluxConnection, exchange: Exchange, silence_s: float, longest_s: float = LONGEST_S
+    ) -> None:
         """Asks nothing yet.
 
         Args:
             connection: server, token and bucket.
             exchange: with that server.
             silence_s: how long an answer may be silent; the first one is waited for no longer than the exchange says.
+            longest_s: how long it may take in all.
         """
         self._connection = connection
         self._exchange = exchange
         self._silence_s = silence_s
+        self._longest_s = longest_s
         self._is_there = False
+        self._others: tuple[str, ...] = ()
+        self._others_until = 0.0
 
     def statements(
         self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None = None
@@ -59,6 +76,35 @@ class InfluxQL:
         """
         if not queries:
             return []
+        others = self._tags_of_others(timeout_s)
+        asked = [self._of_ours(_LAST_OF_DEVICES if self._policy and one == DEVICES else one, others) for one in queries]
+        found = self._results(asked, parameters, timeout_s)
+        return [_as_values(one) if self._policy and query == DEVICES else one
+                for query, one in zip(queries, found, strict=True)]  # fmt: skip
+
+    @property
+    def _policy(self) -> str:
+        return self._connection.bucket.partition("/")[2]
+
+    def _tags_of_others(self, timeout_s: float | None) -> tuple[str, ...]:
+        """The tags that are not ours: points that have one are of somebody else, whatever device they name."""
+        if time.monotonic() >= self._others_until:
+            [found] = self._results([_LAST_OF_SERIES if self._policy else _TAGS], {}, timeout_s)
+            if self._policy:
+                tags = {tag for series in found for tag, value in series.tags.items() if value}
+            else:
+                tags = {str(point["tagKey"]) for series in found for point in series.points}
+            self._others = tuple(sorted(tags - _OURS))
+            self._others_until = time.monotonic() + _TAGS_HOLD_S
+        return self._others
+
+    def _of_ours(self, query: str, others: Sequence[str]) -> str:
+        own = "".join(f"{identifier(tag)} = '' AND " for tag in others)
+        return query.replace(" WHERE ", f" WHERE {own}", 1)
+
+    def _results(
+        self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None
+    ) -> list[list[Series]]:
         answer = self._ask(";".join(queries), parameters, "application/json", timeout_s)
         try:
             results = json.loads(answer)["results"]
@@ -67,7 +113,7 @@ class InfluxQL:
             raise refusal(self._connection, Doing.READ, HTTPStatus.OK) from error
         for query, result in zip(queries, results, strict=False):
             if result.get("error") == _NOT_EXECUTED and len(queries) > 1:
-                self.statements([query], parameters, timeout_s)
+                self._results([query], parameters, timeout_s)
             self._require_complete(result)
         if len(found) != len(queries):
             raise StoreError(f"InfluxDB at {self._connection.url} answers {len(found)} of {len(queries)} queries.")
@@ -79,7 +125,27 @@ class InfluxQL:
         An empty text and none are the same here. See the module for how far to trust it.
         """
         query = f"SELECT {', '.join(map(identifier, fields))} FROM {measurement} WHERE {condition}"  # noqa: S608 - quoted
-        return self._ask(query, parameters, "application/csv")
+        return self._ask(self._of_ours(query, self._others), parameters, "application/csv")
+
+    def numbers(self, measurement: str, point: Mapping[str, Any]) -> dict[str, float]:
+        """The numbers of a point by field, in order.
+
+        Raises:
+            StoreError: one of them is a text, so somebody else wrote it.
+        """
+        numbers = {name: value for name, value in sorted(point.items()) if name != "time"}
+        for name, value in numbers.items():
+            if isinstance(value, str):
+                raise self.of_somebody_else(measurement, name, value)
+        return {name: float(value) for name, value in numbers.items()}
+
+    def of_somebody_else(self, measurement: str, field: str, value: str) -> StoreError:
+        """The error for a field that holds texts where ours are numbers."""
+        return StoreError(
+            f"Bucket '{self._connection.bucket}' at {self._connection.url} holds something in {measurement} that "
+            f"air_pipeline did not write: its field {field} holds the text {value[:100]!r}. Delete it, or have"
+            " the other program write elsewhere."
+        )
 
     def require_there(self) -> None:
         """Makes sure, once, that anybody answers: a large answer may take minutes to begin, and this one does not.
@@ -92,7 +158,7 @@ class InfluxQL:
             self._is_there = True
 
     def _ask(self, query: str, parameters: Mapping[str, object], accept: str, timeout_s: float | None = None) -> bytes:
-        database, _, policy = self._connection.bucket.partition("/")
+        database, policy = self._connection.bucket.partition("/")[0], self._policy
         form = {"db": database, "epoch": "ms", "q": query, "params": json.dumps(parameters)}
         if policy:
             form["rp"] = policy
@@ -104,7 +170,7 @@ class InfluxQL:
             # Compressing takes the server twice as long as the rest of the answer.
             headers={"Accept": accept, "Accept-Encoding": "identity"},
             silence_s=min(self._silence_s, timeout_s or self._silence_s),
-            within_s=timeout_s or _LONGEST_S,
+            within_s=timeout_s or self._longest_s,
             most_bytes=_LONGEST_ANSWER,
         )
         if answer.status != HTTPStatus.OK:
@@ -113,7 +179,8 @@ class InfluxQL:
 
     def _require_complete(self, result: Mapping[str, Any]) -> None:
         said = result.get("error")
-        if said is not None and str(said).startswith("database not found"):
+        # SHOW says the one of a database that is not there, SELECT the other.
+        if said is not None and str(said).startswith(("default retention policy not set", "database not found")):
             raise no_bucket(self._connection)
         if said is not None:
             place = f"bucket '{self._connection.bucket}' of InfluxDB at {self._connection.url}"
@@ -131,6 +198,11 @@ def during(start: int, end: int) -> str:
 def identifier(name: str) -> str:
     """A name as InfluxQL quotes it."""
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _as_values(result: Sequence[Series]) -> list[Series]:
+    names = tuple({"value": series.tags["device"]} for series in result if series.tags.get("device"))
+    return [Series({}, names)] if names else []
 
 
 def _series(series: Mapping[str, Any]) -> Series:

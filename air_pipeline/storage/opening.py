@@ -21,4 +21,4 @@ def open_store(
     # With requests, 0.1 s and 16 MB: the definitions are spared them where there is no InfluxDB.
     from air_pipeline.storage.influxdb import InfluxStore
 
-    return InfluxStore(connection) if within_s is None else InfluxStore(connection, within_s, within_s)
+    return InfluxStore(connection) if within_s is None else InfluxStore(connection, *3 * [within_s])

@@ -43,7 +43,14 @@ class StoreRefused(StoreError):
 
 
 class PollsRejected(StoreError):
-    """The store will not take some of these polls, whenever it is asked (400, 413, 422)."""
+    """The store will not take some of these polls, whenever it is asked (400, 413, 422).
+
+    Where it says so, `refused_before` is the time (ms UTC) before which it takes none.
+    """
+
+    def __init__(self, message: str, refused_before: int | None = None) -> None:
+        super().__init__(message)
+        self.refused_before = refused_before
 
 
 @dataclass(frozen=True, slots=True)

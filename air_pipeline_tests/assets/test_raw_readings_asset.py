@@ -40,6 +40,18 @@ def deployment(tmp_path, simulator):
     return deployment_in(tmp_path, *devices, present=lambda: datetime.now(UTC))
 
 
+def test_with_an_external_collector_no_device_is_asked_and_nothing_passes_by_it(tmp_path, instance, simulator):
+    devices = [small_device(name, simulator.url(name), timeout="1h") for name in ("hall", "attic")]
+    deployment = deployment_in(tmp_path, *devices, present=lambda: datetime.now(UTC), collector="external")
+    before = len(simulator.requests("hall").times_ms)
+    result = run_job(deployment, instance)
+    assert len(simulator.requests("hall").times_ms) == before
+    assert metadata_of(result)["raw_readings"]["polls"] == 0
+    checks = checks_of(result)
+    assert not checks.keys() & {"raw_readings.outbox_draining", "raw_readings.collector_running"}
+    assert not deployment.environment.state.outbox.exists()
+
+
 def test_without_a_collector_every_device_is_polled_once_and_reported(deployment, instance, simulator):
     before = len(simulator.requests("hall").times_ms)
     now_ms = round(datetime.now(UTC).timestamp() * 1000)  # the slots of this hour began before this report

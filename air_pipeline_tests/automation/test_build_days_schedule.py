@@ -12,6 +12,7 @@ import pytest
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from air_pipeline.automation import building
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.calendar import device_days
 from air_pipeline.days.choosing import MOST_RUNS
@@ -25,6 +26,7 @@ from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
 from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
+from air_pipeline.settings import InfluxConnection
 from air_pipeline.settings.marks import marks_file
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.sqlite import SqliteStore
@@ -38,6 +40,7 @@ from air_pipeline_tests.assets.small_deployments import (
     small_device,
 )
 from air_pipeline_tests.days.deployments import build as build_tables
+from air_pipeline_tests.devices.raw_server import answering
 
 NOON = datetime(2026, 3, 6, 12, tzinfo=UTC)
 FINISHED = [date(2026, 3, number) for number in (5, 4, 3, 2, 1)]
@@ -142,6 +145,24 @@ def test_what_it_asks_for_can_be_run(tick, deployment, instance):
     assert wanted(tick()) == FINISHED[1:]
 
 
+def test_they_go_before_backfills(tick, deployment):
+    assert {request.tags["dagster/priority"] for request in tick().run_requests} == {"1"}
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_store_that_does_not_answer_ends_the_tick_well_before_dagster_does(tick, deployment, monkeypatch, drips):
+    """Also one that never comes to the end of its answer."""
+    assert building.STORE_WITHIN_S + building.LONGEST_LOOK_S < 45
+    monkeypatch.setattr(building, "STORE_WITHIN_S", 0.3)
+    begun = b"HTTP/1.1 200 OK\r\nX-Influxdb-Version: v2\r\nContent-Length: 100000\r\n\r\n" if drips else b""
+    with answering(begun, then=b" " if drips else b"") as server:
+        silent = InfluxConnection(f"http://127.0.0.1:{server.port}", "token", "home", "air")
+        environment = replace(deployment.environment, influxdb=silent)
+        answer = tick(replace(deployment, environment=environment))
+    assert "days were not compared: InfluxDB at" in answer.skip_message
+    assert not answer.run_requests
+
+
 def test_at_most_so_many_days_at_once(tick, tmp_path, present):
     present.now = datetime(2026, 6, 1, 12, tzinfo=UTC)
     deployment = deployment_in(tmp_path, present=present)
@@ -178,6 +199,32 @@ def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path
     device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "expected_range": {"dht22_temperature": [5, 40]}}
     changed = deployment_in(tmp_path, device, present=present)
     assert wanted(tick(changed)) == FINISHED
+
+
+def test_an_edit_a_file_that_is_gone_and_data_from_a_backup_are_each_built_once(tick, deployment):
+    """What is asked for is built, and then not asked for again."""
+    day, config = FINISHED[1], deployment.environment.config
+    built(deployment, *FINISHED)
+    backup = copytree(deployment.data, deployment.data.parent / "backup")
+
+    config.write_text(config.read_text().replace("id: hall", "id: hall\n  thresholds: {dht22_temperature: 25}"))
+    edited = with_threshold(deployment, 25)
+    assert wanted(tick()) == FINISHED
+    built(edited, *FINISHED)
+    assert wanted(tick()) == []
+
+    for table in TABLES:
+        (deployment.data / table / f"date={day}" / f"{table}.parquet").unlink()
+        assert wanted(tick()) == [day]
+        built(edited, day)
+        assert wanted(tick()) == []
+
+    rmtree(deployment.data)
+    copytree(backup, deployment.data)
+    deployment.environment.state.compared.unlink()  # another UTC day: else the last three are compared
+    assert wanted(tick()) == FINISHED
+    built(edited, *FINISHED)
+    assert wanted(tick()) == []
 
 
 def test_a_day_that_is_under_way_is_not_doubled(tick, deployment, instance):

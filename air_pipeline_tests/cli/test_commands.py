@@ -238,11 +238,11 @@ def test_a_file_that_cannot_be_written_is_a_sentence(home: Shell) -> None:
 
 def test_history_is_a_file_that_pandas_reads(home: Shell) -> None:
     seeded(home)
-    written = home("history", "attic", "--from", "-3d", "-o", "rows.parquet")
+    written = home("history", "attic", "--from", "-3d", "--to", "today", "-o", "rows.parquet")
     assert (written.status, written.out) == (0, "")
     assert "145 rows written to rows.parquet" in written.err
     parquet = pd.read_parquet(home.folder / "rows.parquet")
-    home("history", "attic", "--from", "-3d", "-o", "rows.csv")
+    home("history", "attic", "--from", "-3d", "--to", "today", "-o", "rows.csv")
     csv = pd.read_csv(home.folder / "rows.csv", index_col="observed_at", parse_dates=["observed_at"])
     assert str(parquet.index.tz) == "Europe/Warsaw"
     assert csv.index.tz_convert("UTC").equals(parquet.index.tz_convert("UTC").as_unit(csv.index.unit))
@@ -250,13 +250,15 @@ def test_history_is_a_file_that_pandas_reads(home: Shell) -> None:
     assert values.notna().all(axis=None)
     pd.testing.assert_frame_equal(csv[values.columns].reset_index(drop=True), values.reset_index(drop=True))
 
-    printed = home("history", "attic", "--from", "-3d", "--json")
+    printed = home("history", "attic", "--from", "-3d", "--to", "today", "--json")
     rows = [json.loads(line) for line in printed.out.splitlines()]
     assert len(rows) == len(parquet)
     assert [row["dht22_temperature"] for row in rows] == parquet["dht22_temperature"].tolist()
     printed_at = pd.to_datetime([row["observed_at"] for row in rows], utc=True)
     assert printed_at.equals(csv.index.tz_convert("UTC").as_unit(printed_at.unit))
-    assert home("history", "attic", "--from", "-3d").out == (home.folder / "rows.csv").read_text(encoding="utf-8")
+    assert home("history", "attic", "--from", "-3d", "--to", "today").out == (home.folder / "rows.csv").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_latest_is_json_for_programs_and_says_where_there_is_nothing(home: Shell) -> None:
@@ -303,6 +305,24 @@ def test_poll_asks_and_stores_nothing(home: Shell, simulator: Simulator) -> None
     assert "500" in home("poll", "cellar").out
     assert home("poll", "attic").status == 0
     assert not home.environment.state.path.exists()
+
+
+@pytest.mark.parametrize("command", ["poll", "doctor"])
+def test_with_an_external_collector_devices_are_asked_only_where_that_is_said(
+    home: Shell, simulator: Simulator, command: str
+) -> None:
+    text = home.config.read_text(encoding="utf-8")
+    home.config.write_text(f"collector: external\n{text}", encoding="utf-8")
+    before = len(simulator.requests("attic").times_ms)
+    with closing(open_store(None, home.environment.state)) as store:
+        store.write([Poll("attic", now_ms(), Outcome.OK, 40.0, 10.0, 200, {"dht22_temperature": 21.0})])
+    assert "last poll of the running collector" in home(command, "attic").out
+    assert len(simulator.requests("attic").times_ms) == before
+    assert "attic: ok" in home(command, "attic", "--ask").out
+    assert len(simulator.requests("attic").times_ms) == before + 1
+    with CollectorLock(home.environment.state):  # it is here, after all
+        assert "last poll of the running collector" in home(command, "attic", "--ask").out
+    assert len(simulator.requests("attic").times_ms) == before + 1
 
 
 def test_poll_goes_on_with_the_last_valid_configuration_and_says_so(home: Shell) -> None:
@@ -368,7 +388,7 @@ def test_what_was_set_aside_is_shown_and_put_back(home: Shell) -> None:
     with closing(Outbox(home.environment.state.outbox)) as box:
         box.add([poll])
         [pending] = box.pending(1)
-        box.quarantine(pending, "the field is of another type")
+        box.quarantine([pending], "the field is of another type")
     shown = home("outbox")
     assert (shown.status, shown.err) == (0, "")
     assert "0 polls wait for the embedded store" in shown.out

@@ -188,7 +188,7 @@ def set_aside(p: Patient) -> None:
     with closing(Outbox(p.environment.state.outbox)) as box:
         box.add([poll_of("attic")])
         [pending] = box.pending(1)
-        box.quarantine(pending, "the field is of another type")
+        box.quarantine([pending], "the field is of another type")
 
 
 def shrunk(p: Patient) -> None:
@@ -299,7 +299,7 @@ BROKEN = [
     ),
     Broken(
         "login", lambda p: p.answer(http(b"", status="401 Unauthorized")), "device attic", "failure", "status 401",
-        "asks for a login", 1,
+        "if it has a login, say so in devices.yaml: auth:", 1,
     ),
     Broken(
         "login page", lambda p: p.simulator.set_fault("attic", "login_page"), "device attic", "failure", "a web page",
@@ -323,7 +323,7 @@ BROKEN = [
     ),
     Broken(
         "firmware of another kind", lambda p: p.answer(http(OTHERS)), "device attic", "failure", "not one value",
-        "add under sensors: sds011: {pm25: {key: PM2.5, unit: …}}", 1,
+        'write sensors: {sds011: {pm25: {key: PM2.5, unit: "…"}}}', 1,
     ),
     Broken(
         "another name", lambda p: p.simulator.set_fault("attic", "renamed_top_level"), "device attic", "warning",
@@ -727,7 +727,7 @@ def test_a_look_ends_whatever_hangs(tmp_path: Path) -> None:
 def test_a_look_ends_where_not_even_the_settings_can_be_read(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a disk that does not answer."""
     monkeypatch.setattr(doctor_command, "WITHIN_S", 0.1)
-    monkeypatch.setattr(doctor_command, "seen_from_outside", lambda *_: threading.Event().wait())
+    monkeypatch.setattr(doctor_command, "seen_from_outside", lambda *_, **__: threading.Event().wait())
     ran = patient("doctor", "--quiet")
     assert (ran.status, len(ran.out.splitlines())) == (1, 1)
     assert "✗ disk: there was no answer within 0.1 s when devices.yaml and the state directory were read" in ran.out

@@ -2,23 +2,23 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from air_pipeline.catalogue import STATION
+from air_pipeline.catalogue import KNOWN, STATION, Parameter
 from air_pipeline.cli import init as beginning
 from air_pipeline.cli.init import device_address, machine_zone
 from air_pipeline.collection.lease import CollectorLock
-from air_pipeline.devices.document import DocumentUnusable
+from air_pipeline.devices.document import MAX_NOTES, DocumentUnusable, read_document
 from air_pipeline.devices.introduction import introduce
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.settings import SettingsError
+from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings
 from air_pipeline.settings.template import Entry, new_configuration
 from air_pipeline_tests.cli.test_commands import Shell
@@ -146,18 +146,90 @@ def test_what_nobody_knows_the_unit_of_is_a_comment_that_only_lacks_it() -> None
     [device] = parse_settings(text).devices
     assert device.payload_key is None
     assert [p.series for p in device.parameters] == ["dht22_temperature", "dht22_humidity"]
-    [comment] = [line for line in text.splitlines() if "fill in" in line]
-    filled = comment.split("fill in what is measured: ")[1].replace("?", "°C")
-    sensors = yaml.safe_load(filled)
-    assert sensors["dht22"]["dew_point"] == {"key": "dewPoint", "unit": "°C"}
-    again = parse_settings(text.replace("      dht22: [temperature, humidity]", f"      {filled}"))
-    assert [p.series for p in again.devices[0].parameters][-1] == "dht22_dew_point"
+    again = parse_settings(filled_in(text))
+    [dew_point] = [p for p in again.devices[0].parameters if p.series == "dht22_dew_point"]
+    assert (dew_point.key, dew_point.unit) == ("dewPoint", "x")
 
 
 def test_several_objects_name_the_one_with_sensors() -> None:
     document = {"wifi": {"signal": "-60"}, "sensebox": {"dht22": {"temperature": "1", "humidity": "2"}}}
     [device] = parse_settings(written(document)).devices
     assert device.payload_key == "sensebox"
+
+
+UNITS = {parameter.name: parameter.unit for parameter in STATION}
+_LACKS_UNIT = re.compile(r'("?)([a-z][a-z0-9_]*)\1: \{key: ("(?:[^"\\]|\\.)*"|[^",}]*), unit: "…"\}')
+
+
+def filled_in(text: str) -> str:
+    """What a user makes of a file: a unit for the dots, and the comment's mark away, of each line that wants it."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if 'unit: "…"' in line or line.startswith("    # sensors:  #"):
+            lines[number] = with_units(line.replace("# ", "", 1))
+    return "\n".join(lines)
+
+
+def with_units(line: str) -> str:
+    return _LACKS_UNIT.sub(lambda of: of[0].replace("…", UNITS.get(of[2], "x")), line)
+
+
+PUBLIC = {
+    "tasmota": {"StatusSNS": {"Time": "2026-11-27T00:00:00", "DHT22": {"Temperature": 21.5, "Humidity": 40.1},
+                              "DS18B20-1": {"Id": "A1", "Temperature": 20.1}, "TempUnit": "C"}},
+    "rich": {"nodemcu": {"dht22": {"temperature": "21.5", "humidity": "40.1", "heatIndex": "21"}}},
+    "spelt": {"nodemcu": {"bme680_0x76": {"gas": 1}, "dht22_1": {"temperature": 2}, "sensor #2": {"x": 3},
+                          "Датчик 1": {"температура": 4}, "": {"": 5}, "_": {"y": 6}}},
+    "same": {"nodemcu": {"sds011": {"PM2.5": 1, "PM25": 2, "pm25": 3}, "a_b": {"x": 1}, "a b": {"x": 2},
+                         "A-B": {"x": 3}}},
+    "series": {"x": {"a": {"b": 1, "c_t": 2}, "c": {"t": 3, "b": 4}, "d": {"a_b": 5, "c_t": 6}}},
+    "key": {"x": {"a": {"key": 1, "unit": 2, "null": 3, "no": 4, "1e3": 5}}},
+}  # fmt: skip
+"""Public devices, and what each of them stands for."""
+
+
+def stores_all(document: dict[str, dict[str, dict[str, object]]]) -> None:
+    """Both what init writes and what notes advise, filled in, is settings that store every value."""
+    body = json.dumps(document).encode()
+    introduction = introduce(body)
+    payload = document[introduction.payload_key or next(iter(document))]
+    sent = {(sensor, key): value for sensor, keys in payload.items() if isinstance(keys, dict)
+            for key, value in keys.items()}  # fmt: skip
+    [device] = parse_settings(filled_in(written(document))).devices
+    assert {(one.sensor_key, one.key) for one in device.parameters} == set(sent)
+    read = read_document(body, device)
+    assert sorted(read.values.values()) == sorted(float(n) for n in sent.values() if str(n).replace(".", "").isdigit())
+    assert not [note for note in read.notes if "to store" in note]
+    advised = Device("one", "http://one/", "UTC", payload_key=introduction.payload_key, parameters=(OTHER,))
+    for note in read_document(body, advised).notes:
+        if " under sensors: " in note and not note.endswith(" …"):
+            line = with_units(note.split(" under sensors: ")[1])
+            [device] = parse_settings(f"{HEAD}    sensors:\n      {line}\n").devices
+            [spelt] = {one.sensor_key for one in device.parameters}
+            assert {one.key for one in device.parameters} == set(list(payload[spelt])[:MAX_NOTES])
+
+
+OTHER = Parameter("other", "one", "1", "one")
+HEAD = "timezone: UTC\nstart: 2026-11-22\ndevices:\n  - id: one\n    url: http://one/\n"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_to_be_written_for_public_devices_stores_what_they_send(name: str) -> None:
+    stores_all(PUBLIC[name])
+
+
+def test_what_a_station_sends_besides_is_stored_by_what_its_note_says() -> None:
+    """As devices.yaml need not name the station's own sensors, the first note does."""
+    station = {sensor: {one.key: 1 for one in known.values()} for sensor, known in KNOWN.items()}
+    more = {**station, "dht22": {**station["dht22"], "heatIndex": 3}, "sds011": {"PM2.5": 4}}
+    body = json.dumps({"nodemcu": more}).encode()
+    first, second = read_document(body, Device("one", "http://one/", "UTC")).notes
+    text = with_units(f"{HEAD}    {first.split(' write ')[1]}\n")
+    [device] = parse_settings(text).devices
+    assert {one.series for one in device.parameters} == {one.series for one in STATION} | {"dht22_heat_index"}
+    assert second.endswith(' add under sensors: sds011: {pm25: {key: PM2.5, unit: "…"}}')
+    (third,) = read_document(body, device).notes
+    assert third == second
 
 
 NAMES = st.one_of(
@@ -182,6 +254,26 @@ def test_whatever_a_device_says_the_file_is_valid(
             "Europe/Warsaw", date(2026, 11, 22), [Entry("one", "http://one/", tuple(introduction.lines(known)))]
         )
         assert [device.id for device in parse_settings(text).devices] == ["one"]
+
+
+SENT = st.dictionaries(NAMES, st.dictionaries(NAMES, st.just(1), min_size=1, max_size=4), min_size=1, max_size=4)
+
+
+@given(SENT)
+def test_whatever_a_device_sends_what_is_to_be_written_for_it_stores_it(payload: dict[str, dict[str, object]]) -> None:
+    stores_all({"nodemcu": payload})
+
+
+def test_init_that_would_store_nothing_says_so_and_fails(shell: Shell) -> None:
+    with answering(http(json.dumps(PUBLIC["key"]).encode())) as server:
+        ran = shell("init", server.url, "--id", "one", *ZONE)
+        assert ran.status == 1
+        assert "one: nothing of it would be stored" in ran.err
+        assert not shell.config.exists()
+        assert shell("init", server.url, "--id", "one", *ZONE, "--force").status == 0
+        text = shell.config.read_text(encoding="utf-8")
+        shell.config.write_text(filled_in(text), encoding="utf-8")
+        assert shell("poll").status == 0
 
 
 @given(st.binary(max_size=200))
@@ -213,10 +305,25 @@ def test_the_zone_is_that_of_the_machine(tmp_path: Path) -> None:
     (zones / "Tokyo").write_text("")
     link = tmp_path / "localtime"
     link.symlink_to(zones / "Tokyo")
-    assert machine_zone({}, link) == "Asia/Tokyo"
-    assert machine_zone({"TZ": ":Europe/Paris"}, link) == "Europe/Paris"
-    assert machine_zone({"TZ": "CET-1CEST"}, link) == "Asia/Tokyo"
-    assert machine_zone({}, tmp_path / "none") is None
+    assert machine_zone({}, link) == ("Asia/Tokyo", f"by {link}")
+    assert machine_zone({"TZ": ":Europe/Paris"}, link) == ("Europe/Paris", "by TZ")
+    zone, how = machine_zone({"TZ": "CET-1CEST"}, link)
+    assert zone == "Asia/Tokyo"
+    assert "TZ is 'CET-1CEST', which is no IANA name" in how
+    assert machine_zone({}, tmp_path / "none") == (None, "")
+
+
+@pytest.mark.parametrize("unusable", ["CET-1CEST,M3.5.0,M10.5.0/3", "Europe/Warszawa", "<+03>-3"])
+def test_the_zone_that_was_taken_is_told_and_what_became_of_an_unusable_tz(
+    shell: Shell, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, unusable: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    assert "Days are those of Europe/Paris, by TZ;" in shell("init", simulator.url("station")).out
+    monkeypatch.setenv("TZ", unusable)
+    ran = shell("init", simulator.url("station"), "--force")
+    assert f"TZ is '{unusable}', which is no IANA name" in ran.out + ran.err
+    if ran.status == 0:  # this machine has a zone besides
+        assert f"Days are those of {read_settings(shell.config).timezone}, by /etc/localtime" in ran.out
 
 
 @pytest.mark.parametrize("name", ["123", "null", "1e3", "no", "a-b"])

@@ -13,6 +13,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from air_pipeline.access import Archive
@@ -20,6 +22,7 @@ from air_pipeline.cli import display as showing
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
+from air_pipeline.processing.columns import TABLES as COLUMNS_OF
 from air_pipeline.settings.file import read_settings
 from air_pipeline_tests.cli.test_commands import Shell
 from air_pipeline_tests.influxdb_server import InfluxServer
@@ -59,6 +62,29 @@ def test_yesterdays_averages_are_a_csv(home: Shell) -> None:
     assert home("daily").out == (home.folder / "yesterday.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("command", TABLES)
+def test_a_file_has_the_columns_of_the_tables_in_their_order_and_dates_as_dates(home: Shell, command: str) -> None:
+    name = {"hourly": "hourly_aggregates", "daily": "daily_aggregates"}.get(command, command)
+    ours = [column.name for column in COLUMNS_OF[name].columns]
+    assert home(command, "--from", "yesterday", "--to", "today", "-o", "x.PARQUET").status == 0
+    schema = pq.read_schema(home.folder / "x.PARQUET")
+    assert [column for column in schema.names if column in ours] == ours
+    if command == "daily":
+        assert schema.names[0] == "date"
+        assert schema.field("date").type == pa.date32()
+    assert home("history", "--from", "yesterday", "--to", "today", "-o", "h.parquet").status == 0
+    history = pq.read_schema(home.folder / "h.parquet").names
+    assert history.index("observed_at") < history.index("dht22_temperature")
+
+
+def test_a_csv_has_the_mark_for_excel_where_it_is_asked_for_in_any_case_of_its_name(home: Shell) -> None:
+    assert home("daily", "-o", "X.CSV").status == 0
+    assert home("daily", "-o", "y.csv", "--excel").status == 0
+    plain, marked = (home.folder / "X.CSV").read_bytes(), (home.folder / "y.csv").read_bytes()
+    assert marked == b"\xef\xbb\xbf" + plain
+    assert "°C".encode() in plain
+
+
 def test_today_so_far_is_what_is_asked_for_by_name(home: Shell) -> None:
     so_far = pd.read_csv(io.StringIO(home("daily", "--from", "today").out))
     assert set(so_far["date"]) <= {str(today())}
@@ -89,6 +115,8 @@ def test_rows_are_of_the_devices_series_and_times_asked_for(home: Shell, command
     parquet = pd.read_parquet(home.folder / "rows.parquet")
     with archive_of(home) as archive:
         expected = getattr(archive, command)("yesterday", "today", "attic", ["dht22_temperature", "temperature"])
+    if "date" in parquet:  # as dates, which the frame has as their first instants
+        parquet = parquet.assign(date=parquet["date"].astype("datetime64[ms]"))
     pd.testing.assert_frame_equal(parquet, expected)
     as_json = [json.loads(line) for line in home(command, *asked, "--json").out.splitlines()]
     value = "value" if command == "observations" else "mean"

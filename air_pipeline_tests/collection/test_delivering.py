@@ -112,7 +112,7 @@ def test_a_failure_of_delivery_itself_is_remembered_and_told(
 def test_damage_that_others_would_meet_is_found_while_it_runs(environment: Environment, outbox: Outbox) -> None:
     """In tables and pages of which delivery itself reads nothing."""
     outbox.add([poll(0)])
-    outbox.quarantine(outbox.pending(1)[0], "odd " * 1_000)
+    outbox.quarantine(outbox.pending(1), "odd " * 1_000)
     outbox.close()
     (root,) = sqlite_root(environment.state.outbox, "quarantine")
     with environment.state.outbox.open("r+b") as file:

@@ -46,7 +46,7 @@ class History(Shell):
         with closing(Outbox(state.outbox)) as box:
             for device in ("attic", "cellar"):
                 box.add([poll(device, slot) for slot in self.slots(1)])
-                box.quarantine(box.pending(10)[-1], "no")
+                box.quarantine(box.pending(10)[-1:], "no")
                 box.begin({device: self.slots(1)[0]})
             box.begin({"loft": 5})
         watched = Watched(datetime.now(UTC), told=True, well=None)

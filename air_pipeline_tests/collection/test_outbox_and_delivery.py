@@ -1,6 +1,8 @@
 """From the outbox to the store: nothing is lost, whatever the store does."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -323,6 +325,38 @@ def test_a_real_influxdb_gets_all_but_the_polls_whose_fields_it_refuses(outbox: 
         assert "odd" in quarantined.reason
         assert list(store.readings("a", 0, SLOT + 10**7)["dht22_temperature"]) == [20.5] * 7
         assert outbox.status().pending == 0
+
+
+@pytest.mark.influxdb
+def test_what_is_older_than_a_bucket_keeps_is_set_aside_in_one_go_and_said_in_one_line(
+    outbox: Outbox, influxdb: InfluxServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time()) // 10 * 10_000
+    old = [replace(poll(0), observed_at=now - 86_400_000 - 10_000 * number) for number in range(1_500)]
+    new = [replace(poll(0), observed_at=now - 10_000 * number) for number in range(5)]
+    writes = []
+    with closing(InfluxStore(influxdb.connection(influxdb.make_bucket(retention_s=3_600)))) as store:
+        real = store.write
+        monkeypatch.setattr(store, "write", lambda polls: (writes.append(len(polls)), real(polls)))
+        outbox.add([*old, *new])
+        delivery = Delivery(outbox, store)
+        while delivery.step() == 0:
+            pass
+        assert store.outcome_counts(0, now + 1) == {"a": {"ok": 5}}
+    status = outbox.status()
+    assert (status.pending, status.quarantined, status.failures) == (0, 1_500, 0)
+    assert writes == [1_505, 5]
+    [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert line.startswith("1500 polls from ")
+
+
+def test_a_store_whose_clock_has_run_away_has_nothing_set_aside(outbox: Outbox, store: FailingStore) -> None:
+    """All that there is would be older than it keeps."""
+    store.failure = PollsRejected("too old", refused_before=SLOT + 10**9)
+    outbox.add([poll(number) for number in range(3)])
+    Delivery(outbox, store, HeldClock(SLOT + 60_000)).step()
+    status = outbox.status()
+    assert (status.pending, status.quarantined) == (3, 0)
 
 
 FAULTS = {

@@ -214,7 +214,7 @@ def test_what_was_taken_from_another_file_lets_go_of_nothing_in_the_one_in_its_p
         put_aside(path)
         box.add([poll(5), poll(6)])
         box.delivered(taken[:1])
-        box.quarantine(taken[1], "never")
+        box.quarantine(taken[1:2], "never")
         assert slots(box) == [5, 6]
         assert [one.poll for one in box.quarantined()] == [poll(1)]
         box.delivered(box.pending(1))

@@ -65,6 +65,15 @@ def test_the_sample_is_read_whole():
         ("-0.0", 0.0),
         ('"1e-400"', 0.0),
         ('"%s"' % ("9" * 39), float("9" * 39)),
+        ('"27."', 27.0),
+        ('".56"', 0.56),
+        ('"-.5e1"', -5.0),
+        ("27.", 27.0),
+        (".56", 0.56),
+        ("-27.", -27.0),
+        ("+27.0", 27.0),
+        ("027.0", 27.0),
+        ("1.e1", 10.0),
     ],
 )
 def test_a_number_is_taken(literal, value):
@@ -85,6 +94,12 @@ def test_a_number_is_taken(literal, value):
         ('"NaN"', "NaN"),
         ('"-nan"', "-nan"),
         ("NaN", "NaN"),
+        ("nan", "nan"),
+        ("-nan", "-nan"),
+        ("+NAN", "+NAN"),
+        ("nan(0x7fc00000)", "nan(0x7fc00000)"),
+        ("", ""),
+        ("  ", ""),
         ('"no data"', "no data"),
     ],
 )
@@ -109,8 +124,19 @@ def test_nothing_is_missing(literal, shown):
         ('"1_000"', "1_000"),
         ('"٢٧"', "٢٧"),
         ('"²"', "²"),
-        ('"27."', "27."),
-        ('".5"', ".5"),
+        ('"."', "."),
+        ('"-."', "-."),
+        ('"1.e"', "1.e"),
+        ("1.2.3", "1.2.3"),
+        ("0x1A", "0x1A"),
+        ("inf", "inf"),
+        ("-inf", "-inf"),
+        ("+INF", "+INF"),
+        ("-infinity", "-infinity"),
+        ("1.#INF", "1.#INF"),
+        ("undefined", "undefined"),
+        ("None", "None"),
+        ("ovf", "ovf"),
         ('"1e"', "1e"),
         ('"--1"', "--1"),
         ('"1 2"', "1 2"),
@@ -143,6 +169,37 @@ def test_one_bad_value_does_not_cost_its_neighbours():
     assert problem.reason == "not finite"
 
 
+@pytest.mark.parametrize(
+    ("bare", "flag"),
+    [("nan", Flag.MISSING), ("-nan", Flag.MISSING), ("inf", Flag.BAD), ("undefined", Flag.BAD), ("", Flag.MISSING)],
+)
+def test_what_c_prints_without_quotes_costs_its_neighbours_nothing(bare, flag):
+    """A sensor that fails; what looks like it in a text or in a list that nobody reads is left alone."""
+    damaged = SAMPLE.replace(b'"27.90"', bare.encode()).replace(b'"47.30"', bare.encode())
+    document = read_document(damaged[:-1] + b',"log":["a: nan, b",nan,-inf],"why":": nan"}', STATION_DEVICE)
+    assert document.outcome is Outcome.PARTIAL
+    assert [(one.series, one.flag, one.value) for one in document.problems] == [
+        ("dht22_temperature", flag, bare),
+        ("dht22_humidity", flag, bare),
+    ]
+    assert len(document.values) == len(STATION) - 2
+
+
+@pytest.mark.parametrize("label", [b"\xb0C", b"\xb5g/m\xb3", b"\xff", b"K\xfcche \xc3"])
+def test_bytes_that_are_latin_1_cost_nothing_and_are_noted(label):
+    labelled = SAMPLE.replace(b'"temperature":"27.00"', b'"temperature":"27.00","unit":"' + label + b'"')
+    document = read_document(labelled, STATION_DEVICE)
+    assert document.outcome is Outcome.OK
+    assert len(document.values) == len(STATION)
+    assert "not UTF-8" in document.notes[0]
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\0\0\0", b" \r\n\0", b"\n\n", b"\v\f "])
+def test_nuls_and_white_space_around_a_document_are_nothing(more):
+    assert read_document(SAMPLE + more, STATION_DEVICE).outcome is Outcome.OK
+    assert read_document(more + SAMPLE, STATION_DEVICE).outcome is Outcome.OK
+
+
 def test_an_absent_sensor_is_a_problem_for_each_of_its_series():
     document = read_document(SAMPLE.replace(b'"dht22"', b'"dht21"'), STATION_DEVICE)
     assert [(p.series, p.value, p.flag) for p in document.problems] == [
@@ -171,7 +228,10 @@ def test_an_absent_parameter_and_a_sensor_that_is_no_object_are_missing():
         (SAMPLE[:100], "no complete JSON"),
         (SAMPLE + SAMPLE, "follows the document"),
         (SAMPLE + b"x", "follows the document"),
-        (SAMPLE.replace(b"dht22", b"dht\xff"), "not UTF-8"),
+        (SAMPLE[:-1].replace(b"dht22", b"dht\xff"), "not UTF-8"),
+        (SAMPLE.replace(b'"27.00"', b"no data"), "no JSON"),
+        (SAMPLE.replace(b'"27.00"', b"27.00 C"), "no JSON"),
+        (SAMPLE.replace(b'"temperature"', b"temperature"), "no JSON"),
         (SAMPLE.decode().encode("utf-16"), "not UTF-8"),
         (b"[]", "no JSON object"),
         (b"27.9", "no JSON object"),
@@ -264,7 +324,7 @@ def test_an_object_without_sensors_does_not_compete():
             '"sds011":{"PM2.5":"3.1"}',
             (
                 "sends sds011.PM2.5, which is not stored; to store it add under sensors: "
-                "sds011: {pm25: {key: PM2.5, unit: …}}"
+                'sds011: {pm25: {key: PM2.5, unit: "…"}}'
             ),
         ),
         (
@@ -275,7 +335,7 @@ def test_an_object_without_sensors_does_not_compete():
             '"box":{"dewPoint":1,"a: b":2}',
             (
                 "sends box.dewPoint, box.a: b, which are not stored; to store them add under sensors: "
-                'box: {dew_point: {key: dewPoint, unit: …}, a_b: {key: "a: b", unit: …}}'
+                'box: {dew_point: {key: dewPoint, unit: "…"}, a_b: {key: "a: b", unit: "…"}}'
             ),
         ),
         ('"uptime":"17"', "sends 'uptime' outside of any sensor, which is not stored"),
@@ -291,7 +351,7 @@ def test_what_nobody_asked_for_is_noted_with_the_line_that_would_store_it(more, 
 def test_an_unknown_parameter_of_a_known_sensor_is_noted():
     body = b'{"nodemcu":{"ds18b20":{"temperature":"2","probes":"8"}}}'
     (note,) = read_document(body, PROBE_DEVICE).notes
-    assert note.endswith("ds18b20: {probes: {key: probes, unit: …}}")
+    assert note.endswith('write under sensors: ds18b20: {temperature: {}, probes: {key: probes, unit: "…"}}')
 
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 import air_pipeline.devices.client
-from air_pipeline.devices.client import MAX_BODY_BYTES, Answer, Exchange, get
+from air_pipeline.devices.answers import Answer
+from air_pipeline.devices.client import MAX_BODY_BYTES, Exchange, get
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.devices.sockets import LimitedSocket, timeval_of
@@ -77,7 +78,7 @@ def test_a_healthy_device_gives_its_document(simulator):
         ("reset", Outcome.UNREACHABLE, None, "connection broke"),
         ("truncate", Outcome.UNREACHABLE, 200, "announced length"),
         ("http_500", Outcome.HTTP_ERROR, 500, "status 500"),
-        ("redirect", Outcome.HTTP_ERROR, 302, "status 302"),
+        ("redirect", Outcome.HTTP_ERROR, 302, "status 302 and leads to http"),
         ("huge", Outcome.TOO_LARGE, 200, "64 KiB"),
         ("gzip_bomb", Outcome.TOO_LARGE, 200, "64 KiB"),
         ("login_page", None, 200, ""),
@@ -242,6 +243,7 @@ def test_an_abort_after_the_end_changes_nothing(simulator):
     [
         (b"", Outcome.UNREACHABLE, "without an answer"),
         (b"220 mail.example ESMTP\r\n", Outcome.HTTP_ERROR, "not HTTP"),
+        (b"71\r\n{", Outcome.HTTP_ERROR, "not HTTP as it should be: it begins with '71'"),
         (b"\x16\x03\x01\x02\x00\x01\x00", Outcome.HTTP_ERROR, "not HTTP"),
         (b"HTTP/1.1 200 OK\r\nno colon in here\r\nContent-Length: 2\r\n\r\n{}", Outcome.HTTP_ERROR, "header"),
         (http(b"{}", *(f"X-{n}: 1" for n in range(200))), Outcome.HTTP_ERROR, "header"),

@@ -36,7 +36,7 @@ def read(fault, **options):
         ("empty", Outcome.REJECTED, 0),
         ("truncated_json", Outcome.REJECTED, 0),
         ("two_documents", Outcome.REJECTED, 0),
-        ("invalid_utf8", Outcome.REJECTED, 0),
+        ("invalid_utf8", Outcome.PARTIAL, 2),
     ],
 )
 def test_a_fault_of_the_document_has_its_outcome(fault, outcome, problems):

@@ -3,8 +3,8 @@
 import pytest
 
 from air_pipeline.catalogue import STATION
+from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.assemble import MAX_KEPT_BODY_BYTES, make_poll
-from air_pipeline.devices.client import Answer
 from air_pipeline.devices.polls import Outcome, poll_from_json, poll_to_json
 from air_pipeline.devices.simulator import Profile, document_at
 from air_pipeline.settings import Device

@@ -147,8 +147,21 @@ def test_numbers_have_the_same_names_whatever_was_found():
 
 
 def test_an_external_collector_is_for_the_operator_to_start():
-    one = found("collector_running", seen(CollectorState(), collector="external"))
+    one = found("collector_running", seen(CollectorState(has_begun=True), collector="external"))
+    assert one.level is Level.FAILURE
     assert one.remedy.endswith("so start air-pipeline collect")
+
+
+def test_nothing_passes_by_a_collector_that_runs_elsewhere():
+    """What is in its outbox and memory cannot be looked at here; what reached the store can."""
+    elsewhere = seen(CollectorState(), DeviceState("hall", 6, 0, "timeout"), collector="external")
+    told = {one.check for one in summaries(checks_of("raw_readings"), elsewhere, NOW)}
+    assert not told & {"collector_running", "outbox_draining", "polls_recorded", "outbox_whole", "quarantine_empty",
+                       "documents_known"}  # fmt: skip
+    assert {"devices_reporting", "configuration_valid"} <= told
+    one = found("outbox_draining", elsewhere)
+    assert one.level is Level.UNKNOWN
+    assert "it is looked at where it runs" in one.text
 
 
 def test_a_mistake_in_the_configuration_is_told_with_its_place():

@@ -80,6 +80,17 @@ def test_a_redirect_is_not_followed(status):
         assert [path for path, _ in hook.requests] == ["/hook/very-secret"]
 
 
+@pytest.mark.parametrize("status", [407, 502, 503, 504])
+def test_what_a_proxy_says_is_the_proxy_s(status, monkeypatch):
+    with Hook(status, status) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.url().split(':')[2].split('/')[0]}")
+        said = refused(webhook("http://hook.example/very-secret"))
+        assert f"the proxy of the environment answered {status}" in said
+        assert "NO_PROXY" in said
+        monkeypatch.delenv("HTTP_PROXY")
+        assert "see that the address is right" in refused(webhook(proxy.url()))
+
+
 def test_an_address_can_be_a_secret_of_the_environment():
     with Hook() as hook:
         way = webhook("$MY_HOOK", MY_HOOK=hook.url())

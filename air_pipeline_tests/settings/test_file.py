@@ -342,7 +342,12 @@ MISTAKES = [
     ),
     (TWO.replace("10.0.0.2", "10.0.0.1:80"), 7, "is also the address of 'hall'; poll each device once"),
     (ONE + "    since: 2026-11-05\n    until: 2026-11-05\n", 7, "2026-11-05 is not after since (2026-11-05)"),
-    (ONE + "    payload_key: 5\n", 6, "devices[1].payload_key: 5 is not a text; write one on one line, in quotes"),
+    (
+        ONE + "    payload_key: 5\n",
+        6,
+        "devices[1].payload_key: 5 is not a text; put it in quotes, as the device spells it",
+    ),
+    (ONE.replace("10.0.0.1", "küche.test"), 5, "its name is not ASCII: write it as xn--kche-0ra.test"),
     # Sensors and units.
     (ONE + "    sensors: {}\n", 6, "devices[1].sensors: there is none; name some, or leave sensors out for the five"),
     (ONE + "    sensors: [dht22]\n", 6, "devices[1].sensors: is not a mapping; write sensors: {dht22: [temperature"),
@@ -387,7 +392,7 @@ MISTAKES = [
     (
         ONE + "    sensors:\n      a:\n        b: {unit: c}\n        d: {unit: c, key: b}\n",
         9,
-        "key b is also that of b",
+        "key 'b' is also that of b",
     ),
     (
         ONE + "    sensors:\n      dht22:\n        temperature: {unit: K}\n",

@@ -140,14 +140,18 @@ def test_a_token_for_the_one_bucket_is_enough(influxdb: InfluxServer) -> None:
 
 
 @pytest.mark.parametrize("first", ["write", "read", "flux"])
-def test_a_missing_bucket_is_made_at_the_first_use_and_kept_for_ever(influxdb: InfluxServer, first: str) -> None:
+def test_a_missing_bucket_is_made_by_the_first_write_and_kept_for_ever(influxdb: InfluxServer, first: str) -> None:
     name = f"made-by-{first}"
     store = InfluxStore(influxdb.connection(name))
     if first == "write":
         store.write([poll()])
         assert rows(store.readings("living-room", START, END)) == {START: VALUES}
-    elif first == "read":
-        assert store.latest() == {}
+    elif first == "read":  # which makes nothing
+        assert [bool(len(read() or ())) for read in every_read(store)[2:]] == [False] * 5
+        assert store.readings("living-room", START, END).empty
+        assert influxdb.bucket(name) is None
+        store.close()
+        return
     else:  # a query names its buckets itself
         with pytest.raises(StoreRefused, match=f'could not find bucket "{name}"'):
             store.flux(f'from(bucket: "{name}") |> range(start: 0)')
@@ -172,7 +176,7 @@ def test_a_missing_bucket_that_the_token_may_not_make_is_refused(influxdb: Influ
 def test_a_name_that_no_bucket_may_have_is_an_error(influxdb: InfluxServer) -> None:
     store = InfluxStore(influxdb.connection("_reserved"))
     with pytest.raises(StoreError, match="cannot make bucket '_reserved'"):
-        store.latest()
+        store.write([poll()])
     store.close()
 
 

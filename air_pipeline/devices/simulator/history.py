@@ -7,8 +7,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import MAX_BODY_BYTES, OK_STATUS, Answer
+from air_pipeline.devices.client import MAX_BODY_BYTES, OK_STATUS
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator.arrays import unit, values_at
 from air_pipeline.devices.simulator.faults import Fault, Reply, reply_at
