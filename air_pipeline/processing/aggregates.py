@@ -133,9 +133,7 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
 
 def aggregates_table(table: TableName, frame: pd.DataFrame) -> pa.Table:
     """A frame of aggregates as an Arrow table with the table's schema."""
-    schema = arrow_schema(table)
-    arrow = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    return arrow.replace_schema_metadata(schema.metadata)
+    return pa.Table.from_pandas(frame, schema=arrow_schema(table)).replace_schema_metadata()  # without pandas' own
 
 
 def spacing_ms(at: npt.NDArray[np.int64], end: int) -> npt.NDArray[np.int64]:

@@ -315,9 +315,11 @@ def test_a_half_hour_weighs_half_in_an_8_hour_window():
 
 def test_a_slot_stands_until_the_next_one_and_the_last_as_long_as_the_one_before():
     assert spacing_ms(np.array([0, 10, 20, 50]), 1000).tolist() == [10, 10, 30, 30]
+    assert spacing_ms(np.array([0, 10]), 1000).tolist() == [10, 10]
     assert spacing_ms(np.array([900]), 1000).tolist() == [100]
     assert spacing_ms(np.array([0, 8_000_000]), 86_400_000).tolist() == [3_600_000, 3_600_000]
-    assert spacing_ms(np.array([], dtype=np.int64), 1000).tolist() == []
+    nothing = spacing_ms(np.array([], dtype=np.int64), 1000)
+    assert (nothing.tolist(), nothing.dtype) == ([], np.int64)
 
 
 def test_exceedance_follows_a_changed_interval():

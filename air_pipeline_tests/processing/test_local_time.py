@@ -173,6 +173,14 @@ def test_offsets_of_many_instants_are_those_of_each(day, moments, zone):
     assert shown == [clock(instant, zone) for instant in instants]
 
 
+def test_seconds_of_an_offset_are_rounded_down_in_minutes_and_kept_on_the_clock():
+    monrovia = ZoneInfo("Africa/Monrovia")  # −00:44:30, until 1972
+    assert {hour.utc_offset_minutes for hour in hours_of(date(1971, 6, 1), monrovia)} == {-45}
+    noon = np.array([epoch_ms(datetime(1971, 6, 1, 12, tzinfo=UTC))])
+    assert utc_offset_minutes(noon, monrovia).tolist() == [-45]
+    assert (local_clock_ms(noon, monrovia) - noon).tolist() == [-(44 * 60 + 30) * 1000]
+
+
 @given(st.integers(-(10**13), 10**13))
 def test_milliseconds_go_there_and_back(milliseconds):
     assert epoch_ms(from_epoch_ms(milliseconds)) == milliseconds
