@@ -7,13 +7,25 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from air_pipeline.catalogue import STATION, Parameter
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.flags import flag_series, measure
 from air_pipeline.processing.rules import READ_BEFORE, RULE_BITS, SLOTS_AFTER, influence, reach, rule_names
 from air_pipeline.processing.rules.measuring import STAGES
+from air_pipeline.processing.rules.measuring import rule as made_rule
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings.limits import limits_to_json, with_limits_of
-from air_pipeline_tests.processing.rule_examples import EXAMPLES, HOME, NAN, Example, changed, gases
+from air_pipeline_tests.processing.rule_examples import (
+    DHT22,
+    EXAMPLES,
+    HALF_AN_HOUR,
+    HOME,
+    NAN,
+    RESTLESS,
+    Example,
+    changed,
+    gases,
+)
 
 BY_NAME = {rule.name: rule for rule in RULES}
 
@@ -65,6 +77,31 @@ def test_the_reach_is_that_of_all_stages_together():
     assert all(far >= near for far, near in zip(influence(), reach(), strict=True))
 
 
+def test_a_rule_is_made_of_a_function_that_measures_and_of_its_docstring():
+    def bold(station):
+        """The value is
+        bold: bad.
+
+        More of it.
+        """
+        yield from ()
+
+    plain = made_rule("values", says="is bold")(bold)
+    assert (plain.name, plain.measure, plain.stage, plain.says) == ("bold", bold, "values", "is bold")
+    assert plain.meaning == "The value is bold: bad."
+    usual = (plain.before, plain.slots_after, plain.leaves_out, plain.of_means, plain.of_nothing)
+    assert usual == (timedelta(), 0, False, False, False)
+    span = timedelta(hours=1)
+    more = {"before": span, "slots_after": 2, "leaves_out": True, "of_means": True, "of_nothing": True}
+    other = made_rule("course", says="", **more)(bold)
+    assert (other.stage, other.before, other.slots_after) == ("course", span, 2)
+    assert other.leaves_out
+    assert other.of_means
+    assert other.of_nothing
+    undocumented = made_rule("values", says="")(lambda station: iter(()))
+    assert undocumented.meaning == ""
+
+
 HOUR = 360  # slots of 10 s
 
 
@@ -95,6 +132,25 @@ def test_a_still_gas_makes_all_six_suspect_as_they_are_one_number():
     still = Example("mq135_nh4", 180, 0.0, gases(*[3.7] * 181))
     found = flag_series(still.station())
     assert {name for name in found if found[name].bits[180] & RULE_BITS["flat_line"]} == set(gases(1.0))
+
+
+STEP = next(parameter.resolution for parameter in STATION if parameter.series == "bmp180_altitude")
+
+
+@pytest.mark.parametrize(("moved", "speaks"), [(STEP / 2, False), (STEP, True)])
+def test_a_dht22_is_frozen_only_while_a_series_of_another_sensor_moves_by_more_than_half_a_step(moved, speaks):
+    other = {"bmp180_altitude": [0.0, *[moved] * (HOUR // 2)]}
+    assert ("dht22_frozen" in flagged(Example("dht22_temperature", 180, 0.0, DHT22 | other))[1]) is speaks
+
+
+def test_a_dht22_does_not_move_itself_and_a_sensor_of_unknown_steps_moves_nothing():
+    dust = Parameter("sds011", "dust", "µg/m³", "dust")
+    wide = {name: {"frozen": 1.0} for name in DHT22}
+    home = replace(HOME, parameters=(*STATION, dust), rules=wide)
+    values = {name: [value, *row[1:]] for value, (name, row) in zip((21.7, 47.6), DHT22.items(), strict=True)}
+    quiet = values | {"sds011_dust": [float(place) for place in range(HALF_AN_HOUR)]}
+    assert "dht22_frozen" not in flagged(Example("dht22_temperature", 180, 0.0, quiet, device=home))[1]
+    assert "dht22_frozen" in flagged(Example("dht22_temperature", 180, 0.0, quiet | RESTLESS, device=home))[1]
 
 
 def test_a_spike_is_told_once_and_the_good_value_after_it_is_no_step():
