@@ -117,6 +117,12 @@ KNOWN: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
 """The same parameters by sensor and name."""
 
 
+def of_name(series: str) -> Parameter:
+    """What is known of a series by its name alone; of one that is not in the catalogue nothing else is known."""
+    sensor, _, name = series.partition("_")
+    return KNOWN.get(sensor, {}).get(name) or Parameter(sensor, name, unit="", key=name)
+
+
 def shared_parameters(parameters: tuple[Parameter, ...]) -> dict[str, tuple[Parameter, ...]]:
     """The parameters that several sensors of one device measure: name to its members, as `temperature` for the station.
 

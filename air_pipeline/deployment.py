@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import Lock
 
 from air_pipeline.environment import Environment, read_environment
-from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.settings import Device, Settings, SettingsError
 from air_pipeline.settings.file import read_settings
-from air_pipeline.state import Loaded, load_settings
+from air_pipeline.state import Loaded, StateDirectory, keep_former, load_settings, read_former, with_former
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore
 
@@ -52,6 +52,8 @@ class Deployment:
     def remember_store(self) -> None:
         """Binds the state directory to the store, for good; see `environment.remember_store`."""
         self.environment.state.remember_store(self.environment.store)
+        if not self.mistake:
+            keep_former(self.settings, self.environment.state)
 
     @property
     def data(self) -> Path:
@@ -59,12 +61,13 @@ class Deployment:
         return self.environment.data
 
 
-def open_deployment(config: str | Path | None = None, *, strict: bool = True) -> Deployment:
+def open_deployment(config: str | Path | None = None, *, strict: bool = True, keep: bool = True) -> Deployment:
     """The deployment that the process's environment names.
 
     Args:
         config: the configuration file, if another than the environment's.
         strict: whether a mistake in `devices.yaml` is an error, or the last valid settings do.
+        keep: whether valid settings, if they are not to be strict, are kept as the last valid ones.
 
     Raises:
         SettingsError: the environment or the settings cannot be used, or the store is not the one of before.
@@ -74,8 +77,8 @@ def open_deployment(config: str | Path | None = None, *, strict: bool = True) ->
         environment = replace(environment, config=Path(config).expanduser().absolute())
     environment.state.check_store(environment.store)
     if strict:
-        return Deployment(environment, read_settings(environment.config))
-    loaded = load_settings(environment.config, environment.state)
+        return Deployment(environment, with_former(read_settings(environment.config), environment.state))
+    loaded = load_settings(environment.config, environment.state, keep=keep)
     return Deployment(environment, loaded.settings, loaded.mistake)
 
 
@@ -84,11 +87,13 @@ def present(deployment: Deployment) -> Deployment:
 
     Of an invalid file the last valid one is in force, and the mistake is there.
     """
+    environment = deployment.environment
     try:
-        loaded = _loaded(deployment.environment, settings_stamp(deployment.environment.config))
+        loaded = _loaded(environment, settings_stamp(environment.config))
     except SettingsError as mistake:  # and there is no last valid one
         return replace(deployment, mistake=mistake)
-    return replace(deployment, settings=loaded.settings, mistake=loaded.mistake)
+    former = _former(environment.state, settings_stamp(environment.state.former))
+    return replace(deployment, settings=replace(loaded.settings, former=former), mistake=loaded.mistake)
 
 
 def settings_stamp(path: Path) -> tuple[int, int, int] | None:
@@ -105,3 +110,9 @@ def _loaded(environment: Environment, stamp: tuple[int, int, int] | None) -> Loa
     """The settings at this stamp: reading a thousand devices takes a second, and a tick should not."""
     del stamp
     return load_settings(environment.config, environment.state)
+
+
+@lru_cache(maxsize=1)
+def _former(state: StateDirectory, stamp: tuple[int, int, int] | None) -> tuple[Device, ...]:
+    del stamp
+    return read_former(state).devices

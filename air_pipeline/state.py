@@ -4,15 +4,17 @@ Belongs here: the paths in it, their rights, its version, the store that it is b
 Does not: what is in its files, which each have a room of their own.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from air_pipeline.replacing import open_at_once, replace_file
-from air_pipeline.settings import INFLUXDB_VARIABLES, Settings, SettingsError
+from air_pipeline.settings import INFLUXDB_VARIABLES, Device, Settings, SettingsError, known_devices
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
+from air_pipeline.settings.former import Former
 
 EMBEDDED_STORE = "the embedded store"
 INFLUXDB_STORE = "InfluxDB at "
@@ -102,6 +104,11 @@ class StateDirectory:
     def last_valid(self) -> Path:
         """The copy of the last valid configuration."""
         return self.path / "devices.last-valid.yaml"
+
+    @property
+    def former(self) -> Path:
+        """The devices and series that were ever in force."""
+        return self.path / "devices.former.json"
 
     @property
     def binding(self) -> Path:
@@ -293,12 +300,43 @@ def load_settings(config: Path, state: StateDirectory, *, keep: bool = True) -> 
         settings = parse_settings(text, str(config))
     except SettingsError as mistake:
         with suppress(SettingsError):  # no copy, or one that is no longer valid: then only the mistake is left
-            return Loaded(read_settings(copy), mistake)
+            return Loaded(with_former(read_settings(copy), state), mistake)
         raise
-    with suppress(OSError, SettingsError):  # without a copy, valid settings are still valid
-        if keep and not _holds(copy, text):
-            state.write(copy, text)
-    return Loaded(settings)
+    if keep:
+        with suppress(OSError, SettingsError):  # without a copy, valid settings are still valid
+            if not _holds(copy, text):
+                state.write(copy, text)
+        keep_former(settings, state)
+    return Loaded(with_former(settings, state))
+
+
+def read_former(state: StateDirectory) -> Former:
+    """The devices and series that were ever in force; none where that cannot be read."""
+    try:
+        return Former.from_json(state.read(state.former))
+    except (SettingsError, ValueError, KeyError, TypeError):
+        return Former()
+
+
+def with_former(settings: Settings, state: StateDirectory) -> Settings:
+    """The settings with the devices and series that were in force before."""
+    return replace(settings, former=read_former(state).devices)
+
+
+def keep_former(settings: Settings, state: StateDirectory, tables: Iterable[Device] | None = None) -> None:
+    """Keeps what is in force for when it is no longer, as far as the directory can be written.
+
+    Args:
+        settings: what is in force.
+        state: where it is kept.
+        tables: what built days say of devices, if that was looked up; it counts least.
+    """
+    before = read_former(state)
+    known = known_devices(known_devices(settings.devices, before.devices).values(), tables or ())
+    former = Former(tuple(known[name] for name in sorted(known)), before.has_tables or tables is not None)
+    if (text := former.to_json()) != before.to_json():
+        with suppress(OSError, SettingsError):
+            state.write(state.former, f"{text}\n")
 
 
 def _holds(copy: Path, text: str) -> bool:

@@ -191,7 +191,7 @@ def test_the_directory_and_its_files_are_for_this_user_alone(environment):
     load_settings(environment.config, environment.state)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in environment.state.path.iterdir()}
     assert stat.S_IMODE(environment.state.path.stat().st_mode) == 0o700
-    assert modes == dict.fromkeys(["store", "version", "devices.last-valid.yaml"], 0o600)
+    assert modes == dict.fromkeys(["store", "version", "devices.last-valid.yaml", "devices.former.json"], 0o600)
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o1777, 0o2770])

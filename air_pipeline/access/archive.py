@@ -102,12 +102,14 @@ class Archive:
 
     @property
     def devices(self) -> list[str]:
-        """The ids of the devices of the settings."""
+        """The ids of the devices that the settings name now."""
         return [device.id for device in self._deployment.settings.devices]
 
     def units(self) -> dict[str, str]:
-        """Series to unit, over all devices."""
-        return {name: unit for device in self._deployment.settings.devices for name, unit in device.units.items()}
+        """Series to unit, over all devices, those and what they had before too."""
+        settings = self._deployment.settings
+        every = (*settings.known.values(), *settings.devices)  # what is so now comes last and counts
+        return {name: unit for device in every for name, unit in device.units.items()}
 
     @_plainly
     def interval(self, start: Time, end: Time | None = None) -> tuple[datetime, datetime]:
@@ -124,8 +126,8 @@ class Archive:
             reading (both tz-aware, in the deployment's zone; missing if there is none), and that reading's values, a
             column a series.
         """
-        chosen = self._chosen(devices)
         settings, now = self._deployment.settings, self._deployment.now()
+        chosen = settings.devices if devices is None else self._chosen(devices)
         known = self._deployment.store.latest(*settings.present(epoch_ms(now)))
         rows: list[dict[str, object]] = []
         for device in chosen:
@@ -156,7 +158,7 @@ class Archive:
         """
         since, until = map(epoch_ms, self.interval(start, end))
         chosen = self._chosen(devices)
-        measured = {part.series for device in self._deployment.settings.devices for part in device.parameters}
+        measured = {part.series for device in self._deployment.settings.known.values() for part in device.parameters}
         wanted = None if series is None else self._wanted(series, measured, "readings of")
         frames = []
         for done, device in enumerate(chosen):
@@ -254,8 +256,11 @@ class Archive:
         return self._deployment.settings.zone
 
     def _chosen(self, devices: Names) -> Sequence[Device]:
+        """The devices that are asked for, those of before too, each with every series that it ever had."""
         settings = self._deployment.settings
-        return settings.devices if devices is None else [settings.device(name) for name in _listed(devices)]
+        if devices is None:
+            return list(settings.known.values())
+        return [settings.known[name] if name in settings.known else settings.device(name) for name in _listed(devices)]
 
     def _wanted(self, series: str | Iterable[str], known: Collection[str], what: str = "a series") -> list[str]:
         """The series that are asked for.

@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from air_pipeline.days.calendar import DeviceDay, device_day
-from air_pipeline.days.live import is_expected, live_rows
+from air_pipeline.days.calendar import device_day
+from air_pipeline.days.live import live_rows
+from air_pipeline.days.presence import PresentDay, present_alone
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import RULE_SET_VERSION, TableName
 from air_pipeline.processing.local_time import day_window, epoch_ms
@@ -39,8 +40,13 @@ class _Step:
     """Some devices' rows of one date: all that are wanted from the day's file, or a single one's from the store."""
 
     day: date
-    built: bool
-    devices: tuple[DeviceDay, ...]
+    devices: tuple[str, ...]
+    live: PresentDay | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether the rows come from the day's file."""
+        return self.live is None
 
 
 def day_rows(
@@ -138,9 +144,11 @@ def _steps(
         ones = [one for one in ones if one.start < one.end]
         ones.sort(key=lambda one: one.device.id)
         if built:
-            steps += [_Step(day, built, tuple(ones))] if ones else []
-        else:
-            steps += [_Step(day, built, (one,)) for one in ones if one.start < now_ms and is_expected(one, first_poll)]
+            steps += [_Step(day, tuple(one.device.id for one in ones))] if ones else []
+            continue
+        begun = (one for one in ones if one.start < now_ms)
+        present = (present_alone(deployment.store, settings, one, first_poll) for one in begun)
+        steps += [_Step(day, (one.device.id,), one) for one in present if one is not None]
     return steps
 
 
@@ -175,11 +183,10 @@ def _dates(deployment: Deployment, table: TableName, stretch: tuple[datetime, da
 
 def _rows_of(step: _Step, deployment: Deployment, table: TableName) -> Iterator[pa.Table]:
     """The rows of the devices of a step."""
-    if step.built:
-        yield from day_file(deployment.data, table, step.day).tables({one.device.id for one in step.devices})
+    if step.live is None:
+        yield from day_file(deployment.data, table, step.day).tables(set(step.devices))
     else:
-        for one in step.devices:
-            yield live_rows(deployment.store, table, one, step.day, deployment.now())
+        yield live_rows(deployment.store, table, step.live, step.day, deployment.now())
 
 
 def _dated(rows: pd.DataFrame, table: TableName, day: date) -> pd.DataFrame:

@@ -101,7 +101,7 @@ def _say_what_becomes_of_days(environment: Environment) -> None:
     with closing(Outbox(environment.state.outbox)) as box:
         if waiting := box.status().pending:
             say(f"{waiting} polls wait in the outbox; the next collector delivers them")
-        deployment = open_deployment(strict=False)
+        deployment = open_deployment(strict=False, keep=False)  # who restores may be another user
         with closing(deployment.store):
             plan = plan_range(deployment, None, None, force=False)
         box.mark_late(plan.wanted)  # so that the schedule looks at them, however old they are

@@ -39,6 +39,7 @@ LONGEST_STEP_S = 0.5
 MANY = 16
 TOGETHER_S = 0.005
 """Where more than `MANY` answers are awaited, they are taken in together: a wake for each costs as much as its poll."""
+_DAY_MS = 86_400_000
 
 
 class Asking(Protocol):
@@ -65,6 +66,7 @@ class _InFlight:
     slot: int
     exchange: Asking
     late_s: float  # from the slot to the moment at which it was begun
+    series: tuple[str, ...] | None  # what it is asked for, where that is to be said
     begun: float  # elapsed time, as all that follows
     asked: float = math.inf  # when a worker took it up
     recorded: bool = False
@@ -113,6 +115,7 @@ class Collector:
         self._last = dict(recorder.last_slots)
         self._rejected = dict(recorder.last_rejected)
         self._notes = dict(recorder.notes)
+        self._asked_for: dict[str, tuple[tuple[str, ...], int]] = {}
         self._devices: dict[str, Device] = {}
         self._flights: dict[str, _InFlight] = {}
         self._awaited = 0
@@ -139,6 +142,7 @@ class Collector:
             if name not in self._last and (last := self._last.get(former.get(device.url, ""))) is not None:
                 self._last[name] = last
         self._between = {device.id: device.polled_between for device in settings.devices}
+        self._series = {one.id: tuple(parameter.series for parameter in one.parameters) for one in settings.devices}
         self._look_at_clock()
         self._plan()
 
@@ -252,7 +256,8 @@ class Collector:
                 skipped, _ = make_poll(device, slot, Answer(Outcome.SKIPPED, None), round(late * 1000))
                 self._rows.append(encoded(skipped))
                 continue
-            flight = _InFlight(device, slot, self._ask(device.url, device.timeout_s), late, now)
+            exchange = self._ask(device.url, device.timeout_s)
+            flight = _InFlight(device, slot, exchange, late, self._to_say(device, slot), now)
             self._flights[name] = flight
             self._awaited += 1
             heapq.heappush(self._deadlines, (flight.ends(now), next(self._numbers), flight))
@@ -260,6 +265,17 @@ class Collector:
         if len(self._deadlines) > 2 * len(self._flights):  # most of them are of polls that were answered long before
             self._deadlines = [entry for entry in self._deadlines if not entry[2].recorded]
             heapq.heapify(self._deadlines)
+
+    def _to_say(self, device: Device, slot: int) -> tuple[str, ...] | None:
+        """What a device is asked for, where that is not what was said of it on this UTC day.
+
+        Said again each day, it outlives a store that keeps readings for some weeks only.
+        """
+        said = self._series[device.id], slot // _DAY_MS
+        if self._asked_for.get(device.id) == said:
+            return None
+        self._asked_for[device.id] = said
+        return said[0]
 
     def _poll(self, flight: _InFlight) -> None:
         """In a worker's thread: asks, and brings back a finished poll, whatever happens."""
@@ -285,6 +301,7 @@ class Collector:
     def _finished(self, flight: _InFlight, answer: Answer, now: float) -> _Finished:
         """The poll of an answer, ready for the disk: nothing that takes longer than a moment is left to do."""
         poll, document = make_poll(flight.device, flight.slot, answer, round(flight.since_slot_s(now) * 1000))
+        poll = replace(poll, series=flight.series) if flight.series is not None else poll
         rejected = notes = None
         if poll.body is not None:  # which is kept once, and again when it differs
             rejected = hashlib.sha256(poll.body.encode()).hexdigest()[:16]

@@ -98,6 +98,8 @@ def poll_of(raw: bytes | str | None) -> Poll:
         for one in poll.problems
     ):
         raise RowUnreadable("its problems cannot be right")
+    if not all(isinstance(name, str) for name in poll.series or ()):
+        raise RowUnreadable("the series that it was asked for cannot be right")
     return poll
 
 
@@ -109,6 +111,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "interval_s": _NUMBER,
     "http_status": (int, type(None)),
     "body": (str, type(None)),
+    "series": (tuple, type(None)),
 }
 
 

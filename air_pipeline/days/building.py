@@ -10,10 +10,12 @@ from datetime import date, datetime
 
 import numpy as np
 
-from air_pipeline.days.calendar import DeviceDay, check_over
+from air_pipeline.days.calendar import check_over
 from air_pipeline.days.comparing import check_nothing_lost, check_settings_of_now
 from air_pipeline.days.evidence import device_station
+from air_pipeline.days.former import settings_and_former
 from air_pipeline.days.inputs import DayInputs, day_inputs
+from air_pipeline.days.presence import PresentDay
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
@@ -21,7 +23,8 @@ from air_pipeline.processing.flags import flag_station
 from air_pipeline.processing.local_time import day_window, from_epoch_ms, local_hours
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
 from air_pipeline.processing.rules import RULE_BITS
-from air_pipeline.settings.limits import limits_to_json
+from air_pipeline.settings import Device, Settings
+from air_pipeline.settings.limits import limits_to_json, series_of
 from air_pipeline.storage.day_files import DayFile, DayMetadata
 from air_pipeline.storage.parquet import StagedDay, stage
 from air_pipeline.storage.store import ReadingStore
@@ -83,7 +86,7 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
     """
     check_over(deployment.settings, day, deployment.now())
     deployment.remember_store()
-    inputs = day_inputs(deployment.store, deployment.settings, day)
+    inputs = day_inputs(deployment.store, settings_and_former(deployment), day)
     if not force:
         check_nothing_lost(deployment, inputs, day)
     metadata = _metadata(inputs)
@@ -94,12 +97,12 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
             if not len(observations.at):
                 continue
             staged.write(observations_table(observations))
-            built.rows += len(observations.at) * len(one.device.units)
+            built.rows += observations.count
             built.counts.append(_counts(observations))
         yield built
 
 
-def device_observations(store: ReadingStore, one: DeviceDay, now: datetime | None = None) -> DeviceObservations:
+def device_observations(store: ReadingStore, one: PresentDay, now: datetime | None = None) -> DeviceObservations:
     """The observations of one device's day, flagged with what the rules may see around it.
 
     Args:
@@ -123,15 +126,16 @@ def built_hourly(deployment: Deployment, day: date, observed: DayFile) -> Iterat
         DayOfOtherSettings: the observations were built with other settings than there are now.
         StoreError: the store cannot be read.
     """
-    metadata = observed.metadata()
-    check_settings_of_now(deployment, metadata, day)
+    metadata, settings = observed.metadata(), settings_and_former(deployment)
+    check_settings_of_now(deployment.store, settings, metadata, day)
     with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
         for name, rows in observed.device_tables():
-            device = deployment.settings.device(name)
-            frame = hourly_aggregates(device, observations_from_table(rows, device.zone), day)
+            device = _then(settings, metadata, name)
+            observations = observations_from_table(rows, device.zone)
+            frame = hourly_aggregates(device, observations, day)
             staged.write(aggregates_table("hourly_aggregates", frame))
-            built.rows += len(local_hours(*day_window(day, device.zone), device.zone)) * len(device.units)
+            built.rows += len(local_hours(*day_window(day, device.zone), device.zone)) * len(observations.series)
         yield built
 
 
@@ -144,17 +148,23 @@ def built_daily(deployment: Deployment, day: date, observed: DayFile, hourly: Da
         DayOfOtherSettings: the observations were built with other settings than there are now.
         StoreError: the store cannot be read.
     """
-    metadata = observed.metadata()
-    check_settings_of_now(deployment, metadata, day)
+    metadata, settings = observed.metadata(), settings_and_former(deployment)
+    check_settings_of_now(deployment.store, settings, metadata, day)
     hours = {name: frame.reset_index(drop=True) for name, frame in hourly.device_frames()}
     with stage(deployment.data, "daily_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
         for name, rows in observed.device_tables():
-            device = deployment.settings.device(name)
-            frame = daily_aggregates(device, observations_from_table(rows, device.zone), hours[name], day)
+            device = _then(settings, metadata, name)
+            observations = observations_from_table(rows, device.zone)
+            frame = daily_aggregates(device, observations, hours[name], day)
             staged.write(aggregates_table("daily_aggregates", frame))
-            built.rows += len(device.units)
+            built.rows += len(observations.series)
         yield built
+
+
+def _then(settings: Settings, made: DayMetadata, name: str) -> Device:
+    """A device as it was when it was asked for what its observations were built with."""
+    return settings.known[name].asked_for(series_of(made.limits).get(name, ()))
 
 
 def _metadata(inputs: DayInputs) -> DayMetadata:
@@ -176,7 +186,7 @@ def _counts(observations: DeviceObservations) -> DeviceCounts:
 
     return DeviceCounts(
         device=observations.device,
-        expected=flags.size,
+        expected=observations.count,
         valid=count(Flag.GOOD, Flag.NOT_EVALUATED),
         suspect=count(Flag.SUSPECT),
         bad=count(Flag.BAD),

@@ -32,7 +32,7 @@ class DeviceDay:
     """One device's local day: [start, end) in ms UTC.
 
     Attributes:
-        device: whose.
+        device: whose; with every series that it ever had.
         start: its first instant.
         end: its end.
         earliest: when its first day of all begins: a poll from before says nothing of when it is expected.
@@ -45,10 +45,11 @@ class DeviceDay:
 
 
 def device_days(settings: Settings, day: date) -> list[DeviceDay]:
-    """Each device's own local day of this date, in the order of the settings; empty days are left out."""
-    windows = {zone: day_window(day, device.zone) for zone, device in {d.timezone: d for d in settings.devices}.items()}
+    """Each device's own local day of this date, those of before too; empty days are left out."""
+    known = settings.known.values()
+    windows = {zone: day_window(day, device.zone) for zone, device in {d.timezone: d for d in known}.items()}
     days = []
-    for device in settings.devices:
+    for device in known:
         start, end = windows[device.timezone]
         if start < end:
             days.append(device_day(settings, device, epoch_ms(start), epoch_ms(end)))

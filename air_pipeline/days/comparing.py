@@ -1,6 +1,7 @@
 """How a built day stands to what would be built now, and what would be lost by building it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -12,6 +13,7 @@ from air_pipeline.days.inputs import DayInputs, Standing, day_inputs, standing_o
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.settings import Settings
+from air_pipeline.settings.limits import series_of
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.day_files import DayMetadata
 from air_pipeline.storage.store import FirstPoll, ReadingStore
@@ -88,15 +90,14 @@ def built_under(made: DayMetadata, settings: Settings, day: date, store: Reading
     return Under.NOW if _of_settings(made, settings, day, store, first_poll) else Under.OTHER_SETTINGS
 
 
-def check_settings_of_now(deployment: Deployment, made: DayMetadata, day: date) -> None:
+def check_settings_of_now(store: ReadingStore, settings: Settings, made: DayMetadata, day: date) -> None:
     """Refuses to make a table from one that was made with other settings: both would say the same of themselves.
 
     Raises:
         DayOfOtherSettings: it was.
         StoreError: the store cannot say when devices were expected.
     """
-    store = deployment.store
-    if not _of_settings(made, deployment.settings, day, store, store.first_poll):
+    if not _of_settings(made, settings, day, store, store.first_poll):
         raise DayOfOtherSettings(
             f"the observations of {day} were built with other settings than devices.yaml has now; build the whole day:"
             f" air-pipeline build --from {day} --to {day}"
@@ -104,8 +105,9 @@ def check_settings_of_now(deployment: Deployment, made: DayMetadata, day: date) 
 
 
 def _of_settings(made: DayMetadata, settings: Settings, day: date, store: ReadingStore, first_poll: FirstPoll) -> bool:
-    if made.settings_digest == usual_settings_digest(settings, day, first_poll):
-        return True
+    with suppress(KeyError, TypeError, ValueError):  # limits that are none of ours
+        if made.settings_digest == usual_settings_digest(store, settings, day, series_of(made.limits), first_poll):
+            return True
     return made.settings_digest == day_inputs(store, settings, day, first_poll).settings_digest
 
 

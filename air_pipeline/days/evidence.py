@@ -3,21 +3,26 @@
 Belongs here: how much is read. Does not: what becomes of it (`processing`).
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import numpy as np
+import pandas as pd
 
-from air_pipeline.days.calendar import DeviceDay, stretches_of_restarts
+from air_pipeline.days.calendar import stretches_of_restarts
+from air_pipeline.days.presence import PresentDay, reach_of
+from air_pipeline.devices.polls import AskedFor
 from air_pipeline.processing.evidence import station_of
 from air_pipeline.processing.local_time import epoch_ms, span_ms
 from air_pipeline.processing.restarts import matter_to
 from air_pipeline.processing.rules import RESTARTS_BEFORE, influence, reach
-from air_pipeline.processing.slots import Instants, expected_slots, index_ms
+from air_pipeline.processing.slots import ExpectedSlots, Instants, expected_slots, index_ms
 from air_pipeline.processing.station import NO_INSTANTS, Station
+from air_pipeline.settings import ALWAYS, NEVER
 from air_pipeline.storage.store import ReadingStore
 
 
-def device_station(store: ReadingStore, one: DeviceDay, now: datetime | None = None) -> Station:
+def device_station(store: ReadingStore, one: PresentDay, now: datetime | None = None) -> Station:
     """One device as the rules see it, to flag its day.
 
     Args:
@@ -31,13 +36,10 @@ def device_station(store: ReadingStore, one: DeviceDay, now: datetime | None = N
         ProcessingError: the store holds what cannot be flagged.
     """
     start = one.start - span_ms(reach()[0])
-    first = None if one.device.since else store.first_poll(one.device.id, one.earliest)
-    expected = one.device.expected_between(first)
-    earlier = _restarts_before(store, one, start, expected)
-    return _station(store, one, (start, _end(store, one)), expected, earlier, now)
+    return _station(store, one, (start, _end(store, one)), _restarts_before(store, one, start), now, one.opening)
 
 
-def _end(store: ReadingStore, one: DeviceDay) -> int:
+def _end(store: ReadingStore, one: PresentDay) -> int:
     """The end of what is read: after the first poll at or after the end of the day, if one follows soon."""
     device, soon = one.device.id, one.end + span_ms(influence()[1])
     following = store.first_polls(one.end, soon, device).get(device)
@@ -46,11 +48,11 @@ def _end(store: ReadingStore, one: DeviceDay) -> int:
 
 def _station(
     store: ReadingStore,
-    one: DeviceDay,
+    one: PresentDay,
     span: tuple[int, int],
-    expected: tuple[int, int],
     earlier: Instants = NO_INSTANTS,
     now: datetime | None = None,
+    opening: AskedFor | None = None,
 ) -> Station:
     device, (start, end) = one.device, span
     if now is not None:
@@ -60,24 +62,39 @@ def _station(
     if now is not None:
         answered = index_ms(polls)[-1:] + 1
         end = min(end, max(epoch_ms(now) - round(device.timeout_s * 1000), *answered.tolist(), start))
-    said = store.interval_before(device.id, start)
-    slots = expected_slots(
-        start,
-        end,
-        polls=polls,
-        readings=readings,
-        opening_interval_ms=device.interval_ms if said is None else round(said * 1000),
-        expected_from=expected[0],
-        expected_until=expected[1],
+    before = store.before(device.id, start)
+    slots = ExpectedSlots.joined(
+        expected_slots(
+            start,
+            end,
+            polls=polls,
+            readings=readings,
+            opening_interval_ms=device.interval_ms if before is None else round(before.interval_s * 1000),
+            expected_from=_resumed(polls, since) if before is not None and before.is_ended else since,
+            expected_until=until,
+        )
+        for since, until in _beyond(one)
     )
-    return station_of(device, readings, polls, slots, earlier)
+    return station_of(device, readings, polls, slots, earlier, opening)
 
 
-def _restarts_before(store: ReadingStore, one: DeviceDay, start: int, expected: tuple[int, int]) -> Instants:
+def _beyond(one: PresentDay) -> Iterator[tuple[int, int]]:
+    """When the device was expected, also before and after what was looked at: restarts are, and the slot after."""
+    start, end = reach_of(one)
+    for since, until in one.expected:
+        yield ALWAYS if since <= start else since, NEVER if until >= end else until
+
+
+def _resumed(polls: pd.DataFrame, since: int) -> int:
+    """When a device is expected again of which nothing was: with its next poll."""
+    return max(since, int(index_ms(polls)[0]) if len(polls) else NEVER)
+
+
+def _restarts_before(store: ReadingStore, one: PresentDay, start: int) -> Instants:
     """When the device restarted before what is read whole: looked up where empty texts came, and read only there."""
     if not matter_to(one.device):
         return NO_INSTANTS
     before = one.start - span_ms(RESTARTS_BEFORE)
     emptied = store.emptied(before, start, one.device.id).get(one.device.id, ())
-    found = [_station(store, one, span, expected).restarts for span in stretches_of_restarts(emptied)]
+    found = [_station(store, one, span).restarts for span in stretches_of_restarts(emptied)]
     return np.concatenate([NO_INSTANTS, *found])

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from air_pipeline.days.calendar import DeviceDay, device_day
+from air_pipeline.days.calendar import device_day
 from air_pipeline.days.evidence import device_station
+from air_pipeline.days.presence import PresentDay, present_alone
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import problems_from_json
 from air_pipeline.processing.columns import RULE_SET_VERSION
 from air_pipeline.processing.explaining import Judged, explain
 from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_ms
+from air_pipeline.processing.observations import NOT_ASKED
 from air_pipeline.processing.station import Station
 from air_pipeline.settings import Device
 from air_pipeline.settings.limits import limits_to_json, with_limits_of
@@ -86,7 +88,13 @@ def explanation(deployment: Deployment, device: Device, series: str, moment: dat
         ProcessingError: the store holds what cannot be flagged.
     """
     day = moment.astimezone(device.zone).date()
-    one = device_day(deployment.settings, device, *map(epoch_ms, day_window(day, device.zone)))
+    shown = moment.astimezone(device.zone).isoformat(sep=" ", timespec="seconds")
+    own_day = device_day(deployment.settings, device, *map(epoch_ms, day_window(day, device.zone)))
+    one = present_alone(deployment.store, deployment.settings, own_day)
+    if one is None:
+        raise TimeError(f"{device.id} was not expected on {day}; give another --at")
+    if series not in one.device.units:
+        raise TimeError(f"{device.id} was not asked for {series} on {day}; give another --at")
     file = day_file(deployment.data, "observations", day)
     made = file.metadata(of_any_columns=True) if file.exists else None
     then = replace(one, device=with_limits_of(device, made.limits if made else ""))
@@ -94,16 +102,17 @@ def explanation(deployment: Deployment, device: Device, series: str, moment: dat
     at = station.slots.at
     place = int(np.searchsorted(at, epoch_ms(moment), side="right")) - 1
     if place < 0 or at[place] < one.start:
-        shown = moment.astimezone(device.zone).isoformat(sep=" ", timespec="seconds")
         raise TimeError(f"{device.id} was due in no slot of that day up to {shown}; give a later --at")
     return _explained(deployment, one, station, made, series, place)
 
 
 def _explained(
-    deployment: Deployment, one: DeviceDay, station: Station, made: DayMetadata | None, series: str, place: int
+    deployment: Deployment, one: PresentDay, station: Station, made: DayMetadata | None, series: str, place: int
 ) -> Explanation:
     slot = int(station.slots.at[place])
-    now = None
+    judged, now = explain(station, series, place), None
+    if judged.flag == NOT_ASKED:
+        raise TimeError(f"{one.device.id} was not asked for {series} in that slot; give another --at")
     if limits_to_json([station.device]) != limits_to_json([one.device]):
         now = explain(device_station(deployment.store, one), series, place)
     return Explanation(
@@ -113,7 +122,7 @@ def _explained(
         observed_at=from_epoch_ms(slot).astimezone(one.device.zone),
         poll=_poll(deployment, one.device, series, slot),
         built=made is not None,
-        judged=explain(station, series, place),
+        judged=judged,
         rule_set=made.rule_set_version if made else RULE_SET_VERSION,
         judged_now=now,
     )

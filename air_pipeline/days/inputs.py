@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -10,9 +10,10 @@ from functools import cache
 from typing import Any
 
 from air_pipeline.days.calendar import DeviceDay, device_days, stretches_of_restarts
+from air_pipeline.days.presence import PresentDay, expected_stretches, present_day, reach_of
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.processing.local_time import span_ms
-from air_pipeline.processing.rules import influence, reach
+from air_pipeline.processing.rules import influence
 from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.day_files import DayMetadata, Holding
 from air_pipeline.storage.store import FirstPoll, ReadingStore, Summary
@@ -36,7 +37,8 @@ class DayInputs:
     """What a day would be built from now.
 
     Attributes:
-        settings_digest: changes with the settings of the devices that were expected, and with when they were.
+        settings_digest: changes with what is set for the devices that were expected and the series that they were asked
+            for, and with when they were expected.
         fingerprint: JSON with `polls` and `sha256`: changes with what the store holds of them.
         polls: how many polls the store holds of them.
         rule_set_version: of the rules that would flag it.
@@ -48,7 +50,7 @@ class DayInputs:
     fingerprint: str
     polls: int
     rule_set_version: str
-    devices: tuple[DeviceDay, ...]
+    devices: tuple[PresentDay, ...]
     holdings: Mapping[str, Holding]
 
 
@@ -65,29 +67,30 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
     Raises:
         StoreError: the store cannot say.
     """
-    first_poll, summaries_of = first_poll or store.first_poll, cache(store.summaries)
-    present: list[DeviceDay] = []
+    first_poll, summaries_of = cache(first_poll or store.first_poll), cache(store.summaries)
+    present: list[PresentDay] = []
     digests: list[list[Any]] = []
     held: list[list[Any]] = []
     holdings: dict[str, Holding] = {}
     for (start, end), days in _windows(device_days(settings, day)).items():
-        summaries = summaries_of(start, end)
+        summaries, asked = summaries_of(start, end), store.asked(start, end)
         # Of what is not read whole: the one slot after the day, and where restarts are looked up.
         following = store.first_polls(days[0].end, days[0].end + span_ms(influence()[1]))
         emptied = store.emptied(days[0].start - span_ms(influence()[0]), start)
-        for one in days:
-            device, summary = one.device, summaries.get(one.device.id, _NOTHING)
-            first = first_poll(device.id, one.earliest)
-            limits = _limits(one, start, end, first)
-            if limits is None:
+        for day_of in days:
+            name = day_of.device.id
+            summary = summaries.get(name, _NOTHING)
+            is_polled = bool(summary.polls)
+            one = present_day(store, settings, day_of, first_poll, asked.get(name), is_polled=is_polled)
+            if one is None:
                 continue
             present.append(one)
-            interval = _unsaid_interval(store, device, limits[0], summary, first)
-            digests.append([device.id, device.digest, *limits, interval])
-            around = [following.get(device.id), *_restarts_held(store, device, emptied.get(device.id, ()))]
-            held.append([device.id, summary.polls, summary.duration_ms, summary.values, *around])
-            own = summaries_of(one.start, one.end).get(device.id, _NOTHING)
-            holdings[device.id] = Holding(one.start, one.end, own.polls, own.values)
+            interval = _unsaid_interval(store, one, summary, first_poll(name, day_of.earliest))
+            digests.append([name, one.device.digest, *one.expected, interval])
+            around = [following.get(name), *_restarts_held(store, one.device, emptied.get(name, ()))]
+            held.append([name, summary.polls, summary.duration_ms, summary.values, *around])
+            own = summaries_of(one.start, one.end).get(name, _NOTHING)
+            holdings[name] = Holding(one.start, one.end, own.polls, own.values)
     polls = sum(count for _, count, *_ in held)
     return DayInputs(
         settings_digest=_digest(sorted(digests)),
@@ -99,24 +102,32 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
     )
 
 
-def usual_settings_digest(settings: Settings, day: date, first_poll: FirstPoll) -> str:
-    """The settings digest of a day on which every device that was expected was polled: the store need not be asked."""
+def usual_settings_digest(
+    store: ReadingStore, settings: Settings, day: date, built_with: Mapping[str, Collection[str]], first_poll: FirstPoll
+) -> str:
+    """The settings digest of a day on which every device was polled that was expected, and asked for some series.
+
+    The store is asked for first polls alone, but of devices with `since` or `until`, and of those of before.
+
+    Args:
+        store: the readings.
+        settings: of now.
+        day: the local date.
+        built_with: device to the series that it was asked for.
+        first_poll: see `day_inputs`.
+
+    Raises:
+        StoreError: the store cannot say.
+    """
     digests: list[list[Any]] = []
-    for (start, end), days in _windows(device_days(settings, day)).items():
-        for one in days:
+    for one in device_days(settings, day):
+        expected = expected_stretches(store, settings, one, first_poll)
+        if any(since < one.end and until > one.start for since, until in expected):
             device, first = one.device, first_poll(one.device.id, one.earliest)
-            if (limits := _limits(one, start, end, first)) is not None:
-                unsaid = first is None or limits[0] < first
-                digests.append([device.id, device.digest, *limits, device.interval_ms if unsaid else None])
+            unsaid = first is None or expected[0][0] < first
+            asked = device.asked_for(built_with.get(device.id, ()))
+            digests.append([device.id, asked.digest, *expected, device.interval_ms if unsaid else None])
     return _digest(sorted(digests))
-
-
-def _limits(one: DeviceDay, start: int, end: int, first_poll: int | None) -> tuple[int, int] | None:
-    """From when and until when a device is expected in [start, end), ms UTC; None where not at all in its day."""
-    since, until = one.device.expected_between(first_poll)
-    if since >= one.end or until <= one.start:
-        return None
-    return max(since, start), min(until, end)
 
 
 def standing_of(built: DayMetadata | None, inputs: DayInputs) -> Standing:
@@ -134,10 +145,9 @@ def standing_of(built: DayMetadata | None, inputs: DayInputs) -> Standing:
 
 def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]]:
     """The device days by what their flags depend on: the day and the reach of the rules, in ms UTC."""
-    before, after = map(span_ms, reach())
     windows: dict[tuple[int, int], list[DeviceDay]] = {}
     for one in days:
-        windows.setdefault((one.start - before, one.end + after), []).append(one)
+        windows.setdefault(reach_of(one), []).append(one)
     return windows
 
 
@@ -148,19 +158,18 @@ def _restarts_held(store: ReadingStore, device: Device, emptied: Sequence[int]) 
         yield [start, end, summary.polls, summary.duration_ms, summary.values]
 
 
-def _unsaid_interval(
-    store: ReadingStore, device: Device, expected_from: int, summary: Summary, first_poll: int | None
-) -> int | None:
+def _unsaid_interval(store: ReadingStore, one: PresentDay, summary: Summary, first_poll: int | None) -> int | None:
     """The interval that the slots before the first poll of the window are counted with, in ms; None if there are none.
 
     Of a device that was polled before, the last of those polls says it: that matters only where the window has no poll.
     """
+    device, expected_from = one.device, one.expected[0][0]
     if first_poll is None or expected_from < first_poll:
         return device.interval_ms
     if summary.polls:
         return None
-    said = store.interval_before(device.id, expected_from)
-    return device.interval_ms if said is None else round(said * 1000)
+    before = store.before(device.id, expected_from)
+    return device.interval_ms if before is None else round(before.interval_s * 1000)
 
 
 def _digest(value: object) -> str:

@@ -10,22 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from air_pipeline.days.building import device_observations
-from air_pipeline.days.calendar import DeviceDay
+from air_pipeline.days.presence import PresentDay
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
 from air_pipeline.processing.columns import TableName
 from air_pipeline.processing.local_time import from_epoch_ms, local_hours
 from air_pipeline.processing.observations import observations_table
 from air_pipeline.processing.schemas import arrow_schema
-from air_pipeline.storage.store import FirstPoll, ReadingStore
+from air_pipeline.storage.store import ReadingStore
 
 
-def is_expected(one: DeviceDay, first_poll: FirstPoll) -> bool:
-    """Whether the device is expected at any time of its day; by its first poll, if the settings have no `since`."""
-    since, until = one.device.expected_between(None if one.device.since else first_poll(one.device.id, one.earliest))
-    return since < one.end and until > one.start
-
-
-def live_rows(store: ReadingStore, table: TableName, one: DeviceDay, day: date, now: datetime) -> pa.Table:
+def live_rows(store: ReadingStore, table: TableName, one: PresentDay, day: date, now: datetime) -> pa.Table:
     """One device's rows of a table of its local day, as they would be built from what is stored now.
 
     Of a day that is not over there are the slots that are due already (see `device_observations`) and the hours that

@@ -5,7 +5,7 @@ kept (`collection`, `storage`).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
@@ -25,16 +25,24 @@ class Outcome(StrEnum):
     UNREACHABLE = "unreachable"
     TOO_LARGE = "too_large"
     SKIPPED = "skipped"
+    IMPORTED = "imported"
+    """Not polled by a collector of ours: values that came from elsewhere, as good as `ok`. Nothing writes it yet."""
+    ENDED = "ended"
+    """No slot: from here on nothing is expected of the device, until its next poll. Nothing writes it yet."""
 
     @property
     def has_reading(self) -> bool:
         """Whether values were stored with the poll."""
-        return self in {Outcome.OK, Outcome.PARTIAL}
+        return self in {Outcome.OK, Outcome.PARTIAL, Outcome.IMPORTED}
 
     @property
     def has_status(self) -> bool:
         """Whether there was an answer, which may have had a status."""
-        return self not in {Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.SKIPPED}
+        return self in {Outcome.OK, Outcome.PARTIAL, Outcome.REJECTED, Outcome.HTTP_ERROR, Outcome.TOO_LARGE}
+
+
+OF_SLOTS = tuple(outcome for outcome in Outcome if outcome is not Outcome.ENDED)
+"""What can become of the poll of a slot."""
 
 
 class Flag(IntEnum):
@@ -65,6 +73,19 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedFor:
+    """What a device was asked for at a time.
+
+    Attributes:
+        series: the names of the series.
+        is_said: whether a poll says so; else they are those that the nearest poll has something of, or the settings'.
+    """
+
+    series: Collection[str]
+    is_said: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """One attempt to read a device in one slot.
 
@@ -78,6 +99,7 @@ class Poll:
         values: series to number, for outcomes `ok` and `partial`.
         problems: the values asked for and not stored.
         body: the start of a rejected document that differs from the last rejected one.
+        series: the names of the series that it was asked for, where they differ from those said last; None: the same.
     """
 
     device: str
@@ -89,6 +111,7 @@ class Poll:
     values: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     problems: tuple[Problem, ...] = ()
     body: str | None = None
+    series: tuple[str, ...] | None = None
 
     @property
     def problems_json(self) -> str:
@@ -111,8 +134,28 @@ def problems_from_json(text: str | None) -> tuple[Problem, ...]:
     return tuple(Problem(row["series"], row["value"], Flag(row["flag"]), row["reason"]) for row in json.loads(text))
 
 
+def series_to_json(series: tuple[str, ...] | None) -> str | None:
+    """The names of series as stored: a JSON list."""
+    return None if series is None else json.dumps(series, ensure_ascii=False, separators=(",", ":"))
+
+
+def series_from_json(text: object) -> tuple[str, ...] | None:
+    """The inverse of `series_to_json`; None where it is no text, as stores and frames have it where nothing was said.
+
+    Raises:
+        ValueError: it is none of ours.
+    """
+    if not isinstance(text, str) or not text:
+        return None
+    names = json.loads(text)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"no list of series: {text[:100]!r}")
+    return tuple(names)
+
+
 def poll_to_json(poll: Poll) -> str:
     """A poll as one line of JSON, whatever store it will go to."""
+    said = {} if poll.series is None else {"series": poll.series}
     return json.dumps(
         {
             "device": poll.device,
@@ -124,7 +167,8 @@ def poll_to_json(poll: Poll) -> str:
             "values": dict(poll.values),
             "problems": poll.problems_json,
             "body": poll.body,
-        },
+        }
+        | said,
         ensure_ascii=False,
         separators=(",", ":"),
     )
@@ -138,4 +182,6 @@ def poll_from_json(text: str) -> Poll:
         raise TypeError("its values are no mapping")
     row["values"] = MappingProxyType(row["values"])
     row["problems"] = problems_from_json(row["problems"])
+    if isinstance(names := row.get("series"), list):
+        row["series"] = tuple(names)
     return Poll(**row)

@@ -21,7 +21,7 @@ import pyarrow as pa
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.columns import TABLES, TableName
 from air_pipeline.processing.local_time import LocalHour, day_window, epoch_ms, local_hours
-from air_pipeline.processing.observations import DeviceObservations, ProcessingError
+from air_pipeline.processing.observations import NOT_ASKED, DeviceObservations, ProcessingError
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
 
@@ -163,18 +163,18 @@ def _valid(observations: DeviceObservations) -> pd.DataFrame:
 
 
 def _counts(flags: pd.DataFrame, codes: npt.NDArray[np.intp], hours: int) -> dict[str, Grid]:
-    expected = np.bincount(codes, minlength=hours)
     places = codes[:, np.newaxis] + hours * np.arange(flags.shape[1])
 
     def count(chosen: npt.NDArray[np.bool_]) -> Grid:
         return np.bincount(places[chosen], minlength=hours * flags.shape[1]).reshape(-1, hours)
 
     given = flags.to_numpy()
-    missing = count(given == Flag.MISSING)
+    asked = given != NOT_ASKED
+    expected, missing = count(asked), count(given == Flag.MISSING)
     return {
-        "expected_count": np.tile(expected, (flags.shape[1], 1)),
+        "expected_count": expected,
         "observed_count": expected - missing,
-        "valid_count": count(given <= Flag.NOT_EVALUATED),
+        "valid_count": count(asked & (given <= Flag.NOT_EVALUATED)),
         "suspect_count": count(given == Flag.SUSPECT),
         "bad_count": count(given == Flag.BAD),
         "missing_count": missing,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from air_pipeline.devices.polls import Flag, Outcome
+from air_pipeline.devices.polls import OF_SLOTS, Flag
 
 SCHEMA_VERSION = "1"
 """Of the tables; raised when a column is added, removed or changes its meaning."""
@@ -141,7 +141,7 @@ OBSERVATIONS = Table(
             "dictionary",
             "what became of the poll of this slot; null if there was none",
             nullable=True,
-            one_of=tuple(outcome.value for outcome in Outcome),
+            one_of=tuple(outcome.value for outcome in OF_SLOTS),
         ),
     ),
 )

@@ -4,14 +4,15 @@ Belongs here: putting readings and polls into their slots, reading problems. Doe
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from air_pipeline.devices.polls import Flag, Problem, problems_from_json
+from air_pipeline.devices.polls import AskedFor, Flag, Outcome, Problem, problems_from_json, series_from_json
+from air_pipeline.processing.asked import asked_series
 from air_pipeline.processing.observations import OUTCOME_TYPE, ProcessingError
 from air_pipeline.processing.restarts import restarts
 from air_pipeline.processing.slots import ExpectedSlots, Instants, index_ms
@@ -25,6 +26,7 @@ def station_of(
     polls: pd.DataFrame,
     slots: ExpectedSlots,
     earlier: Instants = NO_INSTANTS,
+    opening: AskedFor | None = None,
 ) -> Station:
     """One device as the rules see it.
 
@@ -35,6 +37,7 @@ def station_of(
         polls: as stores return them (the same index; `outcome`, `problems`, …).
         slots: see `slots.expected_slots`; readings and polls in no expected slot are left out.
         earlier: slots at which the device restarted, beside those that are seen here.
+        opening: what it was asked for before the first slot; None: for all of its series in all slots.
 
     Raises:
         ProcessingError: a poll's `problems` cannot be read, or its outcome is not known.
@@ -48,8 +51,13 @@ def station_of(
         series[parameter.series] = Series(
             parameter.series, parameter.unit, slots, values, parameter.sensor_range, limits[parameter.series]
         )
-    unusable, empty = _problems(device, polls, slots)
-    station = Station(device, slots, series, _outcomes(device, polls, slots), unusable, empty)
+    troubled, unusable, empty = _problems(device, polls, slots)
+    outcomes = _outcomes(device, polls, slots)
+    asked: Mapping[str, Places] = {}
+    if opening is not None:
+        own = {one.name: one.has_value | troubled.get(one.name, False) for one in series.values()}
+        asked = asked_series(own, _said(device, polls, slots), opening)
+    station = Station(device, slots, series, outcomes, unusable, empty, asked)
     return replace(station, restarts=np.union1d(earlier, restarts(station)))
 
 
@@ -57,7 +65,7 @@ def _outcomes(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> npt.
     """The code in `OUTCOME_TYPE` of what became of the poll of each slot; −1 where there was none."""
     places, kept = _places(index_ms(polls), slots.at)
     outcomes = polls["outcome"][kept]
-    unknown = set(outcomes.unique()) - set(OUTCOME_TYPE.categories)
+    unknown = set(outcomes.unique()) - {*OUTCOME_TYPE.categories, Outcome.ENDED}
     if unknown:
         named = ", ".join(sorted(map(str, unknown)))
         raise ProcessingError(
@@ -69,8 +77,21 @@ def _outcomes(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> npt.
     return codes
 
 
-def _problems(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> tuple[dict[str, Places], dict[str, Places]]:
-    """Series to the slots in which a value came and could not be used, and to those in which an empty text came."""
+def _said(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> dict[int, tuple[str, ...]]:
+    """The places of the slots whose polls say what the device was asked for, with what they say."""
+    said = polls["series"].dropna()
+    places, kept = _places(index_ms(said.to_frame()), slots.at)
+    try:
+        parsed = [series_from_json(text) or () for text in said[kept]]
+    except ValueError as error:
+        raise ProcessingError(
+            f"a poll of {device.id} says that it was asked for what cannot be read: {error}"
+        ) from error
+    return dict(zip(places.tolist(), parsed, strict=True))
+
+
+def _problems(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> tuple[dict[str, Places], ...]:
+    """Series to the slots that have a problem of it; a value that could not be used; an empty text."""
     places, kept = _places(index_ms(polls), slots.at)
     problems = polls["problems"][kept]
     some = (problems.notna() & (problems != "")).to_numpy(dtype=bool)
@@ -87,7 +108,11 @@ def _problems(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> tupl
             wide[series][places[some]] = found[series][codes]
         return wide
 
-    return where(lambda one: one.flag == Flag.BAD), where(lambda one: one.flag == Flag.MISSING and one.value == "")
+    return (
+        where(lambda _: True),
+        where(lambda one: one.flag == Flag.BAD),
+        where(lambda one: one.flag == Flag.MISSING and one.value == ""),
+    )
 
 
 def _parsed(device: Device, text: str) -> tuple[Problem, ...]:

@@ -4,7 +4,8 @@ Belongs here: how several verdicts become one flag. Does not: the rules (`rules`
 
 The flag of an observation is the worst of what the rules said: 4 over 3 over 1. It is 9 where there is no value and no
 reason to call it bad, and 2 where no rule could be applied to a value. The `rules` bits are those of the rules that
-spoke against it. Rules flag; they never delete or change a value.
+spoke against it. Rules flag; they never delete or change a value. Where the device was not asked for a series there is
+no observation of it, which is 0 in memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,13 +17,14 @@ import pandas as pd
 
 from air_pipeline.catalogue import shared_parameters
 from air_pipeline.devices.polls import Flag
-from air_pipeline.processing.observations import OUTCOME_TYPE, DeviceObservations, local_index
+from air_pipeline.processing.observations import NOT_ASKED, OUTCOME_TYPE, DeviceObservations, local_index
 from air_pipeline.processing.rules.measuring import STAGES, Measured, Rule
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.station import Floats, Places, Series, Station
 
 _WORST_FIRST = (Flag.BAD, Flag.SUSPECT, Flag.MISSING)
 _NOT_JUDGED = 0
+_FEWEST_MEMBERS = 2
 
 
 class Flagged(NamedTuple):
@@ -85,6 +87,9 @@ def flag_series(station: Station, rules: Iterable[Rule] = RULES) -> dict[str, Fl
         silent = flags[name] == _NOT_JUDGED
         flags[name][silent & none] = Flag.MISSING
         flags[name][silent & ~none] = Flag.NOT_EVALUATED
+        if name in station.asked:
+            flags[name][~station.asked[name]] = NOT_ASKED
+            bits[name][~station.asked[name]] = 0
     return {series.name: Flagged(series.values, flags[series.name], bits[series.name]) for series in station}
 
 
@@ -93,7 +98,8 @@ def flag_means(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Fl
 
     Its value is the mean of the members flagged 1 or 2. Its flag is 1 if a member is flagged 1, else 2 if one is
     flagged 2; rules that judge means (`expected_range`) can make it 1 or worse. With no such member there is no value,
-    the flag is the worst of the members by 4 over 3 over 9, and the rules are all that spoke of any member.
+    the flag is the worst of the members by 4 over 3 over 9, and the rules are all that spoke of any member. Where the
+    device was not asked for at least two members there is no mean.
     """
     means = _means(station, flagged)
     judged = flag_series(means_of(station, flagged), [rule for rule in RULES if rule.of_means])
@@ -126,10 +132,12 @@ def _mean(flagged: Mapping[str, Flagged], members: list[str]) -> Flagged:
     values = np.stack([flagged[member][0] for member in members])
     flags = np.stack([flagged[member].flags for member in members])
     bits = np.bitwise_or.reduce([flagged[member].bits for member in members])
-    valid = flags <= Flag.NOT_EVALUATED
+    valid = (flags != NOT_ASKED) & (flags <= Flag.NOT_EVALUATED)
     count = valid.sum(axis=0)
+    asked = (flags != NOT_ASKED).sum(axis=0) >= _FEWEST_MEMBERS
     mean = np.full(values.shape[1], np.nan)
-    np.divide(np.where(valid, values, 0.0).sum(axis=0), count, out=mean, where=count > 0)
+    np.divide(np.where(valid, values, 0.0).sum(axis=0), count, out=mean, where=asked & (count > 0))
     worst = np.select([(flags == flag).any(axis=0) for flag in _WORST_FIRST], _WORST_FIRST)
-    flag = np.where(count > 0, flags.min(axis=0), worst).astype(np.int8)
-    return Flagged(mean, flag, np.where(count > 0, 0, bits).astype(np.int32))
+    best = np.where(valid, flags, np.int8(Flag.MISSING)).min(axis=0)
+    flag = np.where(asked, np.where(count > 0, best, worst), NOT_ASKED).astype(np.int8)
+    return Flagged(mean, flag, np.where(asked & (count == 0), bits, 0).astype(np.int32))

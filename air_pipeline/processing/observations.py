@@ -13,13 +13,16 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from air_pipeline.devices.polls import Outcome
+from air_pipeline.devices.polls import OF_SLOTS
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_clock import local_clock_ms, utc_offset_minutes
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.processing.schemas import arrow_schema
 
-OUTCOME_TYPE = pd.CategoricalDtype([outcome.value for outcome in Outcome])
+OUTCOME_TYPE = pd.CategoricalDtype([outcome.value for outcome in OF_SLOTS])
+
+NOT_ASKED = 0
+"""In the place of a flag where a device was not asked for a series: there is no observation, and no row of it."""
 
 
 class ProcessingError(AirPipelineError):
@@ -35,7 +38,7 @@ class DeviceObservations:
     Attributes:
         device: its id.
         values: float64 in the series' units, NaN where there is none.
-        flags: int8, see `devices.polls.Flag`.
+        flags: int8, see `devices.polls.Flag`; `NOT_ASKED` where there is no observation.
         rules: int32, the bits of the rules that spoke.
         poll_outcome: categorical (`OUTCOME_TYPE`), missing where there was no poll.
     """
@@ -52,6 +55,11 @@ class DeviceObservations:
         return self.values.index.asi8  # type: ignore[attr-defined,no-any-return]
 
     @property
+    def count(self) -> int:
+        """How many observations there are."""
+        return int((self.flags.to_numpy() != NOT_ASKED).sum())
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone of the index."""
         return ZoneInfo(str(self.values.index.tz))  # type: ignore[attr-defined]
@@ -62,14 +70,16 @@ class DeviceObservations:
         return [str(name) for name in self.values.columns]
 
     def between(self, start: datetime, end: datetime) -> "DeviceObservations":
-        """The observations of [start, end), aware datetimes."""
+        """The observations of [start, end), aware datetimes; of the series that there are some of in it."""
         first, last = np.searchsorted(self.at, [epoch_ms(start), epoch_ms(end)])
         rows = slice(int(first), int(last))
+        flags = self.flags.iloc[rows]
+        there = (flags.to_numpy() != NOT_ASKED).any(axis=0) if len(flags) else slice(None)
         return DeviceObservations(
             self.device,
-            self.values.iloc[rows],
-            self.flags.iloc[rows],
-            self.rules.iloc[rows],
+            self.values.iloc[rows].loc[:, there],
+            flags.loc[:, there],
+            self.rules.iloc[rows].loc[:, there],
             self.poll_outcome.iloc[rows],
         )
 
@@ -108,33 +118,50 @@ def observations_table(observations: DeviceObservations) -> pa.Table:
         "poll_outcome": text(of_each_slot(outcome.codes.to_numpy()), list(outcome.categories)),
     }
     schema = arrow_schema("observations")
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    table = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    asked = of_each_series(observations.flags) != NOT_ASKED
+    return table if asked.all() else table.filter(pa.array(asked))
 
 
 def observations_from_table(rows: pa.Table, zone: ZoneInfo) -> DeviceObservations:
     """The inverse of `observations_table`: the rows of one device as wide frames in a zone.
 
     Raises:
-        ProcessingError: the rows are of several devices or none, or its series do not have the same slots.
+        ProcessingError: the rows are of several devices or none, or not in the order of the table's key.
     """
     devices = rows.column("device").unique().to_pylist()
     if len(devices) != 1:
         raise ProcessingError(f"rows of one device are needed; these are of {len(devices)}")
     device = str(devices[0])
-    series_column = rows.column("series").combine_chunks()
-    series = [str(name) for name in series_column.unique().to_pylist()]
-    slots, odd = divmod(rows.num_rows, len(series))
-    at = rows.column("observed_at").cast(pa.int64()).to_numpy().reshape(-1, slots) if not odd else np.empty((0, 0))
-    if odd or not (at == at[0]).all() or series != sorted(series):
-        raise ProcessingError(
-            f"the observations of {device} are not by series, each with the same slots; build the day again"
-        )
-    index = local_index(at[0], zone)
+    names: Any = rows.column("series").combine_chunks()
+    codes = names.indices.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    series = [str(name) for name in names.dictionary.take(pa.array(codes[starts])).to_pylist()]
+    at = rows.column("observed_at").cast(pa.int64()).to_numpy()
+    of_series = np.repeat(np.arange(len(series)), np.diff(starts, append=len(at)))
+    rises = (np.diff(at) > 0) | (np.diff(of_series) > 0)
+    if series != sorted(set(series)) or not rises.all():
+        raise ProcessingError(f"the observations of {device} are not by series and slot; build the day again")
+    slots = at[of_series == 0]
+    if len(slots) * len(series) == len(at) and (at.reshape(-1, len(slots)) == slots).all():
+        places = np.arange(len(at))  # each has the same slots
+    else:
+        slots = np.unique(at)
+        places = of_series * len(slots) + np.searchsorted(slots, at)
+    index, size = local_index(slots, zone), len(slots) * len(series)
 
-    def wide(name: str) -> pd.DataFrame:
-        return pd.DataFrame(rows.column(name).to_numpy().reshape(-1, slots).T, index=index, columns=series)
+    def wide(name: str, otherwise: float, dtype: type[np.generic]) -> pd.DataFrame:
+        cells = np.full(size, otherwise, dtype=dtype)
+        cells[places] = rows.column(name).to_numpy()
+        return pd.DataFrame(cells.reshape(-1, len(slots)).T, index=index, columns=series)
 
-    outcome = rows.column("poll_outcome").slice(0, slots).to_pandas().astype(OUTCOME_TYPE)
+    outcomes = np.full(size, -1, dtype=np.int8)
+    outcomes[places] = rows.column("poll_outcome").to_pandas().astype(OUTCOME_TYPE).cat.codes
+    outcome = pd.Categorical.from_codes(outcomes.reshape(-1, len(slots)).max(axis=0), dtype=OUTCOME_TYPE)
     return DeviceObservations(
-        device, wide("value"), wide("flag"), wide("rules"), pd.Series(outcome.array, index=index, name="poll_outcome")
+        device,
+        wide("value", np.nan, np.float64),
+        wide("flag", NOT_ASKED, np.int8),
+        wide("rules", 0, np.int32),
+        pd.Series(outcome, index=index, name="poll_outcome"),
     )

@@ -4,13 +4,14 @@ Belongs here: the grid of slots of the past, by the intervals that were in force
 (`collection`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import NEVER
 
 Instants = npt.NDArray[np.int64]
@@ -31,6 +32,13 @@ class ExpectedSlots:
     def __len__(self) -> int:
         return len(self.at)
 
+    @classmethod
+    def joined(cls, parts: Iterable["ExpectedSlots"]) -> "ExpectedSlots":
+        """Those of several periods, one after the other."""
+        empty = np.empty(0, np.int64)
+        every = [cls(empty, empty), *parts]
+        return cls(np.concatenate([part.at for part in every]), np.concatenate([part.interval_ms for part in every]))
+
     def of(self, places: Instants) -> "ExpectedSlots":
         """Some of them, by their places."""
         return ExpectedSlots(self.at[places], self.interval_ms[places])
@@ -50,15 +58,16 @@ def expected_slots(
 
     They are the multiples, on the UTC clock, of the interval in force, which each poll states from its slot until the
     next poll; and whatever other slots were polled or read, so that every reading inside the limits is kept and
-    observed + missing = expected always.
+    observed + missing = expected always. From a poll `ended`, which is no slot, until the next poll none is expected.
 
     Args:
         start: ms since 1970 UTC.
         end: ms since 1970 UTC; not included.
-        polls: the device's polls as stores return them: index `observed_at` (UTC), `interval_s` (NaN: unsaid).
+        polls: the device's polls as stores return them: index `observed_at` (UTC), `outcome`, `interval_s` (NaN:
+            unsaid).
         readings: its readings as stores return them; only the index matters.
         opening_interval_ms: in force before the first of `polls`: what the last poll before it said (the store's
-            `interval_before`), else the configured interval.
+            `before`), else the configured interval.
         expected_from: no slot is expected before (see `Device.expected_between`).
         expected_until: no slot is expected from here on.
     """
@@ -67,8 +76,11 @@ def expected_slots(
         return ExpectedSlots(np.empty(0, np.int64), np.empty(0, np.int64))
     polled = index_ms(polls)
     changes, intervals = _interval_changes(polled, polls["interval_s"].to_numpy(), opening_interval_ms)
-    on_grid = np.concatenate([*_multiples(changes, intervals, start, end)])
-    at = on_grid
+    at = np.concatenate([*_multiples(changes, intervals, start, end)])
+    if (ended := (polls["outcome"] == Outcome.ENDED).to_numpy(dtype=bool)).any():
+        last = np.searchsorted(polled, at, side="right") - 1
+        at = at[(last < 0) | ~ended[last]]
+        polled = polled[~ended]
     for others in (polled, index_ms(readings)):
         inside = others[(others >= start) & (others < end)]
         if len(inside) != len(at) or not np.array_equal(inside, at):  # they are equal on a day without a gap

@@ -145,6 +145,7 @@ class Station:
         outcomes: the code in `OUTCOME_TYPE` of what became of each slot's poll; −1 where there was none.
         unusable: series to where a value came and could not be used; only series with such a place.
         empty: series to where an empty text came for a value; only series with such a place.
+        asked: series to where the device was asked for it; one that is not named was asked for everywhere.
         restarts: the slots at which it is known to have restarted, ms since 1970 UTC, rising; also from before these
             slots.
     """
@@ -155,10 +156,15 @@ class Station:
     outcomes: npt.NDArray[np.int8]
     unusable: Mapping[str, Places] = field(default_factory=dict)
     empty: Mapping[str, Places] = field(default_factory=dict)
+    asked: Mapping[str, Places] = field(default_factory=dict)
     restarts: Instants = field(default_factory=lambda: NO_INSTANTS)
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self.series.values())
+
+    def was_asked(self, name: str) -> Places:
+        """Where the device was asked for a series."""
+        return self.asked[name] if name in self.asked else np.ones(len(self.slots), dtype=bool)
 
     def with_limit(self, name: str) -> Iterator[tuple[Series, float]]:
         """The series for which a rule has this limit, with what it is."""

@@ -6,20 +6,22 @@ what the environment says (`environment`).
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from air_pipeline.catalogue import LIMITS, STATION, Parameter, shared_parameters
+from air_pipeline.catalogue import LIMITS, STATION, Parameter, of_name, shared_parameters
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
 
 _MOST_NAMED = 20
+_Said = TypeVar("_Said")
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -120,18 +122,30 @@ class Device:
             found[series] = {name: value for name, value in both.items() if value is not None}
         return found
 
+    def asked_for(self, series: Collection[str]) -> "Device":
+        """The device as it was when it was asked for these series; as it is now, if they are none.
+
+        Of one that neither the settings nor the catalogue know, only the name is known.
+        """
+        if not series:
+            return self
+        own = tuple(parameter for parameter in self.parameters if parameter.series in series)
+        unknown = sorted(set(series).difference(parameter.series for parameter in own))
+        return replace(self, parameters=(*own, *(of_name(name) for name in unknown)))
+
     @property
     def digest(self) -> str:
         """A short text that changes with whatever its observations and aggregates depend on.
 
-        Without `since` and `until`: these concern some days only.
+        Without `since` and `until`, which concern some days only, and without what is set for series that it has not.
         """
+        units = self.units
         matters = [
             self.id,
             self.timezone,
             sorted([p.series, p.unit, p.sensor_range, p.resolution] for p in self.parameters),
-            sorted((series, list(bounds)) for series, bounds in self.expected_range.items()),
-            sorted(self.thresholds.items()),
+            sorted((series, list(bounds)) for series, bounds in self.expected_range.items() if series in units),
+            sorted((series, limit) for series, limit in self.thresholds.items() if series in units),
             sorted((series, sorted(limits.items())) for series, limits in self.limits.items()),
             self.warm_up.total_seconds(),
         ]
@@ -187,7 +201,30 @@ class Notify:
         return begin <= clock < end if begin < end else clock >= begin or clock < end
 
 
-@dataclass(frozen=True, slots=True)
+def known_devices(devices: Iterable[Device], former: Iterable[Device]) -> dict[str, Device]:
+    """Every device by its id, with every series that it ever had: as it is now, else as it was last."""
+    found = {device.id: device for device in devices}
+    for earlier in former:
+        now = found.setdefault(earlier.id, earlier)
+        names = {parameter.series for parameter in now.parameters}
+        gone = tuple(parameter for parameter in earlier.parameters if parameter.series not in names)
+        if gone:
+            series = {parameter.series for parameter in gone}
+            found[now.id] = replace(
+                now,
+                parameters=(*now.parameters, *gone),
+                expected_range={**_only(series, earlier.expected_range), **now.expected_range},
+                thresholds={**_only(series, earlier.thresholds), **now.thresholds},
+                rules={**_only(series, earlier.rules), **now.rules},
+            )
+    return found
+
+
+def _only(series: Collection[str], said: Mapping[str, _Said]) -> dict[str, _Said]:
+    return {name: one for name, one in said.items() if name in series}
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that `devices.yaml` says.
 
@@ -199,6 +236,7 @@ class Settings:
         collector: whether Dagster keeps a collector, or something else runs `air-pipeline collect`.
         notify: who is told of what is not well; None: nobody.
         clock: whether the clock of this machine is believed only while it is kept, or always.
+        former: what was in the file before and is in it no longer, or otherwise: devices with the series that they had.
     """
 
     timezone: str
@@ -208,6 +246,15 @@ class Settings:
     collector: Literal["dagster", "external"] = "dagster"
     notify: Notify | None = None
     clock: Literal["checked", "trusted"] = "checked"
+    former: tuple[Device, ...] = field(default=(), repr=False, compare=False)
+
+    @cached_property
+    def known(self) -> Mapping[str, Device]:
+        """Every device by its id, those of before too, each with every series that it was ever asked for.
+
+        What the file says of a device and of a series now counts for all of the past.
+        """
+        return MappingProxyType(known_devices(self.devices, self.former))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -226,7 +273,7 @@ class Settings:
         return self.earliest, now_ms + longest + 1
 
     def device(self, name: str) -> Device:
-        """The device with this id.
+        """The device of the file with this id.
 
         Raises:
             SettingsError: there is none; the message names the nearest one, or those there are.

@@ -13,10 +13,14 @@ from air_pipeline.settings import Device
 
 
 def limits_to_json(devices: Iterable[Device]) -> str:
-    """A list of `{devices, limits, expected_range, sensor_range, resolution, warm_up_s}`, devices that agree in one."""
+    """A list of what devices have, those that agree in one: `devices`, `series` (with units) and the limits of these.
+
+    These are `limits`, `expected_range`, `sensor_range`, `resolution`, `warm_up_s`.
+    """
     alike: dict[str, list[str]] = {}
     for device in devices:
         said = {
+            "series": {one.series: one.unit for one in device.parameters},
             "limits": {series: limits for series, limits in device.limits.items() if limits},
             "expected_range": {series: list(bounds) for series, bounds in device.expected_range.items()},
             "sensor_range": {one.series: list(one.sensor_range) for one in device.parameters if one.sensor_range},
@@ -26,6 +30,16 @@ def limits_to_json(devices: Iterable[Device]) -> str:
         alike.setdefault(json.dumps(said, sort_keys=True), []).append(device.id)
     rows = sorted(({"devices": sorted(names), **json.loads(text)} for text, names in alike.items()), key=_first)
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+
+def series_of(text: str) -> dict[str, frozenset[str]]:
+    """Device to the series that a file was built with; nothing where it does not say them.
+
+    Raises:
+        KeyError, TypeError, ValueError: the text is none of `limits_to_json`.
+    """
+    rows = json.loads(text) if text else ()
+    return {name: frozenset(row["series"]) for row in rows if "series" in row for name in row["devices"]}
 
 
 def with_limits_of(device: Device, text: str) -> Device:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from air_pipeline.devices.polls import Outcome, Poll, problems_from_json
+from air_pipeline.devices.polls import Outcome, Poll, problems_from_json, series_from_json
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.store import ReadingStore, StoreError, Summary
@@ -218,4 +218,5 @@ def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
         http_status=None if math.isnan(status) else int(status),
         problems=problems_from_json(fields["problems"]),
         body=body if isinstance(body, str) else None,  # a missing one is NaN in the frame
+        series=series_from_json(fields["series"]),
     )

@@ -185,6 +185,11 @@ class DayFile:
         with self._opened(of_any_columns=True) as rows:
             return {device: rows.holding(part) for device, part in rows.by_device(None)}
 
+    def units(self) -> set[tuple[str, str, str, str]]:
+        """Of daily aggregates, whatever other columns they have: device, zone, series, unit, each as often as it is."""
+        with self._opened(of_any_columns=True) as rows:
+            return rows.units()
+
     def device_tables(self, devices: Collection[str] | None = None) -> "Iterator[tuple[str, pa.Table]]":
         """Each device with its rows as an Arrow table, as `tables` has them, one row group in memory at a time."""
         with self._opened() as rows:

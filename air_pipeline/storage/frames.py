@@ -37,8 +37,8 @@ def polls_frame(
             columns[name] = pd.Series(numbers.get(name, np.full(len(index), np.nan)), index=index, dtype="float64")
         else:
             column = pd.Series(texts.get(name, nowhere), index=index, dtype="str")
-            # An empty text and none look the same in CSV: here a body is never empty, the others never missing.
-            columns[name] = column.where(column != "") if name == "body" else column.fillna("")
+            # An empty text and none look the same in CSV: these two are never empty, the others never missing.
+            columns[name] = column.where(column != "") if name in {"body", "series"} else column.fillna("")
     # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
     status = columns["http_status"]
     columns["http_status"] = status.where(columns["outcome"].isin(_WITH_STATUS) & (status > 0))
@@ -54,14 +54,14 @@ def readings_of_rows(series: Sequence[str], parts: Iterable[Sequence[tuple[Any, 
     return readings_frame(table[:, 0].astype("int64"), {name: table[:, n] for n, name in enumerate(series, start=1)})
 
 
-def polls_of_rows(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-    """Rows of a slot and the fields of `POLL_COLUMNS`, as `polls_frame`."""
-    times, *columns = zip(*rows, strict=True) if rows else ((), *((),) * len(POLL_COLUMNS))
-    fields = dict(zip(POLL_COLUMNS, columns, strict=True))
+def polls_of_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str] = POLL_COLUMNS) -> pd.DataFrame:
+    """Rows of a slot and some fields of a poll, as `polls_frame`."""
+    times, *columns = zip(*rows, strict=True) if rows else ((), *((),) * len(names))
+    fields = dict(zip(names, columns, strict=True))
     return polls_frame(
         np.array(times, dtype="int64"),
         {name: np.array(fields[name], dtype="float64") for name in POLL_NUMBERS},
-        {name: fields[name] for name in POLL_TEXTS},
+        {name: fields[name] for name in POLL_TEXTS if name in fields},
     )
 
 

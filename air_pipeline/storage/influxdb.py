@@ -21,8 +21,9 @@ from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_buck
 from air_pipeline.storage.influxql import InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
+from air_pipeline.storage.stated import asked_of, nearest, series_of_problems
 from air_pipeline.storage.storable import EMPTY_VALUE, require_storable, within_time
-from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Latest, Summary
+from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, Asked, Before, Latest, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,12 +188,53 @@ class InfluxStore:
         return {name: tuple(int(point["time"]) for point in points) for name, points in found}
 
     @_of_influxdb
-    def interval_before(self, device: str, time: int) -> float | None:
-        """The interval, in seconds, that the last poll before a time says."""
+    def before(self, device: str, time: int) -> Before | None:
+        """What the last poll of a device before a time says; see `ReadingStore.before`."""
         _, end = within_time(time, time)
-        query = f"SELECT last(interval_s) AS interval_s FROM poll WHERE device = $device AND time < {end}ms"  # noqa: S608
-        point = self._point(query, device)
-        return None if point is None else float(point["interval_s"])
+        last = f"WHERE device = $device AND time < {end}ms ORDER BY time DESC LIMIT 1"
+        point = self._point(f"SELECT interval_s, outcome FROM poll {last}", device)  # noqa: S608
+        if point is None:
+            return None
+        return Before(int(point["time"]), float(point["interval_s"]), point["outcome"] == Outcome.ENDED.value)
+
+    @_of_influxdb
+    def asked(self, start: int, end: int, device: str | None = None) -> dict[str, Asked]:
+        """Device to what polls say that it was asked for; see `ReadingStore.asked`."""
+        first, _ = within_time(start, end)
+        before = self._of_some(f'SELECT last("series") AS "series" FROM poll WHERE time < {first}ms', device)  # noqa: S608
+        within = self._of_some(f'SELECT "series" FROM poll WHERE {during(start, end)}', device)  # noqa: S608
+        return asked_of(*([(d, p["series"]) for d, ps in said.items() for p in ps] for said in (before, within)))
+
+    @_of_influxdb
+    def stated(self, device: str, start: int, end: int) -> frozenset[str]:
+        """The series of which polls of a device have a value or a problem; see `ReadingStore.stated`."""
+        span = f"WHERE device = $device AND {during(start, end)}"
+        values, problems = self._ask(
+            f"SELECT count(*::field) FROM air {span}",  # noqa: S608
+            f"SELECT distinct(problems) AS problems FROM poll {span}",  # noqa: S608
+            parameters={"device": device},
+        )
+        counts = values[0].points[0] if values else {}
+        there = {name.removeprefix("count_") for name, count in counts.items() if name != "time" and count}
+        return series_of_problems(point["problems"] for series in problems for point in series.points) | there
+
+    @_of_influxdb
+    def nearest_stated(self, device: str, time: int, *, earlier: bool) -> frozenset[str]:
+        """The series of the nearest poll that has a value or a problem; see `ReadingStore.nearest_stated`."""
+        edge, _ = within_time(time, time)
+        where, order = ("<", "DESC") if earlier else (">=", "ASC")
+        span, near = f"WHERE device = $device AND time {where} {edge}ms", f"ORDER BY time {order} LIMIT 1"
+        air, poll = (
+            result[0].points[0] if result else None
+            for result in self._ask(
+                f"SELECT *::field FROM air {span} {near}",  # noqa: S608
+                f"SELECT problems FROM poll {span} AND problems != '' {near}",  # noqa: S608
+                parameters={"device": device},
+            )
+        )
+        values = air and (air["time"], [name for name, value in air.items() if name != "time" and value is not None])
+        problems = poll and (poll["time"], series_of_problems([poll["problems"]]))
+        return nearest([values or None, problems or None], earlier=earlier)
 
     def delete(self, device: str, start: int, end: int) -> None:
         """Deletes the polls and values of one device; see `ReadingStore.delete`."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from air_pipeline.devices.polls import NOTHING, Outcome, Poll, problems_from_json
+from air_pipeline.devices.polls import NOTHING, Outcome, Poll, problems_from_json, series_from_json
 from air_pipeline.storage.store import Latest, StoreError
 
 
@@ -34,6 +34,7 @@ def latest_of(
             values=reading if reading_at == observed_at else NOTHING,
             problems=problems_from_json(fields.get("problems")),
             body=(fields.get("body") or None) if outcome is Outcome.REJECTED else None,
+            series=series_from_json(fields.get("series")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(

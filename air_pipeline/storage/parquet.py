@@ -76,6 +76,11 @@ class Rows:
         polls = int(by_series["poll_outcome"].count().max())
         return Holding(int(at.min()), int(at.max()) + 1, polls, int(values[sensors].sum()))
 
+    def units(self) -> set[tuple[str, str, str, str]]:
+        """Device, zone, series and unit of each row of daily aggregates."""
+        rows = self.file.read(columns=["device", "timezone", "series", "unit"]).to_pylist()
+        return {(row["device"], row["timezone"], row["series"], row["unit"]) for row in rows}
+
     def all(self) -> pa.Table:
         """All in one table."""
         return self.file.read().unify_dictionaries()

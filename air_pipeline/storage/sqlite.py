@@ -11,22 +11,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from air_pipeline.devices.polls import Poll
+from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
+from air_pipeline.storage.stated import asked_of, nearest, series_of_problems
 from air_pipeline.storage.storable import (
     EMPTY_VALUE,
     air_values,
     body_text,
     number,
     require_storable,
+    series_text,
     text,
     within_time,
 )
 from air_pipeline.storage.store import (
     EARLIEST_MS,
     LATEST_MS,
+    Asked,
+    Before,
     Latest,
     PollsRejected,
     StoreError,
@@ -52,6 +56,11 @@ _TABLES = Tables(
                 PRIMARY KEY (device, observed_at)
             ) WITHOUT ROWID""",
         ),
+        (
+            "ALTER TABLE poll ADD COLUMN series TEXT",
+            # Said once, and asked for of each day: without an index the search would go back to that day.
+            "CREATE INDEX poll_series ON poll (device, observed_at) WHERE series IS NOT NULL",
+        ),
     ),
 )
 
@@ -74,6 +83,13 @@ ON device = name WHERE (? IS NULL OR name = ?) AND observed_at >= ? AND observed
 _EMPTIED = f"""{_DEVICES.format(table="poll")} SELECT name, observed_at FROM known CROSS JOIN poll ON device = name
 AND observed_at >= ? AND observed_at < ? WHERE instr(problems, ?) AND (? IS NULL OR name = ?)
 ORDER BY name, observed_at"""  # noqa: S608 - nothing of it is given
+_OF_DEVICE = "WHERE device = ? AND observed_at >= ? AND observed_at < ?"
+# By their index: the few polls that say it are not looked for among all.
+_ASKED = """SELECT device, series FROM poll INDEXED BY poll_series
+WHERE series IS NOT NULL AND observed_at >= ? AND observed_at < ? AND (? IS NULL OR device = ?)"""
+_ASKED_BEFORE = f"""{_DEVICES.format(table="poll")} SELECT name, (SELECT series FROM poll INDEXED BY poll_series
+WHERE device = name AND series IS NOT NULL AND observed_at < ? ORDER BY observed_at DESC LIMIT 1) AS said
+FROM known WHERE said IS NOT NULL AND (? IS NULL OR name = ?)"""  # noqa: S608 - nothing of it is given
 
 # Rows that are Python objects at one time: some 10 MB.
 _ROWS_AT_ONCE = 20_000
@@ -136,8 +152,9 @@ class SqliteStore:
         with self._connections.reading() as connection:
             if connection is None:
                 return polls_of_rows([])
-            query = _device_rows("poll", POLL_COLUMNS)
-            return polls_of_rows(connection.execute(query, (device, *within_time(start, end))).fetchall())
+            there = _columns(connection, "poll")
+            rows = connection.execute(_device_rows("poll", there), (device, *within_time(start, end))).fetchall()
+            return polls_of_rows(rows, there)
 
     def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`."""
@@ -146,7 +163,7 @@ class SqliteStore:
             if connection is None:
                 return {}
             series = _series(connection)
-            polls = _last_rows(connection, "poll", POLL_COLUMNS, span)
+            polls = _last_rows(connection, "poll", _columns(connection, "poll"), span)
             readings = _last_rows(connection, "air", series, span)
         found = {}
         for device, (time, fields) in polls.items():
@@ -208,12 +225,57 @@ class SqliteStore:
                 found.setdefault(name, []).append(slot)
         return {name: tuple(slots) for name, slots in found.items()}
 
-    def interval_before(self, device: str, time: int) -> float | None:
-        """The interval, in seconds, that the last poll before a time says."""
+    def before(self, device: str, time: int) -> Before | None:
+        """What the last poll of a device before a time says; see `ReadingStore.before`."""
         _, end = within_time(time, time)
-        query = "SELECT interval_s FROM poll WHERE device = ? AND observed_at < ? ORDER BY observed_at DESC LIMIT 1"
-        row = self._row(query, device, end)
-        return None if row is None else float(row[0])
+        row = self._row(
+            "SELECT observed_at, interval_s, outcome FROM poll WHERE device = ? AND observed_at < ?"
+            " ORDER BY observed_at DESC LIMIT 1",
+            device,
+            end,
+        )
+        return None if row is None else Before(int(row[0]), float(row[1]), row[2] == Outcome.ENDED.value)
+
+    def asked(self, start: int, end: int, device: str | None = None) -> dict[str, Asked]:
+        """Device to what polls say that it was asked for; see `ReadingStore.asked`."""
+        first, last = within_time(start, end)
+        with self._connections.reading() as connection:
+            if connection is None or "series" not in _columns(connection, "poll"):
+                return {}
+            before = connection.execute(_ASKED_BEFORE, (first, device, device)).fetchall()
+            within = connection.execute(_ASKED, (first, last, device, device)).fetchall()
+        return asked_of(before, within)
+
+    def stated(self, device: str, start: int, end: int) -> frozenset[str]:
+        """The series of which polls of a device have a value or a problem; see `ReadingStore.stated`."""
+        of_device = (device, *within_time(start, end))
+        with self._connections.reading() as connection:
+            if connection is None:
+                return frozenset()
+            names = _series(connection)
+            counts = ", ".join(["count(*)", *(f"count({_quoted(name)})" for name in names)])
+            _, *found = connection.execute(f"SELECT {counts} FROM air {_OF_DEVICE}", of_device).fetchone()  # noqa: S608 - quoted
+            texts = connection.execute(f"SELECT DISTINCT problems FROM poll {_OF_DEVICE}", of_device).fetchall()  # noqa: S608
+        there = {name for name, count in zip(names, found, strict=True) if count}
+        return series_of_problems(problems for (problems,) in texts) | there
+
+    def nearest_stated(self, device: str, time: int, *, earlier: bool) -> frozenset[str]:
+        """The series of the nearest poll that has a value or a problem; see `ReadingStore.nearest_stated`."""
+        edge, _ = within_time(time, time)
+        where, order = ("<", "DESC") if earlier else (">=", "ASC")
+        of_device, near = f"WHERE device = ? AND observed_at {where} ?", f"ORDER BY observed_at {order} LIMIT 1"
+        with self._connections.reading() as connection:
+            if connection is None:
+                return frozenset()
+            names = _series(connection)
+            columns = ", ".join(_quoted(name) for name in ("observed_at", *names))
+            air = connection.execute(f"SELECT {columns} FROM air {of_device} {near}", (device, edge)).fetchone()  # noqa: S608
+            poll = connection.execute(
+                f"SELECT observed_at, problems FROM poll {of_device} AND problems <> '' {near}",  # noqa: S608
+                (device, edge),
+            ).fetchone()
+        values = air and (air[0], [n for n, value in zip(names, air[1:], strict=True) if value is not None])
+        return nearest([values, poll and (poll[0], series_of_problems([poll[1]]))], earlier=earlier)
 
     def delete(self, device: str, start: int, end: int) -> None:
         """Deletes the polls and values of one device; see `ReadingStore.delete`."""
@@ -251,8 +313,13 @@ def _error(path: Path, trouble: Trouble) -> StoreError:
 
 
 def _series(connection: sqlite3.Connection) -> list[str]:
-    names = (name for (name,) in connection.execute("SELECT name FROM pragma_table_info('air')"))
-    return sorted(name for name in names if name not in _KEY)
+    return sorted(_columns(connection, "air"))
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table beside its key; a file that nothing was written into since can be of an older version."""
+    names = (name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{table}')"))  # noqa: S608
+    return [name for name in names if name not in _KEY]
 
 
 def _add_series(connection: sqlite3.Connection, series: Iterable[str]) -> None:
@@ -272,6 +339,7 @@ def _poll_row(poll: Poll) -> tuple[object, ...]:
         "interval_s": number(poll.interval_s),
         "problems": text(poll.problems_json),
         "body": body_text(poll),
+        "series": series_text(poll),
     }
     return (poll.device, int(poll.observed_at), *(fields[name] for name in POLL_COLUMNS))
 
@@ -284,7 +352,7 @@ def _replace(table: str, columns: Sequence[str]) -> str:
 
 def _device_rows(table: str, columns: Iterable[str]) -> str:
     names = ", ".join(_quoted(name) for name in ("observed_at", *columns))
-    return f"SELECT {names} FROM {table} WHERE device = ? AND observed_at >= ? AND observed_at < ? ORDER BY observed_at"  # noqa: S608 - quoted
+    return f"SELECT {names} FROM {table} {_OF_DEVICE} ORDER BY observed_at"  # noqa: S608 - quoted
 
 
 def _per_device(table: str, what: str, group: str) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
-from air_pipeline.devices.polls import Poll
+from air_pipeline.devices.polls import Poll, series_to_json
 from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, PollsRejected
 
 # InfluxDB drops a field called time without a word and has columns name and tags in its CSV; the others are the key.
@@ -51,6 +51,11 @@ def body_text(poll: Poll) -> str | None:
     return text(poll.body) if poll.body else None
 
 
+def series_text(poll: Poll) -> str | None:
+    """The names of the series that it was asked for as they are stored; None where it does not say them."""
+    return series_to_json(poll.series)
+
+
 def _within(time: int) -> int:
     return min(max(time, EARLIEST_MS), LATEST_MS + 1)
 
@@ -63,9 +68,10 @@ def _mistake(poll: Poll) -> str | None:
     for name, value in (("duration_ms", poll.duration_ms), ("interval_s", poll.interval_s)):
         if not math.isfinite(value):
             return f"{name} is {value}"
-    for series, value in poll.values.items():
+    for series in (*poll.values, *(poll.series or ())):
         if series in _RESERVED or not _is_name(series):
             return f"{series!r} cannot be the name of a series"
+    for series, value in poll.values.items():
         if not math.isfinite(value):
             return f"{series} is {value}"
     return None

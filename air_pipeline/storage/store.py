@@ -6,7 +6,7 @@ before rows are read, so that the collector stays small.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from air_pipeline.devices.polls import Poll
 from air_pipeline.errors import AirPipelineError
@@ -76,6 +76,32 @@ class Latest:
     values: Mapping[str, float]
 
 
+class Before(NamedTuple):
+    """What the last poll of a device before a time says.
+
+    Attributes:
+        slot: its slot, in ms UTC.
+        interval_s: the interval in force, in seconds.
+        is_ended: whether nothing was expected any more from it on.
+    """
+
+    slot: int
+    interval_s: float
+    is_ended: bool
+
+
+class Asked(NamedTuple):
+    """The series that a device was asked for, as far as polls say so.
+
+    Attributes:
+        before: those of the last poll before an interval that says so: they hold in it until something else is said.
+        within: those that any poll in the interval says.
+    """
+
+    before: frozenset[str] | None = None
+    within: frozenset[str] = frozenset()
+
+
 FirstPoll = Callable[[str, int], int | None]
 """`ReadingStore.first_poll`, or who remembers what that said."""
 
@@ -114,7 +140,7 @@ class ReadingStore(Protocol):
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The polls of one device: `outcome`, `problems` (str), `duration_ms`, `http_status`, `interval_s` (float64).
 
-        And `body` (str or missing). The index is as for readings.
+        And `body` and `series` (str or missing). The index is as for readings.
         """
         ...
 
@@ -145,8 +171,23 @@ class ReadingStore(Protocol):
         """
         ...
 
-    def interval_before(self, device: str, time: int) -> float | None:
-        """The interval in force, in seconds, that the last poll before a time says; None if there is none."""
+    def before(self, device: str, time: int) -> Before | None:
+        """What the last poll of a device before a time says; None if there is none."""
+        ...
+
+    def asked(self, start: int, end: int, device: str | None = None) -> dict[str, Asked]:
+        """Device to what polls say that it was asked for in the interval; of one device or all.
+
+        Devices of which nothing was said up to its end are left out.
+        """
+        ...
+
+    def stated(self, device: str, start: int, end: int) -> frozenset[str]:
+        """The series of which polls of a device in the interval have a value or a problem."""
+        ...
+
+    def nearest_stated(self, device: str, time: int, *, earlier: bool) -> frozenset[str]:
+        """Those of the last poll before a time, or of the first from it on, that has a value or a problem at all."""
         ...
 
     def delete(self, device: str, start: int, end: int) -> None:

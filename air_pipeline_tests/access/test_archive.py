@@ -356,6 +356,9 @@ STATIONS = (
 def stations(tmp_path):
     deployed = deployment(tmp_path, *STATIONS, now=NOW)
     seed(deployed)
+    for one in STATIONS:
+        said = tuple(parameter.series for parameter in one.parameters)
+        deployed.store.write([poll(START, one.id, series=said)])
     with Archive(deployed) as archive:
         yield archive
 

@@ -172,7 +172,7 @@ def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path
     built(deployment, *FINISHED)
     assert wanted(tick()) == []
     deployment.environment.state.compared.unlink()
-    device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "sensors": {"dht22": ["temperature"]}}
+    device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "expected_range": {"dht22_temperature": [5, 40]}}
     changed = deployment_in(tmp_path, device, present=present)
     assert wanted(tick(changed)) == FINISHED
 

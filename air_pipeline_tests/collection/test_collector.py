@@ -9,6 +9,7 @@ from types import FrameType
 
 import pytest
 
+from air_pipeline.catalogue import STATION
 from air_pipeline.collection import workers
 from air_pipeline.collection.collector import Collector
 from air_pipeline.devices.client import Answer
@@ -26,6 +27,8 @@ from air_pipeline_tests.collection.held_clock import (
     settle,
 )
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
+
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -99,6 +102,31 @@ def test_a_slot_is_begun_once_restarts_included(simulator: Simulator, clock: Hel
         clock.advance(9_000)
         settle(again)
         assert list(by_slot(recorder.polls(), "a")) == [0, 10]
+
+
+def test_polls_say_what_was_asked_for_at_first_on_change_and_once_a_day(
+    simulator: Simulator, recorder: ReadRecorder, clock: HeldClock
+) -> None:
+    """Whatever became of them."""
+    one, two = STATION[:1], STATION[:2]
+    whole, less = (device("a", simulator.url("a"), parameters=parameters) for parameters in (two, one))
+    collector = Collector(settings_for(whole), recorder, clock, patient)
+    simulator.set_fault("a", "http_500")
+    for settings in (None, settings_for(whole), settings_for(less), None):
+        if settings:
+            collector.reconfigure(settings)
+        settle(collector)
+        clock.advance(10_000)
+    clock.advance(DAY_MS - SLOT % DAY_MS - 40_000)  # to the next midnight
+    for _ in range(2):
+        settle(collector)
+        clock.advance(10_000)
+    again = Collector(settings_for(less), recorder, clock, patient)
+    settle(again)
+    polls = sorted(recorder.polls(), key=lambda poll: poll.observed_at)
+    asked = (one[0].series,)
+    assert [poll.series for poll in polls] == [(*asked, two[1].series), None, asked, None, asked, None, asked]
+    assert polls[4].observed_at % DAY_MS == 0
 
 
 def test_a_hanging_device_costs_its_own_slots_and_nobody_elses(

@@ -13,7 +13,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import Device, Settings
-from air_pipeline.state import StateDirectory
+from air_pipeline.state import StateDirectory, with_former
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import page_file
 
@@ -34,7 +34,9 @@ def deployment(path, *devices, start=date(2026, 1, 1), now=LATER, timezone="Euro
 
 
 def with_devices(deployed, *devices):
-    return Deployment(deployed.environment, replace(deployed.settings, devices=devices), now=deployed.now)
+    """The deployment with other devices in its settings, as it is loaded then."""
+    settings = with_former(replace(deployed.settings, devices=devices), deployed.environment.state)
+    return Deployment(deployed.environment, settings, now=deployed.now)
 
 
 def window(day=DAY, one=None):
@@ -42,9 +44,9 @@ def window(day=DAY, one=None):
     return tuple(map(epoch_ms, day_window(day, (one or device()).zone)))
 
 
-def poll(at, name="hall", value=20.0, *, interval_ms=10 * MINUTE, outcome=Outcome.OK, duration_ms=40.0):
-    values = {"first_temperature": value} if outcome.has_reading else {}
-    return Poll(name, at, outcome, duration_ms, interval_ms / 1000, http_status=200, values=values)
+def poll(at, name="hall", value=20.0, *, interval_ms=10 * MINUTE, outcome=Outcome.OK, duration_ms=40.0, **fields):
+    given = {"values": {"first_temperature": value} if outcome.has_reading else {}} | fields
+    return Poll(name, at, outcome, duration_ms, interval_ms / 1000, http_status=200, **given)
 
 
 def polls(start, end, name="hall", interval_ms=10 * MINUTE):

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -22,6 +22,7 @@ from air_pipeline_tests.days.deployments import (
     contents,
     deployment,
     device,
+    forget,
     poll,
     polls,
     seed,
@@ -156,12 +157,18 @@ def test_since_a_date_a_device_is_expected_whether_it_was_polled_or_not(tmp_path
     deployed.store.close()
 
 
-def test_polls_before_since_and_after_until_are_left_out(tmp_path):
+def test_what_was_polled_before_since_and_after_until_is_there_and_nothing_else_is_expected(tmp_path):
     deployed = deployment(tmp_path, device(since=DAY, until=AFTER))
-    seed(deployed, [BEFORE, DAY, AFTER])
+    seed(deployed, [DAY])
+    (start, _), (end, _) = window(BEFORE), window(AFTER)
+    deployed.store.write([*polls(start + HOUR, start + 2 * HOUR), *polls(end + HOUR, end + 2 * HOUR)])
+    deployed.store.write([poll(start + 4 * HOUR), poll(end + 4 * HOUR)])
     assert len(build(deployed, DAY)[0]) == 144
-    for day in (BEFORE, AFTER):
-        assert build(deployed, day)[0].empty
+    for day in (BEFORE, AFTER):  # from the first poll to the last, as it was due then
+        observed, *_ = build(deployed, day)
+        assert len(observed) == 19
+        assert (observed["flag"] == 9).sum() == 12
+    assert build(deployed, BEFORE - timedelta(days=1))[0].empty
     deployed.store.close()
 
 
@@ -265,11 +272,11 @@ def test_a_day_that_would_lose_polls_is_refused_unless_forced(tmp_path):
     deployed = deployment(tmp_path, device("hall"), device("attic"))
     seed(deployed)
     build(deployed)
-    fewer = with_devices(deployed, device("hall"))
-    with pytest.raises(DayShrunk, match=r"attic was built from 144 polls and devices\.yaml no longer expects it"):
-        build(fewer)
-    observed, *_ = build(fewer, force=True)
-    assert set(observed["device"]) == {"hall"}
+    forget(deployed, "attic", START, START + HOUR)
+    with pytest.raises(DayShrunk, match="attic was built from 144 polls and the store now holds 138"):
+        build(deployed)
+    observed, *_ = build(deployed, force=True)
+    assert set(observed["device"]) == {"hall", "attic"}
     deployed.store.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 from air_pipeline.days.building import device_observations
 from air_pipeline.days.calendar import device_days
 from air_pipeline.days.evidence import device_station
+from air_pipeline.days.presence import present_alone
 from air_pipeline.devices.simulator.faults import Fault
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.devices.simulator.script import Entry, Script
@@ -68,7 +69,7 @@ def inside(deployed):
 
 def of_day(deployed, day):
     (one,) = device_days(deployed.settings, day)
-    return one
+    return present_alone(deployed.store, deployed.settings, one)
 
 
 @pytest.mark.parametrize("day", DAYS)

@@ -107,9 +107,19 @@ def test_each_device_that_would_lose_something_is_told(deployed):
 
 
 def test_a_device_in_place_of_another_does_not_make_up_for_it(deployed):
+    """What was in force is known; a state directory that was lost knows it no longer."""
     deployed.store.write(polls(START, END, "new"))
+    swapped = with_devices(deployed, device("hall"), device("new"))
+    build(swapped)
+    assert held(deployed.data, DAY).keys() == {"attic", "hall", "new"}
+    forget(deployed, "attic", START, END)
+    assert_kept(swapped, "attic was built from 144 polls and the store now holds 0")
+
+
+def test_a_device_that_nothing_is_known_of_any_more_is_guarded_too(deployed):
+    deployed.environment.state.former.write_text('{"has_tables":true,"devices":[]}', encoding="utf-8")
     assert_kept(
-        with_devices(deployed, device("hall"), device("new")),
+        with_devices(deployed, device("hall")),
         "attic was built from 144 polls and devices.yaml no longer expects it on that day",
     )
 

@@ -173,8 +173,6 @@ def test_deleted_polls_are_noticed_and_the_day_is_kept(deployed):
         {"thresholds": {"first_temperature": 21.0}},
         {"rules": {"first_temperature": {"max_rate": 0.5}}},
         {"warm_up": timedelta(hours=1)},
-        {"parameters": ()},
-        {"until": DAY + timedelta(days=-1)},
     ],
     ids=str,
 )
@@ -193,6 +191,9 @@ def test_a_changed_setting_of_an_expected_device_changes_the_day(deployed, chang
         {"payload_key": "other"},
         {"until": date(2027, 3, 1)},
         {"since": DAY},
+        {"parameters": ()},
+        {"until": DAY + timedelta(days=-1)},
+        {"since": AFTER},
     ],
     ids=str,
 )
@@ -204,7 +205,7 @@ def test_a_setting_on_which_the_day_does_not_depend_changes_nothing(deployed, ch
 
 
 def test_when_a_device_was_expected_matters_as_far_as_the_rules_look_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("air_pipeline.days.inputs.reach", lambda: (timedelta(hours=48), timedelta(0)))
+    monkeypatch.setattr("air_pipeline.days.presence.reach", lambda: (timedelta(hours=48), timedelta(0)))
     deployed = deployment(tmp_path)
     seed(deployed, [BEFORE, DAY])
     build(deployed)
@@ -237,8 +238,8 @@ def test_a_device_that_turns_out_to_have_been_expected_changes_the_day(deployed)
     assert verdict(with_devices(deployed, hall, attic, device("new"))) is Standing.CHANGED
 
 
-def test_a_removed_device_would_lose_its_polls(deployed):
-    assert verdict(with_devices(deployed, deployed.settings.devices[0])) is Standing.SHRUNK
+def test_a_removed_device_changes_nothing(deployed):
+    assert verdict(with_devices(deployed, deployed.settings.devices[0])) is Standing.CURRENT
 
 
 def test_other_rules_or_columns_change_the_day(deployed):

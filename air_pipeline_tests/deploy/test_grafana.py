@@ -64,7 +64,9 @@ def test_each_series_of_the_station_is_shown_with_its_unit() -> None:
 
 def test_each_outcome_is_counted() -> None:
     [panel] = [panel for panel in PANELS if panel["title"] == "Outcomes of polls"]
-    assert [target["alias"] for target in panel["targets"]] == [outcome.value for outcome in Outcome]
+    assert [target["alias"] for target in panel["targets"]] == [
+        outcome.value for outcome in Outcome if outcome not in {Outcome.IMPORTED, Outcome.ENDED}
+    ]  # which nothing writes yet
     for target in panel["targets"]:
         assert f"\"outcome\" = '{target['alias']}'" in target["query"]
 

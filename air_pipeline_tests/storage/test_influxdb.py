@@ -27,7 +27,10 @@ def every_read(store: ReadingStore) -> list[object]:
         lambda: store.outcome_counts(START, END),
         lambda: store.summaries(START, END),
         lambda: store.first_poll("living-room"),
-        lambda: store.interval_before("living-room", END),
+        lambda: store.before("living-room", END),
+        lambda: store.asked(START, END),
+        lambda: store.stated("living-room", START, END),
+        lambda: store.nearest_stated("living-room", START, earlier=False),
     ]
 
 
@@ -56,7 +59,7 @@ def line(influxdb: InfluxServer, bucket: str, text: str) -> None:
 def test_points_are_written_as_documented(influxdb: InfluxServer, influx_store: InfluxStore) -> None:
     influx_store.write(
         [
-            poll(values={"dht22_temperature": 27.0}),
+            poll(values={"dht22_temperature": 27.0}, series=("dht22_temperature", "µ")),
             poll("garage", START + 10_000, Outcome.REJECTED, body='{"a'),
             poll("garage", START + 20_000, Outcome.TIMEOUT, http_status=None),
         ]
@@ -78,17 +81,17 @@ def test_points_are_written_as_documented(influxdb: InfluxServer, influx_store: 
     )
     assert air["air"] == (["time", "device", "dht22_temperature"], [[START, "living-room", 27]])
     assert polls["poll"] == (
-        ["time", "body", "device", "duration_ms", "http_status", "interval_s", "outcome", "problems"],
+        ["time", "body", "device", "duration_ms", "http_status", "interval_s", "outcome", "problems", "series"],
         [
-            [START, None, "living-room", 41, 200, 10, "ok", ""],
-            [START + 10_000, '{"a', "garage", 41, 200, 10, "rejected", ""],
-            [START + 20_000, None, "garage", 41, None, 10, "timeout", ""],
+            [START, None, "living-room", 41, 200, 10, "ok", "", '["dht22_temperature","µ"]'],
+            [START + 10_000, '{"a', "garage", 41, 200, 10, "rejected", "", None],
+            [START + 20_000, None, "garage", 41, None, 10, "timeout", "", None],
         ],
     )
     assert tags["air"][1] == tags["poll"][1] == [["device"]]
     assert dict(fields["poll"][1]) == {
         **dict.fromkeys(["duration_ms", "http_status", "interval_s"], "float"),
-        **dict.fromkeys(["outcome", "problems", "body"], "string"),
+        **dict.fromkeys(["outcome", "problems", "body", "series"], "string"),
     }
     assert dict(fields["air"][1]) == {"dht22_temperature": "float"}
 
@@ -190,7 +193,7 @@ def test_a_bucket_without_a_measurement_of_ours_is_empty(influxdb: InfluxServer)
     connection = influxdb.connection()
     line(influxdb, connection.bucket, "cpu,host=a load=1.0 1780000000000000000")
     store = InfluxStore(connection)
-    assert [bool(len(read() or ())) for read in every_read(store)[2:]] == [False] * 5
+    assert [bool(len(read() or ())) for read in every_read(store)[2:]] == [False] * 8
     assert store.readings("living-room", START, END).empty
     store.close()
 

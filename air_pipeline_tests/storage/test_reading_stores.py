@@ -211,6 +211,7 @@ def test_frames_of_nothing_have_the_dtypes_of_frames_of_something(store: Reading
             "interval_s": "float64",
             "problems": "str",
             "body": "str",
+            "series": "str",
         }
 
 
@@ -219,7 +220,10 @@ def test_an_empty_store_knows_nothing(store: ReadingStore) -> None:
     assert store.outcome_counts(START, END) == {}
     assert store.summaries(START, END) == {}
     assert store.first_poll("living-room") is None
-    assert store.interval_before("living-room", END) is None
+    assert store.before("living-room", END) is None
+    assert store.asked(START, END) == {}
+    assert store.stated("living-room", START, END) == frozenset()
+    assert store.nearest_stated("living-room", END, earlier=True) == frozenset()
     store.write([])
     assert store.latest() == {}
 
@@ -307,11 +311,78 @@ def test_the_last_of_each_device_is_found_however_long_ago(store: ReadingStore) 
     }
 
 
-def test_the_interval_in_force_is_the_last_one_before_a_time(store: ReadingStore) -> None:
-    store.write([poll(slot=START, interval_s=10.0), poll(slot=START + DAY, interval_s=1.5)])
+def test_what_the_last_poll_before_a_time_says_is_known(store: ReadingStore) -> None:
+    ended = poll(slot=START + DAY, interval_s=1.5, outcome=Outcome.ENDED, values={})
+    store.write([poll(slot=START, interval_s=10.0), ended])
+    first, last = (START, 10.0, False), (START + DAY, 1.5, True)
     asked = [START, START + 1, START + DAY, START + DAY + 1, 2**63, -(2**63)]
-    assert [store.interval_before("living-room", time) for time in asked] == [None, 10.0, 10.0, 1.5, 1.5, None]
+    assert [store.before("living-room", time) for time in asked] == [None, first, first, last, last, None]
     assert store.first_poll("living-room") == START
+
+
+def test_what_a_device_was_asked_for_holds_until_something_else_is_said(store: ReadingStore) -> None:
+    both, one = ("dht22_temperature", "bmp180_pressure"), ("dht22_temperature",)
+    store.write(
+        [
+            poll(slot=START),
+            poll(slot=START + 10_000, series=both),
+            poll(slot=START + 20_000),
+            poll(slot=START + 30_000, series=one, outcome=Outcome.TIMEOUT, values={}),
+            poll("hall", slot=START + 20_000, series=("µ",)),
+            poll("attic", slot=START),
+        ]
+    )
+    all_of_it = {"living-room": (None, {*both, *one}), "hall": (None, {"µ"})}
+    assert store.asked(START, START + 10_000) == {}
+    assert store.asked(START, START + 10_001) == {"living-room": (None, set(both))}
+    assert store.asked(START, END) == all_of_it
+    assert store.asked(START, END, "hall") == {"hall": all_of_it["hall"]}
+    assert store.asked(START + 10_001, START + 20_000) == {"living-room": (set(both), set())}
+    assert store.asked(START + 20_000, END, "living-room") == {"living-room": (set(both), set(one))}
+    assert store.asked(START + 30_001, END) == {"living-room": (set(one), set()), "hall": ({"µ"}, set())}
+    said = store.polls("living-room", START, END)["series"]
+    assert [text if isinstance(text, str) else None for text in said] == [
+        None,
+        '["dht22_temperature","bmp180_pressure"]',
+        None,
+        '["dht22_temperature"]',
+    ]
+    assert store.latest()["living-room"].poll.series == one
+
+
+def test_polls_state_the_series_that_they_have_values_or_problems_of(store: ReadingStore) -> None:
+    lost = Problem("ds18b20_temperature", None, Flag.MISSING, "it is not there")
+    silent = {"outcome": Outcome.TIMEOUT, "values": {}}
+    store.write(
+        [
+            poll(slot=START, values={"a_x": 1.0}, problems=(lost,), outcome=Outcome.PARTIAL),
+            poll(slot=START + 10_000, values={"a_x": 1.0, "b_x": 2.0}),
+            poll(slot=START + 20_000, **silent),
+            poll(slot=START + 30_000, values={}, problems=(lost,), outcome=Outcome.REJECTED),
+            poll(slot=START + 40_000, values={}),
+        ]
+    )
+    name = "living-room"
+    assert store.stated(name, START, END) == {"a_x", "b_x", "ds18b20_temperature"}
+    assert store.stated(name, START + 10_000, START + 30_000) == {"a_x", "b_x"}
+    assert store.stated(name, START + 20_000, START + 30_000) == frozenset()
+    places = [START, START + 10_000, START + 20_000, START + 30_000, START + 30_001, END]
+    assert [store.nearest_stated(name, time, earlier=True) for time in places] == [
+        frozenset(),
+        {"a_x", "ds18b20_temperature"},
+        {"a_x", "b_x"},
+        {"a_x", "b_x"},
+        {"ds18b20_temperature"},
+        {"ds18b20_temperature"},
+    ]
+    assert [store.nearest_stated(name, time, earlier=False) for time in places] == [
+        {"a_x", "ds18b20_temperature"},
+        {"a_x", "b_x"},
+        {"ds18b20_temperature"},
+        {"ds18b20_temperature"},
+        frozenset(),
+        frozenset(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -336,7 +407,9 @@ def test_the_name_of_a_device_is_data_in_every_query(store: ReadingStore, device
     store.write([poll(device, START + 1, interval_s=7.0)])
     assert list(rows(store.readings(device, START, END))) == [START + 1]
     assert store.first_poll(device) == START + 1
-    assert store.interval_before(device, END) == 7.0
+    assert store.before(device, END) == (START + 1, 7.0, False)
+    assert store.asked(START, END) == {}
+    assert store.stated(device, START, END) == store.nearest_stated(device, END, earlier=True) == set(VALUES)
     assert store.latest()[device].poll.observed_at == START + 1
     assert store.outcome_counts(START, END) == {"living-room": {"ok": 1}, "garage": {"ok": 1}, device: {"ok": 1}}
 

@@ -20,6 +20,7 @@ ANSWER_MS = 40.0
 ANSWER_SPREAD_MS = 15.0
 """How much more or less it takes now and then."""
 _CHUNK = 10_000
+_DAY_MS = 86_400_000
 _GZIP = 31
 """zlib's `wbits` for a gzip header."""
 
@@ -32,11 +33,14 @@ def polls_between(
 ) -> Iterator[Poll]:
     """One poll for each slot of the device in [start, end), ms UTC, with what it would have said.
 
+    The first of all, and of each UTC day, states the series that the device was asked for, as a collector does.
     Series that the simulated station does not have are left out. Without `fault_at` every poll is `ok`.
     """
     interval = device.interval_ms
     slots = np.arange(-(-start // interval) * interval, end, interval, dtype=np.int64)
     wanted = {parameter.series for parameter in device.parameters}
+    asked = tuple(parameter.series for parameter in device.parameters)
+    first_of_days = set(slots[np.flatnonzero(np.diff(slots // _DAY_MS, prepend=-1))].tolist())
     rejected: str | None = None
     for first in range(0, len(slots), _CHUNK):
         chunk = slots[first : first + _CHUNK]
@@ -44,10 +48,11 @@ def polls_between(
         spread = unit(chunk / 1000, zlib.crc32(device.id.encode()))
         took = np.rint(ANSWER_MS + ANSWER_SPREAD_MS * spread).tolist()
         for place, slot in enumerate(chunk.tolist()):
+            said = asked if slot in first_of_days else None
             fault = fault_at(device.id, slot / 1000) if fault_at else None
             if fault is not None:
                 poll, rejected = _faulty(device, profile, slot, fault, took[place], rejected)
-                yield poll
+                yield replace(poll, series=said)
                 continue
             yield Poll(
                 device=device.id,
@@ -57,6 +62,7 @@ def polls_between(
                 interval_s=interval / 1000,
                 http_status=OK_STATUS,
                 values=MappingProxyType({series: column[place] for series, column in values.items()}),
+                series=said,
             )
 
 
