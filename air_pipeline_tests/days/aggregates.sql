@@ -93,23 +93,27 @@ FROM (
 
 CREATE VIEW hourly_aggregates AS SELECT * EXCLUDE (hour_end) FROM of_hours;
 
--- How long each slot stands: until the next one; the last as long as the one before it, a lone one until the day ends;
--- never more than an hour.
+-- How long each slot of a device stands: until the next one; the last as long as the one before it, a lone one until the
+-- day ends; never more than an hour.
 CREATE TABLE standing AS
-SELECT
-    observed.*,
-    least(
-        epoch_ms(
-            coalesce(
-                lead(observed_at) OVER slots - observed_at,
-                observed_at - lag(observed_at) OVER slots,
-                day_end - observed_at
-            )
-        ),
-        3_600_000
-    ) / 60_000 AS stands_minutes
-FROM observed JOIN days USING (device)
-WINDOW slots AS (PARTITION BY device, series ORDER BY observed_at);
+SELECT observed.*, stands_minutes
+FROM observed JOIN (
+    SELECT
+        device,
+        observed_at,
+        least(
+            epoch_ms(
+                coalesce(
+                    lead(observed_at) OVER slots - observed_at,
+                    observed_at - lag(observed_at) OVER slots,
+                    day_end - observed_at
+                )
+            ),
+            3_600_000
+        ) / 60_000 AS stands_minutes
+    FROM (SELECT DISTINCT device, observed_at FROM observed) JOIN days USING (device)
+    WINDOW slots AS (PARTITION BY device ORDER BY observed_at)
+) USING (device, observed_at);
 
 -- Windows of 8 hours begin with an hour row and end inside the day. What counts are the complete hours wholly inside, at
 -- least 6 h of them, each by its length.

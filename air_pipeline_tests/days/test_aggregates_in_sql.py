@@ -48,7 +48,7 @@ def devices():
 
 
 def troubled(one, day):
-    """The polls of a day, with gaps, failures, slots off the grid, an interval that changes, and values gone wrong."""
+    """A day with gaps, failures, slots off the grid, an interval and sensors that change, and odd values."""
     random = Random(f"{one.id} {day}")
     start, end = window(day, one)
     begins = {"late": end - 9 * HOUR, "lone": end - HOUR // 2}.get(one.id, start - 4 * HOUR)
@@ -57,11 +57,29 @@ def troubled(one, day):
     slower = replace(one, interval_ms=HOUR if one.id == "lone" else 3 * one.interval_ms // 2)
     slots += polls_between(slower, Profile(one.id), max(begins, changes), end + HOUR)
     gap = start + random.randrange(18 * HOUR)
-    for place, poll in enumerate(slots):
-        if one.id == "lone":
-            yield poll
-        elif not (gap <= poll.observed_at < gap + 100 * MINUTE and place) and random.random() > 0.05:
-            yield spoilt(poll, random)
+    if one.id == "lone":
+        return slots
+    first, *others = [poll for poll in slots if random.random() > 0.05]
+    answered = [first, *(poll for poll in others if not gap <= poll.observed_at < gap + 100 * MINUTE)]
+    polls = [spoilt(poll, random) for poll in answered]
+    return with_dust_since(changes, polls) if one.id == "lord-howe" else polls
+
+
+def with_dust_since(changes, polls):
+    """The same of a device that was given a sensor in the middle of the day."""
+    without = [poll for poll in polls if poll.observed_at < changes]
+    bare = [
+        replace(
+            poll,
+            values={name: value for name, value in poll.values.items() if name != DUST.series},
+            problems=tuple(one for one in poll.problems if one.series != DUST.series),
+        )
+        for poll in without
+    ]
+    first, *others = polls[len(without) :]
+    names = tuple(parameter.series for parameter in STATION)
+    bare[0] = replace(bare[0], series=names)
+    return [*bare, replace(first, series=(*names, DUST.series)), *others]
 
 
 def spoilt(poll, random):
@@ -128,7 +146,7 @@ def assert_equal(ours, theirs):
 def test_aggregates_and_local_times_are_what_sql_makes_of_the_observations(tmp_path, day, hours):
     deployed = deployment(tmp_path, *devices(), start=day - timedelta(days=1))
     for one in devices():
-        deployed.store.write(list(troubled(one, day)))
+        deployed.store.write(troubled(one, day))
     build(deployed, day)
     deployed.store.close()
     paths = {table: day_file(deployed.data, table, day).path for table in TABLES}
