@@ -197,6 +197,51 @@ def test_probes_that_drop_out_one_after_another_are_each_seen_and_so_is_their_re
     assert spoke == [False, False, True, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("values", "amount"),
+    [
+        ([27.0, 7.75], 0.0),  # one absent
+        ([27.0, 77.75], 0.0),  # seven reset, which are all but one
+        ([69.0, 71.0], 0.0),  # one reset, in the smallest step that counts
+        ([27.0, 24.5], 5.0625),  # the other way, a reset one would have made 7.5625
+        ([34.25, 41.5], 0.90625),  # a second one reset: how many are reset already is not known
+        ([27.0, 92.25], 2.6071),  # nine reset are none: absent ones may have come back
+        ([27.0, 28.9], NAN),
+    ],
+)
+def test_a_step_of_probes_is_measured_from_the_nearest_that_eight_probes_can_make(values, amount):
+    found = measured("probe_step", Example("ds18b20_temperature", 1, 0.0, {"ds18b20_temperature": values}))
+    assert found.amount[1] == pytest.approx(amount, abs=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "amount"),
+    [([20.0, 20.4, 20.8], 0.0), ([20.0, 20.4, 20.4], 0.0), ([20.0, 20.4, 20.3], 0.1), ([20.0, 20.4, 19.0], 0.4)],
+)
+def test_a_spike_is_as_large_as_its_smaller_side_and_on_the_way_up_or_down_nothing(values, amount):
+    found = measured("spike", Example("dht22_temperature", 1, 0.0, {"dht22_temperature": values}))
+    assert found.amount[1] == pytest.approx(amount)
+
+
+def test_less_than_half_a_step_is_no_movement():
+    assert humidity([47.3, *[47.34] * (HOUR // 2)]).flags[-1] == Flag.SUSPECT
+    assert humidity([47.3, *[47.36] * (HOUR // 2)]).flags[-1] == Flag.GOOD
+
+
+def test_what_is_measured_over_a_time_says_over_which():
+    spans = {}
+    for trips, _ in EXAMPLES.values():
+        for rule, _, found in measure(trips.station()):
+            spans.setdefault(rule.name, set()).add(found.span)
+    half_an_hour, three_hours, ten_minutes = timedelta(minutes=30), timedelta(hours=3), timedelta(minutes=10)
+    over = {name: found for name, found in spans.items() if found != {timedelta()}}
+    assert over == {
+        "flat_line": {half_an_hour, three_hours},
+        "dht22_frozen": {half_an_hour, three_hours},
+        "same_document": {ten_minutes},
+    }
+
+
 def test_a_restart_is_seen_without_the_first_answer_by_gases_of_clean_air_after_empty_ones():
     empty = dict.fromkeys(gases(1.0), "")
     values = {name: [*row[:1], NAN, *row[1:]] for name, row in gases(4.4, 3.6, 3.65).items()}
