@@ -331,8 +331,8 @@ def test_exceedance_follows_a_changed_interval():
 
 
 def test_series_that_the_settings_do_not_name_are_an_error_that_names_them():
-    seen = observations(SMALL, grid(SMALL, DAY), {"stranger": [1.0] * 96})
-    with pytest.raises(ProcessingError, match="stranger"):
+    seen = observations(SMALL, grid(SMALL, DAY), {"one": [1.0] * 96, "other": [1.0] * 96})
+    with pytest.raises(ProcessingError, match="one, other, which"):
         hourly_aggregates(SMALL, seen, DAY)
 
 

@@ -22,6 +22,7 @@ from air_pipeline_tests.processing.rule_examples import (
     HOME,
     NAN,
     RESTLESS,
+    STILL,
     Example,
     changed,
     gases,
@@ -141,6 +142,57 @@ STEP = next(parameter.resolution for parameter in STATION if parameter.series ==
 def test_a_dht22_is_frozen_only_while_a_series_of_another_sensor_moves_by_more_than_half_a_step(moved, speaks):
     other = {"bmp180_altitude": [0.0, *[moved] * (HOUR // 2)]}
     assert ("dht22_frozen" in flagged(Example("dht22_temperature", 180, 0.0, DHT22 | other))[1]) is speaks
+
+
+@pytest.mark.parametrize(
+    ("moved", "beside", "amount", "speaks"),
+    [
+        (0.4, RESTLESS, 0.4, True),
+        (0.5, RESTLESS, 0.5, False),
+        (0.6, RESTLESS, 0.6, False),
+        (0.4, {}, NAN, False),
+        (0.5, {}, 0.5, False),
+        (0.6, {}, 0.6, False),
+    ],
+)
+def test_a_dht22_that_moves_by_less_than_half_a_step_is_frozen_if_something_else_moves(moved, beside, amount, speaks):
+    home = replace(HOME, rules={name: {"frozen": 1.0} for name in DHT22})
+    values = {"dht22_temperature": [21.0 + moved, *[21.0] * 180], "dht22_humidity": [47.0] * HALF_AN_HOUR}
+    example = Example("dht22_temperature", 180, 0.0, values | beside, device=home)
+    assert measured("dht22_frozen", example).amount[180] == pytest.approx(amount, nan_ok=True)
+    assert ("dht22_frozen" in flagged(example)[1]) is speaks
+
+
+def test_a_document_of_two_sensors_is_the_same_once_it_has_been_for_ten_minutes_whatever_was_before():
+    both = tuple(parameter for parameter in STATION if parameter.sensor in {"dht22", "bmp180"})
+    values = {name: [row[0] + 1, *row] for name, row in STILL.items() if "mq135" not in name and "ds18b20" not in name}
+    example = Example("dht22_humidity", 61, 0.0, values, device=replace(HOME, parameters=both))
+    assert measured("same_document", example).amount[61] == 0
+    assert "same_document" in flagged(example)[1]
+
+
+def test_a_value_that_is_gone_or_comes_back_makes_another_document():
+    for place in (60, 59):
+        found = measured(
+            "same_document", Example("bmp180_pressure", 60, 0.0, changed(STILL, "dht22_humidity", place, NAN))
+        )
+        assert found.amount[60] == 61 - place
+
+
+def test_a_thermometer_by_itself_is_not_compared():
+    alone = Example("dht22_temperature", 0, 0.0, {"dht22_temperature": [20.0]})
+    assert np.isnan(measured("thermometers_apart", alone).amount[0])
+
+
+def test_a_pressure_of_nothing_is_no_error_where_a_sensor_may_measure_it():
+    zero = tuple(
+        replace(parameter, sensor_range=(0.0, 1100.0)) if "pressure" in parameter.name else parameter
+        for parameter in STATION
+    )
+    values = {"bmp180_pressure": [0.0, 0.0], "bmp180_sea_level_pressure": [0.0, 1000.0]}
+    found = flag_series(Example("x", 0, 0.0, values, device=replace(HOME, parameters=zero)).station())
+    spoke = [bool(bits & RULE_BITS["pressure_ratio"]) for bits in found["bmp180_pressure"].bits]
+    assert spoke == [False, True]
 
 
 def test_a_dht22_does_not_move_itself_and_a_sensor_of_unknown_steps_moves_nothing():
