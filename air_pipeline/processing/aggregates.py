@@ -110,7 +110,7 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
         return hourly[column].to_numpy().reshape(len(names), len(hours))
 
     valid = _valid(observations)
-    grids = {name: of_hours(name).sum(axis=1, keepdims=True) for name in _COUNTS}
+    grids = {name: of_hours(name).sum(axis=1) for name in _COUNTS}
     grids |= _coverage(grids)
     grids |= _statistics(valid, np.zeros(len(valid), dtype=np.intp), 1)
     columns: dict[str, Any] = {name: grid.ravel() for name, grid in grids.items()}
