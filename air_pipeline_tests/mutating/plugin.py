@@ -26,7 +26,6 @@ settings.register_profile(
 FAR = {
     "test_aggregates_in_sql.py": ("processing.aggregates.", "processing.local_"),
     "test_inputs.py": ("days.inputs.", "processing.rules.x_"),
-    "test_presence.py": ("days.inputs.", "processing.evidence.", "processing.flags.", "processing.slots."),
 }
 """Tests that build whole days are run for these modules; for others, those that are nearer must do."""
 
