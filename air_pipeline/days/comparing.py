@@ -91,16 +91,16 @@ def built_under(made: DayMetadata, settings: Settings, day: date, store: Reading
 
 
 def check_settings_of_now(store: ReadingStore, settings: Settings, made: DayMetadata, day: date) -> None:
-    """Refuses to make a table from one that was made with other settings: both would say the same of themselves.
+    """Refuses to make a table from one of other settings or columns: both would say the same of themselves.
 
     Raises:
         DayOfOtherSettings: it was.
         StoreError: the store cannot say when devices were expected.
     """
-    if not _of_settings(made, settings, day, store, store.first_poll):
+    if made.schema_version != SCHEMA_VERSION or not _of_settings(made, settings, day, store, store.first_poll):
         raise DayOfOtherSettings(
-            f"the observations of {day} were built with other settings than devices.yaml has now; build the whole day:"
-            f" air-pipeline build --from {day} --to {day}"
+            f"the observations of {day} were built with other settings than devices.yaml has now, or by an earlier"
+            f" version; build the whole day: air-pipeline build --from {day} --to {day}"
         )
 
 

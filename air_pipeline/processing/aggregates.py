@@ -235,7 +235,7 @@ def _units(device: Device, observations: DeviceObservations) -> list[str]:
 
 
 def _typed(table: TableName, columns: dict[str, Any]) -> pd.DataFrame:
-    types = {"string": "str", "instant": "datetime64[ms, UTC]", "clock": "datetime64[ms]"}
+    types = {"string": "str", "dictionary": "category", "instant": "datetime64[ms, UTC]", "clock": "datetime64[ms]"}
     frame = pd.DataFrame(columns, columns=list(TABLES[table].column_names))
     return frame.astype({column.name: types.get(column.type, column.type) for column in TABLES[table].columns})
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from air_pipeline.devices.polls import OF_SLOTS, Flag
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 """Of the tables; raised when a column is added, removed or changes its meaning."""
 RULE_SET_VERSION = "2"
 """Of the rules (`rules`); raised when one is added, removed or judges otherwise."""
@@ -114,7 +114,7 @@ _STATISTICS = (
 
 OBSERVATIONS = Table(
     "observations",
-    "A row for every slot in which a device was expected and every series that it has: value, flag, local time.",
+    "A row for every slot in which a device was expected and every series that it was asked for: value, flag, time.",
     ("device", "series", "observed_at"),
     (
         Column("device", "dictionary", "id of the device, as in devices.yaml"),
@@ -151,8 +151,8 @@ HOURLY_AGGREGATES = Table(
     "A row for every device, series and hour of the local day: counts, coverage and statistics of valid observations.",
     ("device", "series", "hour_start"),
     (
-        Column("device", "string", "id of the device, as in devices.yaml"),
-        Column("series", "string", "as in observations"),
+        Column("device", "dictionary", "id of the device, as in devices.yaml"),
+        Column("series", "dictionary", "as in observations"),
         Column("hour_start", "instant", "first instant of the hour", unit="UTC"),
         Column("hour_start_local", "clock", "what the clock at the device shows then"),
         _OFFSET,
@@ -168,8 +168,8 @@ DAILY_AGGREGATES = Table(
     "A row for every device and series: counts, coverage and statistics of the local day's valid observations.",
     ("device", "series"),
     (
-        Column("device", "string", "id of the device, as in devices.yaml"),
-        Column("series", "string", "as in observations"),
+        Column("device", "dictionary", "id of the device, as in devices.yaml"),
+        Column("series", "dictionary", "as in observations"),
         Column("day_start", "instant", "first instant of the local day", unit="UTC"),
         Column("day_end", "instant", "first instant of the next local day", unit="UTC"),
         Column("hours_in_day", "float64", "elapsed hours from day_start to day_end", unit="h", at_least=0),

@@ -36,6 +36,7 @@ class Rows:
     """The rows of a file that is open."""
 
     file: pq.ParquetFile
+    table: TableName
 
     def texts(self) -> dict[str, str]:
         """The file's own metadata."""
@@ -54,9 +55,10 @@ class Rows:
         """A table for each row group with rows of these devices (of any, if None), with no others."""
         for group in range(self.file.num_row_groups):
             if devices is None:
-                yield self.file.read_row_group(group)
+                yield self._of_today(self.file.read_row_group(group))
             elif _may_hold(self.file.metadata.row_group(group), devices):
-                wanted = [rows for name, rows in _by_device(self.file.read_row_group(group)) if name in devices]
+                rows_of_all = self._of_today(self.file.read_row_group(group))
+                wanted = [rows for name, rows in _by_device(rows_of_all) if name in devices]
                 if wanted:
                     yield pa.concat_tables(wanted)
 
@@ -83,7 +85,14 @@ class Rows:
 
     def all(self) -> pa.Table:
         """All in one table."""
-        return self.file.read().unify_dictionaries()
+        return self._of_today(self.file.read()).unify_dictionaries()
+
+    def _of_today(self, rows: pa.Table) -> pa.Table:
+        """Rows of an earlier version with the types that the columns have now."""
+        schema = arrow_schema(self.table)
+        if rows.schema.equals(schema) or not set(schema.names) <= set(rows.column_names):
+            return rows
+        return rows.select(schema.names).cast(schema).replace_schema_metadata(rows.schema.metadata)
 
 
 @contextmanager
@@ -92,17 +101,16 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
 
     Raises:
         DayNotBuilt: there is no file.
-        DayUnreadable: it cannot be read, or has other columns than the table has now: than it says, if `of_any_columns`
-            are as good.
+        DayUnreadable: it cannot be read, or has other columns than the table has now. Of an earlier version those will
+            do that have the columns of now, of whatever type, and with `of_any_columns` all.
     """
     if file.path.exists() and not file.path.is_file():  # a pipe would be waited for
         raise file.unreadable("is no file")
     try:
         with pq.ParquetFile(file.path) as parquet:
-            rows = Rows(parquet)
-            if not parquet.schema_arrow.equals(arrow_schema(file.table)) and not (
-                of_any_columns and says_other_columns(rows.texts())
-            ):
+            rows, schema = Rows(parquet, file.table), arrow_schema(file.table)
+            has_all = of_any_columns or set(schema.names) <= set(parquet.schema_arrow.names)
+            if not parquet.schema_arrow.equals(schema) and not (has_all and says_other_columns(rows.texts())):
                 raise file.unreadable(f"has other columns than {file.table} has now")
             yield rows
     except FileNotFoundError:

@@ -264,7 +264,8 @@ def test_observations_of_a_series_that_is_gone_ask_for_the_whole_day(deployment,
     )
     [said] = failures(build(changed, instance, only=["hourly_aggregates"])).values()
     assert said == (
-        "the observations of 2026-03-10 were built with other settings than devices.yaml has now; build the whole day:"
+        "the observations of 2026-03-10 were built with other settings than devices.yaml has now, or by an earlier"
+        " version; build the whole day:"
         " air-pipeline build --from 2026-03-10 --to 2026-03-10"
     )
 

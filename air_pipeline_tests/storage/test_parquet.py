@@ -30,6 +30,7 @@ from air_pipeline.storage.day_files import (
 from air_pipeline.storage.parquet import stage
 from air_pipeline_tests.processing.frames import FIRST, observations
 
+KEYS = ("device", "series")
 DAY = date(2026, 11, 21)
 START = 1_795_215_600_000  # its first instant in Warsaw
 METADATA = DayMetadata("digest", '{"polls":3}', "1", {"sensor_range": 2})
@@ -109,7 +110,7 @@ def test_metadata_says_how_the_file_was_made(tmp_path):
     file = publish(tmp_path, rows("a"))
     assert file.metadata() == METADATA
     texts = pq.ParquetFile(file.path).metadata.metadata
-    assert texts[b"air_pipeline.schema_version"] == b"1"
+    assert texts[b"air_pipeline.schema_version"] == b"2"
     assert texts[b"air_pipeline.rules"] == b'{"sensor_range":2}'
     assert texts[b"air_pipeline.input_fingerprint"] == b'{"polls":3}'
 
@@ -155,16 +156,21 @@ def test_reading_the_whole_file_unites_the_devices(tmp_path):
     assert file.read_table().num_rows == 10
 
 
+def hours(*names):
+    return [aggregates_table("hourly_aggregates", hourly_aggregates(device(n), seen(n), DAY)) for n in names]
+
+
 def test_aggregates_of_many_devices_share_row_groups_and_are_read_by_device(tmp_path):
     names = [f"d{n:02}" for n in range(20)]
-    parts = [aggregates_table("hourly_aggregates", hourly_aggregates(device(n), seen(n), DAY)) for n in names]
+    parts = hours(*names)
     file = publish(tmp_path, *parts, table="hourly_aggregates")
     assert pq.ParquetFile(file.path).num_row_groups == 1
     read = dict(file.device_tables())
     assert list(read) == names
-    assert all(read[name].equals(part) for name, part in zip(names, parts, strict=True))
+    assert all(read[name].to_pylist() == part.to_pylist() for name, part in zip(names, parts, strict=True))
+    assert all(read[name].schema.equals(part.schema) for name, part in zip(names, parts, strict=True))
     [some] = file.tables({"d03", "d11", "d12", "elsewhere"})
-    assert some.equals(pa.concat_tables([parts[3], parts[11], parts[12]]))
+    assert some.to_pylist() == [row for part in (parts[3], parts[11], parts[12]) for row in part.to_pylist()]
     assert list(file.tables({"d03a"})) == []  # between those that there are
 
 
@@ -319,6 +325,25 @@ def test_a_file_of_another_program_or_with_other_columns_is_named(tmp_path):
     pq.write_table(rows("a").replace_schema_metadata(None), file.path)
     with pytest.raises(DayUnreadable, match="not written by air_pipeline"):
         file.metadata()
+
+
+def test_a_file_of_an_earlier_version_is_read_with_the_types_of_today(tmp_path):
+    """Of a version whose columns had other types: `device` and `series` of aggregates were texts."""
+    file = publish(tmp_path, *hours("a", "b"), table="hourly_aggregates")
+    rows = file.read_table()
+    texts = [pa.field(one.name, pa.string(), metadata=one.metadata) for one in rows.schema if one.name in KEYS]
+    schema = pa.schema([*texts, *(one for one in rows.schema if one.name not in KEYS)])
+    metadata = {**rows.schema.metadata, b"air_pipeline.schema_version": b"1"}
+    pq.write_table(rows.cast(schema).replace_schema_metadata(metadata), file.path)
+    assert file.read_table().to_pylist() == rows.to_pylist()
+    assert file.read_table().schema.equals(rows.schema)
+    assert [name for name, _ in file.device_tables()] == file.devices() == ["a", "b"]
+    pd.testing.assert_frame_equal(
+        next(iter(file.device_frames()))[1], hours("a")[0].to_pandas(), check_categorical=False
+    )
+    pq.write_table(rows.drop_columns(["mean"]).replace_schema_metadata(metadata), file.path)
+    with pytest.raises(DayUnreadable, match="other columns"):
+        file.read_table()
 
 
 def test_built_days_are_those_with_a_file_in_order(tmp_path):
