@@ -117,8 +117,8 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
     complete = of_hours("is_complete")
     columns["hour_count"] = len(hours)
     columns["complete_hours"] = complete.sum(axis=1)
-    enough = columns["complete_hours"] >= math.ceil(COMPLETE_SHARE * len(hours))
-    columns["is_complete"] = enough & (columns["expected_count"] > 0)
+    # Some hours at least, so that something was expected.
+    columns["is_complete"] = columns["complete_hours"] >= math.ceil(COMPLETE_SHARE * len(hours))
 
     in_daytime = np.array([hour.local_start.hour in DAYTIME for hour in hours])[_hour_of_each(observations.at, hours)]
     halves = valid.groupby(in_daytime).mean().reindex([True, False])
