@@ -43,7 +43,7 @@ def devices():
         Device("havana", "http://b/", "America/Havana", 5 * MINUTE, **more),
         Device("st-johns", "http://c/", "America/St_Johns", 4 * MINUTE, **more),
         Device("late", "http://d/", "Australia/Lord_Howe", 10 * MINUTE, **more),
-        Device("lone", "http://e/", "America/Havana", HOUR, **more),
+        Device("lone", "http://e/", "America/St_Johns", HOUR, **more),
     )
 
 
@@ -51,7 +51,7 @@ def troubled(one, day):
     """A day with gaps, failures, slots off the grid, an interval and sensors that change, and odd values."""
     random = Random(f"{one.id} {day}")
     start, end = window(day, one)
-    begins = {"late": end - 9 * HOUR, "lone": end - HOUR // 2}.get(one.id, start - 4 * HOUR)
+    begins = {"late": end - 9 * HOUR, "lone": end - HOUR}.get(one.id, start - 4 * HOUR)
     changes = start + random.randrange(6, 18) * HOUR
     slots = list(polls_between(one, Profile(one.id), begins, changes))
     slower = replace(one, interval_ms=HOUR if one.id == "lone" else 3 * one.interval_ms // 2)

@@ -294,6 +294,16 @@ def test_a_day_on_which_nothing_was_expected_has_no_rows_but_all_columns():
     assert validate("hourly_aggregates", hourly) == validate("daily_aggregates", daily) == []
 
 
+def test_texts_are_texts_and_instants_are_utc():
+    hourly, daily = day_of(small())
+    assert [str(daily[name].dtype) for name in ("unit", "timezone", "day_start")] == [
+        "str",
+        "str",
+        "datetime64[ms, UTC]",
+    ]
+    assert [str(hourly[name].dtype) for name in ("unit", "hour_start_local")] == ["str", "datetime64[ms]"]
+
+
 def test_a_skipped_date_has_no_rows():
     device = small("Pacific/Apia")
     at = grid(device, date(2011, 12, 29))

@@ -9,7 +9,9 @@ import pytest
 
 from air_pipeline.catalogue import STATION, Parameter
 from air_pipeline.devices.polls import Flag
+from air_pipeline.processing.aggregates import LONGEST_INTERVAL_MS
 from air_pipeline.processing.flags import flag_series, measure
+from air_pipeline.processing.local_time import span_ms
 from air_pipeline.processing.rules import READ_BEFORE, RULE_BITS, SLOTS_AFTER, influence, reach, rule_names
 from air_pipeline.processing.rules.measuring import STAGES
 from air_pipeline.processing.rules.measuring import rule as made_rule
@@ -76,6 +78,7 @@ def test_the_reach_is_that_of_all_stages_together():
     assert max(rule.slots_after for rule in RULES) == SLOTS_AFTER
     assert reach() == (READ_BEFORE, timedelta())
     assert all(far >= near for far, near in zip(influence(), reach(), strict=True))
+    assert span_ms(influence()[1]) == LONGEST_INTERVAL_MS  # of which the slot after a day may be
 
 
 def test_a_rule_is_made_of_a_function_that_measures_and_of_its_docstring():

@@ -1,5 +1,6 @@
 """What rules ask of a series is reckoned as it says."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -57,5 +58,7 @@ def test_a_span_may_begin_without_a_value_for_three_intervals(missing, amount):
 
 def test_a_device_was_asked_everywhere_for_a_series_of_which_nothing_else_is_known():
     station = Example("dht22_humidity", 0, 0.0, {"dht22_humidity": [1.0, 2.0]}).station()
-    everywhere = station.was_asked("stranger")
+    asked = replace(station, asked={"dht22_humidity": np.array([True, False])})
+    assert asked.was_asked("dht22_humidity").tolist() == [True, False]
+    everywhere = asked.was_asked("stranger")
     assert (everywhere.tolist(), everywhere.dtype) == ([True, True], bool)
