@@ -169,7 +169,7 @@ def test_the_index_is_local_and_the_columns_are_sorted_and_typed():
     found = flag(SMALL, readings([0], first_temperature=[1.0]), polls([0]))
     assert str(values_of(found).index.tz) == "Europe/Warsaw"
     assert values_of(found).index[0].isoformat() == "1970-01-01T01:00:00+01:00"
-    assert found.series == sorted(found.series)
+    assert (found.device, found.series) == ("small", sorted(found.series))
     assert {str(kind) for kind in values_of(found).dtypes} == {"float64"}
     assert {str(kind) for kind in found.flags.dtypes} == {"int8"}
     assert {str(kind) for kind in found.rules.dtypes} == {"int32"}
