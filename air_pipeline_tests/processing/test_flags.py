@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
 
@@ -153,6 +154,18 @@ def test_means_are_series_of_a_station_with_the_same_slots_and_outcomes_in_the_u
     assert (mean.name, mean.unit, mean.values.tolist()) == ("temperature", "°C", [21.0])  # noqa: PD011 - no frame
     assert mean.slots is means.slots is members.slots
     assert means.outcomes is members.outcomes
+
+
+def test_there_is_no_mean_where_a_device_was_asked_for_one_member_alone():
+    members = station(
+        SMALL, readings([0, 10_000], first_temperature=[20.0] * 2, second_temperature=[22.0] * 2), polls([0, 10_000])
+    )
+    found = flag_station(replace(members, asked={"first_temperature": np.array([True, False])}))
+    assert found.flags[["first_temperature", "second_temperature", "temperature"]].to_numpy().tolist() == [
+        [1, 1, 1],
+        [0, 1, 0],
+    ]
+    np.testing.assert_equal(values_of(found)["temperature"].to_numpy(), [21.0, NAN])
 
 
 def test_each_slot_has_the_outcome_of_its_poll_and_none_without_one():
