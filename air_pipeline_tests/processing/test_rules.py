@@ -228,6 +228,8 @@ def test_a_bad_thermometer_does_not_make_another_one_suspect():
 def test_of_two_thermometers_that_are_apart_both_are_suspect():
     values = {"dht22_temperature": [20.0], "ds18b20_temperature": [25.5]}
     found = flag_series(Example("dht22_temperature", 0, 0.0, values).station())
+    for name in values:
+        assert measured("thermometers_apart", Example(name, 0, 0.0, values)).amount[0] == 5.5
     assert {found[name].flags[0] for name in values} == {Flag.SUSPECT}
 
 

@@ -62,3 +62,9 @@ def test_a_device_was_asked_everywhere_for_a_series_of_which_nothing_else_is_kno
     assert asked.was_asked("dht22_humidity").tolist() == [True, False]
     everywhere = asked.was_asked("stranger")
     assert (everywhere.tolist(), everywhere.dtype) == ([True, True], bool)
+
+
+def test_how_far_the_next_value_may_be_goes_by_the_interval_of_each_slot():
+    slots = ExpectedSlots(np.array([0, 10_000, 70_000, 130_000]), np.array([10_000, 60_000, 60_000, 60_000]))
+    onward = Series("x", "°C", slots, np.array([1.0, 2.0, 4.0, 7.0])).onward_within(timedelta(minutes=10))
+    np.testing.assert_equal(onward, [1.0, 2.0, 3.0, NAN])
