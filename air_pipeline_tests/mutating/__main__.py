@@ -110,7 +110,8 @@ def main(patterns: list[str]) -> None:
     if not patterns:
         shutil.rmtree(COPY, ignore_errors=True)
     copied(loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]["only_mutate"])
-    tried = subprocess.run(["mutmut", "run", *patterns], cwd=COPY, env={**os.environ, "CI": "true"}, check=False)
+    command = [Path(sys.executable).with_name("mutmut"), "run", *patterns]
+    tried = subprocess.run(command, cwd=COPY, env={**os.environ, "CI": "true"}, check=False)
     if tried.returncode:
         sys.exit(tried.returncode)
     found, known = list(mutants()), equivalent()
