@@ -4,7 +4,7 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test chaos lint bench docs lock clean screenshots
+.PHONY: demo up test chaos mutants lint bench docs lock clean screenshots
 .DEFAULT_GOAL := test
 
 # The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
@@ -34,6 +34,10 @@ test: .venv/.dev
 chaos: .venv/.dev
 	$(BIN)/python -m pytest -m chaos -n 2 --dist worksteal -rP $(PYTEST_OPTIONS)
 
+# Whether the tests notice when what judges and counts is broken: two hours at most, outside of CI. Writes docs/testing.md.
+mutants: .venv/.dev
+	nice -n 19 $(BIN)/python -m air_pipeline_tests.mutating $(ONLY)
+
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,5 +63,5 @@ lock: .venv/.dev
 	$(LOCK) --upgrade --constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist site
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist site mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

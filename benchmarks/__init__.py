@@ -1,1 +1,4 @@
-"""What it costs: collecting and building, each beside a peer measured in the same run. `make bench` runs all of it."""
+"""What it costs: collecting, building, flagging and comparing, each beside a peer measured in the same run.
+
+`make bench` runs all of it.
+"""

@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import building, collecting, flagging
+from benchmarks import building, collecting, comparing, flagging
 
-BENCHMARKS = {"collecting": collecting.main, "building": building.main, "flagging": flagging.main}
+BENCHMARKS = {
+    "collecting": collecting.main,
+    "building": building.main,
+    "flagging": flagging.main,
+    "comparing": comparing.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

@@ -110,15 +110,15 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
         return hourly[column].to_numpy().reshape(len(names), len(hours))
 
     valid = _valid(observations)
-    grids = {name: of_hours(name).sum(axis=1, keepdims=True) for name in _COUNTS}
+    grids = {name: of_hours(name).sum(axis=1) for name in _COUNTS}
     grids |= _coverage(grids)
     grids |= _statistics(valid, np.zeros(len(valid), dtype=np.intp), 1)
     columns: dict[str, Any] = {name: grid.ravel() for name, grid in grids.items()}
     complete = of_hours("is_complete")
     columns["hour_count"] = len(hours)
     columns["complete_hours"] = complete.sum(axis=1)
-    enough = columns["complete_hours"] >= math.ceil(COMPLETE_SHARE * len(hours))
-    columns["is_complete"] = enough & (columns["expected_count"] > 0)
+    # Some hours at least, so that something was expected.
+    columns["is_complete"] = columns["complete_hours"] >= math.ceil(COMPLETE_SHARE * len(hours))
 
     in_daytime = np.array([hour.local_start.hour in DAYTIME for hour in hours])[_hour_of_each(observations.at, hours)]
     halves = valid.groupby(in_daytime).mean().reindex([True, False])
@@ -133,9 +133,7 @@ def daily_aggregates(device: Device, observations: DeviceObservations, hourly: p
 
 def aggregates_table(table: TableName, frame: pd.DataFrame) -> pa.Table:
     """A frame of aggregates as an Arrow table with the table's schema."""
-    schema = arrow_schema(table)
-    arrow = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    return arrow.replace_schema_metadata(schema.metadata)
+    return pa.Table.from_pandas(frame, schema=arrow_schema(table)).replace_schema_metadata()  # without pandas' own
 
 
 def spacing_ms(at: npt.NDArray[np.int64], end: int) -> npt.NDArray[np.int64]:

@@ -44,7 +44,7 @@ def history():
     }
     for at in range(MIDNIGHT - 3 * HOUR, MIDNIGHT + HOUR, MINUTE):  # bad from the very midnight on
         made[at] = changed(made[at], dht22_humidity=47.3)
-    spiked = MIDNIGHT - 3 * HOUR + 2 * MINUTE
+    spiked = MIDNIGHT - 3 * HOUR
     made[spiked] = changed(made[spiked], dht22_humidity=70.0)
     last = MIDNIGHT - MINUTE
     made[last] = changed(made[last], ds18b20_temperature=52.5)

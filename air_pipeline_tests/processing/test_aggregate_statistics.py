@@ -294,6 +294,16 @@ def test_a_day_on_which_nothing_was_expected_has_no_rows_but_all_columns():
     assert validate("hourly_aggregates", hourly) == validate("daily_aggregates", daily) == []
 
 
+def test_texts_are_texts_and_instants_are_utc():
+    hourly, daily = day_of(small())
+    assert [str(daily[name].dtype) for name in ("unit", "timezone", "day_start")] == [
+        "str",
+        "str",
+        "datetime64[ms, UTC]",
+    ]
+    assert [str(hourly[name].dtype) for name in ("unit", "hour_start_local")] == ["str", "datetime64[ms]"]
+
+
 def test_a_skipped_date_has_no_rows():
     device = small("Pacific/Apia")
     at = grid(device, date(2011, 12, 29))
@@ -317,9 +327,11 @@ def test_a_half_hour_weighs_half_in_an_8_hour_window():
 
 def test_a_slot_stands_until_the_next_one_and_the_last_as_long_as_the_one_before():
     assert spacing_ms(np.array([0, 10, 20, 50]), 1000).tolist() == [10, 10, 30, 30]
+    assert spacing_ms(np.array([0, 10]), 1000).tolist() == [10, 10]
     assert spacing_ms(np.array([900]), 1000).tolist() == [100]
     assert spacing_ms(np.array([0, 8_000_000]), 86_400_000).tolist() == [3_600_000, 3_600_000]
-    assert spacing_ms(np.array([], dtype=np.int64), 1000).tolist() == []
+    nothing = spacing_ms(np.array([], dtype=np.int64), 1000)
+    assert (nothing.tolist(), nothing.dtype) == ([], np.int64)
 
 
 def test_exceedance_follows_a_changed_interval():
@@ -331,8 +343,8 @@ def test_exceedance_follows_a_changed_interval():
 
 
 def test_series_that_the_settings_do_not_name_are_an_error_that_names_them():
-    seen = observations(SMALL, grid(SMALL, DAY), {"stranger": [1.0] * 96})
-    with pytest.raises(ProcessingError, match="stranger"):
+    seen = observations(SMALL, grid(SMALL, DAY), {"one": [1.0] * 96, "other": [1.0] * 96})
+    with pytest.raises(ProcessingError, match="one, other, which"):
         hourly_aggregates(SMALL, seen, DAY)
 
 

@@ -2,11 +2,12 @@ from datetime import date
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from air_pipeline.processing.slots import expected_slots
+from air_pipeline.processing.slots import ExpectedSlots, expected_slots, index_ms
 from air_pipeline.settings import NEVER, Device
 from air_pipeline_tests.processing.frames import polls, readings
 
@@ -64,6 +65,39 @@ def test_nothing_is_expected_outside_of_the_limits():
 
 def test_slots_are_multiples_on_the_utc_clock_before_1970_too():
     assert slots(-25_000, 0, since=-100_000)[0] == [-20_000, -10_000]
+
+
+def test_from_where_a_device_ended_until_its_next_poll_nothing_is_expected():
+    polled = polls([20_000, 40_000, 70_000], outcome=["ok", "ended", "ok"])
+    assert slots(0, 90_000, polled)[0] == [0, 10_000, 20_000, 30_000, 70_000, 80_000]
+    assert slots(0, 30_000, polls([5_000], outcome="ended"))[0] == [0]
+    assert slots(0, 60_000, polled, readings([55_000], x=[1.0]))[0] == [0, 10_000, 20_000, 30_000, 55_000]
+
+
+def test_intervals_are_whole_milliseconds_and_one_at_least():
+    assert slots(0, 6, polls([0], 0.0016)) == ([0, 2, 4], [2, 2, 2])
+    assert slots(0, 3, polls([0], 0.0001)) == ([0, 1, 2], [1, 1, 1])
+
+
+def test_slots_of_several_periods_are_joined_and_some_of_them_taken():
+    one, two = (
+        ExpectedSlots(np.array(at), np.full(len(at), interval)) for at, interval in ([[10, 20], 10], [[40, 60, 80], 20])
+    )
+    joined = ExpectedSlots.joined([one, two])
+    assert (joined.at.tolist(), joined.interval_ms.tolist()) == ([10, 20, 40, 60, 80], [10, 10, 20, 20, 20])
+    some = joined.of(np.array([0, 3]))
+    assert (some.at.tolist(), some.interval_ms.tolist()) == ([10, 60], [10, 20])
+    nothing = ExpectedSlots.joined([])
+    assert (len(nothing), nothing.at.dtype, nothing.interval_ms.dtype) == (0, np.int64, np.int64)
+
+
+def test_instants_of_a_frame_are_milliseconds_whatever_its_unit_and_an_index_of_others_is_refused():
+    nanoseconds = pd.DataFrame({"x": [1.0]}, index=pd.DatetimeIndex(["1970-01-01T00:00:02Z"]).as_unit("ns"))
+    assert index_ms(nanoseconds).tolist() == [2_000]
+    nothing = index_ms(pd.DataFrame())
+    assert (nothing.tolist(), nothing.dtype) == ([], np.int64)
+    with pytest.raises(TypeError, match="an index of instants is needed, not int64"):
+        index_ms(pd.DataFrame({"x": [1.0]}))
 
 
 polled_frames = st.dictionaries(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from air_pipeline.catalogue import STATION
 from air_pipeline.devices.polls import Flag, Outcome, Problem, problems_to_json
 from air_pipeline.processing.evidence import station_of
-from air_pipeline.processing.flags import flag_station
+from air_pipeline.processing.flags import flag_series, flag_station, means_of
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import ProcessingError
 from air_pipeline.processing.rules import RULE_BITS, reach, rule_names
@@ -24,11 +25,15 @@ NAN = float("nan")
 
 
 def flag(device, read, polled, start=0, end=None, opening=10_000):
+    return flag_station(station(device, read, polled, start, end, opening))
+
+
+def station(device, read, polled, start=0, end=None, opening=10_000):
     end = (max([*read.index.asi8, *polled.index.asi8]) + 1) if end is None else end
     slots = expected_slots(
         start, end, polls=polled, readings=read, opening_interval_ms=opening, expected_from=-(10**15)
     )
-    return flag_station(station_of(device, read, polled, slots))
+    return station_of(device, read, polled, slots)
 
 
 def values_of(found):
@@ -142,11 +147,33 @@ def test_the_mean_of_members_that_were_not_evaluated_is_not_evaluated():
     assert one(device, first_temperature=1.0, second_temperature=2.0)["temperature"] == (1.5, Flag.NOT_EVALUATED, ())
 
 
+def test_means_are_series_of_a_station_with_the_same_slots_and_outcomes_in_the_unit_of_their_members():
+    members = station(SMALL, readings([0], first_temperature=[20.0], second_temperature=[22.0]), polls([0]))
+    means = means_of(members, flag_series(members))
+    (mean,) = means
+    assert (mean.name, mean.unit, mean.values.tolist()) == ("temperature", "°C", [21.0])  # noqa: PD011 - no frame
+    assert mean.slots is means.slots is members.slots
+    assert means.outcomes is members.outcomes
+
+
+def test_there_is_no_mean_where_a_device_was_asked_for_one_member_alone():
+    members = station(
+        SMALL, readings([0, 10_000], first_temperature=[20.0] * 2, second_temperature=[22.0] * 2), polls([0, 10_000])
+    )
+    found = flag_station(replace(members, asked={"first_temperature": np.array([True, False])}))
+    assert found.flags[["first_temperature", "second_temperature", "temperature"]].to_numpy().tolist() == [
+        [1, 1, 1],
+        [0, 1, 0],
+    ]
+    np.testing.assert_equal(values_of(found)["temperature"].to_numpy(), [21.0, NAN])
+
+
 def test_each_slot_has_the_outcome_of_its_poll_and_none_without_one():
     found = flag(
         SMALL, readings([0], first_temperature=[1.0]), polls([0, 10_000], outcome=["ok", "timeout"]), end=30_000
     )
     assert found.poll_outcome.iloc[:2].tolist() == ["ok", "timeout"]
+    assert found.poll_outcome.name == "poll_outcome"
     assert pd.isna(found.poll_outcome.iloc[2])
     assert set(found.poll_outcome.cat.categories) == {outcome.value for outcome in Outcome} - {"ended"}
 
@@ -155,7 +182,7 @@ def test_the_index_is_local_and_the_columns_are_sorted_and_typed():
     found = flag(SMALL, readings([0], first_temperature=[1.0]), polls([0]))
     assert str(values_of(found).index.tz) == "Europe/Warsaw"
     assert values_of(found).index[0].isoformat() == "1970-01-01T01:00:00+01:00"
-    assert found.series == sorted(found.series)
+    assert (found.device, found.series) == ("small", sorted(found.series))
     assert {str(kind) for kind in values_of(found).dtypes} == {"float64"}
     assert {str(kind) for kind in found.flags.dtypes} == {"int8"}
     assert {str(kind) for kind in found.rules.dtypes} == {"int32"}

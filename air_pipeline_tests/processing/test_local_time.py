@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 from air_pipeline.processing.local_clock import local_clock_ms, utc_offset_minutes
 from air_pipeline.processing.local_time import (
     LocalHour,
+    Stretch,
     day_window,
     epoch_ms,
     first_instant,
     from_epoch_ms,
+    is_date,
     local_hours,
+    span_ms,
+    stretches,
+    utc_text,
 )
 
 ZONES = sorted(zone for zone in available_timezones() if zone not in {"localtime", "Factory"})
@@ -37,6 +42,8 @@ CHANGES = [
     ("America/St_Johns", date(1987, 10, 25)),
     ("America/St_Johns", date(1988, 4, 3)),
     ("America/Havana", date(2026, 11, 1)),
+    ("America/Nuuk", date(2024, 10, 26)),
+    ("America/Nuuk", date(2024, 10, 27)),
     ("America/Scoresbysund", date(2024, 3, 30)),
     ("America/Scoresbysund", date(2024, 3, 31)),
     ("Asia/Kathmandu", date(1986, 1, 1)),
@@ -171,6 +178,47 @@ def test_offsets_of_many_instants_are_those_of_each(day, moments, zone):
     assert offsets.tolist() == expected
     shown = [datetime(1970, 1, 1) + timedelta(milliseconds=int(ms)) for ms in local_clock_ms(milliseconds, zone)]  # noqa: DTZ001
     assert shown == [clock(instant, zone) for instant in instants]
+
+
+def test_seconds_of_an_offset_are_rounded_down_in_minutes_and_kept_on_the_clock():
+    monrovia = ZoneInfo("Africa/Monrovia")  # −00:44:30, until 1972
+    assert {hour.utc_offset_minutes for hour in hours_of(date(1971, 6, 1), monrovia)} == {-45}
+    noon = np.array([epoch_ms(datetime(1971, 6, 1, 12, tzinfo=UTC))])
+    assert utc_offset_minutes(noon, monrovia).tolist() == [-45]
+    assert (local_clock_ms(noon, monrovia) - noon).tolist() == [-(44 * 60 + 30) * 1000]
+
+
+def test_a_change_of_the_clock_at_the_end_of_a_time_is_not_in_it_and_no_time_has_no_stretch():
+    havana = ZoneInfo("America/Havana")
+    change = epoch_ms(datetime(2020, 11, 1, 5, tzinfo=UTC)) // 1000
+    assert stretches(change - 60, change, havana) == [Stretch(change - 60, change, -4 * 3600)]
+    assert stretches(change, change + 60, havana) == [Stretch(change, change + 60, -5 * 3600)]
+    assert stretches(change, change, havana) == []
+
+
+def test_instants_before_1970_are_rounded_down_too_and_none_have_no_offsets():
+    new_york, nothing = ZoneInfo("America/New_York"), np.empty(0, np.int64)
+    some = np.array([-500, 180 * 86_400_000])  # the last half a second of 1969, and a summer
+    assert utc_offset_minutes(some, new_york).tolist() == [-300, -240]
+    assert local_clock_ms(nothing, new_york).dtype == np.int64
+    assert utc_offset_minutes(nothing, new_york).tolist() == []
+
+
+def test_milliseconds_are_whole():
+    assert epoch_ms(datetime(1970, 1, 1, 0, 0, 0, 1500, tzinfo=UTC)) == 1
+    assert span_ms(timedelta(microseconds=1500)) == 1
+
+
+def test_an_instant_in_words_is_iso_8601_with_a_z():
+    assert utc_text(1_780_000_000_123) == "2026-05-28T20:26:40Z"
+    assert utc_text(1_780_000_000_123, "milliseconds") == "2026-05-28T20:26:40.123Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("2026-11-21", True), ("20261121", False), ("2026-02-29", False), ("today", False)]
+)
+def test_a_date_in_its_usual_form_is_one(text, is_one):
+    assert is_date(text) is is_one
 
 
 @given(st.integers(-(10**13), 10**13))

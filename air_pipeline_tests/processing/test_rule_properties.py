@@ -156,3 +156,28 @@ def test_values_that_are_missing_make_no_rule_speak(seed, interval_s):
     found = flag_station(station(read, polled, START, at[-1] + 1, interval_s * 1000))
     spoken = {name for name, bit in RULE_BITS.items() if (found.rules.to_numpy() & bit).any()}
     assert spoken == set()
+
+
+PIECES = st.lists(
+    st.tuples(st.integers(1, 57), st.integers(4, 80), st.integers(-20, 60), st.integers(1, 90), st.integers(900, 1050)),
+    min_size=2,
+    max_size=12,
+)
+
+
+@given(PIECES, st.booleans())
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+def test_what_gaps_divide_is_neither_a_step_nor_a_spike_nor_still(pieces, empty):
+    """Levels jump, and stand still for less than the ten minutes of `same_document`: nothing is seen across a gap."""
+    at, rows, now = [], [], START
+    for lasts, gap, temperature, humidity, pressure in pieces:
+        for place in range(lasts + (gap if empty else 0)):
+            at.append(now + place * 10_000)
+            rows.append([temperature, humidity, pressure] if place < lasts else [np.nan] * 3)
+        now += (lasts + gap) * 10_000
+    names = ["ds18b20_temperature", "dht22_humidity", "bmp180_pressure"]
+    read = pd.DataFrame(rows, columns=names, index=index(at), dtype=float)
+    read["dht22_temperature"] = read["ds18b20_temperature"]
+    polled = healthy(at)[1]
+    found = flag_station(station(read, polled, START, now, 10_000))
+    assert not found.rules.to_numpy().any()

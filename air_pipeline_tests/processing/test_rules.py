@@ -7,13 +7,28 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from air_pipeline.catalogue import STATION, Parameter
 from air_pipeline.devices.polls import Flag
+from air_pipeline.processing.aggregates import LONGEST_INTERVAL_MS
 from air_pipeline.processing.flags import flag_series, measure
+from air_pipeline.processing.local_time import span_ms
 from air_pipeline.processing.rules import READ_BEFORE, RULE_BITS, SLOTS_AFTER, influence, reach, rule_names
 from air_pipeline.processing.rules.measuring import STAGES
+from air_pipeline.processing.rules.measuring import rule as made_rule
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings.limits import limits_to_json, with_limits_of
-from air_pipeline_tests.processing.rule_examples import EXAMPLES, HOME, NAN, Example, changed, gases
+from air_pipeline_tests.processing.rule_examples import (
+    DHT22,
+    EXAMPLES,
+    HALF_AN_HOUR,
+    HOME,
+    NAN,
+    RESTLESS,
+    STILL,
+    Example,
+    changed,
+    gases,
+)
 
 BY_NAME = {rule.name: rule for rule in RULES}
 
@@ -63,6 +78,32 @@ def test_the_reach_is_that_of_all_stages_together():
     assert max(rule.slots_after for rule in RULES) == SLOTS_AFTER
     assert reach() == (READ_BEFORE, timedelta())
     assert all(far >= near for far, near in zip(influence(), reach(), strict=True))
+    assert span_ms(influence()[1]) == LONGEST_INTERVAL_MS  # of which the slot after a day may be
+
+
+def test_a_rule_is_made_of_a_function_that_measures_and_of_its_docstring():
+    def bold(station):
+        """The value is
+        bold: bad.
+
+        More of it.
+        """
+        yield from ()
+
+    plain = made_rule("values", says="is bold")(bold)
+    assert (plain.name, plain.measure, plain.stage, plain.says) == ("bold", bold, "values", "is bold")
+    assert plain.meaning == "The value is bold: bad."
+    usual = (plain.before, plain.slots_after, plain.leaves_out, plain.of_means, plain.of_nothing)
+    assert usual == (timedelta(), 0, False, False, False)
+    span = timedelta(hours=1)
+    more = {"before": span, "slots_after": 2, "leaves_out": True, "of_means": True, "of_nothing": True}
+    other = made_rule("course", says="", **more)(bold)
+    assert (other.stage, other.before, other.slots_after) == ("course", span, 2)
+    assert other.leaves_out
+    assert other.of_means
+    assert other.of_nothing
+    undocumented = made_rule("values", says="")(lambda station: iter(()))
+    assert undocumented.meaning == ""
 
 
 HOUR = 360  # slots of 10 s
@@ -97,6 +138,76 @@ def test_a_still_gas_makes_all_six_suspect_as_they_are_one_number():
     assert {name for name in found if found[name].bits[180] & RULE_BITS["flat_line"]} == set(gases(1.0))
 
 
+STEP = next(parameter.resolution for parameter in STATION if parameter.series == "bmp180_altitude")
+
+
+@pytest.mark.parametrize(("moved", "speaks"), [(STEP / 2, False), (STEP, True)])
+def test_a_dht22_is_frozen_only_while_a_series_of_another_sensor_moves_by_more_than_half_a_step(moved, speaks):
+    other = {"bmp180_altitude": [0.0, *[moved] * (HOUR // 2)]}
+    assert ("dht22_frozen" in flagged(Example("dht22_temperature", 180, 0.0, DHT22 | other))[1]) is speaks
+
+
+@pytest.mark.parametrize(
+    ("moved", "beside", "amount", "speaks"),
+    [
+        (0.4, RESTLESS, 0.4, True),
+        (0.5, RESTLESS, 0.5, False),
+        (0.6, RESTLESS, 0.6, False),
+        (0.4, {}, NAN, False),
+        (0.5, {}, 0.5, False),
+        (0.6, {}, 0.6, False),
+    ],
+)
+def test_a_dht22_that_moves_by_less_than_half_a_step_is_frozen_if_something_else_moves(moved, beside, amount, speaks):
+    home = replace(HOME, rules={name: {"frozen": 1.0} for name in DHT22})
+    values = {"dht22_temperature": [21.0 + moved, *[21.0] * 180], "dht22_humidity": [47.0] * HALF_AN_HOUR}
+    example = Example("dht22_temperature", 180, 0.0, values | beside, device=home)
+    assert measured("dht22_frozen", example).amount[180] == pytest.approx(amount, nan_ok=True)
+    assert ("dht22_frozen" in flagged(example)[1]) is speaks
+
+
+def test_a_document_of_two_sensors_is_the_same_once_it_has_been_for_ten_minutes_whatever_was_before():
+    both = tuple(parameter for parameter in STATION if parameter.sensor in {"dht22", "bmp180"})
+    values = {name: [row[0] + 1, *row] for name, row in STILL.items() if "mq135" not in name and "ds18b20" not in name}
+    example = Example("dht22_humidity", 61, 0.0, values, device=replace(HOME, parameters=both))
+    assert measured("same_document", example).amount[61] == 0
+    assert "same_document" in flagged(example)[1]
+
+
+def test_a_value_that_is_gone_or_comes_back_makes_another_document():
+    for place in (60, 59):
+        found = measured(
+            "same_document", Example("bmp180_pressure", 60, 0.0, changed(STILL, "dht22_humidity", place, NAN))
+        )
+        assert found.amount[60] == 61 - place
+
+
+def test_a_thermometer_by_itself_is_not_compared():
+    alone = Example("dht22_temperature", 0, 0.0, {"dht22_temperature": [20.0]})
+    assert np.isnan(measured("thermometers_apart", alone).amount[0])
+
+
+def test_a_pressure_of_nothing_is_no_error_where_a_sensor_may_measure_it():
+    zero = tuple(
+        replace(parameter, sensor_range=(0.0, 1100.0)) if "pressure" in parameter.name else parameter
+        for parameter in STATION
+    )
+    values = {"bmp180_pressure": [0.0, 0.0], "bmp180_sea_level_pressure": [0.0, 1000.0]}
+    found = flag_series(Example("x", 0, 0.0, values, device=replace(HOME, parameters=zero)).station())
+    spoke = [bool(bits & RULE_BITS["pressure_ratio"]) for bits in found["bmp180_pressure"].bits]
+    assert spoke == [False, True]
+
+
+def test_a_dht22_does_not_move_itself_and_a_sensor_of_unknown_steps_moves_nothing():
+    dust = Parameter("sds011", "dust", "µg/m³", "dust")
+    wide = {name: {"frozen": 1.0} for name in DHT22}
+    home = replace(HOME, parameters=(*STATION, dust), rules=wide)
+    values = {name: [value, *row[1:]] for value, (name, row) in zip((21.7, 47.6), DHT22.items(), strict=True)}
+    quiet = values | {"sds011_dust": [float(place) for place in range(HALF_AN_HOUR)]}
+    assert "dht22_frozen" not in flagged(Example("dht22_temperature", 180, 0.0, quiet, device=home))[1]
+    assert "dht22_frozen" in flagged(Example("dht22_temperature", 180, 0.0, quiet | RESTLESS, device=home))[1]
+
+
 def test_a_spike_is_told_once_and_the_good_value_after_it_is_no_step():
     found = flag_series(Example("dht22_temperature", 0, 0.0, {"dht22_temperature": [20.0, 60.0, 20.0, 20.1]}).station())
     assert [rule_names(bits) for bits in found["dht22_temperature"].bits] == [(), ("spike",), (), ()]
@@ -117,6 +228,8 @@ def test_a_bad_thermometer_does_not_make_another_one_suspect():
 def test_of_two_thermometers_that_are_apart_both_are_suspect():
     values = {"dht22_temperature": [20.0], "ds18b20_temperature": [25.5]}
     found = flag_series(Example("dht22_temperature", 0, 0.0, values).station())
+    for name in values:
+        assert measured("thermometers_apart", Example(name, 0, 0.0, values)).amount[0] == 5.5
     assert {found[name].flags[0] for name in values} == {Flag.SUSPECT}
 
 
@@ -139,6 +252,51 @@ def test_probes_that_drop_out_one_after_another_are_each_seen_and_so_is_their_re
     found = flag_series(Example("ds18b20_temperature", 0, 0.0, {"ds18b20_temperature": dropped}).station())
     spoke = [bool(bits & RULE_BITS["probe_step"]) for bits in found["ds18b20_temperature"].bits]
     assert spoke == [False, False, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "amount"),
+    [
+        ([27.0, 7.75], 0.0),  # one absent
+        ([27.0, 77.75], 0.0),  # seven reset, which are all but one
+        ([69.0, 71.0], 0.0),  # one reset, in the smallest step that counts
+        ([27.0, 24.5], 5.0625),  # the other way, a reset one would have made 7.5625
+        ([34.25, 41.5], 0.90625),  # a second one reset: how many are reset already is not known
+        ([27.0, 92.25], 2.6071),  # nine reset are none: absent ones may have come back
+        ([27.0, 28.9], NAN),
+    ],
+)
+def test_a_step_of_probes_is_measured_from_the_nearest_that_eight_probes_can_make(values, amount):
+    found = measured("probe_step", Example("ds18b20_temperature", 1, 0.0, {"ds18b20_temperature": values}))
+    assert found.amount[1] == pytest.approx(amount, abs=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "amount"),
+    [([20.0, 20.4, 20.8], 0.0), ([20.0, 20.4, 20.4], 0.0), ([20.0, 20.4, 20.3], 0.1), ([20.0, 20.4, 19.0], 0.4)],
+)
+def test_a_spike_is_as_large_as_its_smaller_side_and_on_the_way_up_or_down_nothing(values, amount):
+    found = measured("spike", Example("dht22_temperature", 1, 0.0, {"dht22_temperature": values}))
+    assert found.amount[1] == pytest.approx(amount)
+
+
+def test_less_than_half_a_step_is_no_movement():
+    assert humidity([47.3, *[47.34] * (HOUR // 2)]).flags[-1] == Flag.SUSPECT
+    assert humidity([47.3, *[47.36] * (HOUR // 2)]).flags[-1] == Flag.GOOD
+
+
+def test_what_is_measured_over_a_time_says_over_which():
+    spans = {}
+    for trips, _ in EXAMPLES.values():
+        for rule, _, found in measure(trips.station()):
+            spans.setdefault(rule.name, set()).add(found.span)
+    half_an_hour, three_hours, ten_minutes = timedelta(minutes=30), timedelta(hours=3), timedelta(minutes=10)
+    over = {name: found for name, found in spans.items() if found != {timedelta()}}
+    assert over == {
+        "flat_line": {half_an_hour, three_hours},
+        "dht22_frozen": {half_an_hour, three_hours},
+        "same_document": {ten_minutes},
+    }
 
 
 def test_a_restart_is_seen_without_the_first_answer_by_gases_of_clean_air_after_empty_ones():

@@ -97,8 +97,7 @@ def thermometers_apart(station: Station) -> Iterator[tuple[str, Measured]]:
 def _apart(compared: list[Series]) -> Iterator[tuple[str, Measured]]:
     values = np.sort(np.stack([series.values for series in compared]), axis=0)  # NaN come last
     count = (~np.isnan(values)).sum(axis=0)
-    middle = np.stack([np.maximum(count - 1, 0) // 2, count // 2])
-    middle = np.take_along_axis(values, np.minimum(middle, len(compared) - 1), axis=0).mean(axis=0)
+    middle = np.take_along_axis(values, np.stack([(count - 1) // 2, count // 2]), axis=0).mean(axis=0)
     for series in compared:
         apart = abs(series.values - middle) * np.where(count == 2, 2, 1)  # noqa: PLR2004 - two
         yield (
