@@ -308,6 +308,19 @@ class Pipeline:
             for key in node["partitionKeys"]
         ]
 
+    def columns(self, asset: str) -> set[str]:
+        """The columns that an asset is said to have; nothing while the UI has no definitions."""
+        entries = [entry for node in self._definitions(asset) for entry in node["metadataEntries"]]
+        return {column["name"] for entry in entries if "schema" in entry for column in entry["schema"]["columns"]}
+
+    def fresh_until(self, asset: str) -> list[str]:
+        """When an asset is to be fresh each day, as cron says it."""
+        policies = (node["internalFreshnessPolicy"] for node in self._definitions(asset))
+        return [policy["deadlineCron"] for policy in policies if policy]
+
+    def _definitions(self, asset: str) -> list[dict[str, Any]]:
+        return list(self.ask(_DEFINITION, key={"path": [asset]})["assetNodes"])
+
     def runs(self, status: str) -> list[str]:
         """The ids of the runs with a status."""
         return [run["runId"] for run in self.ask(_RUNS, filter={"statuses": [status]})["runsOrError"]["results"]]
@@ -397,6 +410,12 @@ query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { partitionStats { n
 """
 _PARTITION_KEYS = """
 query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) { partitionKeys } }
+"""
+_DEFINITION = """
+query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) {
+  metadataEntries { ...on TableSchemaMetadataEntry { schema { columns { name } } } }
+  internalFreshnessPolicy { ...on CronFreshnessPolicy { deadlineCron } }
+} }
 """
 _RUNS = """
 query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }

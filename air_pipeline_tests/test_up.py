@@ -141,11 +141,17 @@ def what_came_in_is_reported(pipeline: Pipeline) -> None:
 
 
 def a_saved_change_is_in_force_in_dagster_too(pipeline: Pipeline) -> None:
+    """Partitions, columns and freshness follow."""
     config, earlier = pipeline.installation.config, today() - timedelta(days=2)
     assert earlier.isoformat() not in pipeline.partitions("observations")
+    assert "sds011_pm25" not in pipeline.columns("raw_readings")
+    fresh = pipeline.fresh_until("daily_aggregates")
     text = config.read_text(encoding="utf-8").replace(f"start: {today() - timedelta(days=1)}", f"start: {earlier}")
-    config.write_text(text, encoding="utf-8")
+    added = "    sensors: {dht22: [temperature], sds011: {pm25: {unit: µg/m³}}}\n"  # of the last device
+    config.write_text(f"grace: 20m\n{text}{added}", encoding="utf-8")
     wait_for(lambda: earlier.isoformat() in pipeline.partitions("observations"), "the new partition")
+    assert "sds011_pm25" in pipeline.columns("raw_readings")
+    assert fresh != pipeline.fresh_until("daily_aggregates") != []
 
 
 def a_typing_error_and_a_killed_collector_cost_little(pipeline: Pipeline, begun: int) -> None:

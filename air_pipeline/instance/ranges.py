@@ -7,8 +7,8 @@ For the underlying Dagster concept, see docs.dagster.io: job execution.
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import date
@@ -23,6 +23,9 @@ from air_pipeline.processes import end_with_parent
 
 FEW_DAYS = 4
 """So many days are built sooner here than by processes that first have to start: each takes as long as two days do."""
+
+LOOK_EVERY_S = 1.0
+"""How often it is looked whether there are workers still, while no day ends."""
 
 OpenJob = Callable[[], dg.JobDefinition]
 """Gives the job that builds a day; a function of a module, so that another process can find it."""
@@ -66,7 +69,7 @@ def build_range(
         for together in (before, [newest]):
             with _without_interrupts():
                 futures = {_submitted(pool, day, force=force): day for day in together}
-            for future in as_completed(futures):
+            for future in _as_they_end(futures):
                 yield futures[future], _outcome(future)
     finally:
         _end(pool)
@@ -123,8 +126,21 @@ def _submitted(pool: ProcessPoolExecutor, day: date, *, force: bool) -> "Future[
         return broken
 
 
+def _as_they_end(futures: Iterable[Future[str]]) -> Iterator[Future[str]]:
+    """Each future as it is done; and, once there are no workers any more, those that nobody will do.
+
+    A day that is submitted in the very moment in which the workers are ended is forgotten by Python 3.11's pool.
+    """
+    left = set(futures)
+    while left:
+        done, left = wait(left, LOOK_EVERY_S, FIRST_COMPLETED)
+        if not done and not active_children():
+            done, left = left, set()
+        yield from done
+
+
 def _outcome(future: Future[str]) -> str:
     try:
-        return future.result()
-    except BrokenProcessPool:
+        return future.result(timeout=0)
+    except (BrokenProcessPool, TimeoutError):
         return "not built, as a worker process was ended from outside; if memory is short, try fewer --workers"

@@ -16,7 +16,7 @@ from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Answer, Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
 from air_pipeline.storage.influxql import DEVICES, InfluxQL
-from air_pipeline.storage.store import PollsRejected
+from air_pipeline.storage.store import PollsRejected, StoreRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ def examine_influxdb(connection: InfluxConnection, timeout_s: float) -> Examined
         found = server.request("GET", "/api/v2/buckets", params={"org": connection.org, "name": connection.bucket})
         buckets = _listed(connection, found, "buckets") if found.status == HTTPStatus.OK else None
         if buckets == []:  # it may write there, and not see it
-            raise refusal(connection, Doing.READ, HTTPStatus.FORBIDDEN, body='{"message": "no right to read"}')
+            refused = refusal(connection, Doing.READ, HTTPStatus.FORBIDDEN, body='{"message": "no right to read"}')
+            raise StoreRefused(f"{refused} It could not be compared whether what is read is what is written.")
         queries = InfluxQL(connection, server, timeout_s)
         queries.statements([DEVICES], {}, timeout_s)
         kept = None if buckets is None else _retention_s(buckets[0])

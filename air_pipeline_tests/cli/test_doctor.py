@@ -636,7 +636,7 @@ def test_an_influxdb_that_is_well_gives_no_complaint_and_no_point(patient: Patie
     [
         ({"TOKEN": "nonsense"}, 1, "failure", "refuses the token (401)", "set INFLUXDB_V2_TOKEN"),
         ({"TOKEN": "read"}, 1, "failure", "does not let this token write", "give it the right to"),
-        ({"TOKEN": "write"}, 1, "failure", "does not let this token read", "give it the right to"),
+        ({"TOKEN": "write"}, 1, "failure", "does not let this token read", "It could not be compared"),
         ({"ORG": "nobody"}, 1, "failure", "has no organization 'nobody'", "correct INFLUXDB_V2_ORG"),
         ({"BUCKET": "nothing-of-ours"}, 0, "warning", "no bucket 'nothing-of-ours'", "correct INFLUXDB_V2_BUCKET"),
         (

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from air_pipeline.catalogue import KNOWN, STATION, Parameter
@@ -171,7 +171,7 @@ def filled_in(text: str) -> str:
 
 
 def with_units(line: str) -> str:
-    return _LACKS_UNIT.sub(lambda of: of[0].replace("…", UNITS.get(of[2], "x")), line)
+    return _LACKS_UNIT.sub(lambda of: of[0].removesuffix('"…"}') + f'"{UNITS.get(of[2], "x")}"}}', line)
 
 
 PUBLIC = {
@@ -260,6 +260,7 @@ SENT = st.dictionaries(NAMES, st.dictionaries(NAMES, st.just(1), min_size=1, max
 
 
 @given(SENT)
+@example({"nodemcu": {"…": 1}})
 def test_whatever_a_device_sends_what_is_to_be_written_for_it_stores_it(payload: dict[str, dict[str, object]]) -> None:
     stores_all({"nodemcu": payload})
 

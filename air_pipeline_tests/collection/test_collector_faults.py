@@ -45,6 +45,7 @@ def kept(environment: Environment, name: str = "a") -> int:
     return len({slot for device, slot in waiting(environment) | set(stored(environment)) if device == name})
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_no_slot_and_no_poll(environment: Environment, simulator: Simulator) -> None:
     state = environment.state
     with small_disk(state.path) as disk:
@@ -85,6 +86,7 @@ except AirPipelineError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_collector_that_has_to_end_on_a_full_disk_says_what_is_lost(
     environment: Environment, simulator: Simulator
 ) -> None:
@@ -153,6 +155,7 @@ def test_what_is_answered_at_the_end_is_on_the_disk_while_others_are_waited_for(
         assert kept(environment, "a") == 1
 
 
+@pytest.mark.slow
 def test_the_end_waits_for_a_hanging_device_for_so_long_and_records_it(
     environment: Environment, simulator: Simulator
 ) -> None:
@@ -168,6 +171,7 @@ def test_the_end_waits_for_a_hanging_device_for_so_long_and_records_it(
 _AS_ANOTHER_USER = "--reuid=54321", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"
 
 
+@pytest.mark.slow
 def test_where_the_machine_gives_no_more_threads_polling_goes_on_with_those_there_are() -> None:
     limited = ["setpriv", *_AS_ANOTHER_USER, "prlimit", "--nproc=12"]
     try:

@@ -133,6 +133,7 @@ def test_a_lease_runs_out_by_itself(environment: Environment) -> None:
     assert "the lease has run out" in log.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_is_taken_up_and_an_invalid_one_is_not(
     environment: Environment, simulator: Simulator
 ) -> None:

@@ -85,6 +85,7 @@ DEEDS: tuple[Callable[[StateDirectory], None], ...] = (
 )
 
 
+@pytest.mark.slow
 def test_whatever_happens_to_the_outbox_in_use_what_is_accepted_afterwards_is_kept(
     tmp_path: Path, simulator: Simulator
 ) -> None:

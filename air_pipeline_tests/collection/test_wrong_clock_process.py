@@ -67,6 +67,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     assert process.wait(WITHIN_S) == 0
 
 
+@pytest.mark.slow
 def test_a_power_cut_costs_no_true_reading_and_a_person_may_end_the_hold(
     installation: Installation, simulator: Simulator
 ) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from air_pipeline.definitions import day_job
+from air_pipeline.instance import ranges
 from air_pipeline.instance.ranges import FEW_DAYS, _outcome, build_range
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.day_files import built_days
@@ -157,6 +158,7 @@ def test_a_worker_that_is_killed_costs_its_days_and_is_told_in_words(deployment)
     assert "2026-03-03: not built, as a worker process was ended from outside" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_their_start", [True, False])
 def test_workers_end_with_their_parent(deployment, at_their_start):
     """However it ends: a build that was ended by a signal goes on in no corner of the machine."""
@@ -169,6 +171,7 @@ def test_workers_end_with_their_parent(deployment, at_their_start):
         wait_for(lambda: not any(worker.is_running() for worker in workers), "the end of the workers")
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_the_days_under_way_too(deployment):
     """The first one lets them come to their end."""
     seed(deployment, *DAYS)
@@ -243,3 +246,12 @@ def test_a_mistake_in_the_settings_is_status_2_and_its_place(deployment, command
     assert status == 2
     assert f"{deployment.environment.config}:2: " in said
     assert "Traceback" not in said
+
+
+def test_days_that_the_pool_forgot_as_its_workers_were_ended_are_told(tmp_path, monkeypatch):
+    """Python 3.11 forgets what is submitted while it finds out that its workers are gone."""
+    monkeypatch.setattr(ranges.ProcessPoolExecutor, "submit", lambda *_, **__: Future())
+    monkeypatch.setattr(ranges, "active_children", list)  # others of this process may have some
+    found = dict(build_range(tmp_path, DAYS, day_job, force=False, workers=2))
+    assert found.keys() == set(DAYS)
+    assert all("a worker process was ended from outside" in said for said in found.values())

@@ -102,6 +102,7 @@ def named(tmp_path, monkeypatch):
         yield made
 
 
+@pytest.mark.slow
 def test_the_command_build_gives_the_same_bytes_as_a_run_and_so_it_does_again(by_a_run, named, monkeypatch, capsys):
     assert in_this_process(monkeypatch, capsys, "build", "--from", DAYS[0], "--to", DAY)[0] == 0
     assert files(named) == by_a_run

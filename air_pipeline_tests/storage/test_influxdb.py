@@ -147,7 +147,7 @@ def test_a_missing_bucket_is_made_by_the_first_write_and_kept_for_ever(influxdb:
         store.write([poll()])
         assert rows(store.readings("living-room", START, END)) == {START: VALUES}
     elif first == "read":  # which makes nothing
-        assert [bool(len(read() or ())) for read in every_read(store)[2:]] == [False] * 5
+        assert [bool(len(read() or ())) for read in every_read(store)[2:]] == [False] * 8
         assert store.readings("living-room", START, END).empty
         assert influxdb.bucket(name) is None
         store.close()

@@ -105,6 +105,8 @@ def test_a_token_that_may_only_write_delivers_and_doctor_says_what_is_not_known(
     with closing(InfluxStore(writer)) as edge, closing(InfluxStore(connection)) as store:
         edge.write([poll()])
         assert rows(store.readings("living-room", START, END)) == {START: VALUES}
+    with pytest.raises(StoreRefused, match=r"read .* It could not be compared whether what is read is what is written"):
+        examine_influxdb(writer, WITHIN_S)
 
 
 def test_where_mappings_are_not_told_the_first_poll_is_read_back(
@@ -131,7 +133,7 @@ def test_a_bucket_with_a_policy_works_in_every_read(influxdb: InfluxServer, name
     if narrow:
         connection = dataclasses.replace(connection, token=influxdb.make_token(name, "read", "write"))
     with closing(InfluxStore(connection)) as store:
-        store.write([poll()])
+        store.write([poll(series=tuple(VALUES))])
         for read in every_read(store):
             assert len(read()) if not isinstance(read(), int | float) else read()  # type: ignore[arg-type]
         assert list(store.latest()) == ["living-room"]
@@ -155,7 +157,7 @@ def test_the_points_of_others_are_theirs(influxdb: InfluxServer) -> None:
     """Telegraf gives each point its host: the same measurement and device, at the same slots."""
     connection = influxdb.connection()
     with closing(InfluxStore(connection)) as store:
-        store.write([poll()])
+        store.write([poll(series=tuple(VALUES))])
         before = [read() for read in every_read(store)]
         other = dict.fromkeys(VALUES, 99.5)
         for tags in (",host=pi", ",a\\ b=c", ",room=x,host=pi"):
