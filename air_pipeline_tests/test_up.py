@@ -283,6 +283,7 @@ def points_are_as_described(influxdb: InfluxServer, bucket: str, begun: int) -> 
     assert types["poll"] == {
         "outcome": "string",
         "problems": "string",
+        "series": "string",
         "duration_ms": "float",
         "http_status": "float",
         "interval_s": "float",
