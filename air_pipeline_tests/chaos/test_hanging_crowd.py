@@ -77,7 +77,8 @@ def test_three_hundred_of_a_thousand_devices_hang_and_the_others_lose_no_slot(tm
     sys.stdout.write(f"{len(slots)} slots: {dict(outcomes)}, {missed} missed; at most {dict(most)}\n")
     assert len(slots) >= SLOTS
     assert missed == 0
-    assert outcomes.keys() == {(False, "ok"), (True, "timeout")}
+    # On a busy machine the end of a poll that hangs can come after the next slot: that one is its own loss too.
+    assert outcomes.keys() - {(True, "skipped")} == {(False, "ok"), (True, "timeout")}
     assert most["threads"] < len(DEVICES) + 50
     assert most["descriptors"] < len(DEVICES) + 100
     assert "Traceback" not in (tmp_path / "log").read_text()
