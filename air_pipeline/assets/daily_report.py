@@ -14,7 +14,7 @@ from air_pipeline.assets.metadata import data_version
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.deployment import Deployment
-from air_pipeline.health.measuring import unwell_of_day
+from air_pipeline.health.page import unwell_of_day
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.commit import commit_day
 from air_pipeline.storage.day_files import day_file

@@ -14,7 +14,7 @@ from air_pipeline.cli.rows import OutputError
 from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.days.calendar import check_over
 from air_pipeline.deployment import Deployment, open_deployment
-from air_pipeline.health.measuring import unwell_of_day
+from air_pipeline.health.page import unwell_of_day
 from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import page_of
 from air_pipeline.storage.commit import torn

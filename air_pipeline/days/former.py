@@ -17,9 +17,11 @@ from air_pipeline.storage.day_files import TableError, built_days, day_file
 def settings_and_former(deployment: Deployment) -> Settings:
     """The settings, which know what was ever in force; what built days say of it is looked up once."""
     state = deployment.environment.state
-    if not read_former(state).has_tables:
+    former = read_former(state)
+    if not former.has_tables:
         keep_former(deployment.settings, state, list(devices_in_tables(deployment.data)))
-    return replace(deployment.settings, former=read_former(state).devices or deployment.settings.former)
+        former = read_former(state)
+    return replace(deployment.settings, former=former.devices or deployment.settings.former)
 
 
 def devices_in_tables(data: Path) -> Iterator[Device]:

@@ -9,16 +9,15 @@ of all that come after it.
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from functools import lru_cache, partial
+from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from air_pipeline.catalogue import ABSENT_PROBE, GAS_CURVES, PROBES
-from air_pipeline.deployment import Deployment
 from air_pipeline.health import Check, Finding, Level, check, fine
 from air_pipeline.health.hints import HINTS
 from air_pipeline.health.seen import Seen
-from air_pipeline.health.tallies import DayTallies, newest_tallies, tallies_of
+from air_pipeline.health.tallies import DayTallies, newest_tallies
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.words import some
@@ -371,24 +370,6 @@ _SERIES: Mapping[str, frozenset[str]] = {
     mq135_zero_kept.name: frozenset(GAS_CURVES),
 }
 """The checks that are about some series, so that only devices that have one are looked at."""
-
-
-def unwell_of_day(deployment: Deployment, day: date) -> list[tuple[str, str]]:
-    """Each device with something that is not well with it on a built day, and what to do, for the page of that day.
-
-    Raises:
-        TableError: a table of the day is missing or cannot be read.
-    """
-    tallies = tallies_of(deployment.data, day)
-    found: list[Finding] = []
-    for one in OF_A_DAY:
-        found += one.found(partial(findings_of_day, one, tallies))
-    unwell = sorted((one for one in found if one.is_bad), key=lambda one: one.subject)
-    return [(one.subject, f"{one.text.removeprefix(f'{day}: ')}. {_sentence(one.remedy)}") for one in unwell]
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _without_marks(one: "SeriesTally") -> "SeriesTally":

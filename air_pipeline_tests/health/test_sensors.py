@@ -12,7 +12,8 @@ from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.health import Level
-from air_pipeline.health.measuring import OF_A_DAY, complete, devices_covered, mq135_zero_kept, unwell_of_day
+from air_pipeline.health.measuring import OF_A_DAY, complete, devices_covered, mq135_zero_kept
+from air_pipeline.health.page import unwell_of_day
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.health.tallies import tallies_of
 from air_pipeline.storage.pages import page_file
