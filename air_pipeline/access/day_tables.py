@@ -4,10 +4,12 @@ Belongs here: which days a stretch means, and where the rows of each come from. 
 (`archive`), and how a day is computed (`days`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -69,26 +71,22 @@ def day_rows(
         TableError: a file cannot be read.
         ProcessingError: the store holds what cannot be flagged.
     """
-    frames = []
+    parts: list[pa.Table] = []
+    rule_sets: set[str] = set()
     steps = _steps(deployment, table, stretch, devices)
     for done, step in enumerate(steps):
         progress(done, len(steps))
-        for rows in _rows_of(step, deployment, table):
-            wanted = _wanted(rows, table, stretch, series)
-            frames.append(_dated(wanted.to_pandas(), table, step.day))
+        with _rows_of(step, deployment, table) as (rule_set, some):
+            parts += [_dated(_wanted(rows, table, stretch, series), table, step.day) for rows in some]
+            rule_sets.add(rule_set)
     progress(len(steps), len(steps))
-    joined = _joined(frames or [_dated(arrow_schema(table).empty_table().to_pandas(), table, date.min)])
-    joined = _once(joined, frames, table)
+    joined = _joined(parts or [_dated(arrow_schema(table).empty_table(), table, date.min)]).to_pandas()
+    joined = _once(joined, parts, table)
     built = dict.fromkeys(step.day for step in steps if step.built)
     reasons = {day.isoformat(): torn(deployment.data, day, read_all=False) for day in built}
     joined.attrs["torn"] = {day: why for day, why in reasons.items() if why}
-    joined.attrs["rule_sets"] = sorted({_rule_set(deployment, table, step) for step in steps} or {RULE_SET_VERSION})
+    joined.attrs["rule_sets"] = sorted(rule_sets or {RULE_SET_VERSION})
     return joined
-
-
-def _rule_set(deployment: Deployment, table: TableName, step: _Step) -> str:
-    """The version of the rules that flagged the rows of a step, as the very file says that they come from."""
-    return day_file(deployment.data, table, step.day).metadata().rule_set_version if step.built else RULE_SET_VERSION
 
 
 def _wanted(
@@ -181,33 +179,54 @@ def _dates(deployment: Deployment, table: TableName, stretch: tuple[datetime, da
         day += timedelta(days=1)
 
 
-def _rows_of(step: _Step, deployment: Deployment, table: TableName) -> Iterator[pa.Table]:
-    """The rows of the devices of a step."""
+@contextmanager
+def _rows_of(step: _Step, deployment: Deployment, table: TableName) -> Iterator[tuple[str, Iterable[pa.Table]]]:
+    """The version of the rules that flagged the rows of a step, and the rows of its devices."""
     if step.live is None:
-        yield from day_file(deployment.data, table, step.day).tables(set(step.devices))
+        with day_file(deployment.data, table, step.day).opened() as rows:
+            yield rows.made().rule_set_version, rows.groups(set(step.devices))
     else:
-        yield live_rows(deployment.store, table, step.live, step.day, deployment.now())
+        yield RULE_SET_VERSION, [live_rows(deployment.store, table, step.live, step.day, deployment.now())]
 
 
-def _dated(rows: pd.DataFrame, table: TableName, day: date) -> pd.DataFrame:
+def _dated(rows: pa.Table, table: TableName, day: date) -> pa.Table:
     """The rows of dailies with the date as first column: in the file it is in the path only."""
-    if table == "daily_aggregates":
-        rows.insert(0, "date", pd.Series([day] * len(rows), rows.index, dtype="datetime64[ms]"))
+    if table != "daily_aggregates":
+        return rows
+    return rows.add_column(0, "date", pa.array([day] * rows.num_rows, pa.date32()).cast(pa.timestamp("ms")))
+
+
+def _joined(parts: Sequence[pa.Table]) -> pa.Table:
+    """Rows one below the other, which cost a fraction of what they do as frames; texts that repeat are sorted."""
+    rows = pa.concat_tables(parts)
+    for place, column in enumerate(rows.schema):
+        if pa.types.is_dictionary(column.type):
+            rows = rows.set_column(place, column, _with_sorted_texts(rows.column(place)))
     return rows
 
 
-def _once(rows: pd.DataFrame, frames: Sequence[pd.DataFrame], table: TableName) -> pd.DataFrame:
+def _with_sorted_texts(column: "pa.ChunkedArray[Any]") -> "pa.DictionaryArray[Any, Any]":
+    """The same texts, numbered in their order: those that occur, and no others."""
+    rows: Any = column.unify_dictionaries().combine_chunks()
+    occurring = rows.dictionary.take(rows.indices.unique().drop_null())
+    texts = occurring.take(pc.array_sort_indices(occurring))
+    if texts.equals(rows.dictionary):
+        return cast("pa.DictionaryArray[Any, Any]", rows)
+    return pa.DictionaryArray.from_arrays(pc.index_in(rows.dictionary, texts).take(rows.indices), texts)
+
+
+def _once(rows: pd.DataFrame, parts: Sequence[pa.Table], table: TableName) -> pd.DataFrame:
     """The rows, each once: files of two zones, of a device that was moved from one to the other, share instants.
 
     What the later date has counts.
     """
     if (time := _TIMES.get(table)) is None:
         return rows
-    seen: dict[str, pd.Timestamp] = {}
+    seen: dict[str, datetime] = {}
     moved = set()
-    for frame in frames:
-        spans = frame.groupby("device", observed=True)[time].agg(["min", "max"])
-        for device, first, last in zip(map(str, spans.index), spans["min"], spans["max"], strict=True):
+    for part in parts:
+        spans = part.group_by("device", use_threads=False).aggregate([(time, "min"), (time, "max")])
+        for device, first, last in zip(*(column.to_pylist() for column in spans.columns), strict=True):
             if device in seen and first <= seen[device]:
                 moved.add(device)
             seen[device] = max(last, seen.get(device, last))
@@ -215,14 +234,3 @@ def _once(rows: pd.DataFrame, frames: Sequence[pd.DataFrame], table: TableName) 
         return rows
     again = rows[rows["device"].isin(moved)].duplicated(["device", "series", time], keep="last")
     return rows.drop(index=again[again].index).reset_index(drop=True)
-
-
-def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Rows one below the other; texts that are categories stay so, over all that occur."""
-    categories = [name for name in frames[0].columns if isinstance(frames[0][name].dtype, pd.CategoricalDtype)]
-    for name in categories:
-        occurring = sorted(
-            {text for frame in frames for text in frame[name].cat.remove_unused_categories().cat.categories}
-        )
-        frames = [frame.assign(**{name: frame[name].cat.set_categories(occurring)}) for frame in frames]
-    return pd.concat(frames, ignore_index=True)

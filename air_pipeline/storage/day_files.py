@@ -154,21 +154,17 @@ class DayFile:
 
     def metadata(self, *, of_any_columns: bool = False) -> DayMetadata:
         """How the file was made, from its footer alone; on request even where it has other columns than today's."""
-        with self._opened(of_any_columns=of_any_columns) as rows:
-            texts = rows.texts()
-        try:
-            return DayMetadata.from_texts(texts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self.unreadable("was not written by air_pipeline") from error
+        with self.opened(of_any_columns=of_any_columns) as rows:
+            return rows.made()
 
     def row_count(self) -> int:
         """How many rows it has, from its footer alone."""
-        with self._opened() as rows:
+        with self.opened() as rows:
             return rows.count()
 
     def devices(self) -> list[str]:
         """The devices that have rows, sorted."""
-        with self._opened() as rows:
+        with self.opened() as rows:
             return rows.devices()
 
     def tables(self, devices: Collection[str] | None = None) -> "Iterator[pa.Table]":
@@ -177,29 +173,29 @@ class DayFile:
         Args:
             devices: the ids of those that are wanted; all without. What holds none of them is not read.
         """
-        with self._opened() as rows:
+        with self.opened() as rows:
             yield from rows.groups(devices)
 
     def holdings(self) -> Mapping[str, Holding]:
         """What observations hold of each device, counted from their rows, whatever other columns they have."""
-        with self._opened(of_any_columns=True) as rows:
+        with self.opened(of_any_columns=True) as rows:
             return {device: rows.holding(part) for device, part in rows.by_device(None)}
 
     def units(self) -> set[tuple[str, str, str, str]]:
         """Of daily aggregates, whatever other columns they have: device, zone, series, unit, each as often as it is."""
-        with self._opened(of_any_columns=True) as rows:
+        with self.opened(of_any_columns=True) as rows:
             return rows.units()
 
     def device_tables(self, devices: Collection[str] | None = None) -> "Iterator[tuple[str, pa.Table]]":
         """Each device with its rows as an Arrow table, as `tables` has them, one row group in memory at a time."""
-        with self._opened() as rows:
+        with self.opened() as rows:
             yield from rows.by_device(devices)
 
     def device_columns(
         self, names: Sequence[str], devices: Collection[str] | None = None
     ) -> "Iterator[tuple[str, pa.Table]]":
         """Each device with some columns of its rows, one row group in memory at a time; no others are read."""
-        with self._opened() as rows:
+        with self.opened() as rows:
             yield from rows.columns(names, devices)
 
     def device_frames(self) -> "Iterator[tuple[str, pd.DataFrame]]":
@@ -209,7 +205,7 @@ class DayFile:
 
     def read_table(self) -> "pa.Table":
         """All rows as one Arrow table."""
-        with self._opened() as rows:
+        with self.opened() as rows:
             return rows.all()
 
     def read(self) -> "pd.DataFrame":
@@ -229,7 +225,13 @@ class DayFile:
         return f"build it with: air-pipeline build --from {self.day} --to {self.day}"
 
     @contextmanager
-    def _opened(self, *, of_any_columns: bool = False) -> "Iterator[Rows]":
+    def opened(self, *, of_any_columns: bool = False) -> "Iterator[Rows]":
+        """Its rows, while the block lasts: for who wants more of them than one of the other methods gives.
+
+        Raises:
+            DayNotBuilt: there is no file.
+            DayUnreadable: it cannot be read, or has other columns than the table has now, and those are not allowed.
+        """
         # With pyarrow, 0.2 s and 50 MB: who asks where a file is, and the definitions, are spared them.
         from air_pipeline.storage.parquet import opened
 

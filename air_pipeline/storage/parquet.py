@@ -36,11 +36,22 @@ class Rows:
     """The rows of a file that is open."""
 
     file: pq.ParquetFile
-    table: TableName
+    of: DayFile
 
     def texts(self) -> dict[str, str]:
         """The file's own metadata."""
         return {key.decode(): text.decode() for key, text in (self.file.metadata.metadata or {}).items()}
+
+    def made(self) -> DayMetadata:
+        """How the file was made, by its own metadata.
+
+        Raises:
+            DayUnreadable: it does not say so.
+        """
+        try:
+            return DayMetadata.from_texts(self.texts())
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self.of.unreadable("was not written by air_pipeline") from error
 
     def count(self) -> int:
         """How many there are."""
@@ -55,9 +66,9 @@ class Rows:
         """A table for each row group with rows of these devices (of any, if None), with no others."""
         for group in range(self.file.num_row_groups):
             if devices is None:
-                yield self._of_today(self.file.read_row_group(group))
+                yield self._of_today(self._group(group))
             elif _may_hold(self.file.metadata.row_group(group), devices):
-                rows_of_all = self._of_today(self.file.read_row_group(group))
+                rows_of_all = self._of_today(self._group(group))
                 wanted = [rows for name, rows in _by_device(rows_of_all) if name in devices]
                 if wanted:
                     yield pa.concat_tables(wanted)
@@ -71,9 +82,13 @@ class Rows:
         """Each of these devices (all, if None) with some columns of its rows; no others are read."""
         for group in range(self.file.num_row_groups):
             if devices is None or _may_hold(self.file.metadata.row_group(group), devices):
-                for name, rows in _by_device(self.file.read_row_group(group, columns=["device", *names])):
+                for name, rows in _by_device(self._group(group, ["device", *names])):
                     if devices is None or name in devices:
                         yield name, rows
+
+    def _group(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        # A group is decoded within milliseconds: threads take as long to begin.
+        return self.file.read_row_group(number, columns=columns, use_threads=False)
 
     @staticmethod
     def holding(rows: pa.Table) -> Holding:
@@ -97,7 +112,7 @@ class Rows:
 
     def _of_today(self, rows: pa.Table) -> pa.Table:
         """Rows of an earlier version with the types that the columns have now."""
-        schema = arrow_schema(self.table)
+        schema = arrow_schema(self.of.table)
         if rows.schema.equals(schema) or not set(schema.names) <= set(rows.column_names):
             return rows
         return rows.select(schema.names).cast(schema).replace_schema_metadata(rows.schema.metadata)
@@ -116,7 +131,7 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
         raise file.unreadable("is no file")
     try:
         with pq.ParquetFile(file.path) as parquet:
-            rows, schema = Rows(parquet, file.table), arrow_schema(file.table)
+            rows, schema = Rows(parquet, file), arrow_schema(file.table)
             has_all = of_any_columns or set(schema.names) <= set(parquet.schema_arrow.names)
             if not parquet.schema_arrow.equals(schema) and not (has_all and says_other_columns(rows.texts())):
                 raise file.unreadable(f"has other columns than {file.table} has now")
