@@ -259,6 +259,11 @@ print(json.dumps(first))
         ("air_pipeline.cli.collect", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
         ("air_pipeline.cli.poll", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
         ("air_pipeline.cli.init", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
+        ("air_pipeline.access", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "requests", "rich")),
+        *(
+            (f"air_pipeline.cli.{command}", ("dagster", "pandas", "pyarrow", "numpy", "pandera"))
+            for command in ("doctor", "latest", "outbox", "reading", "report")
+        ),
         ("air_pipeline.cli.up", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "rich")),
         (
             "air_pipeline.environment",

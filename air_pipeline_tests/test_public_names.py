@@ -1,6 +1,7 @@
 """What programs and notebooks may rely on."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import air_pipeline
 import air_pipeline.access
 import air_pipeline.errors
+from air_pipeline_tests.environments import VALID
 
 PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
 
@@ -38,6 +40,23 @@ def test_importing_the_package_loads_nothing_else():
     )
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert [name for name in loaded if name.split(".")[0] not in sys.stdlib_module_names] == ["air_pipeline"]
+
+
+def test_an_archive_is_opened_without_pandas_which_the_first_question_brings(tmp_path):
+    (tmp_path / "devices.yaml").write_text(VALID, encoding="utf-8")
+    code = (
+        "import sys; from air_pipeline import open_archive; air = open_archive(sys.argv[1]); air.units(); "
+        "air.interval('-1d'); print('pandas' in sys.modules, 'pyarrow' in sys.modules); "
+        "air.latest(); print('pandas' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "devices.yaml")],
+        env={**os.environ, "AIR_PIPELINE_STATE": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "False False\nTrue\n"
 
 
 def test_the_root_of_the_errors_loads_no_frames():

@@ -1,7 +1,8 @@
 """The archive: what was collected and built, as answers to questions.
 
-Belongs here: what may be asked, and the shapes of answers. Does not: asking without blocking (`asynchronous`), where
-the rows of a day come from (`day_tables`).
+Belongs here: what may be asked, and the shapes of answers. Does not: asking without blocking (`asynchronous`), making
+frames (`frames`), where the rows of a day come from (`day_tables`). These are imported by the first question that needs
+them: with pandas and pyarrow they take half a second, which whoever opens an archive does not wait for.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -9,13 +10,10 @@ from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-import pandas as pd
-
-from air_pipeline.access.day_tables import Progress, day_rows
-from air_pipeline.days.explanation import Explanation, explanation
+from air_pipeline.access.last_known import last_known
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import TableName
@@ -24,12 +22,17 @@ from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.values import near
 from air_pipeline.times import Time, instant, interval
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from air_pipeline.access.day_tables import Progress
+    from air_pipeline.days.explanation import Explanation
+
 Names = str | Iterable[str] | None
 """One name, several, or None for all."""
 
 Statistic = Literal["mean", "min", "max", "sd", "median", "p02", "p98", "coverage"]
 
-_NO_READINGS = pd.DataFrame({"device": []}, index=pd.DatetimeIndex([], dtype="datetime64[ms, UTC]", name="observed_at"))
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -78,7 +81,7 @@ class Archive:
     series), `StoreError` and `TableError` (store or file cannot be read).
     """
 
-    def __init__(self, deployment: Deployment, progress: Progress = lambda _done, _steps: None) -> None:
+    def __init__(self, deployment: Deployment, progress: "Progress" = lambda _done, _steps: None) -> None:
         """Opens nothing yet.
 
         Args:
@@ -118,7 +121,7 @@ class Archive:
         return since.astimezone(self._zone), until.astimezone(self._zone)
 
     @_plainly
-    def latest(self, devices: Names = None) -> pd.DataFrame:
+    def latest(self, devices: Names = None) -> "pd.DataFrame":
         """The last that is known of each device, however long ago.
 
         Returns:
@@ -126,29 +129,15 @@ class Archive:
             reading (both tz-aware, in the deployment's zone; missing if there is none), and that reading's values, a
             column a series.
         """
-        settings, now = self._deployment.settings, self._deployment.now()
-        chosen = settings.devices if devices is None else self._chosen(devices)
-        known = self._deployment.store.latest(*settings.present(epoch_ms(now)))
-        rows: list[dict[str, object]] = []
-        for device in chosen:
-            last = known.get(device.id)
-            row: dict[str, object] = {"device": device.id, "polled_at": None, "outcome": None, "observed_at": None}
-            if last:
-                row |= {"polled_at": last.poll.observed_at, "outcome": last.poll.outcome.value}
-                row |= {"observed_at": last.reading_at, **last.values}  # noqa: PD011 - not a frame
-            rows.append(row)
-        first = ["device", "polled_at", "outcome", "observed_at"]
-        series = sorted({name for row in rows for name in row} - set(first))
-        frame = pd.DataFrame(rows, columns=[*first, *series]).set_index("device")
-        for column in ("polled_at", "observed_at"):
-            instants = pd.to_datetime(frame[column].astype("Int64"), unit="ms", utc=True)
-            frame[column] = instants.dt.as_unit("ms").dt.tz_convert(self._zone)
-        return self._with_units(frame, series)
+        from air_pipeline.access.frames import latest_frame  # with pandas
+
+        known = last_known(self._deployment, None if devices is None else _listed(devices))
+        return self._with_units(*latest_frame(known, self._zone))
 
     @_plainly
     def history(
         self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """The readings in [start, end), unjudged, as the devices gave them.
 
         Returns:
@@ -156,6 +145,8 @@ class Archive:
             of float64 a series, NaN where there is no value; device after device as asked for, each by time. Series
             that are asked for come in that order; without, all that were read, by name.
         """
+        from air_pipeline.access.frames import history_frame  # with pandas
+
         since, until = map(epoch_ms, self.interval(start, end))
         chosen = self._chosen(devices)
         measured = {part.series for device in self._deployment.settings.known.values() for part in device.parameters}
@@ -168,24 +159,26 @@ class Archive:
                 readings = readings.reindex(columns=wanted)
             frames.append(readings.assign(device=device.id))
         self._progress(len(chosen), len(chosen))
-        joined = pd.concat([frame for frame in frames if len(frame)] or frames[:1] or [_NO_READINGS])
-        names = sorted(set(joined.columns) - {"device"}) if wanted is None else wanted
-        return self._with_units(joined.reindex(columns=["device", *names]).tz_convert(self._zone), names)
+        return self._with_units(*history_frame(frames, wanted, self._zone))
 
     def observations(
         self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """The flagged observations of the slots in [start, end): rows of the table `observations` with its columns."""
         return self._rows("observations", start, end, devices, series)
 
-    def hourly(self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None) -> pd.DataFrame:
+    def hourly(
+        self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None
+    ) -> "pd.DataFrame":
         """The aggregates of the hours that begin in [start, end): rows of the table `hourly_aggregates`.
 
         An hour that is not over is there up to now, and not complete.
         """
         return self._rows("hourly_aggregates", start, end, devices, series)
 
-    def daily(self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None) -> pd.DataFrame:
+    def daily(
+        self, start: Time, end: Time | None = None, devices: Names = None, series: Names = None
+    ) -> "pd.DataFrame":
         """The aggregates of the dates that [start, end) touches: rows of `daily_aggregates`, and `date` as the first.
 
         A day that is not over is there up to now (`expected_count` too), and not complete.
@@ -200,7 +193,7 @@ class Archive:
         devices: Names = None,
         series: Names = None,
         statistic: Statistic = "mean",
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """One statistic of the valid observations by local hour or local day, as a wide frame like `history`.
 
         The hours and days are those of `hourly` and `daily`: an autumn night has two rows for its repeated hour, with
@@ -218,7 +211,7 @@ class Archive:
         return self._with_units(wide.tz_convert(self._zone) if by == "hour" else wide, names)
 
     @_plainly
-    def explain(self, device: str, series: str, at: Time) -> Explanation:
+    def explain(self, device: str, series: str, at: Time) -> "Explanation":
         """Why the observation of a slot is flagged as it is: what each rule measured, between which limits.
 
         Args:
@@ -226,13 +219,15 @@ class Archive:
             series: one of its series, or a mean over its sensors.
             at: the slot, or a time after it on the same day.
         """
+        from air_pipeline.days.explanation import explanation  # with pandas
+
         (chosen,) = self._chosen(device)
         (wanted,) = self._wanted(series, chosen.units)
         moment = instant(at, self._zone, self._deployment.now())
         return explanation(self._deployment, chosen, wanted, moment)
 
     @_plainly
-    def flux(self, query: str) -> pd.DataFrame:
+    def flux(self, query: str) -> "pd.DataFrame":
         """The rows of a Flux query, as InfluxDB gives them, with times in the deployment's zone.
 
         Raises:
@@ -244,7 +239,9 @@ class Archive:
         return frame
 
     @_plainly
-    def _rows(self, table: TableName, start: Time, end: Time | None, devices: Names, series: Names) -> pd.DataFrame:
+    def _rows(self, table: TableName, start: Time, end: Time | None, devices: Names, series: Names) -> "pd.DataFrame":
+        from air_pipeline.access.day_tables import day_rows  # with pandas
+
         stretch = self.interval(start, end)
         chosen = self._chosen(devices)
         wanted = None if series is None else self._wanted(series, self.units())
@@ -260,7 +257,7 @@ class Archive:
         settings = self._deployment.settings
         if devices is None:
             return list(settings.known.values())
-        return [settings.known[name] if name in settings.known else settings.device(name) for name in _listed(devices)]
+        return [settings.known.get(name) or settings.device(name) for name in _listed(devices)]
 
     def _wanted(self, series: str | Iterable[str], known: Collection[str], what: str = "a series") -> list[str]:
         """The series that are asked for.
@@ -275,7 +272,7 @@ class Archive:
                 raise SettingsError(f"no device in devices.yaml has {what} {name!r}{hint}")
         return wanted
 
-    def _with_units(self, frame: pd.DataFrame, series: Iterable[str]) -> pd.DataFrame:
+    def _with_units(self, frame: "pd.DataFrame", series: Iterable[str]) -> "pd.DataFrame":
         units = self.units()
         frame.attrs["units"] = {name: units[name] for name in series if name in units}
         return frame

@@ -31,7 +31,7 @@ COMMANDS = {
     "demo": _Command("demo", "Show everything on three simulated devices with two weeks of history."),
     "collect": _Command("collect", "Collect from the devices until stopped: the collector as a process of its own."),
     "poll": _Command("poll", "Show what devices answer: one GET each, or its last poll while a collector runs."),
-    "latest": _Command("reading", "Show the last reading of each device and how its last poll went."),
+    "latest": _Command("latest", "Show the last reading of each device and how its last poll went."),
     "history": _Command("reading", "Show readings, unjudged, as the devices gave them."),
     "observations": _Command("reading", "Show flagged observations: a row a series and slot, missed ones included."),
     "hourly": _Command("reading", "Show the aggregates of local hours: counts, coverage, mean, minimum, maximum."),

@@ -1,16 +1,18 @@
-"""Commands that show what was collected: latest, history, observations, hourly, daily, flux."""
+"""Commands that show rows of what was collected: history, observations, hourly, daily, flux.
+
+What makes frames is imported once there are some: half a second that neither --help nor completion waits for.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from air_pipeline.access import Archive
-from air_pipeline.cli.display import bar_if_long, show_table
+from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.options import (
     ConfigOption,
     DevicesArgument,
@@ -20,9 +22,12 @@ from air_pipeline.cli.options import (
     SeriesOption,
     use_config,
 )
-from air_pipeline.cli.rows import check_output, show_rows
-from air_pipeline.cli.terminal import say, show_json
+from air_pipeline.cli.output import check_output
+from air_pipeline.cli.terminal import say
 from air_pipeline.deployment import open_deployment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FromOption = Annotated[
     str, typer.Option("--from", help="2026-11-21, 2026-11-21T08:00, -7d, today or yesterday: the first that counts.")
@@ -45,44 +50,6 @@ def _archive(config: Path | None, output: Path | None = None) -> Iterator[Archiv
         yield archive
 
 
-def latest(devices: DevicesArgument = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show the last reading of each device and how its last poll went.
-
-    Example: air-pipeline latest living-room
-    """
-    with _archive(config) as archive:
-        frame = archive.latest(devices)
-    found = [_last(str(device), row) for device, row in frame.iterrows()]
-    if as_json:
-        show_json(found)
-        return
-    for last in found:
-        if last["polled_at"] is None:
-            say(f"{last['device']}: nothing yet")
-            continue
-        say(f"{last['device']}: last poll {last['polled_at']}, {last['outcome']}")
-        if last["observed_at"] is not None:
-            if last["observed_at"] != last["polled_at"]:
-                say(f"  last reading {last['observed_at']}")
-            units = frame.attrs["units"]
-            rows = [(series, f"{value:g}", units.get(series, "")) for series, value in last["values"].items()]
-            show_table(("series", "value", "unit"), rows)
-
-
-def _last(device: str, row: pd.Series) -> dict[str, Any]:
-    """A device's row of `Archive.latest`, as the command's JSON has it."""
-    said = row.dropna()
-    times = {name: said[name].isoformat() if name in said else None for name in ("polled_at", "observed_at")}
-    values = said.drop(["polled_at", "outcome", "observed_at"], errors="ignore").to_dict()
-    return {
-        "device": device,
-        "polled_at": times["polled_at"],
-        "outcome": said.get("outcome"),
-        "observed_at": times["observed_at"],
-        "values": values,
-    }
-
-
 def history(
     devices: DevicesArgument = None,
     start: FromOption = "-1h",
@@ -100,7 +67,7 @@ def history(
     with _archive(config, output) as archive:
         rows = archive.history(start, end, devices, series)
         _say_if_nothing(rows, "readings", archive, start, end, devices)
-    show_rows(rows, output, as_json=as_json, excel=excel)
+    _show(rows, output, as_json=as_json, excel=excel)
 
 
 def observations(
@@ -121,7 +88,7 @@ def observations(
         rows = archive.observations(start, end, devices, series)
         _say_if_nothing(rows, "observations", archive, start, end, devices)
     columns = ("local_time", "device", "series", "value", "unit", "flag", "poll_outcome")
-    show_rows(rows, output, as_json=as_json, excel=excel, columns=columns)
+    _show(rows, output, as_json=as_json, excel=excel, columns=columns)
 
 
 def hourly(
@@ -142,7 +109,7 @@ def hourly(
         rows = archive.hourly(start, end, devices, series)
         _say_if_nothing(rows, "hours", archive, start, end, devices)
     columns = ("hour_start_local", "utc_offset_minutes", *_STATISTICS)
-    show_rows(rows, output, as_json=as_json, excel=excel, columns=columns)
+    _show(rows, output, as_json=as_json, excel=excel, columns=columns)
 
 
 def daily(
@@ -171,7 +138,7 @@ def daily(
             end = "today"
         rows = archive.daily(start, end, devices, series)
         _say_if_nothing(rows, "days", archive, start, end, devices)
-    show_rows(rows, output, as_json=as_json, excel=excel, columns=("date", *_STATISTICS))
+    _show(rows, output, as_json=as_json, excel=excel, columns=("date", *_STATISTICS))
 
 
 def flux(
@@ -197,11 +164,19 @@ def flux(
         rows = archive.flux(str(text))
     if rows.empty:
         say("the query gives no rows", err=True)
-    show_rows(rows, output, as_json=as_json, excel=excel)
+    _show(rows, output, as_json=as_json, excel=excel)
+
+
+def _show(
+    rows: "pd.DataFrame", output: Path | None, *, as_json: bool, excel: bool, columns: Sequence[str] = ()
+) -> None:
+    from air_pipeline.cli.rows import show_rows  # with pandas
+
+    show_rows(rows, output, as_json=as_json, excel=excel, columns=columns)
 
 
 def _say_if_nothing(
-    rows: pd.DataFrame, what: str, archive: Archive, start: str, end: str | None, devices: Sequence[str] | None
+    rows: "pd.DataFrame", what: str, archive: Archive, start: str, end: str | None, devices: Sequence[str] | None
 ) -> None:
     if rows.empty:
         since, until = (f"{moment:%Y-%m-%d %H:%M}" for moment in archive.interval(start, end))

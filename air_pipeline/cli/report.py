@@ -10,13 +10,10 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
-from air_pipeline.cli.rows import OutputError
+from air_pipeline.cli.output import OutputError
 from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.days.calendar import check_over
 from air_pipeline.deployment import Deployment, open_deployment
-from air_pipeline.health.page import unwell_of_day
-from air_pipeline.reports.gathering import gather
-from air_pipeline.reports.page import page_of
 from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayNotBuilt, built_days, day_file
 from air_pipeline.storage.pages import page_file
@@ -85,6 +82,10 @@ def _day(deployment: Deployment, text: str | None) -> date:
 
 def _made(deployment: Deployment, day: date) -> str:
     """The page, made from the day's tables."""
+    from air_pipeline.health.page import unwell_of_day  # all three with pandas and pyarrow, half a second:
+    from air_pipeline.reports.gathering import gather  # who asks where a page is, is spared them
+    from air_pipeline.reports.page import page_of
+
     return page_of(gather(deployment, day), unwell_of_day(deployment, day))
 
 

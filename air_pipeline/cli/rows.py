@@ -17,29 +17,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from air_pipeline.cli.output import OutputError
 from air_pipeline.cli.terminal import say, show_rows_as_text
-from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.showing import plain, plain_json, plain_lines
-
-
-class OutputError(AirPipelineError):
-    """A file cannot be written; the message names it and says why."""
-
 
 FEW = 60
 """So many rows are shown as a table; more, or wider ones, are CSV in a terminal too."""
 _JSON_AT_ONCE = 10_000
-
-
-def check_output(output: Path | None) -> None:
-    """Makes sure that the file has a directory, before anything is read.
-
-    Raises:
-        OutputError: it has none.
-    """
-    if output is not None and not output.parent.is_dir():
-        raise OutputError(f"{output} cannot be written: there is no directory {output.parent}; make it first")
 
 
 def show_rows(
