@@ -140,7 +140,7 @@ class Exchange:
                 url = self._connection.url.rstrip("/") + path
                 response = session.request(method, url, allow_redirects=False, stream=True, **arguments)
                 with response:
-                    body = b""
+                    body = bytearray()  # which grows without being copied each time: an answer is a thousand parts
                     for part in response.iter_content(_AT_ONCE):
                         body += part
                         if len(body) > most_bytes:
@@ -155,7 +155,7 @@ class Exchange:
             raise too_late(self._connection, within_s)
         if len(body) > most_bytes:
             raise too_long(self._connection, most_bytes)
-        return Answer(response.status_code, response.headers, body)
+        return Answer(response.status_code, response.headers, bytes(body))
 
 
 def says_influxdb(headers: Mapping[str, str]) -> bool:
