@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from air_pipeline.days.calendar import device_day
 from air_pipeline.days.live import live_rows
-from air_pipeline.days.presence import PresentDay, present_alone
+from air_pipeline.days.presence import PresentDay, present_days, remembered_first_polls
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import RULE_SET_VERSION, TableName
 from air_pipeline.processing.local_time import day_window, epoch_ms
@@ -121,10 +121,7 @@ def _steps(
             return stretch[0] <= start < stretch[1]
         return start < stretch[1] and end > stretch[0]
 
-    @cache
-    def first_poll(device: str, since: int) -> int | None:
-        return deployment.store.first_poll(device, since)
-
+    first_poll = remembered_first_polls(deployment.store, len(devices))
     steps = []
     for day, built in _dates(deployment, table, stretch):
         if table == "daily_aggregates" and not touches(day, settings.zone):
@@ -145,8 +142,8 @@ def _steps(
             steps += [_Step(day, tuple(one.device.id for one in ones))] if ones else []
             continue
         begun = (one for one in ones if one.start < now_ms)
-        present = (present_alone(deployment.store, settings, one, first_poll) for one in begun)
-        steps += [_Step(day, (one.device.id,), one) for one in present if one is not None]
+        present = present_days(deployment.store, settings, begun, first_poll)
+        steps += [_Step(day, (one.device.id,), one) for one in present]
     return steps
 
 

@@ -7,15 +7,19 @@ long as the settings name it; and whenever it was polled, whatever they say now:
 last poll. Its series are those that it was asked for then (`processing.asked`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from air_pipeline.days.calendar import DeviceDay
 from air_pipeline.devices.polls import AskedFor
 from air_pipeline.processing.local_time import span_ms
 from air_pipeline.processing.rules import reach
 from air_pipeline.settings import Device, Settings
-from air_pipeline.storage.store import Asked, FirstPoll, ReadingStore
+from air_pipeline.storage.store import LATEST_MS, Asked, FirstPoll, ReadingStore
+
+_BY_NAME = 15
+"""To ask a store of all of a thousand devices takes as long as of so many, one after the other."""
 
 Stretch = tuple[int, int]
 """From when and until when (not included), ms UTC."""
@@ -78,18 +82,43 @@ def present_day(
     return PresentDay(one.device.asked_for(series), one.start, one.end, expected, opening)
 
 
-def present_alone(
-    store: ReadingStore, settings: Settings, one: DeviceDay, first_poll: FirstPoll | None = None
-) -> PresentDay | None:
+def present_days(
+    store: ReadingStore, settings: Settings, days: Iterable[DeviceDay], first_poll: FirstPoll
+) -> list[PresentDay]:
+    """Those that `present_day` finds of days, by device: of many devices the store is asked at once.
+
+    Raises:
+        StoreError: the store cannot say.
+    """
+    spans: dict[Stretch, list[DeviceDay]] = {}
+    for one in days:
+        spans.setdefault(reach_of(one), []).append(one)
+    found: list[PresentDay | None] = []
+    for span, of_span in spans.items():
+        names = [one.device.id for one in of_span] if len(of_span) <= _BY_NAME else [None]
+        asked = {device: said for name in names for device, said in store.asked(*span, name).items()}
+        polled = {device for name in names for device in store.first_polls(*span, name)}
+        for one in of_span:
+            name = one.device.id
+            found.append(present_day(store, settings, one, first_poll, asked.get(name), is_polled=name in polled))
+    return sorted((one for one in found if one is not None), key=lambda one: one.device.id)
+
+
+def remembered_first_polls(store: ReadingStore, devices: int) -> FirstPoll:
+    """`ReadingStore.first_poll`, asking once for each answer; of many devices, for those of all at once."""
+    if devices <= _BY_NAME:
+        return cache(store.first_poll)
+    since = cache(lambda time: store.first_polls(time, LATEST_MS))
+    return lambda device, time: since(time).get(device)
+
+
+def present_alone(store: ReadingStore, settings: Settings, one: DeviceDay) -> PresentDay | None:
     """As `present_day`, for who asks of a single device.
 
     Raises:
         StoreError: the store cannot say.
     """
-    span, name = reach_of(one), one.device.id
-    asked = store.asked(*span, name).get(name)
-    is_polled = bool(store.first_polls(*span, name))
-    return present_day(store, settings, one, first_poll or store.first_poll, asked, is_polled=is_polled)
+    return next(iter(present_days(store, settings, [one], store.first_poll)), None)
 
 
 def expected_stretches(

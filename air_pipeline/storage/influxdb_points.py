@@ -3,6 +3,7 @@
 Belongs here: that all points have come. Does not: how a query is sent (`influxql`), what frames look like (`frames`).
 """
 
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -129,7 +130,7 @@ class Points:
             return pa.table({name: pa.array([], kind) for name, kind in types.items()})
         try:
             return csv.read_csv(
-                pa.BufferReader(answer),
+                io.BytesIO(answer),
                 read_options=csv.ReadOptions(column_names=["name", "tags", "time", *fields], skip_rows=1),
                 parse_options=csv.ParseOptions(newlines_in_values=bool(texts)),
                 convert_options=csv.ConvertOptions(

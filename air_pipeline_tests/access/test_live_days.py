@@ -1,6 +1,7 @@
 """Days without files: the answers are those that the day will give when it is built, and what of a day is over."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,6 +14,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll, Problem
 from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_ms
 from air_pipeline.processing.violations import counts_add_up, validate
+from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.days.deployments import DAY, HOUR, MINUTE, build, deployment, device, poll, polls, window
 
 AUTUMN, SPRING = date(2026, 10, 25), date(2026, 3, 29)
@@ -58,6 +60,34 @@ def test_what_is_computed_live_is_what_will_be_built(tmp_path, day, seed):
         build(deployed, day)
         for question, before in zip(QUESTIONS, live, strict=True):
             pd.testing.assert_frame_equal(getattr(archive, question)(*stretch), before)
+
+
+def test_of_many_devices_the_store_is_asked_at_once_who_was_there(tmp_path, monkeypatch):
+    """And the answer is that of asking for each by itself: polled all day, later, not any more, never."""
+    rooms = [device(f"room-{number:02}") for number in range(20)]
+    deployed = deployment(tmp_path, *rooms)
+    start, end = window()
+    for number, one in enumerate(rooms[1:]):
+        deployed.store.write(polls(start - 2 * HOUR + (number % 3) * HOUR, end - (number % 4) * HOUR, one.id))
+    asked = Counter()
+    for name in ("asked", "first_poll", "first_polls"):
+        real = getattr(SqliteStore, name)
+
+        def counted(*arguments, _name=name, _real=real):
+            asked[_name] += 1
+            return _real(*arguments)
+
+        monkeypatch.setattr(SqliteStore, name, counted)
+    with at(deployed, end) as archive:
+        of_each = pd.concat([archive.observations(DAY, devices=one.id) for one in rooms], ignore_index=True)
+        one_by_one = asked.copy()
+        asked.clear()
+        together = archive.observations(DAY)
+    pd.testing.assert_frame_equal(together, of_each.astype(together.dtypes))
+    assert together["device"].nunique() == len(rooms) - 1
+    assert one_by_one["asked"] == len(rooms)
+    assert (asked["asked"], asked["first_poll"]) == (1, 0)
+    assert asked["first_polls"] < one_by_one["first_polls"]
 
 
 def at(deployed, now_ms):
