@@ -124,6 +124,7 @@ class Device:
         marks: what was said by hand of the day that it is looked at (`days.calendar.device_day`), in the order of the
             file; none elsewhere.
         access: who asks it, and what else is said to it.
+        kind: which kind of device it is, one of `devices.kinds.KINDS`.
     """
 
     id: str
@@ -141,6 +142,7 @@ class Device:
     warm_up: timedelta = timedelta(hours=48)
     marks: tuple[Mark, ...] = ()
     access: Access = field(default=NO_ACCESS, repr=False)
+    kind: str = "nodemcu"
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.

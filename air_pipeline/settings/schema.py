@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from air_pipeline.devices.kinds import KINDS
 from air_pipeline.settings.values import (
     Address,
     Clock,
@@ -61,6 +62,7 @@ class DeviceEntry(Entry):
 
     id: DeviceId
     url: Address
+    kind: Annotated[str | None, BeforeValidator(choice(*KINDS))] = None
     timezone: Zone | None = None
     interval: Interval | None = None
     timeout: Timeout | None = None
