@@ -121,6 +121,8 @@ def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Probl
     if sent is _ABSENT:
         reason = f"no {shown(parameter.key)} in {shown(parameter.sensor_key)}"
         return Problem(parameter.series, None, Flag.MISSING, reason)
+    if parameter.sent_in is not None and not isinstance(sent, In):
+        sent = In(sent, parameter.sent_in)
     other = sent if isinstance(sent, In) else None
     number = _number(sent if other is None else other.sent)
     if isinstance(number, float):
@@ -159,7 +161,7 @@ def _unknown(payload: Mapping[str, object], device: Device, kind: Kind) -> Itera
     is_named = device.parameters != kind.usual  # which devices.yaml need not name, unless there is more
     for sensor, sent in payload.items():
         if isinstance(sent, dict):
-            unknown = [key for key in sent if key not in wanted.get(sensor, ())]
+            unknown = [key for key in sent if key not in wanted.get(sensor, ()) and key not in kind.lesser]
             if unknown:
                 yield _unknown_note(sensor, unknown, device, kind, None if is_named else payload)
                 is_named = True

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from air_pipeline.catalogue import LIMITS, STATION, Parameter, of_name, shared_parameters
+from air_pipeline.devices.kinds import DEFAULT
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
 
@@ -142,7 +143,7 @@ class Device:
     warm_up: timedelta = timedelta(hours=48)
     marks: tuple[Mark, ...] = ()
     access: Access = field(default=NO_ACCESS, repr=False)
-    kind: str = "nodemcu"
+    kind: str = DEFAULT
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.
@@ -184,9 +185,14 @@ class Device:
         """
         own = [parameter.series for parameter in self.parameters]
         is_station = {parameter.series for parameter in STATION} <= set(own)
+        is_firmware = self.kind == DEFAULT
         found: dict[str, dict[str, float]] = {}
         for series in own:
-            usual = {n: one.value for n, one in LIMITS.get(series, {}).items() if is_station or not one.of_station}
+            usual = {
+                name: one.value
+                for name, one in LIMITS.get(series, {}).items()
+                if (is_station or not one.of_station) and (is_firmware or not one.of_firmware)
+            }
             both = {**usual, **self.rules.get(series, {})}
             found[series] = {name: value for name, value in both.items() if value is not None}
         return found

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from air_pipeline.catalogue import Parameter, shared_parameters
 from air_pipeline.devices.kinds import Kind
+from air_pipeline.devices.kinds.units import OURS
 from air_pipeline.settings.schema import ParameterEntry
 from air_pipeline.settings.values import near, shown
 from air_pipeline.settings.yaml import Place
@@ -94,17 +95,48 @@ def _parameter(kind: Kind, sensor: str, name: object, entry: object) -> Paramete
         given = ParameterEntry.model_validate({} if entry is None else entry)
     except ValidationError as error:
         raise ValueError(_explain_parameter(cast("dict[str, Any]", error.errors()[0]))) from None
+    place = _place(given, kind)
     if known is not None:
         if given.unit not in {None, known.unit}:
             raise ValueError(f"{sensor} reports {name} in {known.unit}, not in {given.unit}; leave unit out")
-        changes = {key: value for key, value in given.model_dump().items() if value is not None}
-        return replace(known, **changes)
+        said = given.model_dump(exclude={"path"}) | {"key": place}
+        return _converted(replace(known, **{key: value for key, value in said.items() if value is not None}))
     if given.unit is None:
         ask = f"; if the sensor has it, say its unit: {{{name}: {{unit: …}}}}"
         hint = near(name, kind.names(sensor), otherwise=ask)
         raise ValueError(f"the catalogue does not know this parameter of {sensor}{hint}")
-    key = name if given.key is None else given.key
-    return Parameter(sensor, name, given.unit, key, given.sensor_range, given.resolution)
+    key = name if place is None else place
+    parameter = Parameter(sensor, name, given.unit, key, given.sensor_range, given.resolution, sent_in=given.sent_in)
+    return _converted(parameter)
+
+
+def _place(given: ParameterEntry, kind: Kind) -> str | None:
+    """Where a parameter stands in the document, if its line says so.
+
+    Raises:
+        ValueError: it is none for this kind, or not called so.
+    """
+    said = {"key": given.key, "path": given.path}
+    for word, place in said.items():
+        if place is None:
+            continue
+        if word != kind.key_word:
+            raise ValueError(f"{word} is not of kind {kind.name}; write {kind.key_word}: {shown(place)}")
+        if wrong := kind.mistake(place):
+            raise ValueError(f"{word}: {shown(place)} {wrong}")
+    return said[kind.key_word]
+
+
+def _converted(parameter: Parameter) -> Parameter:
+    """The parameter, whose values can be converted where they come in another unit.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if parameter.sent_in is not None and OURS[parameter.sent_in][0] != parameter.unit:
+        unit = OURS[parameter.sent_in][0]
+        raise ValueError(f"sent_in: {parameter.sent_in} becomes {unit}, not {parameter.unit}; write unit: {unit}")
+    return parameter
 
 
 def _explain_parameter(detail: dict[str, Any]) -> str:

@@ -8,10 +8,20 @@ the kinds too.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from air_pipeline.devices.kinds.airgradient import AIRGRADIENT
+from air_pipeline.devices.kinds.airrohr import AIRROHR
+from air_pipeline.devices.kinds.esphome import ESPHOME
+from air_pipeline.devices.kinds.json_paths import JSON
 from air_pipeline.devices.kinds.kind import Kind
 from air_pipeline.devices.kinds.nodemcu import NODEMCU
+from air_pipeline.devices.kinds.prometheus import PROMETHEUS
+from air_pipeline.devices.kinds.purpleair import PURPLEAIR
+from air_pipeline.devices.kinds.shelly import SHELLY
+from air_pipeline.devices.kinds.tasmota import TASMOTA
 
-KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in (NODEMCU,)})
+_ALL = (NODEMCU, AIRGRADIENT, AIRROHR, PURPLEAIR, SHELLY, TASMOTA, ESPHOME, JSON, PROMETHEUS)
+
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _ALL})
 """Every kind by its name."""
 
 DEFAULT = NODEMCU.name

@@ -6,10 +6,10 @@ values (`devices.document`).
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from air_pipeline.catalogue import Parameter
-from air_pipeline.devices.kinds.json_text import parse
+from air_pipeline.devices.kinds.json_text import parse, shown
 
 Root = dict[str, Any]
 """A document as the kind's `parse` made it: whatever JSON has, numbers as they were written (`json_text.Number`)."""
@@ -50,6 +50,10 @@ def _unknown(_: str, __: str) -> None:
     return None
 
 
+def _no_mistake(_: str) -> str:
+    return ""
+
+
 def _no_names(_: str) -> Iterable[str]:
     return ()
 
@@ -65,6 +69,9 @@ class Kind:
         usual: what a device of this kind measures, where the settings name no sensors; nothing: they have to.
         known: what is known of a sensor's parameter by their names: its unit, spelling and range; None: nothing.
         names: the names of what is known of a sensor.
+        lesser: names of parameters of which nobody is told that they are not stored.
+        key_word: what the settings call the place of a parameter in the document.
+        mistake: what is wrong with such a place; empty where nothing is.
         cycle: what changes with each measuring cycle and with nothing else; empty where it does not say.
         identity: which device it is, whatever its address; empty where it does not say.
         parse: bytes to the document, and whether they are no UTF-8; raises `DocumentUnusable`.
@@ -76,6 +83,14 @@ class Kind:
     usual: tuple[Parameter, ...] = ()
     known: Callable[[str, str], Parameter | None] = _unknown
     names: Callable[[str], Iterable[str]] = _no_names
+    lesser: frozenset[str] = frozenset()
+    key_word: Literal["key", "path"] = "key"
+    mistake: Callable[[str], str] = _no_mistake
     cycle: Callable[[Root], str] = _nothing
     identity: Callable[[Root], str] = _nothing
     parse: Callable[[bytes], tuple[Root, bool]] = parse
+
+
+def named(said: object) -> str:
+    """What a device calls itself: a text of a line; empty where it is none."""
+    return shown(said).strip() if isinstance(said, str) else ""
