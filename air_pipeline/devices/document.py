@@ -25,6 +25,7 @@ from air_pipeline.devices.kinds.units import In
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.devices.proposing import proposals
 from air_pipeline.settings import Device
+from air_pipeline.showing import flow_text
 from air_pipeline.words import some
 
 MAX_NUMBER_LENGTH = 39
@@ -79,6 +80,9 @@ def read_document(body: bytes, device: Device) -> Document:
         found = kind.find(root, Wanted(device.parameters, device.payload_key))
     except DocumentUnusable as error:
         return Document({}, rejection=str(error))
+    identity = kind.identity(root)
+    if device.identity is not None and identity and identity.casefold() != device.identity.strip().casefold():
+        return Document({}, rejection=_of_another(identity, device.identity), identity=identity)
     values: dict[str, float] = {}
     problems: list[Problem] = []
     for parameter in device.parameters:
@@ -90,7 +94,14 @@ def read_document(body: bytes, device: Device) -> Document:
     rejection = "" if values else "not one value of the device's sensors can be used"
     first = (_NOT_UTF8,) if is_latin1 else ()
     notes = bounded_notes(chain(first, found.notes, _unknown(found.sensors, device, kind)))
-    return Document(values, tuple(problems), rejection, notes, kind.cycle(root), kind.identity(root))
+    return Document(values, tuple(problems), rejection, notes, kind.cycle(root), identity)
+
+
+def _of_another(identity: str, expected: str) -> str:
+    return (
+        f"another device answers at this address: it says that it is {identity}, and {shown(expected)} is expected;"
+        f" write the address that this one has now, or identity: {flow_text(identity)} if it takes its place"
+    )
 
 
 _NOT_UTF8 = "writes bytes that are not UTF-8, which are read as Latin-1; numbers are not touched by it"

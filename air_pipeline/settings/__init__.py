@@ -126,6 +126,7 @@ class Device:
             file; none elsewhere.
         access: who asks it, and what else is said to it.
         kind: which kind of device it is, one of `devices.kinds.KINDS`.
+        identity: which device it has to be, by its own word; None: whichever answers.
     """
 
     id: str
@@ -144,6 +145,7 @@ class Device:
     marks: tuple[Mark, ...] = ()
     access: Access = field(default=NO_ACCESS, repr=False)
     kind: str = DEFAULT
+    identity: str | None = None
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.

@@ -180,6 +180,7 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             warm_up=timedelta(milliseconds=entry.warm_up),
             access=access,
             kind=kind.name,
+            identity=entry.identity,
         )
         if not wrong:
             mistakes += [((*place, *where), message) for where, message in _device_mistakes(device)]
@@ -259,6 +260,13 @@ def _notify_mistakes(notify: Notify | None) -> Iterator[tuple[Place, str]]:
 
 
 def _device_mistakes(device: Device) -> Iterator[tuple[Place, str]]:
+    kind = KINDS[device.kind]
+    if device.interval_ms < kind.measures_every_ms:
+        least = f"the {kind.measures_every_ms / 1000:g} s in which a device of kind {kind.name} measures"
+        shorter = f"{device.interval_ms / 1000:g}s is shorter than {least}: most answers would say nothing new"
+        yield ("interval",), f"{shorter}; write interval: {kind.interval}"
+    if device.identity is not None and not kind.tells_identity:
+        yield ("identity",), f"documents of kind {kind.name} do not say which device it is; leave identity out"
     if device.since and device.until and device.since >= device.until:
         yield (
             ("until",),

@@ -66,6 +66,7 @@ class DeviceEntry(Entry):
     id: DeviceId
     url: Address
     kind: Annotated[str | None, BeforeValidator(choice(*KINDS))] = None
+    identity: Text | None = None
     timezone: Zone | None = None
     interval: Interval | None = None
     timeout: Timeout | None = None

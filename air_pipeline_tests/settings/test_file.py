@@ -262,7 +262,11 @@ MISTAKES = [
     (ONE + "    intervall: 1m\n", 6, "devices[1].intervall: unknown key; did you mean interval?"),
     (ONE + "    TimeZone: UTC\n", 6, "devices[1].TimeZone: unknown key; did you mean timezone?"),
     (ONE + "zzz: red\n", 6, "zzz: unknown key; known are: timezone, start, interval, timeout, grace, collector"),
-    (ONE + "    zzz: red\n", 6, "devices[1].zzz: unknown key; known are: id, url, kind, timezone, interval, timeout"),
+    (
+        ONE + "    zzz: red\n",
+        6,
+        "devices[1].zzz: unknown key; known are: id, url, kind, identity, timezone, interval, timeout",
+    ),
     (ONE + '"a\\nb": red\n', 6, "'a\\nb': unknown key"),
     # Who is told.
     (ONE + "notify: {}\n", 6, "notify: names nobody to tell; add webhook: https://example.org/hook, or email:"),

@@ -95,4 +95,6 @@ AIRROHR = Kind(
     names=parts.names,
     lesser=parts.LESSER,
     cycle=_cycle,
+    measures_every_ms=145_000,
+    interval="150s",
 )

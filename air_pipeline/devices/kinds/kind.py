@@ -74,6 +74,8 @@ class Kind:
         mistake: what is wrong with such a place; empty where nothing is.
         cycle: what changes with each measuring cycle and with nothing else; empty where it does not say.
         identity: which device it is, whatever its address; empty where it does not say.
+        measures_every_ms: how long it takes to measure again, at least; 0: no such thing. It is asked no oftener.
+        interval: how often it is best asked, as the settings write it; empty: as any device.
         parse: bytes to the document, and whether they are no UTF-8; raises `DocumentUnusable`.
     """
 
@@ -88,7 +90,14 @@ class Kind:
     mistake: Callable[[str], str] = _no_mistake
     cycle: Callable[[Root], str] = _nothing
     identity: Callable[[Root], str] = _nothing
+    measures_every_ms: int = 0
+    interval: str = ""
     parse: Callable[[bytes], tuple[Root, bool]] = parse
+
+    @property
+    def tells_identity(self) -> bool:
+        """Whether its documents can say which device it is."""
+        return self.identity is not _nothing
 
 
 def named(said: object) -> str:

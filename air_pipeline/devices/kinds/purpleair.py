@@ -62,5 +62,6 @@ PURPLEAIR = Kind(
     known=parts.known,
     names=parts.names,
     lesser=parts.LESSER,
+    interval="2m",
     identity=lambda root: named(root.get("SensorId")),
 )

@@ -590,3 +590,30 @@ def test_a_device_that_was_is_of_the_kind_that_it_was():
     (kept,) = Former.from_json(Former((device,)).to_json()).devices
     assert (kept.kind, kept.parameters) == ("airrohr", device.parameters)
     assert '"kind"' not in Former((device_of("nodemcu"),)).to_json()  # kept as it was before there were kinds
+
+
+def test_another_device_at_the_address_is_rejected_with_what_to_write():
+    assert read("airgradient", d.AIRGRADIENT_ONE, "identity: ECDA3B1D09D8").outcome is Outcome.OK
+    document = read("airgradient", d.AIRGRADIENT_ONE, "identity: 84fce612f5b8")
+    assert (document.outcome, document.values) == (Outcome.REJECTED, {})
+    assert document.rejection == (
+        "another device answers at this address: it says that it is ecda3b1d09d8, and 84fce612f5b8 is expected;"
+        " write the address that this one has now, or identity: ecda3b1d09d8 if it takes its place"
+    )
+
+
+@pytest.mark.parametrize(("kind", "body"), [("purpleair", d.PURPLEAIR), ("shelly", d.SHELLY_FIRST)])
+def test_every_kind_that_says_who_it_is_is_bound_by_it(kind, body):
+    assert read(kind, body, f"identity: '{read(kind, body).identity}'").outcome is not Outcome.REJECTED
+    assert read(kind, body, "identity: somebody").outcome is Outcome.REJECTED
+
+
+def test_who_never_says_who_it_is_cannot_be_bound():
+    with pytest.raises(SettingsError, match="identity: documents of kind airrohr do not say which device it is"):
+        device_of("airrohr", "identity: esp8266-1")
+
+
+def test_a_device_is_not_asked_oftener_than_it_measures():
+    assert device_of("airrohr", "interval: 145s").interval_ms == 145_000
+    with pytest.raises(SettingsError, match=r"interval: 144s is shorter than the 145 s .* write interval: 150s"):
+        device_of("airrohr", "interval: 144s")
