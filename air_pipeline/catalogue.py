@@ -16,12 +16,13 @@ class Parameter:
     Attributes:
         sensor: id of the sensor, such as `dht22`.
         name: what is measured, such as `temperature`.
-        unit: the unit in which the device reports it, such as `°C`.
+        unit: the unit in which it is stored, such as `°C`.
         key: how the device spells the name in its document.
         sensor_range: what the sensor can measure at all, both ends included; None where it is not known.
         resolution: the smallest step between two values; None where it is not known.
         description: what the number means, for people.
         sensor_spelt: how the device spells the sensor, where that is not its id.
+        sent_in: the unit in which the device sends it, where that is not the unit.
     """
 
     sensor: str
@@ -32,6 +33,7 @@ class Parameter:
     resolution: float | None = None
     description: str = ""
     sensor_spelt: str | None = None
+    sent_in: str | None = None
 
     @property
     def sensor_key(self) -> str:
@@ -188,12 +190,14 @@ class Limit:
         unit: of the value.
         source: where it comes from.
         of_station: whether it holds only for a device that has all of the station's sensors.
+        of_firmware: whether it holds only for the station's firmware, and not for such a sensor of another kind.
     """
 
     value: float
     unit: str
     source: str
     of_station: bool = False
+    of_firmware: bool = False
 
 
 RULE_PARAMETERS: Mapping[str, str] = MappingProxyType(
@@ -221,6 +225,7 @@ _NO_AIR = "our choice: 5 °C in 10 s; the air of a room does not do that, and a 
 _TOLERANCE = "our choice: six times the tolerance of 0.5 °C (Aosong AM2302, Maxim DS18B20)"
 _APART = "our choice: more than all tolerances (±0.5 °C, BMP180 ±2 °C) and the warmth of a chip make together"
 _LIFT = "our choice: four times what a lift at 1 m/s makes (0.12 hPa/s, barometric formula)"
+_PROBES = "our choice: five steps of the sensor (0.0625 °C, Maxim DS18B20)"
 _DOOR = "our choice: more than wind and doors make of the pressure in a room; no weather does it within minutes"
 _COUNTS = "step of what the firmware prints; the noise alone is 0.03 hPa and more (Bosch BMP180, RMS)"
 _GAS_STEP = "step of what the firmware prints; near clean air (402 ppm) x moves by 0.1 % for it"
@@ -241,13 +246,13 @@ def _thermometer(**more: Limit) -> Mapping[str, Limit]:
 
 LIMITS: Mapping[str, Mapping[str, Limit]] = MappingProxyType(
     {
-        "dht22_temperature": _thermometer(frozen=Limit(0.1, "°C", "resolution (Aosong AM2302)")),
+        "dht22_temperature": _thermometer(frozen=Limit(0.1, "°C", "resolution (Aosong AM2302)", of_firmware=True)),
         "dht22_humidity": MappingProxyType(
             {
                 "max_rate": Limit(2.0, "%/s", "our choice: 20 % in 10 s; breath does that, the air of a room not"),
                 "max_spike": Limit(10.0, "%", "our choice: five times the part's tolerance of 2 % (Aosong AM2302)"),
-                "still": Limit(0.1, "%", "resolution (Aosong AM2302)"),
-                "frozen": Limit(0.1, "%", "resolution (Aosong AM2302)"),
+                "still": Limit(0.1, "%", "resolution (Aosong AM2302)", of_firmware=True),
+                "frozen": Limit(0.1, "%", "resolution (Aosong AM2302)", of_firmware=True),
             }
         ),
         "bmp180_temperature": _thermometer(),
@@ -268,7 +273,7 @@ LIMITS: Mapping[str, Mapping[str, Limit]] = MappingProxyType(
         ),
         "ds18b20_temperature": _thermometer(
             fixed_within=Limit(0.005, "°C", _HALF),
-            probe_within=Limit(0.3, "°C", "our choice: five steps of the sensor (0.0625 °C, Maxim DS18B20)"),
+            probe_within=Limit(0.3, "°C", _PROBES, of_firmware=True),
         ),
         "mq135_co2": MappingProxyType(
             {

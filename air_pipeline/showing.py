@@ -13,6 +13,7 @@ _MARKS = re.compile(r"[\\`*\[\]<>|~&!$]|(?<![^\W_])_|_(?![^\W_])")
 _BLOCK = re.compile(r"^([#+=-]|[0-9]+(?=[.)]))")
 _LINKS = re.compile(r"(?i)(?:https?://|www\.)\S*|[-.\w+]+@[-\w]+(?:\.[-\w]+)+")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
+_NO_TEXTS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
 
@@ -79,3 +80,19 @@ def without_secrets(url: str) -> str:
 def without_secrets_in(text: str) -> str:
     """A text with every address in it as it may be shown."""
     return _URL.sub(lambda url: without_secrets(url.group()), text) if "://" in text else text
+
+
+def flow_text(text: str) -> str:
+    """A text as it is written in YAML's flow style: quoted where it has to be, in characters that do nothing else."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text) and text.lower() not in _NO_TEXTS:
+        return text
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(one: str) -> str:
+    if one in '"\\':
+        return f"\\{one}"
+    if one.isprintable():
+        return one
+    number = ord(one)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004

@@ -15,6 +15,7 @@ FLOORS = (
     ("boottime", "errors", "processes", "replacing", "showing", "words"),
     ("records",),
     ("catalogue", "processing.local_time"),
+    ("devices.kinds",),
     ("settings",),
     ("state",),
     ("times",),
@@ -38,11 +39,12 @@ FLOORS = (
 # Beyond the floors: what a room may import of ours and nothing else.
 ONLY = {
     "catalogue": set(),
-    "settings": {"catalogue", "errors", "processing.local_time", "showing"},
+    "devices.kinds": {"catalogue", "errors", "showing", "words"},
+    "settings": {"catalogue", "devices.kinds", "errors", "processing.local_time", "showing"},
     "state": {"settings", "replacing"},
     "times": {"errors", "processing.local_time"},
     "environment": {"replacing", "settings", "showing", "state"},
-    "devices": {"boottime", "words", "errors", "catalogue", "settings", "showing"},
+    "devices": {"boottime", "words", "errors", "catalogue", "devices.kinds", "settings", "showing"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
     "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing"},
     "deployment": {"state", "settings", "environment", "storage"},
@@ -132,8 +134,8 @@ PRIVATE_OF_DAGSTER = {
 }
 
 # Modules that stand on another floor than the room they are in: what needs only the time zone's rules can be used by
-# everybody.
-ROOMS_OF_THEIR_OWN = {"processing.local_time"}
+# everybody, and the settings know the kinds of devices.
+ROOMS_OF_THEIR_OWN = {"processing.local_time", "devices.kinds"}
 
 
 def modules():
@@ -147,7 +149,8 @@ MODULES = dict(modules())
 
 def room(module):
     """The room of a module of ours, named without the package."""
-    return module if module in ROOMS_OF_THEIR_OWN else module.split(".")[0]
+    own = (one for one in ROOMS_OF_THEIR_OWN if module == one or module.startswith(f"{one}."))
+    return next(own, module.split(".")[0])
 
 
 def imports(path):

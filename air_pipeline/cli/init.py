@@ -19,8 +19,8 @@ from air_pipeline.cli.options import ConfigOption, use_config
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.asking import ask_device
 from air_pipeline.collection.lease import CollectorRunning, holder
-from air_pipeline.devices.document import DocumentUnusable
 from air_pipeline.devices.introduction import Introduction, introduce
+from air_pipeline.devices.kinds.json_text import DocumentUnusable
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.health.devices import LONGEST_S, finding_of
 from air_pipeline.replacing import replace_file

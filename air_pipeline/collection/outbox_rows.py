@@ -112,6 +112,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "http_status": (int, type(None)),
     "body": (str, type(None)),
     "series": (tuple, type(None)),
+    "cycle": (str, type(None)),
 }
 
 

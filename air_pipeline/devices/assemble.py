@@ -39,6 +39,7 @@ def make_poll(device: Device, slot_ms: int, answer: Answer, duration_ms: float) 
         values=MappingProxyType(document.values if document and not document.rejection else {}),
         problems=document.problems if document else (),
         body=_kept(answer.body) if document and document.rejection else None,
+        cycle=(document.cycle or None) if document and not document.rejection else None,
     )
     return poll, document
 

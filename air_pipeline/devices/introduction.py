@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from air_pipeline.catalogue import KNOWN
-from air_pipeline.devices.document import FIRMWARE_KEY, NO_SENSORS, DocumentUnusable, parse_document
-from air_pipeline.devices.proposing import TO_FILL_IN, Proposal, flow_text, proposals
+from air_pipeline.devices.kinds.json_text import DocumentUnusable, parse_document
+from air_pipeline.devices.kinds.nodemcu import FIRMWARE_KEY, NO_SENSORS
+from air_pipeline.devices.proposing import TO_FILL_IN, Proposal, proposals
+from air_pipeline.showing import flow_text
 
 _FILL_IN = f"  # put its unit for {TO_FILL_IN} and take the mark at the beginning away: then it is stored"
 _STATION = {sensor: {parameter.key for parameter in known.values()} for sensor, known in KNOWN.items()}

@@ -100,6 +100,7 @@ class Poll:
         problems: the values asked for and not stored.
         body: the start of a rejected document that differs from the last rejected one.
         series: the names of the series that it was asked for, where they differ from those said last; None: the same.
+        cycle: the mark of the measuring cycle that its values are of, where the kind of device has one.
     """
 
     device: str
@@ -112,6 +113,7 @@ class Poll:
     problems: tuple[Problem, ...] = ()
     body: str | None = None
     series: tuple[str, ...] | None = None
+    cycle: str | None = None
 
     @property
     def problems_json(self) -> str:
@@ -155,7 +157,9 @@ def series_from_json(text: object) -> tuple[str, ...] | None:
 
 def poll_to_json(poll: Poll) -> str:
     """A poll as one line of JSON, whatever store it will go to."""
-    said = {} if poll.series is None else {"series": poll.series}
+    said: dict[str, object] = {} if poll.series is None else {"series": poll.series}
+    if poll.cycle is not None:
+        said["cycle"] = poll.cycle
     return json.dumps(
         {
             "device": poll.device,

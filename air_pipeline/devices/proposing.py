@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from air_pipeline.catalogue import KNOWN, Parameter
+from air_pipeline.catalogue import Parameter
+from air_pipeline.devices.kinds.kind import Kind
+from air_pipeline.devices.kinds.nodemcu import NODEMCU
+from air_pipeline.showing import flow_text
 
 TO_FILL_IN = "…"
 """Stands for a unit that only the user knows."""
 _LONGEST_NAME = 40
 _ROOM_FOR_NUMBER = 4
-_NO_TEXTS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def proposals(
     sent: Mapping[str, Iterable[str]],
     units: Mapping[tuple[str, str], str] | None = None,
     there: Sequence[Parameter] = (),
+    kind: Kind = NODEMCU,
 ) -> list[Proposal]:
     """How sensors would be written, so that no two names are one, with those of their parameters that are there.
 
@@ -62,6 +65,7 @@ def proposals(
         sent: sensor to keys, as the device spells both.
         units: of what the catalogue does not know, by those.
         there: the parameters that the settings have already.
+        kind: which kind of device sends it.
     """
     ids = {one.sensor_key: one.sensor for one in there}
     names = {(one.sensor, one.name) for one in there}
@@ -71,11 +75,11 @@ def proposals(
             others = {one.lower() for one in ids.values()}
             ids[spelt] = next(one for one in _numbered(sensor_id(spelt), "-") if one.lower() not in others)
         sensor = ids[spelt]
-        entries = {one.name: _entry(one) for one in there if one.sensor == sensor}
+        entries = {one.name: _entry(one, kind) for one in there if one.sensor == sensor}
         for key in keys:
-            name, entry = known_name(sensor, key), ""
+            name, entry = known_name(sensor, key, kind), ""
             if name is None or (sensor, name) in names:
-                name = next(one for one in _numbered(parameter_name(key), "_") if _is_free(sensor, one, names))
+                name = next(one for one in _numbered(parameter_name(key), "_") if _is_free(sensor, one, names, kind))
                 unit = (units or {}).get((spelt, key)) or TO_FILL_IN
                 entry = f"{{key: {flow_text(key)}, unit: {flow_text(unit)}}}"
             entries[name] = entry
@@ -84,9 +88,9 @@ def proposals(
     return found
 
 
-def _entry(parameter: Parameter) -> str:
+def _entry(parameter: Parameter, kind: Kind) -> str:
     """What the settings said of a parameter that is there, where the catalogue does not."""
-    known = KNOWN.get(parameter.sensor, {}).get(parameter.name)
+    known = kind.known(parameter.sensor, parameter.name)
     said = [] if known and known.key == parameter.key else [f"key: {flow_text(parameter.key)}"]
     said += [] if known else [f"unit: {flow_text(parameter.unit)}"]
     if parameter.sensor_range and (known is None or known.sensor_range != parameter.sensor_range):
@@ -96,15 +100,18 @@ def _entry(parameter: Parameter) -> str:
     return f"{{{', '.join(said)}}}" if said else ""
 
 
-def _is_free(sensor: str, name: str, names: set[tuple[str, str]]) -> bool:
+def _is_free(sensor: str, name: str, names: set[tuple[str, str]], kind: Kind) -> bool:
     """Whether a parameter may be called so: a parameter of several sensors makes a series of its own name."""
     is_series = any(name == f"{other}_{its}" or f"{sensor}_{name}" == its for other, its in names)
-    return (sensor, name) not in names and name not in KNOWN.get(sensor, {}) and not is_series
+    return (sensor, name) not in names and kind.known(sensor, name) is None and not is_series
 
 
-def known_name(sensor: str, key: str) -> str | None:
-    """The catalogue's name for what a sensor sends under a key."""
-    return next((name for name, parameter in KNOWN.get(sensor, {}).items() if parameter.key == key), None)
+def known_name(sensor: str, key: str, kind: Kind = NODEMCU) -> str | None:
+    """The kind's name for what a sensor sends under a key."""
+    known = kind.known(sensor, key)
+    if known and known.key == key:
+        return key
+    return next((one.name for one in kind.usual if (one.sensor, one.key) == (sensor, key)), None)
 
 
 def sensor_id(spelt: str) -> str:
@@ -125,19 +132,3 @@ def _numbered(name: str, between: str) -> Iterator[str]:
     while True:
         yield f"{name[: _LONGEST_NAME - _ROOM_FOR_NUMBER]}{between}{number}"
         number += 1
-
-
-def flow_text(text: str) -> str:
-    """A text as it is written in YAML's flow style: quoted where it has to be, in characters that do nothing else."""
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text) and text.lower() not in _NO_TEXTS:
-        return text
-    return '"' + "".join(map(_escaped, text)) + '"'
-
-
-def _escaped(one: str) -> str:
-    if one in '"\\':
-        return f"\\{one}"
-    if one.isprintable():
-        return one
-    number = ord(one)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004

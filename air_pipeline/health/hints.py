@@ -24,6 +24,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "thermometers_apart": "see whether one of them is in the sun or at a heater",
         "pressure_ratio": "give the ratio of your firmware as sea_level_ratio under rules in devices.yaml",
         "gas_ratio": "if the firmware has other curves, switch max_gas_error off under rules in devices.yaml",
+        "same_cycle": "ask it less often: its interval is shorter than it takes to measure",
         "warming_up": "wait until the gas sensor is warm",
     }
 )

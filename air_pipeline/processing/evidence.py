@@ -57,7 +57,7 @@ def station_of(
     if opening is not None:
         own = {one.name: one.has_value | troubled.get(one.name, False) for one in series.values()}
         asked = asked_series(own, _said(device, polls, slots), opening)
-    station = Station(device, slots, series, outcomes, unusable, empty, asked)
+    station = Station(device, slots, series, outcomes, unusable, empty, asked, cycles=_cycles(polls, slots))
     return replace(station, restarts=np.union1d(earlier, restarts(station)))
 
 
@@ -75,6 +75,17 @@ def _outcomes(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> npt.
     codes = np.full(len(slots), -1, dtype=np.int8)
     codes[places] = pd.Categorical(outcomes, dtype=OUTCOME_TYPE).codes
     return codes
+
+
+def _cycles(polls: pd.DataFrame, slots: ExpectedSlots) -> Instants:
+    """A number for each measuring cycle by the mark in its polls; −1 where a slot has none. None at all: no slots."""
+    marks = polls["cycle"].dropna() if "cycle" in polls else polls["outcome"].iloc[:0]
+    if marks.empty:
+        return NO_INSTANTS
+    places, kept = _places(index_ms(marks.to_frame()), slots.at)
+    cycles = np.full(len(slots), -1, dtype=np.int64)
+    cycles[places] = pd.factorize(marks[kept])[0]
+    return cycles
 
 
 def _said(device: Device, polls: pd.DataFrame, slots: ExpectedSlots) -> dict[int, tuple[str, ...]]:

@@ -148,6 +148,7 @@ class Station:
         asked: series to where the device was asked for it; one that is not named was asked for everywhere.
         restarts: the slots at which it is known to have restarted, ms since 1970 UTC, rising; also from before these
             slots.
+        cycles: a number for each measuring cycle by the mark in its polls, in any order; −1 where a slot has none.
     """
 
     device: Device
@@ -158,6 +159,7 @@ class Station:
     empty: Mapping[str, Places] = field(default_factory=dict)
     asked: Mapping[str, Places] = field(default_factory=dict)
     restarts: Instants = field(default_factory=lambda: NO_INSTANTS)
+    cycles: Instants = field(default_factory=lambda: NO_INSTANTS)
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self.series.values())

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from air_pipeline.catalogue import LIMITS, STATION, Parameter, of_name, shared_parameters
+from air_pipeline.devices.kinds import DEFAULT
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
 
@@ -124,6 +125,8 @@ class Device:
         marks: what was said by hand of the day that it is looked at (`days.calendar.device_day`), in the order of the
             file; none elsewhere.
         access: who asks it, and what else is said to it.
+        kind: which kind of device it is, one of `devices.kinds.KINDS`.
+        identity: which device it has to be, by its own word; None: whichever answers.
     """
 
     id: str
@@ -141,6 +144,8 @@ class Device:
     warm_up: timedelta = timedelta(hours=48)
     marks: tuple[Mark, ...] = ()
     access: Access = field(default=NO_ACCESS, repr=False)
+    kind: str = DEFAULT
+    identity: str | None = None
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.
@@ -182,9 +187,14 @@ class Device:
         """
         own = [parameter.series for parameter in self.parameters]
         is_station = {parameter.series for parameter in STATION} <= set(own)
+        is_firmware = self.kind == DEFAULT
         found: dict[str, dict[str, float]] = {}
         for series in own:
-            usual = {n: one.value for n, one in LIMITS.get(series, {}).items() if is_station or not one.of_station}
+            usual = {
+                name: one.value
+                for name, one in LIMITS.get(series, {}).items()
+                if (is_station or not one.of_station) and (is_firmware or not one.of_firmware)
+            }
             both = {**usual, **self.rules.get(series, {})}
             found[series] = {name: value for name, value in both.items() if value is not None}
         return found

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from air_pipeline.catalogue import ANY_SERIES, LIMITS, RULE_PARAMETERS
+from air_pipeline.devices.kinds import DEFAULT, KINDS, Kind
 from air_pipeline.settings import Access, Device, Email, Notify, Settings, SettingsError
 from air_pipeline.settings.schema import AuthEntry, DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
 from air_pipeline.settings.sensors import parameters_of
@@ -152,12 +153,13 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
     devices: list[Device] = []
     for number, entry in enumerate(schema.devices):
         place: Place = ("devices", number)
-        parameters, wrong = parameters_of(entry.sensors)
+        kind = KINDS[entry.kind or DEFAULT]
+        parameters, wrong = parameters_of(entry.sensors, kind)
         mistakes += [((*place, "sensors", *where), message) for where, message in wrong]
         interval = entry.interval or schema.interval
         url = entry.url
         try:
-            url = with_variables(entry.url, variables)
+            url = _whole(with_variables(entry.url, variables), None if entry.kind is None else kind)
         except ValueError as mistake:
             mistakes.append(((*place, "url"), str(mistake)))
         access, unsaid = _access(entry, variables)
@@ -177,6 +179,8 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             rules=MappingProxyType({series: MappingProxyType(dict(rule)) for series, rule in entry.rules.items()}),
             warm_up=timedelta(milliseconds=entry.warm_up),
             access=access,
+            kind=kind.name,
+            identity=entry.identity,
         )
         if not wrong:
             mistakes += [((*place, *where), message) for where, message in _device_mistakes(device)]
@@ -194,6 +198,14 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
         clock=schema.clock,
     )
     return settings, mistakes
+
+
+def _whole(url: str, kind: Kind | None) -> str:
+    """An address with the path at which a kind of device answers, where it has none of its own."""
+    parts = urlsplit(url)
+    if kind is None or parts.path not in {"", "/"} or parts.query:
+        return url
+    return url.rstrip("/") + kind.path
 
 
 def _access(entry: DeviceEntry, variables: Mapping[str, str]) -> tuple[Access, list[tuple[Place, str]]]:
@@ -248,6 +260,13 @@ def _notify_mistakes(notify: Notify | None) -> Iterator[tuple[Place, str]]:
 
 
 def _device_mistakes(device: Device) -> Iterator[tuple[Place, str]]:
+    kind = KINDS[device.kind]
+    if device.interval_ms < kind.measures_every_ms:
+        least = f"the {kind.measures_every_ms / 1000:g} s in which a device of kind {kind.name} measures"
+        shorter = f"{device.interval_ms / 1000:g}s is shorter than {least}: most answers would say nothing new"
+        yield ("interval",), f"{shorter}; write interval: {kind.interval}"
+    if device.identity is not None and not kind.tells_identity:
+        yield ("identity",), f"documents of kind {kind.name} do not say which device it is; leave identity out"
     if device.since and device.until and device.since >= device.until:
         yield (
             ("until",),

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from air_pipeline.catalogue import Parameter, of_name
+from air_pipeline.devices.kinds import DEFAULT
 from air_pipeline.settings import Device
 
 _FIELDS = ("timezone", "interval_ms", "expected_range", "thresholds", "rules")
@@ -33,6 +34,8 @@ class Former:
         for device in self.devices:
             said: dict[str, Any] = {name: _plain(getattr(device, name)) for name in _FIELDS}
             said["warm_up_s"] = device.warm_up.total_seconds()
+            if device.kind != DEFAULT:
+                said["kind"] = device.kind
             said["parameters"] = [_parameter(one) for one in device.parameters]
             alike.setdefault(json.dumps(said, sort_keys=True, ensure_ascii=False), []).append(device.id)
         rows = sorted(({"ids": sorted(names), **json.loads(text)} for text, names in alike.items()), key=_first)
@@ -64,6 +67,7 @@ def _device(name: str, row: Mapping[str, Any]) -> Device:
         thresholds=row["thresholds"],
         rules=row["rules"],
         warm_up=timedelta(seconds=row["warm_up_s"]),
+        kind=row.get("kind", DEFAULT),
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from air_pipeline.devices.kinds import KINDS
+from air_pipeline.devices.kinds.units import OURS
 from air_pipeline.settings.values import (
     Address,
     Clock,
@@ -44,7 +46,9 @@ class ParameterEntry(Entry):
     """One parameter of a sensor that the catalogue does not know, or knows otherwise."""
 
     key: Spelling | None = None
+    path: Spelling | None = None
     unit: Text | None = None
+    sent_in: Annotated[str | None, BeforeValidator(choice(*OURS))] = None
     sensor_range: Range | None = None
     resolution: Positive | None = None
 
@@ -61,6 +65,8 @@ class DeviceEntry(Entry):
 
     id: DeviceId
     url: Address
+    kind: Annotated[str | None, BeforeValidator(choice(*KINDS))] = None
+    identity: Text | None = None
     timezone: Zone | None = None
     interval: Interval | None = None
     timeout: Timeout | None = None

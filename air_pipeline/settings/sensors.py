@@ -7,7 +7,9 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from air_pipeline.catalogue import KNOWN, STATION, Parameter, shared_parameters
+from air_pipeline.catalogue import Parameter, shared_parameters
+from air_pipeline.devices.kinds import Kind
+from air_pipeline.devices.kinds.units import OURS
 from air_pipeline.settings.schema import ParameterEntry
 from air_pipeline.settings.values import near, shown
 from air_pipeline.settings.yaml import Place
@@ -16,17 +18,21 @@ _SENSOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
 _NO_ID = (
     "{} is not a sensor id; use at most 40 letters, digits, - and ., and say how the device spells it: {{key: …, …}}"
 )
+_UNNAMED = "are not named, and devices of kind {} differ; air-pipeline init writes what yours has"
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-def parameters_of(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, ...], list[tuple[Place, str]]]:
-    """What the `sensors` of a device measure, and what is wrong with them."""
+def parameters_of(
+    sensors: Mapping[str, Any] | None, kind: Kind
+) -> tuple[tuple[Parameter, ...], list[tuple[Place, str]]]:
+    """What the `sensors` of a device of a kind measure, and what is wrong with them."""
     if sensors is None:
-        return STATION, []
+        return kind.usual, [] if kind.usual else [((), _UNNAMED.format(kind.name))]
     found: list[Parameter] = []
     mistakes: list[tuple[Place, str]] = []
     if not sensors:
-        mistakes.append(((), "there is none; name some, or leave sensors out for the five of the NodeMCU station"))
+        usual = ", or leave sensors out for the usual ones" if kind.usual else ""
+        mistakes.append(((), f"there is none; name some{usual}"))
     for sensor, said in sensors.items():
         if not isinstance(sensor, str) or not _SENSOR_ID.fullmatch(sensor):
             mistakes.append(((sensor,), _NO_ID.format(shown(sensor))))
@@ -43,7 +49,7 @@ def parameters_of(sensors: Mapping[str, Any] | None) -> tuple[tuple[Parameter, .
             continue
         for name, entry in entries.items():
             try:
-                parameter = _parameter(sensor, name, entry)
+                parameter = _parameter(kind, sensor, name, entry)
             except ValueError as mistake:
                 mistakes.append(((sensor, name), str(mistake)))
             else:
@@ -74,7 +80,7 @@ def _spelled_alike(parameters: Iterable[Parameter]) -> Iterator[tuple[Place, str
             )
 
 
-def _parameter(sensor: str, name: object, entry: object) -> Parameter:
+def _parameter(kind: Kind, sensor: str, name: object, entry: object) -> Parameter:
     """One parameter from its line in the settings and what the catalogue knows.
 
     Raises:
@@ -84,22 +90,53 @@ def _parameter(sensor: str, name: object, entry: object) -> Parameter:
         raise ValueError(
             f"{shown(name)} is not a parameter name; use at most 40 of a-z, 0-9 and _, and begin with a letter"
         )
-    known = KNOWN.get(sensor, {})
+    known = kind.known(sensor, name)
     try:
         given = ParameterEntry.model_validate({} if entry is None else entry)
     except ValidationError as error:
         raise ValueError(_explain_parameter(cast("dict[str, Any]", error.errors()[0]))) from None
-    if name in known:
-        if given.unit not in {None, known[name].unit}:
-            unit = known[name].unit
-            raise ValueError(f"{sensor} reports {name} in {unit}, not in {given.unit}; leave unit out")
-        changes = {key: value for key, value in given.model_dump().items() if value is not None}
-        return replace(known[name], **changes)
+    place = _place(given, kind)
+    if known is not None:
+        if given.unit not in {None, known.unit}:
+            raise ValueError(f"{sensor} reports {name} in {known.unit}, not in {given.unit}; leave unit out")
+        said = given.model_dump(exclude={"path"}) | {"key": place}
+        return _converted(replace(known, **{key: value for key, value in said.items() if value is not None}))
     if given.unit is None:
-        hint = near(name, known, otherwise=f"; if the sensor has it, say its unit: {{{name}: {{unit: …}}}}")
+        ask = f"; if the sensor has it, say its unit: {{{name}: {{unit: …}}}}"
+        hint = near(name, kind.names(sensor), otherwise=ask)
         raise ValueError(f"the catalogue does not know this parameter of {sensor}{hint}")
-    key = name if given.key is None else given.key
-    return Parameter(sensor, name, given.unit, key, given.sensor_range, given.resolution)
+    key = name if place is None else place
+    parameter = Parameter(sensor, name, given.unit, key, given.sensor_range, given.resolution, sent_in=given.sent_in)
+    return _converted(parameter)
+
+
+def _place(given: ParameterEntry, kind: Kind) -> str | None:
+    """Where a parameter stands in the document, if its line says so.
+
+    Raises:
+        ValueError: it is none for this kind, or not called so.
+    """
+    said = {"key": given.key, "path": given.path}
+    for word, place in said.items():
+        if place is None:
+            continue
+        if word != kind.key_word:
+            raise ValueError(f"{word} is not of kind {kind.name}; write {kind.key_word}: {shown(place)}")
+        if wrong := kind.mistake(place):
+            raise ValueError(f"{word}: {shown(place)} {wrong}")
+    return said[kind.key_word]
+
+
+def _converted(parameter: Parameter) -> Parameter:
+    """The parameter, whose values can be converted where they come in another unit.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if parameter.sent_in is not None and OURS[parameter.sent_in][0] != parameter.unit:
+        unit = OURS[parameter.sent_in][0]
+        raise ValueError(f"sent_in: {parameter.sent_in} becomes {unit}, not {parameter.unit}; write unit: {unit}")
+    return parameter
 
 
 def _explain_parameter(detail: dict[str, Any]) -> str:

@@ -217,7 +217,7 @@ def stored_polls(device: str, polls: pd.DataFrame, readings: pd.DataFrame) -> It
 
 def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
     """A poll, without its values, from its stored fields."""
-    status, body = fields["http_status"], fields["body"]
+    status, body, cycle = fields["http_status"], fields["body"], fields["cycle"]
     return Poll(
         device=device,
         observed_at=slot,
@@ -228,4 +228,5 @@ def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
         problems=problems_from_json(fields["problems"]),
         body=body if isinstance(body, str) else None,  # a missing one is NaN in the frame
         series=series_from_json(fields["series"]),
+        cycle=cycle if isinstance(cycle, str) else None,
     )

@@ -13,6 +13,8 @@ import pandas as pd
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.storage.fields import POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
 
+_NEVER_EMPTY = frozenset({"body", "series", "cycle"})
+_WITH_READING = [outcome.value for outcome in Outcome if outcome.has_reading]
 _WITH_STATUS = [outcome.value for outcome in Outcome if outcome.has_status]
 
 
@@ -37,12 +39,13 @@ def polls_frame(
             columns[name] = pd.Series(numbers.get(name, np.full(len(index), np.nan)), index=index, dtype="float64")
         else:
             column = pd.Series(texts.get(name, nowhere), index=index, dtype="str")
-            # An empty text and none look the same in CSV: these two are never empty, the others never missing.
-            columns[name] = column.where(column != "") if name in {"body", "series"} else column.fillna("")
+            # An empty text and none look the same in CSV: some are never empty, the others never missing.
+            columns[name] = column.where(column != "") if name in _NEVER_EMPTY else column.fillna("")
     # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
     status = columns["http_status"]
     columns["http_status"] = status.where(columns["outcome"].isin(_WITH_STATUS) & (status > 0))
     columns["body"] = columns["body"].where(columns["outcome"] == Outcome.REJECTED.value)
+    columns["cycle"] = columns["cycle"].where(columns["outcome"].isin(_WITH_READING))
     return _once_a_slot(pd.DataFrame(columns, index=index, columns=pd.Index(POLL_COLUMNS, dtype="str")))
 
 

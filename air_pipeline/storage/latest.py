@@ -35,6 +35,7 @@ def latest_of(
             problems=problems_from_json(fields.get("problems")),
             body=(fields.get("body") or None) if outcome is Outcome.REJECTED else None,
             series=series_from_json(fields.get("series")),
+            cycle=(fields.get("cycle") or None) if outcome.has_reading else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(

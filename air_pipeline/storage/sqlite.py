@@ -20,6 +20,7 @@ from air_pipeline.storage.storable import (
     EMPTY_VALUE,
     air_values,
     body_text,
+    cycle_text,
     number,
     require_storable,
     series_text,
@@ -61,6 +62,7 @@ _TABLES = Tables(
             # Said once, and asked for of each day: without an index the search would go back to that day.
             "CREATE INDEX poll_series ON poll (device, observed_at) WHERE series IS NOT NULL",
         ),
+        ("ALTER TABLE poll ADD COLUMN cycle TEXT",),
     ),
 )
 
@@ -342,6 +344,7 @@ def _poll_row(poll: Poll) -> tuple[object, ...]:
         "problems": text(poll.problems_json),
         "body": body_text(poll),
         "series": series_text(poll),
+        "cycle": cycle_text(poll),
     }
     return (poll.device, int(poll.observed_at), *(fields[name] for name in POLL_COLUMNS))
 

@@ -56,6 +56,11 @@ def series_text(poll: Poll) -> str | None:
     return series_to_json(poll.series)
 
 
+def cycle_text(poll: Poll) -> str | None:
+    """The mark of the measuring cycle as it is stored; None where there is none, or no reading to be of it."""
+    return text(poll.cycle) if poll.cycle and poll.outcome.has_reading else None
+
+
 def _within(time: int) -> int:
     return min(max(time, EARLIEST_MS), LATEST_MS + 1)
 

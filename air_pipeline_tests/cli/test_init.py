@@ -15,8 +15,9 @@ from air_pipeline.catalogue import KNOWN, STATION, Parameter
 from air_pipeline.cli import init as beginning
 from air_pipeline.cli.init import device_address, machine_zone
 from air_pipeline.collection.lease import CollectorLock
-from air_pipeline.devices.document import MAX_NOTES, DocumentUnusable, read_document
+from air_pipeline.devices.document import MAX_NOTES, read_document
 from air_pipeline.devices.introduction import introduce
+from air_pipeline.devices.kinds.json_text import DocumentUnusable
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings

@@ -27,6 +27,7 @@ class Example:
         amount: what the rule measures there; NaN: it does not judge it.
         values: series to value in each slot.
         problems: slot to series to the text that came instead of a value.
+        cycle: the mark of its measuring cycle in each slot.
         interval_s: from slot to slot.
         device: its settings.
     """
@@ -38,6 +39,7 @@ class Example:
     problems: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     interval_s: float = 10.0
     device: Device = HOME
+    cycle: Sequence[str | None] | None = None
 
     def station(self) -> Station:
         count = max([len(values) for values in self.values.values()], default=max(self.problems, default=0) + 1)
@@ -45,7 +47,7 @@ class Example:
         at = [START + place * step for place in range(count)]
         read = readings(at, **self.values)
         said = [problems_to_json(self._problems(place)) for place in range(count)]
-        polled = polls(at, self.interval_s, problems=said)
+        polled = polls(at, self.interval_s, problems=said, cycle=self.cycle)
         slots = expected_slots(
             at[0], at[-1] + 1, polls=polled, readings=read, opening_interval_ms=step, expected_from=-(10**15)
         )
@@ -153,6 +155,10 @@ EXAMPLES: dict[str, tuple[Example, Example]] = {
     "same_document": (
         Example("dht22_temperature", 60, 0.0, STILL),
         Example("dht22_temperature", 60, 1.0, changed(STILL, "bmp180_pressure", 60, 1000.01)),
+    ),
+    "same_cycle": (
+        Example("dht22_humidity", 3, 0.0, {"dht22_humidity": [47.3] * 4}, cycle=["a", "b", None, "b"]),
+        Example("dht22_humidity", 3, 1.0, {"dht22_humidity": [47.3] * 4}, cycle=["a", "a", None, "b"]),
     ),
     "thermometers_apart": (
         Example(

@@ -45,8 +45,8 @@ EVERY = tuple(one.series for one in STATION)
 WARM_UP = timedelta(hours=1)
 HOME = Device("home", "http://home/", "UTC", warm_up=WARM_UP, expected_range={"bmp180_temperature": (5.0, 35.0)})
 
-FINDING = tuple(rule for rule in RULE_BITS if rule != "marked")
-"""The rules that find faults; what somebody marks by hand is not found."""
+FINDING = tuple(rule for rule in RULE_BITS if rule not in {"marked", "same_cycle"})
+"""The rules that find faults of the station: it has no mark of its cycles, and what somebody marks is not found."""
 
 Values = dict[str, np.ndarray]
 

@@ -331,6 +331,7 @@ def test_the_warm_up_ends_48_hours_after_the_restart_was_seen():
             "bmp180_garbage",
             "warming_up",
             "marked",
+            "same_cycle",
         }
     ],
 )

@@ -39,6 +39,7 @@ from air_pipeline_tests.processing.test_fortnight import (
     Kind,
     Values,
     said,
+    stays,
 )
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "rules"
@@ -54,6 +55,7 @@ def in_the_fridge(values: Values, where: slice, _: Random) -> None:
 
 
 FRIDGE = Kind("marked", "dht22_temperature", 3 * HALF_AN_HOUR, DHT22, in_the_fridge)
+AGAIN = Kind("same_cycle", "dht22_temperature", 3 * HALF_AN_HOUR, DHT22, stays(*DHT22))
 IN_THE_FRIDGE = Mark(
     HOME.id,
     FRIDGE.of,
@@ -69,7 +71,7 @@ def series_day(rule: str, *, trips: bool) -> SeriesDay:
     """The series that shows a rule best, on a day with the fault that it finds or on the same day without."""
     home = replace(HOME, marks=(IN_THE_FRIDGE,) if rule == "marked" and trips else ())
     found_by = "before_first_measurement" if rule == "warming_up" else rule
-    kind = next(kind for kind in (*KINDS, FRIDGE) if kind.rule == found_by)
+    kind = next(kind for kind in (*KINDS, FRIDGE, AGAIN) if kind.rule == found_by)
     of = "mq135_co2" if rule == "warming_up" else kind.of
     at = FIRST + np.arange(DAY_MS // STEP_MS, dtype=np.int64) * STEP_MS
     values, problems = values_at(Profile("hall", 7), at), np.full(len(at), "", dtype=object)
@@ -84,7 +86,12 @@ def series_day(rule: str, *, trips: bool) -> SeriesDay:
                 values[series][where] = np.nan
             problems[where] = said(BOOT, "", Flag.MISSING)
     read = pd.DataFrame({name: values[name] for name in sorted(values)}, index=index(at))
-    polled = pd.DataFrame({"outcome": "ok", "interval_s": STEP_MS / 1000, "problems": problems}, index=index(at))
+    cycles = np.arange(len(at)).astype(str).astype(object)
+    if rule == "same_cycle" and trips:
+        cycles[where] = cycles[where.start - 1]
+    columns = {"outcome": "ok", "interval_s": STEP_MS / 1000, "problems": problems}
+    columns |= {"cycle": cycles} if rule == "same_cycle" else {}
+    polled = pd.DataFrame(columns, index=index(at))
     span = FIRST, FIRST + DAY_MS
     slots = expected_slots(*span, polls=polled, readings=read, opening_interval_ms=STEP_MS, expected_from=FIRST)
     seen = flag_station(station_of(home, read, polled, slots))

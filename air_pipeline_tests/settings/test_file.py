@@ -262,7 +262,11 @@ MISTAKES = [
     (ONE + "    intervall: 1m\n", 6, "devices[1].intervall: unknown key; did you mean interval?"),
     (ONE + "    TimeZone: UTC\n", 6, "devices[1].TimeZone: unknown key; did you mean timezone?"),
     (ONE + "zzz: red\n", 6, "zzz: unknown key; known are: timezone, start, interval, timeout, grace, collector"),
-    (ONE + "    zzz: red\n", 6, "devices[1].zzz: unknown key; known are: id, url, timezone, interval, timeout"),
+    (
+        ONE + "    zzz: red\n",
+        6,
+        "devices[1].zzz: unknown key; known are: id, url, kind, identity, timezone, interval, timeout",
+    ),
     (ONE + '"a\\nb": red\n', 6, "'a\\nb': unknown key"),
     # Who is told.
     (ONE + "notify: {}\n", 6, "notify: names nobody to tell; add webhook: https://example.org/hook, or email:"),
@@ -349,7 +353,7 @@ MISTAKES = [
     ),
     (ONE.replace("10.0.0.1", "küche.test"), 5, "its name is not ASCII: write it as xn--kche-0ra.test"),
     # Sensors and units.
-    (ONE + "    sensors: {}\n", 6, "devices[1].sensors: there is none; name some, or leave sensors out for the five"),
+    (ONE + "    sensors: {}\n", 6, "devices[1].sensors: there is none; name some, or leave sensors out for the usual"),
     (ONE + "    sensors: [dht22]\n", 6, "devices[1].sensors: is not a mapping; write sensors: {dht22: [temperature"),
     (ONE + "    sensors:\n      dht_22: [humidity]\n", 7, "sensors.dht_22: 'dht_22' is not a sensor id; use"),
     (

@@ -212,6 +212,7 @@ def test_frames_of_nothing_have_the_dtypes_of_frames_of_something(store: Reading
             "problems": "str",
             "body": "str",
             "series": "str",
+            "cycle": "str",
         }
 
 
@@ -348,6 +349,23 @@ def test_what_a_device_was_asked_for_holds_until_something_else_is_said(store: R
         '["dht22_temperature"]',
     ]
     assert store.latest()["living-room"].poll.series == one
+
+
+def test_the_mark_of_a_measuring_cycle_is_kept_with_its_reading_and_with_nothing_else(store: ReadingStore) -> None:
+    store.write(
+        [
+            poll(slot=START, cycle='531 "26" 20,017 µ\\'),
+            poll(slot=START + 10_000),
+            poll(slot=START + 20_000, cycle="a"),
+            poll("hall", cycle="b"),
+        ]
+    )
+    store.write([poll(slot=START + 20_000, outcome=Outcome.TIMEOUT, http_status=None)])
+    cycles = store.polls("living-room", START, END)["cycle"]
+    assert cycles.iloc[0] == '531 "26" 20,017 µ\\'
+    assert cycles.isna().tolist() == [False, True, True]
+    latest = store.latest()
+    assert (latest["living-room"].poll.cycle, latest["hall"].poll.cycle) == (None, "b")
 
 
 def test_polls_state_the_series_that_they_have_values_or_problems_of(store: ReadingStore) -> None:

@@ -30,6 +30,7 @@ RULE_BITS: Mapping[str, int] = MappingProxyType(
         "gas_ratio": 32768,
         "warming_up": 65536,
         "marked": 131072,
+        "same_cycle": 262144,
     }
 )
 """Rule name to the bit that stands for it, as in the metadata of the files. A bit, once given, keeps its rule for ever:

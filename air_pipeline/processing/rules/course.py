@@ -15,7 +15,7 @@ from air_pipeline.catalogue import ABSENT_PROBE, PROBES, RESET_PROBE
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.rules import LONGEST_STEP
 from air_pipeline.processing.rules.measuring import Measured, rule
-from air_pipeline.processing.station import Floats, Station
+from air_pipeline.processing.station import Floats, Station, last_place, nearby_ms
 
 AT_ONCE = timedelta(minutes=10)
 """What takes longer may as well be the weather, or somebody at the window."""
@@ -105,3 +105,22 @@ def flat_line(station: Station) -> Iterator[tuple[str, Measured]]:
         for span, verdict in ((SUSPECT_AFTER, Flag.SUSPECT), (BAD_AFTER, Flag.BAD)):
             for name in station.one_number(lead.name):
                 yield name, Measured(lead.moved(span), verdict, least=step / 2, span=span)
+
+
+@rule("course", says="measured in the same cycle as the value before: {amount:g} cycles later", before=LONGEST_STEP)
+def same_cycle(station: Station) -> Iterator[tuple[str, Measured]]:
+    """The device had not measured again since the document before, by the mark of its measuring cycle: suspect.
+
+    The amount is how many cycles later it is, 0 or 1, than the last document with a mark, if that is a neighbour. Only
+    some kinds of devices have a mark.
+    """
+    if not len(station.cycles):
+        return
+    marked = station.cycles >= 0
+    before = last_place(marked)
+    at = station.slots.at
+    near = marked & (before >= 0) & (at - at[before] <= nearby_ms(station.slots))
+    again = station.cycles == station.cycles[before]
+    amount = np.where(near, np.where(again, 0.0, 1.0), np.nan)
+    for series in station:
+        yield series.name, Measured(np.where(series.has_value, amount, np.nan), Flag.SUSPECT, least=1.0)

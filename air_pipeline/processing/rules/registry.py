@@ -8,7 +8,7 @@ from air_pipeline.processing.rules.agreement import (
     thermometers_apart,
     warming_up,
 )
-from air_pipeline.processing.rules.course import flat_line, probe_step, rate, spike
+from air_pipeline.processing.rules.course import flat_line, probe_step, rate, same_cycle, spike
 from air_pipeline.processing.rules.marked import marked
 from air_pipeline.processing.rules.measuring import Rule
 from air_pipeline.processing.rules.values import (
@@ -40,4 +40,5 @@ RULES: tuple[Rule, ...] = (
     gas_ratio,
     warming_up,
     marked,
+    same_cycle,
 )
