@@ -26,9 +26,9 @@ class Outcome(StrEnum):
     TOO_LARGE = "too_large"
     SKIPPED = "skipped"
     IMPORTED = "imported"
-    """Not polled by a collector of ours: values that came from elsewhere, as good as `ok`. Nothing writes it yet."""
+    """Not polled by a collector of ours: values that came from elsewhere, as good as `ok` (see `importing`)."""
     ENDED = "ended"
-    """No slot: from here on nothing is expected of the device, until its next poll. Nothing writes it yet."""
+    """No slot: from here on nothing is expected of the device, until its next poll."""
 
     @property
     def has_reading(self) -> bool:
@@ -100,6 +100,7 @@ class Poll:
         problems: the values asked for and not stored.
         body: the start of a rejected document that differs from the last rejected one.
         series: the names of the series that it was asked for, where they differ from those said last; None: the same.
+        import_id: of the import that it came with; None: it is our own.
     """
 
     device: str
@@ -112,6 +113,7 @@ class Poll:
     problems: tuple[Problem, ...] = ()
     body: str | None = None
     series: tuple[str, ...] | None = None
+    import_id: str | None = None
 
     @property
     def problems_json(self) -> str:

@@ -1,5 +1,7 @@
-"""The fields of a stored poll, by the names that they have in every store."""
+"""The fields of a stored poll, by the names that they have in every store; `import` is a tag in InfluxDB."""
 
 POLL_NUMBERS = ("duration_ms", "http_status", "interval_s")
-POLL_TEXTS = ("outcome", "problems", "body", "series")
-POLL_COLUMNS = ("outcome", *POLL_NUMBERS, "problems", "body", "series")
+POLL_TEXTS = ("outcome", "problems", "body", "series", "import")
+POLL_COLUMNS = ("outcome", *POLL_NUMBERS, "problems", "body", "series", "import")
+MAY_BE_MISSING = frozenset({"body", "series", "import"})
+"""The texts that are never empty, and missing where there is nothing to say; the others are never missing."""

@@ -212,6 +212,7 @@ def test_frames_of_nothing_have_the_dtypes_of_frames_of_something(store: Reading
             "problems": "str",
             "body": "str",
             "series": "str",
+            "import": "str",
         }
 
 
