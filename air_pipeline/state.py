@@ -142,6 +142,11 @@ class StateDirectory:
         return self.path / "deleted.json"
 
     @property
+    def imports(self) -> Path:
+        """A file for each import: what it was, and whether it was taken back."""
+        return self.path / "imports"
+
+    @property
     def version(self) -> Path:
         """Of what is where in the directory."""
         return self.path / "version"

@@ -9,6 +9,7 @@ from enum import StrEnum
 from air_pipeline.days.calendar import DayOfOtherSettings
 from air_pipeline.days.deleted import deleted_since
 from air_pipeline.days.holdings import DayShrunk, held, losses, refusal
+from air_pipeline.days.imports import undone_imports
 from air_pipeline.days.inputs import DayInputs, Standing, day_inputs, standing_of, usual_settings_digest
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
@@ -125,4 +126,8 @@ def check_nothing_lost(deployment: Deployment, inputs: DayInputs, day: date) -> 
 def _losses(deployment: Deployment, store: ReadingStore, inputs: DayInputs, day: date) -> dict[str, str]:
     built = held(deployment.data, day)
     expected = {one.device.id for one in inputs.devices}
-    return losses(store, built, expected, deleted_since(deployment, day)) if built else {}
+    if not built:
+        return {}
+    is_any = any(one.imports for one in built.values())
+    undone = undone_imports(deployment.environment.state) if is_any else ()
+    return losses(store, built, expected, deleted_since(deployment, day), undone)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from air_pipeline.days.holdings import Deleted, held
+from air_pipeline.days.holdings import Deleted, held, now_held
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.local_time import is_date
 from air_pipeline.settings import SettingsError
@@ -29,11 +29,16 @@ def deleted_since(deployment: Deployment, day: date) -> Mapping[str, Deleted]:
         return {}
     found: dict[str, Deleted] = {}
     for part, polls in entry["polls"].items():
-        device = part.partition(" ")[0]
+        device, *_, import_id = f"{part} ".split(" ", 3)
         before = found.get(device, Deleted())
         # Entries of versions that counted no values are of days that were guarded by polls alone.
         values = entry.get("values", {}).get(part, _ALL)
-        found[device] = Deleted(before.polls + polls, before.values + values)
+        if import_id := import_id.strip():
+            known = before.imports.get(import_id, (0, 0))
+            imports = {**before.imports, import_id: (known[0] + polls, known[1] + values)}
+            found[device] = before._replace(imports=imports)
+        else:
+            found[device] = before._replace(polls=before.polls + polls, values=before.values + values)
     return found
 
 
@@ -65,14 +70,16 @@ def remember_deletion(deployment: Deployment, device: str, days: Iterable[date],
         if fingerprint is None or built is None:
             continue
         span = max(start, built.start), min(end, built.end)
-        stored = deployment.store.summaries(*span).get(device) if span[0] < span[1] else None
-        if stored is None or not stored.polls:
+        stored = now_held(deployment.store, *span)(device) if span[0] < span[1] else None
+        if stored is None or not (stored.polls or stored.imports):
             continue
         entry = entries.setdefault(day.isoformat(), {"fingerprint": fingerprint, "polls": {}, "values": {}})
         part = f"{device} {span[0]} {span[1]}"  # the same when an interrupted deletion is started again
-        for name, count in (("polls", stored.polls), ("values", stored.values)):
-            counts = entry.setdefault(name, {})
-            counts[part] = max(count, counts.get(part, 0))
+        imported = {f"{part} {import_id}": counts for import_id, counts in stored.imports.items()}
+        for one, held_then in {part: (stored.polls, stored.values), **imported}.items():
+            for name, count in zip(("polls", "values"), held_then, strict=True):
+                counts = entry.setdefault(name, {})
+                counts[one] = max(count, counts.get(one, 0))
         touched.append(day)
     deployment.environment.state.write(deployment.environment.state.deleted, json.dumps(entries, indent=1))
     return touched

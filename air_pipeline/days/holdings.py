@@ -6,21 +6,21 @@ A device's polls and values are counted in the instants that its local day had w
 loses nothing that the store still has. Files of versions that did not count are counted by their rows.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from air_pipeline.days.calendar import DayError
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import committed_metadata
 from air_pipeline.storage.day_files import DayFile, DayMetadata, Holding, TableError, day_file
-from air_pipeline.storage.store import ReadingStore, Summary
+from air_pipeline.storage.store import ReadingStore
 from air_pipeline.words import some
 
 _MOST_NAMED = 5
-_NOTHING = Summary(polls=0, duration_ms=0.0, values=0)
 
 
 class DayShrunk(DayError):
@@ -28,10 +28,11 @@ class DayShrunk(DayError):
 
 
 class Deleted(NamedTuple):
-    """How much of one device was deleted on purpose."""
+    """How much of one device was deleted on purpose: of our own polls, and of each import."""
 
     polls: int = 0
     values: int = 0
+    imports: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
 def held(data: Path, day: date) -> Mapping[str, Holding]:
@@ -48,8 +49,30 @@ def held(data: Path, day: date) -> Mapping[str, Holding]:
         return {}
 
 
+def now_held(store: ReadingStore, start: int, end: int) -> Callable[[str], Holding]:
+    """Tells what a store holds of a device in [start, end), ms UTC: our own polls, and apart what was imported.
+
+    Raises:
+        StoreError: it cannot say.
+    """
+    every, imports = store.summaries(start, end), store.imports(start, end)
+
+    def of_device(device: str) -> Holding:
+        counts = {name: (one.polls, one.values) for name, one in imports.get(device, {}).items()}
+        total = every.get(device)
+        polls, values = (total.polls, total.values) if total else (0, 0)
+        imported = [sum(column) for column in zip(*counts.values(), strict=True)] or [0, 0]
+        return Holding(start, end, polls - imported[0], values - imported[1], dict(sorted(counts.items())))
+
+    return of_device
+
+
 def losses(
-    store: ReadingStore, built: Mapping[str, Holding], expected: Collection[str], deleted: Mapping[str, Deleted]
+    store: ReadingStore,
+    built: Mapping[str, Holding],
+    expected: Collection[str],
+    deleted: Mapping[str, Deleted],
+    undone: Collection[str] = (),
 ) -> dict[str, str]:
     """Each device of which something would be lost, with what, in words.
 
@@ -58,6 +81,7 @@ def losses(
         built: what the day holds.
         expected: the devices that it would be built with.
         deleted: device to what of it was deleted on purpose: it is not lost.
+        undone: the imports that were taken back: nothing of them is.
 
     Raises:
         StoreError: the store cannot say what it holds.
@@ -67,9 +91,10 @@ def losses(
         windows.setdefault((one.start, one.end), []).append(device)
     found = {}
     for window, devices in windows.items():
-        summaries = store.summaries(*window)
+        of_now = now_held(store, *window)
         for device in devices:
-            then, now = built[device], summaries.get(device, _NOTHING)
+            kept = {name: counts for name, counts in built[device].imports.items() if name not in undone}
+            then, now = built[device]._replace(imports=kept), of_now(device)
             if lost := _lost(then, now, deleted.get(device, Deleted()), expected=device in expected):
                 found[device] = f"{device} was built from {lost}"
     return dict(sorted(found.items()))
@@ -83,7 +108,7 @@ def refusal(day: date, lost: Mapping[str, str]) -> str:
     )
 
 
-def _lost(built: Holding, now: Summary, deleted: Deleted, *, expected: bool) -> str:
+def _lost(built: Holding, now: Holding, deleted: Deleted, *, expected: bool) -> str:
     """What would be lost of one device, in words; empty if nothing."""
     polls, values = built.polls - deleted.polls, built.values - deleted.values
     if now.polls < polls:
@@ -92,6 +117,11 @@ def _lost(built: Holding, now: Summary, deleted: Deleted, *, expected: bool) -> 
         return f"{built.polls} polls and devices.yaml no longer expects it on that day"
     if now.values < values:
         return f"{built.values} values and the store now holds {now.values}"
+    for name, (then, _) in built.imports.items():
+        there, gone = now.imports.get(name, (0, 0))[0], deleted.imports.get(name, (0, 0))[0]
+        # A poll of our own that comes later takes the slot of one that was imported.
+        if there + gone + max(now.polls - polls, 0) < then:
+            return f"{then} polls of import {name} and the store now holds {there}"
     return ""
 
 

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from air_pipeline.days.calendar import DeviceDay, device_days, stretches_of_restarts
+from air_pipeline.days.holdings import now_held
 from air_pipeline.days.presence import PresentDay, expected_stretches, present_day, reach_of
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.processing.local_time import span_ms
@@ -68,6 +69,7 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
         StoreError: the store cannot say.
     """
     first_poll, summaries_of = cache(first_poll or store.first_poll), cache(store.summaries)
+    imports_of, held_in = cache(store.imports), cache(partial(now_held, store))
     present: list[PresentDay] = []
     digests: list[list[Any]] = []
     held: list[list[Any]] = []
@@ -88,9 +90,9 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
             interval = _unsaid_interval(store, one, summary, first_poll(name, day_of.earliest))
             digests.append([name, one.device.digest, *one.expected, interval])
             around = [following.get(name), *_restarts_held(store, one.device, emptied.get(name, ()))]
-            held.append([name, summary.polls, summary.duration_ms, summary.values, *around])
-            own = summaries_of(one.start, one.end).get(name, _NOTHING)
-            holdings[name] = Holding(one.start, one.end, own.polls, own.values)
+            imported = sorted((key, one.polls, one.values) for key, one in imports_of(start, end).get(name, {}).items())
+            held.append([name, summary.polls, summary.duration_ms, summary.values, *around, *imported])
+            holdings[name] = held_in(one.start, one.end)(name)
     polls = sum(count for _, count, *_ in held)
     return DayInputs(
         settings_digest=_digest(sorted(digests)),

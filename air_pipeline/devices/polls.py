@@ -26,9 +26,9 @@ class Outcome(StrEnum):
     TOO_LARGE = "too_large"
     SKIPPED = "skipped"
     IMPORTED = "imported"
-    """Not polled by a collector of ours: values that came from elsewhere, as good as `ok`. Nothing writes it yet."""
+    """Not polled by a collector of ours: values that came from elsewhere, as good as `ok` (see `importing`)."""
     ENDED = "ended"
-    """No slot: from here on nothing is expected of the device, until its next poll. Nothing writes it yet."""
+    """No slot: from here on nothing is expected of the device, until its next poll."""
 
     @property
     def has_reading(self) -> bool:
@@ -101,6 +101,7 @@ class Poll:
         body: the start of a rejected document that differs from the last rejected one.
         series: the names of the series that it was asked for, where they differ from those said last; None: the same.
         cycle: the mark of the measuring cycle that its values are of, where the kind of device has one.
+        import_id: of the import that it came with; None: it is our own.
     """
 
     device: str
@@ -114,6 +115,7 @@ class Poll:
     body: str | None = None
     series: tuple[str, ...] | None = None
     cycle: str | None = None
+    import_id: str | None = None
 
     @property
     def problems_json(self) -> str:

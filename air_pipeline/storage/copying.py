@@ -217,7 +217,7 @@ def stored_polls(device: str, polls: pd.DataFrame, readings: pd.DataFrame) -> It
 
 def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
     """A poll, without its values, from its stored fields."""
-    status, body, cycle = fields["http_status"], fields["body"], fields["cycle"]
+    status, body, cycle, imported = (fields[name] for name in ("http_status", "body", "cycle", "import"))
     return Poll(
         device=device,
         observed_at=slot,
@@ -226,7 +226,8 @@ def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
         interval_s=fields["interval_s"],
         http_status=None if math.isnan(status) else int(status),
         problems=problems_from_json(fields["problems"]),
-        body=body if isinstance(body, str) else None,  # a missing one is NaN in the frame
+        body=body if isinstance(body, str) else None,  # a missing text is NaN in the frame
         series=series_from_json(fields["series"]),
         cycle=cycle if isinstance(cycle, str) else None,
+        import_id=imported if isinstance(imported, str) else None,
     )

@@ -5,11 +5,12 @@ Belongs here: paths, what may be wrong with a file, what its metadata says. Does
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from air_pipeline.errors import AirPipelineError
@@ -40,13 +41,28 @@ class DayUnreadable(TableError):
 class Holding(NamedTuple):
     """What a day's files hold of one device: from when and until when (not included), ms UTC; how many polls, values.
 
-    A value is one that was stored; means over sensors are none.
+    A value is one that was stored; means over sensors are none. What was imported is apart: import to its polls and
+    values.
     """
 
     start: int
     end: int
     polls: int
     values: int
+    imports: Mapping[str, tuple[int, int]] = MappingProxyType({})
+
+    def plain(self) -> list[Any]:
+        """As in JSON: without imports, where there are none."""
+        imports = {name: list(counts) for name, counts in self.imports.items()}
+        return [self.start, self.end, self.polls, self.values, *([imports] if imports else [])]
+
+    @classmethod
+    def from_plain(cls, said: Sequence[Any]) -> "Holding":
+        """The inverse of `plain`; a TypeError or ValueError where it is not one of ours."""
+        *numbers, imports = said if len(said) == len(cls._fields) else (*said, {})
+        counts = {str(name): (int(polls), int(values)) for name, (polls, values) in dict(imports).items()}
+        start, end, polls, values = map(int, numbers)
+        return cls(start, end, polls, values, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +89,7 @@ class DayMetadata:
 
     def to_texts(self) -> dict[str, str]:
         """As in a table's file: keys `air_pipeline.schema_version` and so on, `rules` and `holdings` as JSON."""
-        holdings = {} if self.holdings is None else {f"{_PREFIX}holdings": _json(self.holdings)}
+        holdings = {} if self.holdings is None else {f"{_PREFIX}holdings": _json(self._holdings())}
         limits = {f"{_PREFIX}limits": self.limits} if self.limits else {}
         return self.making() | limits | holdings
 
@@ -103,7 +119,11 @@ class DayMetadata:
 
     def to_json(self) -> dict[str, Any]:
         """As in JSON."""
-        return asdict(self)
+        said = asdict(replace(self, holdings=None))
+        return said if self.holdings is None else said | {"holdings": self._holdings()}
+
+    def _holdings(self) -> dict[str, list[Any]]:
+        return {device: one.plain() for device, one in (self.holdings or {}).items()}
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> "DayMetadata":
@@ -121,8 +141,8 @@ def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(dict(value), separators=(",", ":"))
 
 
-def _holdings(said: Mapping[str, Iterable[int]]) -> Mapping[str, Holding]:
-    return {device: Holding(*map(int, numbers)) for device, numbers in said.items()}
+def _holdings(said: Mapping[str, Sequence[Any]]) -> Mapping[str, Holding]:
+    return {device: Holding.from_plain(one) for device, one in said.items()}
 
 
 @dataclass(frozen=True, slots=True)

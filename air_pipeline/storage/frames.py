@@ -11,9 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.storage.fields import POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
+from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
 
-_NEVER_EMPTY = frozenset({"body", "series", "cycle"})
 _WITH_READING = [outcome.value for outcome in Outcome if outcome.has_reading]
 _WITH_STATUS = [outcome.value for outcome in Outcome if outcome.has_status]
 
@@ -39,8 +38,8 @@ def polls_frame(
             columns[name] = pd.Series(numbers.get(name, np.full(len(index), np.nan)), index=index, dtype="float64")
         else:
             column = pd.Series(texts.get(name, nowhere), index=index, dtype="str")
-            # An empty text and none look the same in CSV: some are never empty, the others never missing.
-            columns[name] = column.where(column != "") if name in _NEVER_EMPTY else column.fillna("")
+            # An empty text and none look the same in CSV.
+            columns[name] = column.where(column != "") if name in MAY_BE_MISSING else column.fillna("")
     # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
     status = columns["http_status"]
     columns["http_status"] = status.where(columns["outcome"].isin(_WITH_STATUS) & (status > 0))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage import influxdb_imports
 from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
@@ -243,13 +244,29 @@ class InfluxStore:
         problems = poll and (poll["time"], series_of_problems([poll["problems"]]))
         return nearest([values or None, problems or None], earlier=earlier)
 
+    @_of_influxdb
+    def imports(self, start: int, end: int) -> dict[str, dict[str, Summary]]:
+        """Device to import to summary; see `ReadingStore.imports`."""
+        try:
+            is_any = self._queries.has_imports(of_now=True)
+        except BucketMissing:
+            is_any = False
+        return influxdb_imports.found(self._ask, start, end) if is_any else {}
+
+    def delete_import(self, device: str, import_id: str, start: int, end: int) -> None:
+        """Deletes what came with one import; see `ReadingStore.delete_import`."""
+        self._delete(f'device="{device}" AND import="{import_id}"', start, end)
+
     def delete(self, device: str, start: int, end: int) -> None:
         """Deletes the polls and values of one device; see `ReadingStore.delete`."""
+        self._delete(f'device="{device}"', start, end)
+
+    def _delete(self, which: str, start: int, end: int) -> None:
         first, end = within_time(start, end)
         span = {"start": _rfc3339(first), "stop": _rfc3339(end - 1)}  # the server counts its stop in
         place = {"org": self._connection.org, "bucket": self._connection.bucket}
         for measurement in ("air", "poll"):  # values first: none is ever without its poll
-            asked = span | {"predicate": f'_measurement="{measurement}" AND device="{device}"'}
+            asked = span | {"predicate": f'_measurement="{measurement}" AND {which}'}
             answer = self._exchange.request("POST", "/api/v2/delete", params=place, json=asked)
             if answer.status != HTTPStatus.NO_CONTENT:
                 raise refusal(self._connection, Doing.DELETE, answer.status, answer.headers, answer.body)

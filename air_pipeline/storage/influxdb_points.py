@@ -52,12 +52,14 @@ class Points:
             others = self._without_reading(device, int(slots[0]), int(slots[-1]) + 1)
             table = table.filter(pa.array(~np.isin(slots, others)))
         return readings_frame(
-            table["time"].to_numpy(), {name: _numbers(table[name]) for name in table.column_names if name != "time"}
+            table["time"].to_numpy(),
+            {name: _numbers(table[name]) for name in table.column_names if name not in {"time", "import"}},
         )
 
     def _without_reading(self, device: str, start: int, end: int) -> list[int]:
         """The slots (ms) whose poll has no reading: values there are of an earlier poll and count no longer."""
-        condition = f"device = $device AND {_WITHOUT_READING} AND {during(start, end)}"
+        ours = "\"import\" = '' AND " if self._queries.has_imports() else ""
+        condition = f"device = $device AND {ours}{_WITHOUT_READING} AND {during(start, end)}"
         (result,) = self._ask(f"SELECT outcome FROM poll WHERE {condition}", parameters={"device": device})  # noqa: S608
         return [point["time"] for series in result for point in series.points]
 
@@ -109,10 +111,12 @@ class Points:
             numbers, texts = fields or (sorted(counts), ())
             numbers = [name for name in numbers if name in counts]
             texts = [name for name in texts if name in counts]
+            if self._queries.has_imports():
+                texts.append("import")  # a tag, which is not counted
             condition = f"device = $device AND {during(first, last)}"
             table = self._table(measurement, numbers, texts, condition, parameters)
             self._require_all(table, {name: counts[name] for name in numbers}, device)
-            yield table
+            yield _own_first(table)
 
     def _table(
         self,
@@ -154,6 +158,15 @@ class Points:
                     f"InfluxDB at {self._connection.url} counts {expected} values of {name} of device {device!r} and "
                     f"gives {found}: try again."
                 )
+
+
+def _own_first(table: pa.Table) -> pa.Table:
+    """The points, no two of one slot: what is ours before what was imported, which is another series."""
+    if "import" not in table.column_names or len(table) == 0:
+        return table
+    is_ours = np.array([not text for text in table["import"].to_pylist()])
+    times = table["time"].to_numpy()
+    return table.filter(pa.array(is_ours | ~np.isin(times, times[is_ours])))
 
 
 def _numbers(column: "pa.ChunkedArray[pa.DoubleScalar]") -> npt.NDArray[np.float64]:

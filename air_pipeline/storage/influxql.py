@@ -32,7 +32,7 @@ _TAGS = "SHOW TAG KEYS FROM air, poll"
 # Statements that begin with SHOW know no retention policy: of a bucket a/b, last points are asked for instead.
 _LAST_OF_DEVICES = "SELECT last(outcome) FROM poll GROUP BY device"
 _LAST_OF_SERIES = "SELECT *::field FROM air, poll GROUP BY * ORDER BY time DESC LIMIT 1"
-_OURS = {"device"}
+_OURS = {"device", "import"}
 _TAGS_HOLD_S = 60.0
 
 
@@ -64,6 +64,7 @@ class InfluxQL:
         self._longest_s = longest_s
         self._is_there = False
         self._others: tuple[str, ...] = ()
+        self._has_imports = False
         self._others_until = 0.0
 
     def statements(
@@ -82,6 +83,13 @@ class InfluxQL:
         return [_as_values(one) if self._policy and query == DEVICES else one
                 for query, one in zip(queries, found, strict=True)]  # fmt: skip
 
+    def has_imports(self, *, of_now: bool = False) -> bool:
+        """Whether something was imported here: as far as is known, or as it is now."""
+        if of_now and not self._has_imports:
+            self._others_until = 0.0
+            self._tags_of_others(None)
+        return self._has_imports
+
     @property
     def _policy(self) -> str:
         return self._connection.bucket.partition("/")[2]
@@ -95,6 +103,7 @@ class InfluxQL:
             else:
                 tags = {str(point["tagKey"]) for series in found for point in series.points}
             self._others = tuple(sorted(tags - _OURS))
+            self._has_imports = "import" in tags
             self._others_until = time.monotonic() + _TAGS_HOLD_S
         return self._others
 

@@ -16,7 +16,9 @@ def poll_lines(poll: Poll) -> list[str]:
     which mean none, so that nothing of an earlier poll of the slot shows through. The poll must be storable
     (`require_storable`).
     """
-    device = _name(poll.device)
+    key = f"device={_name(poll.device)}"
+    if poll.import_id is not None:
+        key += f",import={_name(poll.import_id)}"
     fields = [f'outcome="{poll.outcome.value}"', f"duration_ms={number(poll.duration_ms)!r}"]
     if poll.outcome.has_status:
         fields.append(f"http_status={number(poll.http_status or 0)!r}")
@@ -28,10 +30,10 @@ def poll_lines(poll: Poll) -> list[str]:
         fields.append(f"series={_quoted(names)}")
     if (cycle := cycle_text(poll)) is not None:
         fields.append(f"cycle={_quoted(cycle)}")
-    lines = [f"poll,device={device} {','.join(fields)} {int(poll.observed_at)}"]
+    lines = [f"poll,{key} {','.join(fields)} {int(poll.observed_at)}"]
     if values := air_values(poll):
         numbers = ",".join(f"{_name(series)}={value!r}" for series, value in values.items())
-        lines.insert(0, f"air,device={device} {numbers} {int(poll.observed_at)}")
+        lines.insert(0, f"air,{key} {numbers} {int(poll.observed_at)}")
     return lines
 
 

@@ -12,9 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.storage import sqlite_imports
 from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
+from air_pipeline.storage.sqlite_queries import (
+    ASKED,
+    ASKED_BEFORE,
+    DEVICES,
+    EMPTIED,
+    FIRST_POLLS,
+    KEY,
+    OF_DEVICE,
+    device_rows,
+    per_device,
+    quoted,
+    replace,
+)
 from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
 from air_pipeline.storage.storable import (
     EMPTY_VALUE,
@@ -43,8 +57,6 @@ from air_pipeline.storage.store import (
 if TYPE_CHECKING:
     import pandas as pd
 
-_KEY = ("device", "observed_at")
-
 _TABLES = Tables(
     steps=(
         (
@@ -63,6 +75,7 @@ _TABLES = Tables(
             "CREATE INDEX poll_series ON poll (device, observed_at) WHERE series IS NOT NULL",
         ),
         ("ALTER TABLE poll ADD COLUMN cycle TEXT",),
+        sqlite_imports.STEP,
     ),
 )
 
@@ -73,25 +86,6 @@ _ERRORS: Mapping[Kind, type[StoreError]] = {
     Kind.REPLACED: StoreUnavailable,
     Kind.RIGHTS: StoreRefused,
 }
-
-# The devices of a table by one search each: a GROUP BY would read every row.
-_DEVICES = """WITH RECURSIVE known (name) AS (
-    SELECT min(device) FROM {table}
-    UNION ALL SELECT (SELECT min(device) FROM {table} WHERE device > name) FROM known WHERE name IS NOT NULL
-)"""
-
-_FIRST_POLLS = f"""{_DEVICES.format(table="poll")} SELECT name, min(observed_at) FROM known CROSS JOIN poll
-ON device = name WHERE (? IS NULL OR name = ?) AND observed_at >= ? AND observed_at < ? GROUP BY name"""  # noqa: S608
-_EMPTIED = f"""{_DEVICES.format(table="poll")} SELECT name, observed_at FROM known CROSS JOIN poll ON device = name
-AND observed_at >= ? AND observed_at < ? WHERE instr(problems, ?) AND (? IS NULL OR name = ?)
-ORDER BY name, observed_at"""  # noqa: S608 - nothing of it is given
-_OF_DEVICE = "WHERE device = ? AND observed_at >= ? AND observed_at < ?"
-# By their index: the few polls that say it are not looked for among all.
-_ASKED = """SELECT device, series FROM poll INDEXED BY poll_series
-WHERE series IS NOT NULL AND observed_at >= ? AND observed_at < ? AND (? IS NULL OR device = ?)"""
-_ASKED_BEFORE = f"""{_DEVICES.format(table="poll")} SELECT name, (SELECT series FROM poll INDEXED BY poll_series
-WHERE device = name AND series IS NOT NULL AND observed_at < ? ORDER BY observed_at DESC LIMIT 1) AS said
-FROM known WHERE said IS NOT NULL AND (? IS NULL OR name = ?)"""  # noqa: S608 - nothing of it is given
 
 # Rows that are Python objects at one time: some 10 MB.
 _ROWS_AT_ONCE = 20_000
@@ -123,18 +117,20 @@ class SqliteStore:
         require_storable(polls)
         if not polls:
             return
-        last = list({(poll.device, int(poll.observed_at)): poll for poll in polls}.values())
-        readings = [(poll, values) for poll in last if (values := air_values(poll))]
-        without = [(poll.device, int(poll.observed_at)) for poll in last if not air_values(poll)]
-        series = sorted({name for _, values in readings for name in values})
+        in_turn = sorted(polls, key=lambda poll: poll.import_id is None)  # what is ours after what was imported
+        last = list({(poll.device, int(poll.observed_at)): poll for poll in in_turn}.values())
         with self._connections.writing() as connection:
+            last = sqlite_imports.written(connection, last)
+            readings = [(poll, values) for poll in last if (values := air_values(poll))]
+            without = [(poll.device, int(poll.observed_at)) for poll in last if not air_values(poll)]
+            series = sorted({name for _, values in readings for name in values})
             _add_series(connection, series)
             connection.executemany("DELETE FROM air WHERE device = ? AND observed_at = ?", without)
             connection.executemany(
-                _replace("air", series),
+                replace("air", series),
                 ((p.device, int(p.observed_at), *map(values.get, series)) for p, values in readings),
             )
-            connection.executemany(_replace("poll", POLL_COLUMNS), map(_poll_row, last))
+            connection.executemany(replace("poll", POLL_COLUMNS), map(_poll_row, last))
 
     def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The readings of one device; see `ReadingStore.readings`."""
@@ -144,7 +140,7 @@ class SqliteStore:
             if connection is None:
                 return readings_of_rows([], ())
             series = _series(connection)
-            rows = connection.execute(_device_rows("air", series), (device, *within_time(start, end)))
+            rows = connection.execute(device_rows("air", series), (device, *within_time(start, end)))
             return readings_of_rows(series, iter(partial(rows.fetchmany, _ROWS_AT_ONCE), []))
 
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
@@ -155,7 +151,7 @@ class SqliteStore:
             if connection is None:
                 return polls_of_rows([])
             there = _columns(connection, "poll")
-            rows = connection.execute(_device_rows("poll", there), (device, *within_time(start, end))).fetchall()
+            rows = connection.execute(device_rows("poll", there), (device, *within_time(start, end))).fetchall()
             return polls_of_rows(rows, there)
 
     def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
@@ -179,7 +175,7 @@ class SqliteStore:
         with self._connections.reading(deadline_s=timeout_s) as connection:
             if connection is not None:
                 rows = connection.execute(
-                    _per_device("poll", "outcome, count(*)", group="name, outcome"), within_time(start, end)
+                    per_device("poll", "outcome, count(*)", group="name, outcome"), within_time(start, end)
                 )
                 for device, outcome, count in rows:
                     counts.setdefault(device, {})[outcome] = count
@@ -192,10 +188,10 @@ class SqliteStore:
             if connection is None:
                 return {}
             of_polls = connection.execute(
-                _per_device("poll", "count(*), total(duration_ms)", group="name"), span
+                per_device("poll", "count(*), total(duration_ms)", group="name"), span
             ).fetchall()
-            counts = ", ".join(["count(*)", *(f"count({_quoted(name)})" for name in _series(connection))])
-            of_air = connection.execute(_per_device("air", counts, group="name"), span).fetchall()
+            counts = ", ".join(["count(*)", *(f"count({quoted(name)})" for name in _series(connection))])
+            of_air = connection.execute(per_device("air", counts, group="name"), span).fetchall()
         polls = {device: (count, duration) for device, count, duration in of_polls}
         values = {device: sum(counts) for device, _, *counts in of_air}
         return {
@@ -214,7 +210,7 @@ class SqliteStore:
         with self._connections.reading() as connection:
             if connection is None:
                 return {}
-            rows = connection.execute(_FIRST_POLLS, (device, device, *within_time(start, end)))
+            rows = connection.execute(FIRST_POLLS, (device, device, *within_time(start, end)))
             return {name: int(slot) for name, slot in rows}
 
     def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
@@ -223,7 +219,7 @@ class SqliteStore:
             if connection is None:
                 return {}
             found: dict[str, list[int]] = {}
-            for name, slot in connection.execute(_EMPTIED, (*within_time(start, end), EMPTY_VALUE, device, device)):
+            for name, slot in connection.execute(EMPTIED, (*within_time(start, end), EMPTY_VALUE, device, device)):
                 found.setdefault(name, []).append(slot)
         return {name: tuple(slots) for name, slots in found.items()}
 
@@ -244,8 +240,8 @@ class SqliteStore:
         with self._connections.reading() as connection:
             if connection is None or "series" not in _columns(connection, "poll"):
                 return {}
-            before = connection.execute(_ASKED_BEFORE, (first, device, device)).fetchall()
-            within = connection.execute(_ASKED, (first, last, device, device)).fetchall()
+            before = connection.execute(ASKED_BEFORE, (first, device, device)).fetchall()
+            within = connection.execute(ASKED, (first, last, device, device)).fetchall()
         return asked_of(before, within)
 
     def stated(self, device: str, start: int, end: int) -> frozenset[str]:
@@ -255,9 +251,9 @@ class SqliteStore:
             if connection is None:
                 return frozenset()
             names = _series(connection)
-            counts = ", ".join(["count(*)", *(f"count({_quoted(name)})" for name in names)])
-            _, *found = connection.execute(f"SELECT {counts} FROM air {_OF_DEVICE}", of_device).fetchone()  # noqa: S608 - quoted
-            texts = connection.execute(f"SELECT DISTINCT problems FROM poll {_OF_DEVICE}", of_device).fetchall()  # noqa: S608
+            counts = ", ".join(["count(*)", *(f"count({quoted(name)})" for name in names)])
+            _, *found = connection.execute(f"SELECT {counts} FROM air {OF_DEVICE}", of_device).fetchone()  # noqa: S608 - quoted
+            texts = connection.execute(f"SELECT DISTINCT problems FROM poll {OF_DEVICE}", of_device).fetchall()  # noqa: S608
         there = {name for name, count in zip(names, found, strict=True) if count}
         return series_of_problems(problems for (problems,) in texts) | there
 
@@ -270,7 +266,7 @@ class SqliteStore:
             if connection is None:
                 return frozenset()
             names = _series(connection)
-            columns = ", ".join(_quoted(name) for name in ("observed_at", *names))
+            columns = ", ".join(quoted(name) for name in ("observed_at", *names))
             air = connection.execute(f"SELECT {columns} FROM air {of_device} {near}", (device, edge)).fetchone()  # noqa: S608
             values = air and (air[0], [n for n, value in zip(names, air[1:], strict=True) if value is not None])
             span = (device, edge, *between_of(values, earlier=earlier))
@@ -280,6 +276,18 @@ class SqliteStore:
                 span,
             ).fetchone()
         return nearest([values, poll and (poll[0], series_of_problems([poll[1]]))], earlier=earlier)
+
+    def imports(self, start: int, end: int) -> dict[str, dict[str, Summary]]:
+        """Device to import to summary; see `ReadingStore.imports`."""
+        with self._connections.reading() as connection:
+            if connection is None or "import" not in _columns(connection, "poll"):
+                return {}
+            return sqlite_imports.found(connection, [*map(quoted, _series(connection))], *within_time(start, end))
+
+    def delete_import(self, device: str, import_id: str, start: int, end: int) -> None:
+        """Deletes what came with one import; see `ReadingStore.delete_import`."""
+        with self._connections.writing() as connection:
+            sqlite_imports.delete(connection, device, import_id, *within_time(start, end))
 
     def delete(self, device: str, start: int, end: int) -> None:
         """Deletes the polls and values of one device; see `ReadingStore.delete`."""
@@ -323,7 +331,7 @@ def _series(connection: sqlite3.Connection) -> list[str]:
 def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
     """The columns of a table beside its key; a file that nothing was written into since can be of an older version."""
     names = (name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{table}')"))  # noqa: S608
-    return [name for name in names if name not in _KEY]
+    return [name for name in names if name not in KEY]
 
 
 def _add_series(connection: sqlite3.Connection, series: Iterable[str]) -> None:
@@ -332,7 +340,7 @@ def _add_series(connection: sqlite3.Connection, series: Iterable[str]) -> None:
         if known.setdefault(name.lower(), name) != name:
             raise PollsRejected(f"The series {name!r} differs from {known[name.lower()]!r} in case only: rename it.")
     for name in set(series) - set(_series(connection)):
-        connection.execute(f"ALTER TABLE air ADD COLUMN {_quoted(name)} REAL")
+        connection.execute(f"ALTER TABLE air ADD COLUMN {quoted(name)} REAL")
 
 
 def _poll_row(poll: Poll) -> tuple[object, ...]:
@@ -345,36 +353,18 @@ def _poll_row(poll: Poll) -> tuple[object, ...]:
         "body": body_text(poll),
         "series": series_text(poll),
         "cycle": cycle_text(poll),
+        "import": poll.import_id,
     }
     return (poll.device, int(poll.observed_at), *(fields[name] for name in POLL_COLUMNS))
-
-
-def _replace(table: str, columns: Sequence[str]) -> str:
-    """The statement that writes a row in place of another one: nothing of that stays."""
-    names = [_quoted(name) for name in (*_KEY, *columns)]
-    return f"REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - quoted
-
-
-def _device_rows(table: str, columns: Iterable[str]) -> str:
-    names = ", ".join(_quoted(name) for name in ("observed_at", *columns))
-    return f"SELECT {names} FROM {table} {_OF_DEVICE} ORDER BY observed_at"  # noqa: S608 - quoted
-
-
-def _per_device(table: str, what: str, group: str) -> str:
-    # CROSS JOIN keeps SQLite from reading the table first.
-    return (
-        f"{_DEVICES.format(table=table)} SELECT name, {what} FROM known CROSS JOIN {table} ON device = name "  # noqa: S608 - quoted
-        f"AND observed_at >= ? AND observed_at < ? GROUP BY {group}"
-    )
 
 
 def _last_rows(
     connection: sqlite3.Connection, table: str, columns: Sequence[str], span: tuple[int, int]
 ) -> dict[str, tuple[int, dict[str, Any]]]:
     """Device to the time of its last row and what is not NULL in it."""
-    names = ", ".join(_quoted(name) for name in (*_KEY, *columns))
+    names = ", ".join(quoted(name) for name in (*KEY, *columns))
     rows = connection.execute(
-        f"{_DEVICES.format(table=table)} SELECT {names} FROM known CROSS JOIN {table} ON device = name "  # noqa: S608 - quoted
+        f"{DEVICES.format(table=table)} SELECT {names} FROM known CROSS JOIN {table} ON device = name "  # noqa: S608 - quoted
         f"AND observed_at = (SELECT max(observed_at) FROM {table} WHERE device = name "
         "AND observed_at >= ? AND observed_at < ?)",
         span,
@@ -383,7 +373,3 @@ def _last_rows(
         device: (time, {name: value for name, value in zip(columns, fields, strict=True) if value is not None})
         for device, time, *fields in rows
     }
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -68,6 +68,8 @@ def _within(time: int) -> int:
 def _mistake(poll: Poll) -> str | None:
     if not _is_name(poll.device):
         return "the name of the device is empty or has characters that cannot be kept"
+    if poll.import_id is not None and not _is_name(poll.import_id):
+        return "the id of its import is empty or has characters that cannot be kept"
     if not EARLIEST_MS <= poll.observed_at <= LATEST_MS:
         return "the slot is outside the years 1677 to 2262"
     for name, value in (("duration_ms", poll.duration_ms), ("interval_s", poll.interval_s)):

@@ -128,7 +128,8 @@ class ReadingStore(Protocol):
     def write(self, polls: Sequence[Poll]) -> None:
         """Stores polls with their values; all of them are there when it returns. Twice is the same as once.
 
-        Of two different polls of one slot the later one is shown, and nothing of the earlier: no values where it has no
+        Where a poll of our own has the slot, one that was imported is not shown, whichever came first. Of two others
+        the later one is shown, and nothing of the earlier: no values where it has no
         reading, no status where it had no answer, no body where nothing was rejected. (InfluxDB merges points field by
         field: a series that only the earlier of two readings has stays there.)
 
@@ -195,6 +196,14 @@ class ReadingStore(Protocol):
 
     def nearest_stated(self, device: str, time: int, *, earlier: bool) -> frozenset[str]:
         """Those of the last poll before a time, or of the first from it on, that has a value or a problem at all."""
+        ...
+
+    def imports(self, start: int, end: int) -> dict[str, dict[str, Summary]]:
+        """Device to import to what the store holds of it in the interval: a part of what `summaries` counts."""
+        ...
+
+    def delete_import(self, device: str, import_id: str, start: int, end: int) -> None:
+        """Deletes what came with one import; twice is the same as once."""
         ...
 
     def delete(self, device: str, start: int, end: int) -> None:

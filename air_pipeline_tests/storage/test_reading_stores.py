@@ -213,6 +213,7 @@ def test_frames_of_nothing_have_the_dtypes_of_frames_of_something(store: Reading
             "body": "str",
             "series": "str",
             "cycle": "str",
+            "import": "str",
         }
 
 

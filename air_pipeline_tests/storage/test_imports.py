@@ -1,0 +1,103 @@
+"""What was imported, in every store: apart from our own polls, never in place of one, and gone by its id alone."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from air_pipeline.devices.polls import Outcome
+from air_pipeline.storage.copying import copy_readings
+from air_pipeline.storage.sqlite import VERSION, SqliteStore
+from air_pipeline.storage.store import ReadingStore, Summary
+from air_pipeline_tests.storage.model import END, START, VALUES, poll, rows
+
+OURS = {"dht22_temperature": 21.5}
+MINUTE = 60_000
+
+
+def imported(slot, import_id="spring", outcome=Outcome.IMPORTED, **fields):
+    return poll(
+        slot=slot, outcome=outcome, import_id=import_id, duration_ms=0.0, interval_s=60.0, http_status=None, **fields
+    )
+
+
+def test_what_was_imported_is_read_like_a_poll_of_ours_and_says_where_it_came_from(store: ReadingStore) -> None:
+    store.write([imported(START), imported(START + MINUTE, outcome=Outcome.ENDED)])
+    assert rows(store.readings("living-room", START, END)) == {START: VALUES}
+    read = rows(store.polls("living-room", START, END))
+    assert [fields["import"] for fields in read.values()] == ["spring", "spring"]
+    assert [fields["outcome"] for fields in read.values()] == ["imported", "ended"]
+    assert store.first_poll("living-room") == START
+    assert store.before("living-room", END) == (START + MINUTE, 60.0, True)
+
+
+@pytest.mark.parametrize("ours_first", [True, False], ids=["ours came first", "ours came later"])
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.TIMEOUT, Outcome.IMPORTED])
+def test_a_poll_of_ours_is_shown_before_what_was_imported_whichever_came_first(
+    store: ReadingStore,
+    ours_first: bool,
+    outcome: Outcome,
+) -> None:
+    values = OURS if outcome.has_reading else {}
+    ours, theirs = poll(outcome=outcome, values=values), imported(START, values={"dht22_humidity": 40.0})
+    ended = imported(START + MINUTE, outcome=Outcome.ENDED)
+    later = poll(slot=START + MINUTE, values=OURS)
+    for some in ((ours, later), (theirs, ended)) if ours_first else ((theirs, ended), (ours, later)):
+        store.write(some)
+    shown = {START: OURS} if values else {}
+    assert rows(store.readings("living-room", START, END)) == shown | {START + MINUTE: OURS}
+    read = rows(store.polls("living-room", START, END))
+    assert [fields["outcome"] for fields in read.values()] == [outcome.value, "ok"]
+    assert not any("import" in fields for fields in read.values())
+
+
+def test_each_import_is_counted_apart_and_deleted_by_its_id(store: ReadingStore) -> None:
+    assert store.imports(START, END) == {}
+    store.write([poll(), poll("garage")])
+    assert store.imports(START, END) == {}
+    store.write([imported(START + MINUTE * n) for n in (1, 2)])
+    store.write([imported(START + MINUTE * 3, "autumn", values=OURS)])
+    of_spring, of_autumn = Summary(2, 0.0, 4), Summary(1, 0.0, 1)
+    assert store.imports(START, END) == {"living-room": {"spring": of_spring, "autumn": of_autumn}}
+    assert store.summaries(START, END)["living-room"] == Summary(4, 41.0, 7)
+    for _ in range(2):  # twice is the same as once
+        store.delete_import("living-room", "spring", START, END)
+        assert store.imports(START, END) == {"living-room": {"autumn": of_autumn}}
+        assert list(rows(store.readings("living-room", START, END))) == [START, START + MINUTE * 3]
+    store.delete("living-room", START, END)
+    assert store.imports(START, END) == {}
+    assert list(store.summaries(START, END)) == ["garage"]
+
+
+def test_only_the_part_of_an_import_that_was_named_is_deleted(store: ReadingStore) -> None:
+    store.write([imported(START + MINUTE * n) for n in range(4)])
+    store.delete_import("living-room", "spring", START + MINUTE, START + MINUTE * 3)
+    assert list(rows(store.polls("living-room", START, END))) == [START, START + MINUTE * 3]
+
+
+@pytest.mark.influxdb
+def test_a_copy_keeps_what_was_imported_apart(sqlite_store: SqliteStore, influx_store: ReadingStore) -> None:
+    sqlite_store.write([poll(), imported(START + MINUTE), imported(START + MINUTE * 2, outcome=Outcome.ENDED)])
+    for _ in copy_readings(sqlite_store, influx_store, START, START + 86_400_000):
+        pass
+    assert influx_store.imports(START, END) == sqlite_store.imports(START, END)
+    there, here = (one.polls("living-room", START, END) for one in (influx_store, sqlite_store))
+    assert there.equals(here)
+
+
+def test_a_file_from_before_imports_is_read_as_it_is_and_takes_them_once_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "readings.sqlite"
+    with closing(SqliteStore(path)) as store:
+        store.write([poll()])
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("DROP INDEX poll_import")
+        file.execute("ALTER TABLE poll DROP COLUMN import")
+        file.execute(f"PRAGMA user_version = {VERSION - 1}")
+        file.commit()
+    with closing(SqliteStore(path)) as store:
+        assert store.imports(START, END) == {}
+        assert list(rows(store.polls("living-room", START, END))) == [START]
+        store.write([imported(START), imported(START + MINUTE)])
+        assert store.imports(START, END) == {"living-room": {"spring": Summary(1, 0.0, 2)}}
+        assert rows(store.readings("living-room", START, END))[START] == VALUES
