@@ -74,6 +74,7 @@ ONLY = {
     },
     "exporting": {
         "errors",
+        "catalogue",
         "replacing",
         "settings",
         "deployment",

@@ -11,16 +11,18 @@ from air_pipeline.cli.rows import check_output
 from air_pipeline.cli.terminal import say
 from air_pipeline.deployment import open_deployment
 from air_pipeline.exporting.airmonitor import meta_path, write_airmonitor
+from air_pipeline.exporting.netcdf import write_netcdf
 from air_pipeline.exporting.openair import write_openair
 from air_pipeline.exporting.positions import read_positions
 from air_pipeline.exporting.selection import dates_in_words, select
 
-_SUFFIXES = {"openair": ".csv", "airmonitor": ".csv"}
+_SUFFIXES = {"openair": ".csv", "airmonitor": ".csv", "netcdf": ".nc"}
 
 
 def export(
     shape: Annotated[
-        Literal["openair", "airmonitor"], typer.Argument(help="For whom: openair or airmonitor.", show_default=False)
+        Literal["openair", "airmonitor", "netcdf"],
+        typer.Argument(help="For whom: openair, airmonitor or netcdf.", show_default=False),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.", show_default=False)],
     devices: DevicesArgument = None,
@@ -42,7 +44,7 @@ def export(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write built days to a file that another program reads: hourly CSV for R.
+    """Write built days to a file that another program reads: hourly CSV for R, NetCDF.
 
     Example: air-pipeline export openair --from 2026-11-01 --to 2026-12-01 -o november.csv
     """
@@ -58,6 +60,8 @@ def export(
         positions = read_positions(position or [], list(selection.zones))
         if shape == "openair":
             written = f"{write_openair(selection, output, progress)} hours written to {output}"
+        elif shape == "netcdf":
+            written = f"{write_netcdf(selection, output, positions, progress)} slots written to {output}"
         else:
             written = f"{write_airmonitor(selection, output, positions, progress)} hours written to {output}"
             written += f", and {len(selection.zones)} devices to {meta_path(output)}"

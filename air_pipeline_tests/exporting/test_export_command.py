@@ -37,6 +37,9 @@ def test_export_writes_what_is_built_and_says_what_is_not(home):
     assert len(lines) == 1 + 24
     done = home("export", "airmonitor", "--series", "temperature", "--position", "52.2,21", "-o", "air.csv")
     assert done.err == "24 hours written to air.csv, and 2 devices to air_meta.csv; temperature in °C\n"
+    done = home("export", "netcdf", "--from", "-2d", "--to", "-12h", "--position", "52.2,21", "-o", "air.nc")
+    assert done.status == 0
+    assert "slots written to air.nc; bmp180_altitude in m" in done.err
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,12 @@ def test_export_writes_what_is_built_and_says_what_is_not(home):
             1,
             "AirMonitor has one series at a time: choose by --series bmp180_altitude or",
         ),
+        (
+            ("netcdf", "--position", "attic=52,21", "-o", "x.nc"),
+            1,
+            "say where cellar stands, by --position cellar=52.23,",
+        ),
+        (("netcdf", "-o", "x.csv"), 2, "x.csv does not end in .nc"),
         (("airmonitor", "--position", "attic=52", "-o", "x.csv"), 2, "'attic=52' is no position; write it as"),
         (("airmonitor", "--position", "91,0", "-o", "x.csv"), 2, "'91,0' is nowhere on the earth; write it as"),
         (("airmonitor", "--position", "hall=52,21", "-o", "x.csv"), 2, "'hall' is not exported"),
@@ -64,4 +73,4 @@ def test_export_writes_what_is_built_and_says_what_is_not(home):
 )
 def test_what_cannot_be_exported_is_a_sentence(home, arguments, status, said):
     assert said in home.refused("export", *arguments, status=status)
-    assert list(home.folder.glob("x*.csv")) == []
+    assert list(home.folder.glob("x*")) == []
