@@ -12,6 +12,8 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     │   └── DayShrunk            the store holds less of it than was built before
     ├── DemoError                the demo cannot be made
     ├── DocumentUnusable         not one value can be read in what a device answered
+    ├── ExportError              built days cannot be exported as asked
+    │   └── PositionError        a text that is no position of a device (exit status 2)
     ├── HistoryError             a device cannot be renamed, or what it said deleted
     ├── MoveUnfinished           readings are copied, and a collector goes on into the old store
     ├── OutboxError              the outbox cannot be read or written

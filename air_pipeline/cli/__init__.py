@@ -36,6 +36,7 @@ COMMANDS = {
     "observations": _Command("reading", "Show flagged observations: a row a series and slot, missed ones included."),
     "hourly": _Command("reading", "Show the aggregates of local hours: counts, coverage, mean, minimum, maximum."),
     "daily": _Command("reading", "Show the aggregates of local days: counts, coverage, mean, minimum, maximum."),
+    "export": _Command("export", "Write built days to a file that another program reads: hourly CSV for R, NetCDF."),
     "explain": _Command(
         "explain", "Say why an observation is flagged as it is: what each rule measured, and between which limits."
     ),

@@ -1,0 +1,44 @@
+"""Hourly CSV for openair: a row a UTC hour and device, a column a series.
+
+Belongs here: the columns that openair asks for. Does not: what an hour holds (`utc_hours`).
+
+openair (R) takes a data frame with `date`, in GMT, the hour's beginning; several stations are told apart by `site`;
+any other column is what the user names as `pollutant`. Sources: openair's book, "Input data requirements", and its
+functions `checkPrep` and `quickText`; worldmet gives its hours as `date` in GMT too, so that both join by `date`.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from air_pipeline.exporting.selection import Selection
+from air_pipeline.exporting.utc_hours import utc_hours
+from air_pipeline.exporting.writing import Progress, whole_text
+
+
+def write_openair(selection: Selection, target: Path, progress: Progress = lambda _done, _days: None) -> int:
+    """Writes a CSV file and says how many rows it has.
+
+    Names of series have `.` for `-`, as R makes of them by itself.
+
+    Raises:
+        ExportError: the file cannot be written.
+        TableError: a day's file cannot be read.
+    """
+    rows = 0
+    with whole_text(target) as file:
+        file.write(",".join(["date", "site", *(name.replace("-", ".") for name in selection.units)]) + "\n")
+        for done, (_, found) in enumerate(utc_hours(selection)):
+            progress(done, len(selection.days))
+            for hours in found:
+                frame = hours.means
+                frame.insert(0, "site", hours.device)
+                frame.index = texts_of_hours(frame.index)
+                frame.to_csv(file, header=False, lineterminator="\n")
+                rows += len(frame)
+    return rows
+
+
+def texts_of_hours(hours: pd.Index) -> pd.Index:
+    """Hours in ms UTC as R's `as.POSIXct` and `readr` read them."""
+    return pd.to_datetime(hours, unit="ms").strftime("%Y-%m-%d %H:%M:%S")
