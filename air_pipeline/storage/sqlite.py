@@ -15,6 +15,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.storage.fields import POLL_COLUMNS
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
+from air_pipeline.storage.sqlite_told import TOLD_TABLES, ToldInSqlite
 from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
 from air_pipeline.storage.storable import (
     EMPTY_VALUE,
@@ -61,6 +62,7 @@ _TABLES = Tables(
             # Said once, and asked for of each day: without an index the search would go back to that day.
             "CREATE INDEX poll_series ON poll (device, observed_at) WHERE series IS NOT NULL",
         ),
+        TOLD_TABLES,
     ),
 )
 
@@ -95,7 +97,7 @@ FROM known WHERE said IS NOT NULL AND (? IS NULL OR name = ?)"""  # noqa: S608 -
 _ROWS_AT_ONCE = 20_000
 
 
-class SqliteStore:
+class SqliteStore(ToldInSqlite):
     """The reading store in one SQLite file, made at the first write. Safe from several threads and processes.
 
     A file that does not exist yet is an empty store to its readers. See `ReadingStore` for what the methods promise.
