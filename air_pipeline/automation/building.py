@@ -140,13 +140,16 @@ def _decide(
     last_run = cache(lambda day: last_runs(context.instance, [day]).get(day))
     end = time.monotonic() + LONGEST_LOOK_S
     box = existing_outbox(deployment.environment.state.outbox, MARKS_WITHIN_S)
+    environment = deployment.environment
     with nullcontext() if box is None else closing(box):
-        marks = {} if box is None else box.late_marks()
-        late = {day for mark in marks for day in touched_days(mark, influence())}
-        days = days_to_compare(finished, built, late, set(month), set(archive))
-        by_footers = set(archive).difference(finished[:RECENT_DAYS], month, late)
-        environment = deployment.environment
+        # Those here that were not told through the store yet: by commands, or just now.
+        here = {} if box is None else box.late_marks()
         with closing(open_store(environment.influxdb, environment.state, STORE_WITHIN_S)) as store:
+            told = store.late_marks(compared.passed)
+            marks = {*here, *compared.late, *(mark.day for mark in told)}
+            late = {day for mark in marks for day in touched_days(mark, influence())}
+            days = days_to_compare(finished, built, late, set(month), set(archive))
+            by_footers = set(archive).difference(finished[:RECENT_DAYS], month, late)
             decision = days_to_build(
                 takewhile(lambda _: time.monotonic() < end, days),
                 _comparison(deployment, store, by_footers),
@@ -155,9 +158,9 @@ def _decide(
                 _comings_out(context.instance, last_run),
             )
         kept = unsettled_marks(marks, influence(), finished, decision)
-        if box is not None and len(kept) < len(marks):  # last: whatever ends this before leaves them for the next
-            box.forget_late({day: number for day, number in marks.items() if day not in kept})
-    after = compared.month_seen(month, decision.seen, today)
+        if box is not None and not kept.issuperset(here):  # last: whatever ends this before leaves them for the next
+            box.forget_late({day: number for day, number in here.items() if day not in kept})
+    after = compared.month_seen(month, decision.seen, today).marks_passed(told, kept)
     after = after.archive_settled(archive, decision.settled, decision.kept, under)
     if after != compared:
         write_compared(deployment.environment.state, after)

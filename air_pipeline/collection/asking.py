@@ -94,17 +94,18 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
 
 def _last_polls(environment: Environment, devices: Sequence[Device], within_s: float) -> list[Asked]:
     """What the running collector knows: what it stored, and what waits."""
-    collector = collector_state(environment.state, newest=max(_WAITING_LOOKED_AT, 2 * len(devices)))
-    waiting, notes = collector.newest, collector.notes
     until = int(time() * 1000) + max((device.interval_ms for device in devices), default=0) + 1
-    waiting = {name: poll for name, poll in waiting.items() if poll.observed_at < until}
     stored: Mapping[str, Latest] = {}
     store_error = ""
-    try:
-        with closing(open_store(environment.influxdb, environment.state, within_s)) as store:
-            stored = store.latest(end=until)
-    except StoreError as error:
-        store_error = str(error)
+    with closing(open_store(environment.influxdb, environment.state, within_s)) as store:
+        collector = collector_state(environment.state, store, newest=max(_WAITING_LOOKED_AT, 2 * len(devices)))
+        try:
+            stored = {} if collector.unanswered else store.latest(end=until)
+            store_error = collector.unanswered
+        except StoreError as error:
+            store_error = str(error)
+    waiting = {name: poll for name, poll in collector.newest.items() if poll.observed_at < until}
+    notes = collector.notes
     found = []
     for device in devices:
         polls = [waiting[device.id]] if device.id in waiting else []

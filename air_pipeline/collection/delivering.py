@@ -13,6 +13,7 @@ from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.delivery import Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.collection.salvage import Salvage
+from air_pipeline.collection.telling import Teller
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.storage.opening import open_store
@@ -28,18 +29,24 @@ _BEGIN_ANEW_S = 10.0
 
 
 @contextmanager
-def delivering(environment: Environment) -> Iterator[None]:
+def delivering(environment: Environment, *, telling: bool = False) -> Iterator[None]:
     """Delivers the outbox to the store in a thread of its own, for whoever holds the collector's lock.
 
     At the end, waits a little for what is left, and then until nothing is being written any more: who takes the lock
     next delivers the same.
+
+    Args:
+        environment: whose outbox, and which store.
+        telling: whether the collector tells of itself through the store.
 
     Raises:
         SettingsError: the state directory was moved to another store before the lock was taken.
     """
     environment.state.check_store(environment.store)
     stop, given_up = threading.Event(), threading.Event()
-    thread = threading.Thread(target=_deliver, args=(environment, stop, given_up), name="delivery", daemon=True)
+    thread = threading.Thread(
+        target=_deliver, args=(environment, stop, given_up, telling), name="delivery", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -50,14 +57,15 @@ def delivering(environment: Environment) -> Iterator[None]:
         thread.join()
 
 
-def _deliver(environment: Environment, stop: threading.Event, given_up: threading.Event) -> None:
+def _deliver(environment: Environment, stop: threading.Event, given_up: threading.Event, telling: bool) -> None:  # noqa: FBT001 - of a thread
     while True:
         try:
             with (
                 closing(Outbox(environment.state.outbox)) as outbox,
                 closing(open_store(environment.influxdb, environment.state)) as store,
             ):
-                _deliver_until(stop, Delivery(outbox, store, is_given_up=given_up.is_set), outbox)
+                teller = Teller(environment.state, store, outbox) if telling else None
+                _deliver_until(stop, Delivery(outbox, store, is_given_up=given_up.is_set), outbox, teller)
         except Exception as error:
             # Whatever it is, polling goes on and nothing is lost: the readings wait in the outbox for the next try.
             words = str(error) if isinstance(error, AirPipelineError) else f"{type(error).__name__}: {error}"
@@ -77,11 +85,13 @@ def _remember(environment: Environment, error: str) -> None:
         outbox.attempted(failures=failures, retry_at=time.time() + _BEGIN_ANEW_S, error=error)
 
 
-def _deliver_until(stop: threading.Event, delivery: Delivery, outbox: Outbox) -> None:
+def _deliver_until(stop: threading.Event, delivery: Delivery, outbox: Outbox, teller: Teller | None) -> None:
     clock, salvage = SystemClock(), Salvage(outbox)
     look_after_at = clock.monotonic()
     while not stop.is_set():
         wait = delivery.step()
+        if teller and not delivery.is_held_up:
+            teller.step()
         with suppress(OutboxError):  # it is locked or the disk is full: there is time, and delivery says so itself
             if salvage.step():
                 wait = 0.0

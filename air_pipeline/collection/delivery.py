@@ -55,6 +55,11 @@ class Delivery:
         # The wall clock may have been set since: it holds delivery up for no longer than the longest wait.
         self._retry_at = self._clock.monotonic() + min(status.retry_at - self._clock.time(), LONGEST_WAIT_S)
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the store is left alone until the next attempt."""
+        return self._retry_at > self._clock.monotonic()
+
     def step(self) -> float:
         """Delivers one batch, if the store may be asked; of a long queue, the oldest and the newest in turn.
 

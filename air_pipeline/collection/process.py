@@ -72,7 +72,7 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
             configuration.look()
 
         with recorder:
-            with delivering(environment), _every_second(look):
+            with delivering(environment, telling=True), _every_second(look):
                 log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
                 _spare_what_lasts()
                 try:

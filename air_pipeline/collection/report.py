@@ -110,7 +110,8 @@ def look(
     Raises:
         OutboxError: the outbox cannot be read.
     """
-    collector = collector_state(deployment.environment.state)
+    elsewhere = deployment.settings.collector == "external"
+    collector = collector_state(deployment.environment.state, store if elsewhere else None)
     now_ms = epoch_ms(now)
     devices = [device for device in deployment.settings.devices if device.is_polled_at(now_ms)]
     slowest_s = max((device.timeout_s for device in devices), default=0.0)

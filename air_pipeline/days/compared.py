@@ -6,14 +6,15 @@ Belongs here: the file `compared` in the state directory. Does not: comparing (`
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from itertools import takewhile
 
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import StateDirectory
+from air_pipeline.storage.store import LateMark
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Compared:
         under: the columns, rules and settings under which all days were compared, in short (`under_now`).
         archive: down to which day; None: none yet.
         kept: the days that were left as they are under these, as something of them would be lost.
+        passed: collector to the time, ms UTC, of the last of its marks of late readings that was read in the store.
+        late: the UTC dates of those marks that are not settled yet.
     """
 
     on: date | None = None
@@ -33,6 +36,8 @@ class Compared:
     under: str = ""
     archive: date | None = None
     kept: frozenset[date] = frozenset()
+    passed: Mapping[str, int] = field(default_factory=dict)
+    late: frozenset[date] = frozenset()
 
     def month_left(self, days: Sequence[date], today: date) -> list[date]:
         """The days of the last month, newest first, that were not compared yet on this UTC date."""
@@ -56,6 +61,14 @@ class Compared:
         still = before.kept.difference(settled).union(kept)
         return replace(before, archive=done[-1] if done else before.archive, kept=still)
 
+    def marks_passed(self, marks: Iterable[LateMark], unsettled: Collection[date]) -> "Compared":
+        """After marks were read, and the days that they and those before them touch were compared, but for some."""
+        passed, late = dict(self.passed), set(self.late)
+        for mark in marks:
+            passed[mark.collector] = max(mark.at, passed.get(mark.collector, mark.at))
+            late.add(mark.day)
+        return replace(self, passed=passed, late=frozenset(late.intersection(unsettled)))
+
 
 def under_now(settings: Settings) -> str:
     """What changes whenever days may come out otherwise without other readings: by columns, rules or settings."""
@@ -75,8 +88,10 @@ def read_compared(state: StateDirectory) -> Compared:
             under=str(said["under"]),
             archive=_date(said["archive"]),
             kept=frozenset(map(date.fromisoformat, said["kept"])),
+            passed={str(name): int(at) for name, at in said.get("passed", {}).items()},
+            late=frozenset(map(date.fromisoformat, said.get("late", ()))),
         )
-    except (SettingsError, ValueError, KeyError, TypeError):
+    except (SettingsError, ValueError, KeyError, TypeError, AttributeError):
         return Compared()
 
 
@@ -92,6 +107,8 @@ def write_compared(state: StateDirectory, compared: Compared) -> None:
         "under": compared.under,
         "archive": _text(compared.archive),
         "kept": [day.isoformat() for day in sorted(compared.kept)],
+        "passed": dict(sorted(compared.passed.items())),
+        "late": [day.isoformat() for day in sorted(compared.late)],
     }
     state.write(state.compared, f"{json.dumps(said)}\n")
 

@@ -14,14 +14,14 @@ LONGEST_WAIT = timedelta(minutes=2)
 """An outbox drains if nothing has waited in it for longer than two attempts at a store that is there."""
 
 
-def _is_elsewhere(seen: Seen) -> bool:
-    """Whether another machine collects: then nothing of its collector can be looked at here, and nothing passes."""
-    state = seen.process
-    external = seen.deployment.settings.collector == "external"
-    return external and state.running is None and not state.has_begun
-
-
-_ELSEWHERE = "devices.yaml says collector: external, and none ever ran here: it is looked at where it runs"
+def _not_known(seen: Seen) -> str:
+    """Why nothing is known of a collector, which runs elsewhere if at all; empty where something is."""
+    found = seen.process
+    if seen.deployment.settings.collector != "external" or found.running is not None or found.has_begun:
+        return ""
+    if found.unanswered:
+        return f"the store does not say what the collector elsewhere tells of itself: {found.unanswered}"
+    return "devices.yaml says collector: external, and none ever ran here or told of itself through the store"
 
 
 @check(
@@ -37,10 +37,16 @@ def collector_running(seen: Seen) -> Iterator[Finding]:
     state, settings = seen.process, seen.deployment.settings
     if state.running is not None:
         since = datetime.fromtimestamp(state.running.since, settings.zone).isoformat(sep=" ", timespec="seconds")
-        yield fine(f"process {state.running.pid}, since {since}", numbers={"collectors": 1})
+        where = f", elsewhere, as {state.told_by} told at {utc_text(state.told_at)}" if state.told_at else ""
+        yield fine(f"process {state.running.pid}, since {since}{where}", numbers={"collectors": 1})
         return
-    if _is_elsewhere(seen):
-        yield unknown(_ELSEWHERE, "there, or start it here: air-pipeline collect")
+    if why := _not_known(seen):
+        yield unknown(why, "look where it runs, or start it here: air-pipeline collect")
+        return
+    if state.told_at:
+        what = f"{state.told_by}, which runs elsewhere, has told nothing since {utc_text(state.told_at)}"
+        remedy = "see there that it runs and reaches the store: air-pipeline doctor"
+        yield failure(what, remedy, numbers={"collectors": 0})
         return
     if settings.collector == "external":
         remedy = "devices.yaml says collector: external, so start air-pipeline collect"
@@ -95,8 +101,8 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
         what, _, remedy = str(error).partition(". ")
         yield failure(what, remedy)
         return
-    if _is_elsewhere(seen):
-        yield unknown(_ELSEWHERE)
+    if why := _not_known(seen):
+        yield unknown(why)
         return
     numbers = {"pending": status.pending, "failures": status.failures}
     if status.oldest is None or seen.now - from_epoch_ms(status.oldest) <= LONGEST_WAIT:
@@ -118,8 +124,8 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
 )
 def polls_recorded(seen: Seen) -> Iterator[Finding]:
     """Whether polls wait in the memory of the collector, and whether any were lost there lately."""
-    if _is_elsewhere(seen):
-        yield unknown(_ELSEWHERE)
+    if why := _not_known(seen):
+        yield unknown(why)
         return
     found = seen.process.recording
     numbers = {"waiting_in_memory": 0, "polls_lost": 0, "slots_unconfirmed": found.unconfirmed}
@@ -148,8 +154,8 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
         number = seen.collector.outbox.quarantined
     except OutboxError:
         return
-    if _is_elsewhere(seen):
-        yield unknown(_ELSEWHERE)
+    if why := _not_known(seen):
+        yield unknown(why)
         return
     if not number:
         yield fine("no poll was set aside", numbers={"quarantined": 0})
@@ -175,8 +181,8 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
         asides = seen.collector.asides
     except OutboxError:
         return
-    if _is_elsewhere(seen):
-        yield unknown(_ELSEWHERE)
+    if why := _not_known(seen):
+        yield unknown(why)
         return
     if not asides:
         yield fine("none was damaged", numbers={"damaged": 0})
@@ -198,8 +204,8 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
 )
 def documents_known(seen: Seen) -> Iterator[Finding]:
     """What each device sends that is not known."""
-    if _is_elsewhere(seen):
-        yield unknown(_ELSEWHERE)
+    if why := _not_known(seen):
+        yield unknown(why)
         return
     for device in seen.deployment.settings.devices:
         if note := seen.collector.notes.get(device.id):

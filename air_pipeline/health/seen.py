@@ -1,7 +1,7 @@
 """What is seen of a deployment at one moment; each part is asked for when a check first wants it, and then once."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from air_pipeline.collection.collector_state import CollectorState, collector_state, process_state
+from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.report import Report, look
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
@@ -68,21 +69,37 @@ class Seen:
 
     @cached_property
     def collector(self) -> CollectorState:
-        """How the collector stands.
+        """How the collector stands, here or by what one elsewhere tells through the store.
 
         Raises:
             OutboxError: the outbox cannot be read.
         """
-        return self.reported.collector if self.reported else collector_state(self.environment.state)
+        if self.reported:
+            return self.reported.collector
+        state = self.environment.state
+        if not self._is_external:
+            return collector_state(state)
+        with closing(open_store(self.environment.influxdb, state, STORE_WITHIN_S)) as store:
+            return collector_state(state, store)
 
     @cached_property
     def process(self) -> CollectorState:
-        """Which collector runs, whatever its outbox is like.
+        """Which collector runs, here or elsewhere, whatever an outbox here is like.
 
         Raises:
             SettingsError: its lock cannot be read.
         """
-        return self.reported.collector if self.reported else process_state(self.environment.state)
+        if self.reported:
+            return self.reported.collector
+        found = process_state(self.environment.state)
+        if found.running is None and self._is_external:
+            with suppress(OutboxError):
+                return self.collector
+        return found
+
+    @property
+    def _is_external(self) -> bool:
+        return self.settings is not None and self.settings.collector == "external"
 
     @cached_property
     def report(self) -> Report:

@@ -7,10 +7,9 @@ over HTTP (`influxdb_exchange`), queries (`influxql`, `influxdb_client_requests`
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial, wraps
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from air_pipeline.devices.polls import Outcome, Poll
@@ -19,7 +18,8 @@ from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage import influxdb_imports
 from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Exchange
-from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, refusal
+from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, of_influxdb, refusal
+from air_pipeline.storage.influxdb_told import ToldInInfluxDB
 from air_pipeline.storage.influxql import DEVICES, LONGEST_S, InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
@@ -43,26 +43,8 @@ _DEVICES_BY_NAME = 500
 # Of a request that deletes: the years 1678 to 2261 are what the server's nanoseconds hold.
 _EARLIEST_MS, _LATEST_MS = -9_214_560_000_000, 9_214_646_400_000
 
-_Result = TypeVar("_Result")
-_Arguments = ParamSpec("_Arguments")
 
-
-def _of_influxdb(
-    read: Callable[Concatenate["InfluxStore", _Arguments], _Result],
-) -> Callable[Concatenate["InfluxStore", _Arguments], _Result]:
-    """Makes an answer of another form than InfluxDB's, which no reader of it foresees, an error of the store."""
-
-    @wraps(read)
-    def guarded(store: "InfluxStore", /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
-        try:
-            return read(store, *arguments, **named)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise refusal(store._connection, Doing.READ, HTTPStatus.OK) from error  # noqa: SLF001 - one of its methods
-
-    return guarded
-
-
-class InfluxStore:
+class InfluxStore(ToldInInfluxDB):
     """The reading store in one bucket, which the first write makes, with infinite retention, where the token may.
 
     Safe from several threads. See `ReadingStore` for what the methods promise.
@@ -107,20 +89,19 @@ class InfluxStore:
         self._compare(polls)
         lines = [line for poll in polls for line in poll_lines(poll)]
         for first in range(0, len(lines), _LINES_A_REQUEST):
-            some = "\n".join(lines[first : first + _LINES_A_REQUEST]).encode()
-            self._in_bucket(partial(self._exchange.write, some))
+            self._write_lines(lines[first : first + _LINES_A_REQUEST])
 
-    @_of_influxdb
+    @of_influxdb
     def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The readings of one device; see `ReadingStore.readings`."""
         return self._points.readings(device, start, end)
 
-    @_of_influxdb
+    @of_influxdb
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The polls of one device; see `ReadingStore.polls`."""
         return self._points.polls(device, start, end)
 
-    @_of_influxdb
+    @of_influxdb
     def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`.
 
@@ -144,7 +125,7 @@ class InfluxStore:
             found[device] = latest_of(device, fields["time"], fields, values.get("time"), numbers)
         return found
 
-    @_of_influxdb
+    @of_influxdb
     def outcome_counts(self, start: int, end: int, timeout_s: float = 30.0) -> dict[str, dict[str, int]]:
         """Device to outcome to number of polls; see `ReadingStore.outcome_counts`."""
         # An outcome is a field, which InfluxQL does not group by: a query each, in one request.
@@ -159,7 +140,7 @@ class InfluxStore:
                 counts.setdefault(device, {})[outcome.value] = point["polls"]
         return counts
 
-    @_of_influxdb
+    @of_influxdb
     def summaries(self, start: int, end: int) -> dict[str, Summary]:
         """Device to summary, in one request; see `ReadingStore.summaries`."""
         polls, values = map(
@@ -179,27 +160,27 @@ class InfluxStore:
             for device in sorted({*polls, *values})
         }
 
-    @_of_influxdb
+    @of_influxdb
     def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
         """The slot of the first poll from a time on."""
         query = f"SELECT first(outcome) FROM poll WHERE device = $device AND {during(since, LATEST_MS)}"  # noqa: S608
         point = self._point(query, device)
         return None if point is None else int(point["time"])
 
-    @_of_influxdb
+    @of_influxdb
     def first_polls(self, start: int, end: int, device: str | None = None) -> dict[str, int]:
         """Device to the slot of its first poll in the interval; see `ReadingStore.first_polls`."""
         query = f"SELECT first(outcome) FROM poll WHERE {during(start, end)}"  # noqa: S608
         return {name: int(points[0]["time"]) for name, points in self._of_some(query, device).items()}
 
-    @_of_influxdb
+    @of_influxdb
     def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
         """Device to the slots in which a value came as an empty text; see `ReadingStore.emptied`."""
         query = f"SELECT problems FROM poll WHERE problems =~ /{EMPTY_VALUE}/ AND {during(start, end)}"  # noqa: S608
         found = self._of_some(query, device).items()
         return {name: tuple(int(point["time"]) for point in points) for name, points in found}
 
-    @_of_influxdb
+    @of_influxdb
     def before(self, device: str, time: int) -> Before | None:
         """What the last poll of a device before a time says; see `ReadingStore.before`."""
         _, end = within_time(time, time)
@@ -209,7 +190,7 @@ class InfluxStore:
             return None
         return Before(int(point["time"]), float(point["interval_s"]), point["outcome"] == Outcome.ENDED.value)
 
-    @_of_influxdb
+    @of_influxdb
     def asked(self, start: int, end: int, device: str | None = None) -> dict[str, Asked]:
         """Device to what polls say that it was asked for; see `ReadingStore.asked`."""
         first, _ = within_time(start, end)
@@ -217,7 +198,7 @@ class InfluxStore:
         within = self._of_some(f'SELECT "series" FROM poll WHERE {during(start, end)}', device)  # noqa: S608
         return asked_of(*([(d, p["series"]) for d, ps in said.items() for p in ps] for said in (before, within)))
 
-    @_of_influxdb
+    @of_influxdb
     def stated(self, device: str, start: int, end: int) -> frozenset[str]:
         """The series of which polls of a device have a value or a problem; see `ReadingStore.stated`."""
         span = f"WHERE device = $device AND {during(start, end)}"
@@ -230,7 +211,7 @@ class InfluxStore:
         there = {name.removeprefix("count_") for name, count in counts.items() if name != "time" and count}
         return series_of_problems(point["problems"] for series in problems for point in series.points) | there
 
-    @_of_influxdb
+    @of_influxdb
     def nearest_stated(self, device: str, time: int, *, earlier: bool) -> frozenset[str]:
         """The series of the nearest poll that has a value or a problem; see `ReadingStore.nearest_stated`."""
         edge, _ = within_time(time, time)
@@ -271,7 +252,7 @@ class InfluxStore:
             if answer.status != HTTPStatus.NO_CONTENT:
                 raise refusal(self._connection, Doing.DELETE, answer.status, answer.headers, answer.body)
 
-    @_of_influxdb
+    @of_influxdb
     def flux(self, query: str) -> "pd.DataFrame":
         """The rows of a Flux query as one frame, with its columns `result` and `table`; see `ReadingStore.flux`."""
         from air_pipeline.storage.flux_csv import flux_frame  # with pandas, as `_points`
@@ -326,12 +307,14 @@ class InfluxStore:
         results = self._ask(*(query.format(f" AND device = ${name}") for name in named), parameters=named)
         return {device: result[0].points[0] for device, result in zip(devices, results, strict=True) if result}
 
-    def _in_bucket(self, action: Callable[[], _Result]) -> _Result:
+    def _write_lines(self, lines: Sequence[str]) -> None:
+        """Writes points into the bucket; the first write makes it."""
+        some = "\n".join(lines).encode()
         try:
-            return action()
+            self._exchange.write(some)
         except BucketMissing:
             self._make_bucket()
-            return action()
+            self._exchange.write(some)
 
     def _compare(self, polls: Sequence[Poll]) -> None:
         """Makes sure, once, that what is written is what is read: by ids, else by a poll that is read back."""
@@ -339,7 +322,7 @@ class InfluxStore:
             return
         if self._look.compare() is not Compared.SAME:
             some = polls[-1:]
-            self._in_bucket(partial(self._exchange.write, "\n".join(map("\n".join, map(poll_lines, some))).encode()))
+            self._write_lines([line for poll in some for line in poll_lines(poll)])
             at = some[0].observed_at
             query = f"SELECT outcome FROM poll WHERE device = $device AND {during(at, at + 1)}"  # noqa: S608
             try:

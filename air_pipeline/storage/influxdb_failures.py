@@ -15,10 +15,12 @@
 import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
+from functools import wraps
 from http import HTTPStatus
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import InfluxConnection
@@ -185,3 +187,27 @@ def _reason(error: BaseException) -> str:
         error = inner[0]
     said = str(error).rpartition(": ")[2] or type(error).__name__
     return said[:_QUOTED_CHARACTERS]
+
+
+class _Connected(Protocol):
+    _connection: InfluxConnection
+
+
+_Store = TypeVar("_Store", bound=_Connected)
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+
+def of_influxdb(
+    read: Callable[Concatenate[_Store, _Arguments], _Result],
+) -> Callable[Concatenate[_Store, _Arguments], _Result]:
+    """Makes an answer of another form than InfluxDB's, which no reader of it foresees, an error of the store."""
+
+    @wraps(read)
+    def guarded(store: _Store, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        try:
+            return read(store, *arguments, **named)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise refusal(store._connection, Doing.READ, HTTPStatus.OK) from error  # noqa: SLF001 - one of its methods
+
+    return guarded

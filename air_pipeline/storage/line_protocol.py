@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.storage.storable import air_values, body_text, cycle_text, number, series_text, text
+from air_pipeline.storage.store import Told
 
 
 def poll_lines(poll: Poll) -> list[str]:
@@ -35,6 +36,15 @@ def poll_lines(poll: Poll) -> list[str]:
         numbers = ",".join(f"{_name(series)}={value!r}" for series, value in values.items())
         lines.insert(0, f"air,{key} {numbers} {int(poll.observed_at)}")
     return lines
+
+
+def told_line(measurement: str, told: Told) -> str:
+    """One line for what a collector tells: numbers as floats, texts quoted; its time in ms."""
+    fields = ",".join(
+        f"{_name(name)}={_quoted(text(value)) if isinstance(value, str) else repr(number(value))}"
+        for name, value in told.fields.items()
+    )
+    return f"{measurement},collector={_name(told.collector)} {fields} {told.at}"
 
 
 def _quoted(value: str) -> str:

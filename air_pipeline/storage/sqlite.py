@@ -29,6 +29,7 @@ from air_pipeline.storage.sqlite_queries import (
     quoted,
     replace,
 )
+from air_pipeline.storage.sqlite_told import TOLD_TABLES, ToldInSqlite
 from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
 from air_pipeline.storage.storable import (
     EMPTY_VALUE,
@@ -76,6 +77,7 @@ _TABLES = Tables(
         ),
         ("ALTER TABLE poll ADD COLUMN cycle TEXT",),
         sqlite_imports.STEP,
+        TOLD_TABLES,
     ),
 )
 
@@ -91,7 +93,7 @@ _ERRORS: Mapping[Kind, type[StoreError]] = {
 _ROWS_AT_ONCE = 20_000
 
 
-class SqliteStore:
+class SqliteStore(ToldInSqlite):
     """The reading store in one SQLite file, made at the first write. Safe from several threads and processes.
 
     A file that does not exist yet is an empty store to its readers. See `ReadingStore` for what the methods promise.

@@ -4,8 +4,9 @@ Belongs here: what every store promises. Does not: how one of them does it. Noth
 before rows are read, so that the collector stays small.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from air_pipeline.devices.polls import Poll
@@ -109,6 +110,34 @@ class Asked(NamedTuple):
     within: frozenset[str] = frozenset()
 
 
+class Told(NamedTuple):
+    """What a collector told of itself; what its fields mean is said by whoever tells (`collection.telling`).
+
+    Attributes:
+        collector: its name.
+        at: when, ms UTC, by its own clock.
+        fields: numbers and texts.
+    """
+
+    collector: str
+    at: int
+    fields: Mapping[str, float | str]
+
+
+class LateMark(NamedTuple):
+    """That readings of a day reached the store so late, or were replaced, that it may be built without them.
+
+    Attributes:
+        collector: who marked it.
+        at: when, ms UTC; each mark of a collector has a later one than those before.
+        day: the UTC date.
+    """
+
+    collector: str
+    at: int
+    day: date
+
+
 FirstPoll = Callable[[str, int], int | None]
 """`ReadingStore.first_poll`, or who remembers what that said."""
 
@@ -208,6 +237,29 @@ class ReadingStore(Protocol):
 
     def delete(self, device: str, start: int, end: int) -> None:
         """Deletes the polls and values of one device in the interval, for good; twice is the same as once."""
+        ...
+
+    def tell(self, told: Told) -> None:
+        """Stores what a collector tells of itself.
+
+        Raises:
+            PollsRejected: it will never be taken.
+        """
+        ...
+
+    def last_told(self) -> dict[str, Told]:
+        """Collector to what it told last."""
+        ...
+
+    def mark_late(self, collector: str, days: Iterable[date]) -> None:
+        """Marks UTC dates, each by a time that is later than those of all marks of the collector before."""
+        ...
+
+    def late_marks(self, passed: Mapping[str, int]) -> list[LateMark]:
+        """The marks that are later than what was passed of their collector; all of a collector that is not named.
+
+        Marks are never deleted: who reads them remembers how far.
+        """
         ...
 
     def flux(self, query: str) -> "pd.DataFrame":

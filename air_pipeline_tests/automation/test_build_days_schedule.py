@@ -120,14 +120,33 @@ def change(deployment, *when):
     rewrite(deployment, "UPDATE poll SET duration_ms = 99 WHERE observed_at = ?", at(*when))
 
 
-def marks(deployment):
-    with closing(Outbox(deployment.environment.state.outbox)) as box:
-        return set(box.late_marks())
+class MarksHere:
+    """Marks of late readings in the outbox of this machine."""
+
+    def __call__(self, deployment):
+        with closing(Outbox(deployment.environment.state.outbox)) as box:
+            return set(box.late_marks())
+
+    def put(self, deployment, *days):
+        with closing(Outbox(deployment.environment.state.outbox)) as box:
+            box.mark_late(days)
 
 
-def mark(deployment, *days):
-    with closing(Outbox(deployment.environment.state.outbox)) as box:
-        box.mark_late(days)
+class MarksInTheStore:
+    """Those that a collector told through the store, wherever it is: never deleted, but passed."""
+
+    def __call__(self, deployment):
+        compared = read_compared(deployment.environment.state)
+        return {*compared.late, *(mark.day for mark in deployment.store.late_marks(compared.passed))}
+
+    def put(self, deployment, *days):
+        deployment.store.mark_late("edge-1", days)
+
+
+@pytest.fixture(params=[MarksHere, MarksInTheStore])
+def marks(request):
+    """The marks that are left, and a way to put more."""
+    return request.param()
 
 
 def test_missing_days_are_asked_for_newest_first(tick, deployment):
@@ -442,13 +461,13 @@ def with_threshold(deployment, threshold):
     return replace(deployment, settings=replace(deployment.settings, devices=(hall,)))
 
 
-def test_late_deliveries_build_old_days_and_are_then_forgotten(tick, deployment):
+def test_late_deliveries_build_old_days_and_are_then_forgotten(tick, deployment, marks):
     oldest = FINISHED[-1]
     built(deployment, *FINISHED)
     tick()
     change(deployment, 1, 12)
     assert wanted(tick()) == []
-    mark(deployment, oldest)
+    marks.put(deployment, oldest)
     assert wanted(tick()) == [oldest]
     assert marks(deployment) == {oldest}
     assert wanted(tick()) == [oldest]
@@ -457,11 +476,11 @@ def test_late_deliveries_build_old_days_and_are_then_forgotten(tick, deployment)
     assert marks(deployment) == set()
 
 
-def test_no_moment_of_a_tick_is_one_in_which_a_kill_would_lose_marks(tick, deployment, monkeypatch):
+def test_no_moment_of_a_tick_is_one_in_which_a_kill_would_lose_marks(tick, deployment, monkeypatch, marks):
     """Whenever the store is asked, from the first time to the last, the marks are where they were."""
     oldest, seen = FINISHED[-1], []
     built(deployment, *FINISHED)
-    mark(deployment, oldest)
+    marks.put(deployment, oldest)
     first_poll = SqliteStore.first_poll
 
     def asked(store, device, *since):
@@ -475,19 +494,20 @@ def test_no_moment_of_a_tick_is_one_in_which_a_kill_would_lose_marks(tick, deplo
     assert marks(deployment) == set()
 
 
-def test_a_mark_is_kept_while_its_day_is_being_built(tick, deployment, instance):
+def test_a_mark_is_kept_while_its_day_is_being_built(tick, deployment, instance, marks):
     oldest = FINISHED[-1]
     built(deployment, *FINISHED)
-    mark(deployment, oldest)
+    marks.put(deployment, oldest)
     run(instance, "STARTED", oldest)
     assert wanted(tick()) == []
     assert marks(deployment) == {oldest}
 
 
 def test_a_store_that_is_away_is_told_and_no_mark_is_lost(tick, tmp_path, present):
+    marks = MarksHere()
     (tmp_path / "damaged").mkdir()
     deployment = deployment_in(tmp_path / "damaged", present=present)
-    mark(deployment, FINISHED[-1])
+    marks.put(deployment, FINISHED[-1])
     deployment.environment.state.readings.write_bytes(b"no database " * 1000)
     answer = tick(deployment)
     assert answer.run_requests == []
@@ -521,7 +541,7 @@ def test_a_day_is_built_from_fewer_polls_where_these_were_deleted_on_purpose(tic
     ]
     remember_deletion(deployment, device.id, FINISHED, *span)
     deployment.store.delete(device.id, *span)
-    mark(deployment, day)
+    MarksHere().put(deployment, day)
     assert wanted(tick()) == [day]
 
 
@@ -532,5 +552,5 @@ def test_without_that_it_is_left_alone(tick, deployment):
         (one.start, one.start + 3_600_000) for one in device_days(deployment.settings, day) if one.device == device
     ]
     deployment.store.delete(device.id, *span)
-    mark(deployment, day)
+    MarksHere().put(deployment, day)
     assert wanted(tick()) == []

@@ -161,7 +161,7 @@ def test_nothing_passes_by_a_collector_that_runs_elsewhere():
     assert {"devices_reporting", "configuration_valid"} <= told
     one = found("outbox_draining", elsewhere)
     assert one.level is Level.UNKNOWN
-    assert "it is looked at where it runs" in one.text
+    assert "none ever ran here or told of itself through the store" in one.text
 
 
 def test_a_mistake_in_the_configuration_is_told_with_its_place():

@@ -1,0 +1,70 @@
+"""What collectors tell of themselves in InfluxDB: measurements `collector` and `late`, tag `collector`, times in ms."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from typing import Any
+
+from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.influxdb_failures import of_influxdb
+from air_pipeline.storage.influxql import Series
+from air_pipeline.storage.line_protocol import told_line
+from air_pipeline.storage.store import LateMark, StoreError, Told
+
+_LAST = "SELECT *::field FROM collector GROUP BY collector ORDER BY time DESC LIMIT 1"
+_MARKS = 'SELECT "day" FROM late GROUP BY collector'
+_LAST_MARK = 'SELECT last("day") FROM late WHERE "collector" = $collector'
+
+
+class ToldInInfluxDB(ABC):
+    """That part of the store; see `ReadingStore` for what the methods promise."""
+
+    _connection: InfluxConnection
+
+    @abstractmethod
+    def _ask(self, *queries: str, parameters: Mapping[str, object] | None = None) -> list[list[Series]]:
+        """The series of each query, by one request."""
+
+    @abstractmethod
+    def _write_lines(self, lines: Sequence[str]) -> None:
+        """Writes points into the bucket, which is made if there is none."""
+
+    def tell(self, told: Told) -> None:
+        """Stores what a collector tells of itself; what it told before stays, for whoever wants to draw it."""
+        self._write_lines([told_line("collector", told)])
+
+    @of_influxdb
+    def last_told(self) -> dict[str, Told]:
+        """Collector to what it told last."""
+        found = {}
+        for name, (last, *_) in self._by_collector(_LAST):
+            fields = {field: value for field, value in last.items() if field != "time"}
+            found[name] = Told(name, int(last["time"]), fields)
+        return found
+
+    def mark_late(self, collector: str, days: Iterable[date]) -> None:
+        """Marks UTC dates; see `ReadingStore.mark_late`. A token that may not read marks them by the clock alone."""
+        first = time.time_ns() // 1_000_000
+        with suppress(StoreError):
+            (result,) = self._ask(_LAST_MARK, parameters={"collector": collector})
+            first = max([first, *(int(point["time"]) + 1 for series in result for point in series.points)])
+        marks = (Told(collector, at, {"day": day.isoformat()}) for at, day in enumerate(sorted(days), first))
+        self._write_lines([told_line("late", mark) for mark in marks])
+
+    @of_influxdb
+    def late_marks(self, passed: Mapping[str, int]) -> list[LateMark]:
+        """The marks that were not passed; see `ReadingStore.late_marks`."""
+        return [
+            LateMark(name, at, date.fromisoformat(point["day"]))
+            for name, points in self._by_collector(_MARKS)
+            for point in points
+            if (at := int(point["time"])) > passed.get(name, at - 1)
+        ]
+
+    def _by_collector(self, query: str) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+        (result,) = self._ask(query)
+        for series in result:
+            if name := series.tags.get("collector"):
+                yield name, series.points
