@@ -6,7 +6,7 @@ import pytest
 
 from air_pipeline.catalogue import STATION
 from air_pipeline.days.comparing import compare_day
-from air_pipeline.days.inputs import Standing, day_inputs, standing_of
+from air_pipeline.days.inputs import Standing, day_inputs, standing_of, usual_settings_digest
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.day_files import day_file
@@ -293,6 +293,41 @@ def test_who_asks_for_many_days_may_remember_first_polls(deployed):
 
     assert day_inputs(deployed.store, deployed.settings, DAY, remembered) == inputs(deployed)
     assert sorted(asked) == ["attic", "hall"]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        None,
+        device("new"),
+        device("new", since=DAY),
+        device("new", since=BEFORE),
+        device("new", since=AFTER),
+        device("new", since=BEFORE, until=DAY),
+        device("new", since=BEFORE, interval_ms=MINUTE),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "new_polls",
+    [(), (START,), (START - MINUTE, END - MINUTE), (START + HOUR,), (END,), (START - 400 * HOUR, START)],
+    ids=str,
+)
+def test_the_settings_of_a_day_without_surprises_are_told_by_first_polls_alone(tmp_path, new, new_polls):
+    """So that a year is compared by footers: what a day was asked for then, they say."""
+    named = (*DEVICES, *([new] if new else []))
+    deployed = deployment(tmp_path, *named)
+    for one in DEVICES:
+        deployed.store.write(polls(START, END, one.id))
+    deployed.store.write([poll(at, "new") for at in new_polls] if new else [])
+    own = inputs(deployed)
+    asked = {one.device.id: {parameter.series for parameter in one.device.parameters} for one in own.devices}
+    told = usual_settings_digest(deployed.store, deployed.settings, DAY, asked, deployed.store.first_poll)
+    assert told == own.settings_digest
+    one_more = {name: series | {"first_humidity"} for name, series in asked.items()}
+    other = usual_settings_digest(deployed.store, deployed.settings, DAY, one_more, deployed.store.first_poll)
+    assert other != own.settings_digest
+    deployed.store.close()
 
 
 def test_a_store_that_was_filled_in_another_order_gives_the_same_inputs(tmp_path):
