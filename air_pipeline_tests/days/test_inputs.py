@@ -153,6 +153,9 @@ def test_a_restart_within_48_hours_before_a_day_changes_it(deployed):
     for at, standing in ((START - 50 * HOUR, Standing.CURRENT), (START - 49 * HOUR, Standing.CHANGED)):
         deployed.store.write([replace(poll(at, outcome=Outcome.PARTIAL), problems=(empty,))])
         assert verdict(deployed) is standing
+    build(deployed)
+    deployed.store.write([poll(START - 49 * HOUR + 10 * MINUTE)])  # by which it may be told from another gap
+    assert verdict(deployed) is Standing.CHANGED
 
 
 def test_a_poll_that_took_another_time_changes_its_day(deployed):
@@ -260,14 +263,15 @@ def test_history_that_is_imported_later_makes_the_first_day_whole(tmp_path):
     deployed.store.close()
 
 
-def test_a_day_without_polls_depends_on_the_last_interval_before_it(tmp_path):
+@pytest.mark.parametrize("silent_since", [START, START - 5 * HOUR], ids=["within reach of the rules", "longer"])
+def test_a_day_without_polls_depends_on_the_last_interval_before_it(tmp_path, silent_since):
     deployed = deployment(tmp_path)
-    deployed.store.write(polls(*window(BEFORE)))
+    deployed.store.write(polls(window(BEFORE)[0], silent_since))
     observed, *_ = build(deployed)
     assert len(observed) == 144
     (hall,) = deployed.settings.devices
     assert verdict(with_devices(deployed, replace(hall, interval_ms=MINUTE))) is Standing.CURRENT
-    deployed.store.write([poll(START - MINUTE, interval_ms=HOUR // 2)])
+    deployed.store.write([poll(silent_since - MINUTE, interval_ms=HOUR // 2)])
     assert verdict(deployed) is Standing.CHANGED
     observed, *_ = build(deployed)
     assert len(observed) == 48
@@ -281,6 +285,27 @@ def test_a_day_without_any_poll_depends_on_the_configured_interval(tmp_path):
     assert verdict(deployed) is Standing.CURRENT
     changed = with_devices(deployed, device(since=BEFORE, interval_ms=MINUTE))
     assert verdict(changed) is Standing.CHANGED
+    deployed.store.close()
+
+
+def test_a_day_depends_on_the_configured_interval_as_far_as_no_poll_says_another(tmp_path):
+    deployed = deployment(tmp_path, device(since=BEFORE))
+    deployed.store.write(polls(START + 12 * HOUR, END))
+    observed, *_ = build(deployed)
+    assert len(observed) == 144
+    changed = with_devices(deployed, device(since=BEFORE, interval_ms=MINUTE))
+    assert verdict(changed) is Standing.CHANGED
+    observed, *_ = build(changed)
+    assert len(observed) == 12 * 60 + 72
+    deployed.store.close()
+
+
+def test_a_device_that_had_ended_is_expected_again_where_it_was_polled_again(tmp_path):
+    deployed = deployment(tmp_path)
+    deployed.store.write([poll(START - 400 * HOUR), poll(START - 399 * HOUR, outcome=Outcome.ENDED)])
+    assert inputs(deployed).devices == ()
+    deployed.store.write(polls(START, END))
+    assert [one.device.id for one in inputs(deployed).devices] == ["hall"]
     deployed.store.close()
 
 
