@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from shutil import copytree
@@ -9,7 +10,7 @@ from air_pipeline.days.comparing import compare_day
 from air_pipeline.days.inputs import Standing, day_inputs, standing_of, usual_settings_digest
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.storage.commit import built_metadata
-from air_pipeline.storage.day_files import day_file
+from air_pipeline.storage.day_files import Holding, day_file
 from air_pipeline.storage.pages import page_file
 from air_pipeline_tests.days.deployments import (
     AFTER,
@@ -65,6 +66,29 @@ def inputs(deployed, day=DAY):
 def test_a_built_day_is_current(deployed):
     assert verdict(deployed) is Standing.CURRENT
     assert inputs(deployed).polls == 2 * 144
+
+
+def test_what_a_day_is_built_from_is_told_in_short(deployed):
+    found = inputs(deployed)
+    assert re.fullmatch(r'\{"polls":288,"sha256":"[0-9a-f]{32}"\}', found.fingerprint)
+    assert re.fullmatch(r"[0-9a-f]{32}", found.settings_digest)
+    assert list(found.holdings.items()) == [(name, Holding(START, END, 144, 144)) for name in ("attic", "hall")]
+    assert [one.device.id for one in found.devices] == ["attic", "hall"]
+
+
+def test_a_device_that_was_not_there_keeps_no_other_out(deployed):
+    new = with_devices(deployed, device("another"), *deployed.settings.devices)
+    assert inputs(new) == inputs(deployed)
+
+
+def test_a_day_has_the_series_that_its_polls_say(deployed):
+    deployed.store.write([poll(START, series=("first_temperature", "second_humidity"))])
+    series = {
+        one.device.id: [parameter.series for parameter in one.device.parameters] for one in inputs(deployed).devices
+    }
+    assert series == {
+        "attic": ["first_temperature"], "hall": ["first_temperature", "second_humidity"]
+    }  # fmt: skip
 
 
 def test_a_day_that_was_not_built_is_missing(deployed):

@@ -37,7 +37,7 @@ def polls(
     problems: str | Sequence[str | None] = "",
 ) -> pd.DataFrame:
     columns = {"outcome": outcome, "duration_ms": 41.0, "http_status": 200.0, "interval_s": interval_s}
-    columns |= {"problems": problems, "body": None}
+    columns |= {"problems": problems, "body": None, "series": None}
     frame = pd.DataFrame(columns, index=index(at))
     return frame.astype({"duration_ms": float, "http_status": float, "interval_s": float, "outcome": "str"})
 
