@@ -344,31 +344,33 @@ def test_who_asks_for_many_days_may_remember_first_polls(deployed):
     assert sorted(asked) == ["attic", "hall"]
 
 
-@pytest.mark.parametrize(
-    "new",
-    [
-        None,
-        device("new"),
-        device("new", since=DAY),
-        device("new", since=BEFORE),
-        device("new", since=AFTER),
-        device("new", since=BEFORE, until=DAY),
-        device("new", since=BEFORE, interval_ms=MINUTE),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize(
-    "new_polls",
-    [(), (START,), (START - MINUTE, END - MINUTE), (START + HOUR,), (END,), (START - 400 * HOUR, START)],
-    ids=str,
-)
-def test_the_settings_of_a_day_without_surprises_are_told_by_first_polls_alone(tmp_path, new, new_polls):
+NEW = {
+    "nobody": None,
+    "from its first poll": device("new"),
+    "since that day": device("new", since=DAY),
+    "since the day before": device("new", since=BEFORE),
+    "since the day after": device("new", since=AFTER),
+    "until that day": device("new", since=BEFORE, until=DAY),
+    "another interval": device("new", since=BEFORE, interval_ms=MINUTE),
+}
+POLLED = {
+    "never": (),
+    "from its begin": (START,),
+    "around it": (START - MINUTE, END - MINUTE),
+    "an hour later": (START + HOUR,),
+    "at its end": (END,),
+    "long before": (START - 400 * HOUR, START),
+}
+
+
+@pytest.mark.parametrize("new", NEW)
+@pytest.mark.parametrize("polled", POLLED)
+def test_the_settings_of_a_day_without_surprises_are_told_by_first_polls_alone(tmp_path, new, polled):
     """So that a year is compared by footers: what a day was asked for then, they say."""
-    named = (*DEVICES, *([new] if new else []))
-    deployed = deployment(tmp_path, *named)
+    deployed = deployment(tmp_path, *DEVICES, *filter(None, [NEW[new]]))
     for one in DEVICES:
         deployed.store.write(polls(START, END, one.id))
-    deployed.store.write([poll(at, "new") for at in new_polls] if new else [])
+    deployed.store.write([poll(at, "new") for at in POLLED[polled]])
     own = inputs(deployed)
     asked = {one.device.id: {parameter.series for parameter in one.device.parameters} for one in own.devices}
     told = usual_settings_digest(deployed.store, deployed.settings, DAY, asked, deployed.store.first_poll)
