@@ -72,8 +72,6 @@ def expected_slots(
         expected_until: no slot is expected from here on.
     """
     start, end = max(start, expected_from), min(end, expected_until)
-    if start >= end:
-        return ExpectedSlots(np.empty(0, np.int64), np.empty(0, np.int64))
     polled = index_ms(polls)
     changes, intervals = _interval_changes(polled, polls["interval_s"].to_numpy(), opening_interval_ms)
     at = np.concatenate([*_multiples(changes, intervals, start, end)])
@@ -83,7 +81,7 @@ def expected_slots(
         polled = polled[~ended]
     for others in (polled, index_ms(readings)):
         inside = others[(others >= start) & (others < end)]
-        if len(inside) != len(at) or not np.array_equal(inside, at):  # they are equal on a day without a gap
+        if not np.array_equal(inside, at):  # they are equal on a day without a gap
             at = np.union1d(at, inside)
     return ExpectedSlots(at, intervals[np.searchsorted(changes, at, side="right") - 1])
 

@@ -225,7 +225,7 @@ class InfluxStore(ToldInInfluxDB):
         problems = poll and (poll["time"], series_of_problems([poll["problems"]]))
         return nearest([values or None, problems or None], earlier=earlier)
 
-    @_of_influxdb
+    @of_influxdb
     def imports(self, start: int, end: int) -> dict[str, dict[str, Summary]]:
         """Device to import to summary; see `ReadingStore.imports`."""
         try:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from shutil import copytree
@@ -6,10 +7,10 @@ import pytest
 
 from air_pipeline.catalogue import STATION
 from air_pipeline.days.comparing import compare_day
-from air_pipeline.days.inputs import Standing, day_inputs, standing_of
+from air_pipeline.days.inputs import Standing, day_inputs, standing_of, usual_settings_digest
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.storage.commit import built_metadata
-from air_pipeline.storage.day_files import day_file
+from air_pipeline.storage.day_files import Holding, day_file
 from air_pipeline.storage.pages import page_file
 from air_pipeline_tests.days.deployments import (
     AFTER,
@@ -65,6 +66,29 @@ def inputs(deployed, day=DAY):
 def test_a_built_day_is_current(deployed):
     assert verdict(deployed) is Standing.CURRENT
     assert inputs(deployed).polls == 2 * 144
+
+
+def test_what_a_day_is_built_from_is_told_in_short(deployed):
+    found = inputs(deployed)
+    assert re.fullmatch(r'\{"polls":288,"sha256":"[0-9a-f]{32}"\}', found.fingerprint)
+    assert re.fullmatch(r"[0-9a-f]{32}", found.settings_digest)
+    assert list(found.holdings.items()) == [(name, Holding(START, END, 144, 144)) for name in ("attic", "hall")]
+    assert [one.device.id for one in found.devices] == ["attic", "hall"]
+
+
+def test_a_device_that_was_not_there_keeps_no_other_out(deployed):
+    new = with_devices(deployed, device("another"), *deployed.settings.devices)
+    assert inputs(new) == inputs(deployed)
+
+
+def test_a_day_has_the_series_that_its_polls_say(deployed):
+    deployed.store.write([poll(START, series=("first_temperature", "second_humidity"))])
+    series = {
+        one.device.id: [parameter.series for parameter in one.device.parameters] for one in inputs(deployed).devices
+    }
+    assert series == {
+        "attic": ["first_temperature"], "hall": ["first_temperature", "second_humidity"]
+    }  # fmt: skip
 
 
 def test_a_day_that_was_not_built_is_missing(deployed):
@@ -153,6 +177,9 @@ def test_a_restart_within_48_hours_before_a_day_changes_it(deployed):
     for at, standing in ((START - 50 * HOUR, Standing.CURRENT), (START - 49 * HOUR, Standing.CHANGED)):
         deployed.store.write([replace(poll(at, outcome=Outcome.PARTIAL), problems=(empty,))])
         assert verdict(deployed) is standing
+    build(deployed)
+    deployed.store.write([poll(START - 49 * HOUR + 10 * MINUTE)])  # by which it may be told from another gap
+    assert verdict(deployed) is Standing.CHANGED
 
 
 def test_a_poll_that_took_another_time_changes_its_day(deployed):
@@ -260,14 +287,15 @@ def test_history_that_is_imported_later_makes_the_first_day_whole(tmp_path):
     deployed.store.close()
 
 
-def test_a_day_without_polls_depends_on_the_last_interval_before_it(tmp_path):
+@pytest.mark.parametrize("silent_since", [START, START - 5 * HOUR], ids=["within reach of the rules", "longer"])
+def test_a_day_without_polls_depends_on_the_last_interval_before_it(tmp_path, silent_since):
     deployed = deployment(tmp_path)
-    deployed.store.write(polls(*window(BEFORE)))
+    deployed.store.write(polls(window(BEFORE)[0], silent_since))
     observed, *_ = build(deployed)
     assert len(observed) == 144
     (hall,) = deployed.settings.devices
     assert verdict(with_devices(deployed, replace(hall, interval_ms=MINUTE))) is Standing.CURRENT
-    deployed.store.write([poll(START - MINUTE, interval_ms=HOUR // 2)])
+    deployed.store.write([poll(silent_since - MINUTE, interval_ms=HOUR // 2)])
     assert verdict(deployed) is Standing.CHANGED
     observed, *_ = build(deployed)
     assert len(observed) == 48
@@ -284,6 +312,27 @@ def test_a_day_without_any_poll_depends_on_the_configured_interval(tmp_path):
     deployed.store.close()
 
 
+def test_a_day_depends_on_the_configured_interval_as_far_as_no_poll_says_another(tmp_path):
+    deployed = deployment(tmp_path, device(since=BEFORE))
+    deployed.store.write(polls(START + 12 * HOUR, END))
+    observed, *_ = build(deployed)
+    assert len(observed) == 144
+    changed = with_devices(deployed, device(since=BEFORE, interval_ms=MINUTE))
+    assert verdict(changed) is Standing.CHANGED
+    observed, *_ = build(changed)
+    assert len(observed) == 12 * 60 + 72
+    deployed.store.close()
+
+
+def test_a_device_that_had_ended_is_expected_again_where_it_was_polled_again(tmp_path):
+    deployed = deployment(tmp_path)
+    deployed.store.write([poll(START - 400 * HOUR), poll(START - 399 * HOUR, outcome=Outcome.ENDED)])
+    assert inputs(deployed).devices == ()
+    deployed.store.write(polls(START, END))
+    assert [one.device.id for one in inputs(deployed).devices] == ["hall"]
+    deployed.store.close()
+
+
 def test_who_asks_for_many_days_may_remember_first_polls(deployed):
     asked = []
 
@@ -293,6 +342,43 @@ def test_who_asks_for_many_days_may_remember_first_polls(deployed):
 
     assert day_inputs(deployed.store, deployed.settings, DAY, remembered) == inputs(deployed)
     assert sorted(asked) == ["attic", "hall"]
+
+
+NEW = {
+    "nobody": None,
+    "from its first poll": device("new"),
+    "since that day": device("new", since=DAY),
+    "since the day before": device("new", since=BEFORE),
+    "since the day after": device("new", since=AFTER),
+    "until that day": device("new", since=BEFORE, until=DAY),
+    "another interval": device("new", since=BEFORE, interval_ms=MINUTE),
+}
+POLLED = {
+    "never": (),
+    "from its begin": (START,),
+    "around it": (START - MINUTE, END - MINUTE),
+    "an hour later": (START + HOUR,),
+    "at its end": (END,),
+    "long before": (START - 400 * HOUR, START),
+}
+
+
+@pytest.mark.parametrize("new", NEW)
+@pytest.mark.parametrize("polled", POLLED)
+def test_the_settings_of_a_day_without_surprises_are_told_by_first_polls_alone(tmp_path, new, polled):
+    """So that a year is compared by footers: what a day was asked for then, they say."""
+    deployed = deployment(tmp_path, *DEVICES, *filter(None, [NEW[new]]))
+    for one in DEVICES:
+        deployed.store.write(polls(START, END, one.id))
+    deployed.store.write([poll(at, "new") for at in POLLED[polled]])
+    own = inputs(deployed)
+    asked = {one.device.id: {parameter.series for parameter in one.device.parameters} for one in own.devices}
+    told = usual_settings_digest(deployed.store, deployed.settings, DAY, asked, deployed.store.first_poll)
+    assert told == own.settings_digest
+    one_more = {name: series | {"first_humidity"} for name, series in asked.items()}
+    other = usual_settings_digest(deployed.store, deployed.settings, DAY, one_more, deployed.store.first_poll)
+    assert other != own.settings_digest
+    deployed.store.close()
 
 
 def test_a_store_that_was_filled_in_another_order_gives_the_same_inputs(tmp_path):

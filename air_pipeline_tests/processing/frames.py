@@ -38,7 +38,7 @@ def polls(
     cycle: Sequence[str | None] | None = None,
 ) -> pd.DataFrame:
     columns = {"outcome": outcome, "duration_ms": 41.0, "http_status": 200.0, "interval_s": interval_s}
-    columns |= {"problems": problems, "body": None, "cycle": cycle}
+    columns |= {"problems": problems, "body": None, "series": None, "cycle": cycle}
     frame = pd.DataFrame(columns, index=index(at))
     return frame.astype({"duration_ms": float, "http_status": float, "interval_s": float, "outcome": "str"})
 

@@ -63,6 +63,15 @@ def test_nothing_is_expected_outside_of_the_limits():
     assert slots(0, 50_000, polled, until=0) == ([], [])
 
 
+@pytest.mark.parametrize("polled", [SILENCE, polls([0]), polls([0, 10_000, 30_000], [10.0, 20.0, np.nan])])
+@pytest.mark.parametrize("span", [(0, 60_000), (60_000, 60_000), (60_000, 0)])
+def test_slots_and_intervals_are_whole_numbers_whatever_is_there(polled, span):
+    found = expected_slots(*span, polls=polled, readings=NOBODY, opening_interval_ms=10_000, expected_from=0)
+    assert (found.at.dtype, found.interval_ms.dtype) == (np.int64, np.int64)
+    assert len(found) == len(found.interval_ms)
+    assert bool(len(found)) is (span[0] < span[1])
+
+
 def test_slots_are_multiples_on_the_utc_clock_before_1970_too():
     assert slots(-25_000, 0, since=-100_000)[0] == [-20_000, -10_000]
 
