@@ -7,7 +7,7 @@ import typer
 
 from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, SeriesOption, use_config
-from air_pipeline.cli.rows import check_output
+from air_pipeline.cli.output import check_output
 from air_pipeline.cli.terminal import say
 from air_pipeline.deployment import open_deployment
 from air_pipeline.exporting.airmonitor import meta_path, write_airmonitor
