@@ -75,9 +75,7 @@ _TABLES = Tables(
             # Said once, and asked for of each day: without an index the search would go back to that day.
             "CREATE INDEX poll_series ON poll (device, observed_at) WHERE series IS NOT NULL",
         ),
-        ("ALTER TABLE poll ADD COLUMN cycle TEXT",),
-        sqlite_imports.STEP,
-        TOLD_TABLES,
+        ("ALTER TABLE poll ADD COLUMN cycle TEXT", *sqlite_imports.STEP, *TOLD_TABLES),
     ),
 )
 

@@ -15,7 +15,7 @@ STEP = (
     # Most stores have none, and every day is asked: what is there is found without reading the polls.
     "CREATE INDEX poll_import ON poll (import, device, observed_at) WHERE import IS NOT NULL",
 )
-"""From a file that knows no imports to one that does."""
+"""Part of the step to a file that knows them."""
 
 _FOUND = "FROM poll INDEXED BY poll_import WHERE import IS NOT NULL AND observed_at >= ? AND observed_at < ?"
 _OF_ONE = "import = ? AND device = ? AND observed_at >= ? AND observed_at < ?"

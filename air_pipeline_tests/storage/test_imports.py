@@ -92,11 +92,15 @@ def test_a_file_from_before_imports_is_read_as_it_is_and_takes_them_once_it_is_w
         store.write([poll()])
     with closing(sqlite3.connect(path)) as file:
         file.execute("DROP INDEX poll_import")
-        file.execute("ALTER TABLE poll DROP COLUMN import")
+        for later in ("import", "cycle"):
+            file.execute(f"ALTER TABLE poll DROP COLUMN {later}")
+        for later in ("collector", "late"):
+            file.execute(f"DROP TABLE {later}")
         file.execute(f"PRAGMA user_version = {VERSION - 1}")
         file.commit()
     with closing(SqliteStore(path)) as store:
         assert store.imports(START, END) == {}
+        assert (store.last_told(), store.late_marks({})) == ({}, [])
         assert list(rows(store.polls("living-room", START, END))) == [START]
         store.write([imported(START), imported(START + MINUTE)])
         assert store.imports(START, END) == {"living-room": {"spring": Summary(1, 0.0, 2)}}

@@ -94,6 +94,7 @@ ARGUMENTS = {
     "copy": ("copy", "embedded"),
     "rename": ("rename", "hall", "attic"),
     "delete": ("delete", "attic"),
+    "export": ("export", "openair", "-o", "hours.csv"),
     "explain": ("explain", "--device", "hall", "--series", "mq135_co2", "--at", "2026-11-01T08:00"),
 }
 """How each command is called that is not called by its name alone; not at all those that use no state directory."""
