@@ -17,11 +17,18 @@ from air_pipeline.assets.raw_readings import raw_readings_asset
 from air_pipeline.automation.building import BUILD_DAY, build_days_schedule
 from air_pipeline.automation.collecting import collect_sensor
 from air_pipeline.automation.notifying import notify_sensor
+from air_pipeline.automation.ranges import build_range
 from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.instance.day_builder import DayJobs, Unwatched, Watch
 
 
-def build_definitions(deployment: Deployment) -> dg.Definitions:
-    """The definitions for one deployment: a test's own, or that of the environment."""
+def build_definitions(deployment: Deployment, watch: Watch | None = None) -> dg.Definitions:
+    """The definitions for one deployment: a test's own, or that of the environment.
+
+    Args:
+        deployment: whose.
+        watch: follows the runs of many days.
+    """
     return dg.Definitions(
         assets=[
             devices_asset(deployment),
@@ -32,19 +39,27 @@ def build_definitions(deployment: Deployment) -> dg.Definitions:
         asset_checks=days_checks(),
         sensors=[collect_sensor(), notify_sensor()],
         schedules=[build_days_schedule(deployment.settings.timezone)],
-        jobs=[BUILD_DAY],
-        resources={"deployment": deployment, "tables": TablesIOManager(deployment)},
+        jobs=[BUILD_DAY, build_range],
+        resources={
+            "deployment": deployment,
+            "tables": TablesIOManager(deployment),
+            "watch": watch or Unwatched(),
+        },
         executor=dg.in_process_executor,  # steps of a day share a process; days are spread over runs
     )
 
 
-def day_job() -> dg.JobDefinition:
-    """The job that builds one day of the deployment that the environment names.
+def day_jobs(watch: Watch) -> DayJobs:
+    """The jobs that build days of the deployment that the environment names.
+
+    Args:
+        watch: follows the runs of many days.
 
     Raises:
         SettingsError: the environment or the settings cannot be used.
     """
-    return build_definitions(open_deployment()).resolve_job_def(BUILD_DAY.name)
+    definitions = build_definitions(open_deployment(), watch)
+    return DayJobs(definitions.resolve_job_def(BUILD_DAY.name), definitions.resolve_job_def(build_range.name))
 
 
 @dg.definitions

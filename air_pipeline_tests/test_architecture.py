@@ -133,6 +133,9 @@ MAY_IMPORT_DAGSTER = {"assets", "automation", "instance", "running", "definition
 
 # What is imported from Dagster's private modules, and why there is no public way: to be looked at with each release.
 PRIVATE_OF_DAGSTER = {
+    "dagster._core.definitions.asset_checks.asset_check_evaluation.AssetCheckEvaluationTargetMaterializationData": (
+        "AssetCheckEvaluation, which is public, says of which materialization it is by this alone."
+    ),
     "dagster._core.definitions.data_version.DATA_VERSION_TAG": (
         "An event of a sensor has a data version by this tag only: AssetMaterialization takes no DataVersion."
     ),

@@ -1,12 +1,14 @@
-"""The steps that build the tables of a day: built, checked, and handed to be published with what is said of them.
+"""The steps that build a day: tables built, checked, and handed to be published with what is said of them; the page.
 
 Belongs here: what needs the rows. Does not: which assets there are (`days`).
 
 For the underlying Dagster concept, see docs.dagster.io: assets.
 """
 
+import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -16,57 +18,111 @@ from air_pipeline.assets.metadata import data_version, table_or_note
 from air_pipeline.assets.table_checks import check_complete, check_measuring, check_staged
 from air_pipeline.days.building import Built, built_daily, built_hourly, built_observations
 from air_pipeline.deployment import Deployment
-from air_pipeline.instance.runs_of_days import FORCE_TAG
-from air_pipeline.processing.columns import TableName
-from air_pipeline.storage.day_files import DayFile
+from air_pipeline.health.page import unwell_of_day
+from air_pipeline.processing.columns import TABLES, TableName
+from air_pipeline.reports.contents import DayReport
+from air_pipeline.reports.gathering import gather
+from air_pipeline.reports.page import page_of, picture_of
+from air_pipeline.storage.commit import commit_day
+from air_pipeline.storage.day_files import DayFile, day_file
+from air_pipeline.storage.pages import PAGE, page_file
 from air_pipeline.storage.parquet import StagedDay
 
 _COUNTS = ("expected", "valid", "suspect", "bad", "missing")
-_Event = dg.MaterializeResult[StagedDay] | dg.AssetCheckResult
+DayEvent = dg.MaterializeResult[StagedDay | None] | dg.AssetCheckResult
 
 
-def build_observations(context: dg.AssetExecutionContext, deployment: Deployment) -> Iterator[_Event]:
-    """The observations of the day that is the partition."""
-    force = context.run.tags.get(FORCE_TAG) == "true"
-    with built_observations(deployment, _day(context), force=force) as built:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a step of a day is given, whichever run it is in.
+
+    Attributes:
+        deployment: whose.
+        day: the local date.
+        force: whether to build even what would lose something.
+        warn: told what is no failure and should be seen.
+    """
+
+    deployment: Deployment
+    day: date
+    force: bool
+    warn: Callable[[str], object]
+
+
+def build_observations(work: Work) -> Iterator[DayEvent]:
+    """The observations of the day."""
+    with built_observations(work.deployment, work.day, force=work.force) as built:
         yield from _checked(built, observations_metadata)
 
 
-def build_hourly(context: dg.AssetExecutionContext, deployment: Deployment, observations: DayFile) -> Iterator[_Event]:
+def build_hourly(work: Work, observations: DayFile) -> Iterator[DayEvent]:
     """Its hourly aggregates."""
-    with built_hourly(deployment, _day(context), observations) as built:
+    with built_hourly(work.deployment, work.day, observations) as built:
         yield from _checked(built, hourly_metadata)
 
 
-def build_daily(
-    context: dg.AssetExecutionContext, deployment: Deployment, observations: DayFile, hourly: DayFile
-) -> Iterator[_Event]:
+def build_daily(work: Work, observations: DayFile, hourly: DayFile) -> Iterator[DayEvent]:
     """Its daily aggregates."""
-    with built_daily(deployment, _day(context), observations, hourly) as built:
-        yield from _checked(built, daily_metadata, lambda built: _warned(deployment, built))
+    with built_daily(work.deployment, work.day, observations, hourly) as built:
+        yield from _checked(built, daily_metadata, lambda built: _warned(work.deployment, built))
+
+
+def build_page(work: Work) -> Iterator[DayEvent]:
+    """Its page, and its commit."""
+    deployment, day = work.deployment, work.day
+    for table in TABLES:
+        day_file(deployment.data, table, day).metadata()  # it must be there and be ours
+    report = gather(deployment, day)
+    html, picture = page_of(report, unwell_of_day(deployment, day)), picture_of(report)
+    page = page_file(deployment.data, day)
+    size = page.publish(html)
+    if why := commit_day(deployment.data, day):  # made by hand beside others, or another run replaced one
+        work.warn(f"{day} is not whole, and is built again by itself: {why}")
+    yield dg.MaterializeResult(
+        metadata={
+            "picture": _markdown(report, picture),
+            "path": dg.MetadataValue.path(str(page.path)),
+            "size_bytes": dg.MetadataValue.int(size),
+            "devices_shown": dg.MetadataValue.int(len(report.devices)),
+            "device_count": dg.MetadataValue.int(len(report.summaries)),
+            "input_fingerprint": report.metadata.input_fingerprint,
+            "rule_set_version": report.metadata.rule_set_version,
+            "settings_digest": report.metadata.settings_digest,
+        },
+        data_version=data_version(report.metadata),
+    )
+
+
+def _markdown(report: DayReport, picture: bytes) -> dg.MarkdownMetadataValue:
+    data = base64.b64encode(picture).decode("ascii")
+    return dg.MetadataValue.md(f"![Coverage by device and hour on {report.day}](data:image/png;base64,{data})")
 
 
 def _warned(deployment: Deployment, built: Built) -> list[dg.AssetCheckResult]:
     return [check_complete(built.written.read()), *check_measuring(deployment, built.written)]
 
 
-STEPS: Mapping[TableName, Callable[..., Iterator[_Event]]] = {
+STEPS: Mapping[str, Callable[..., Iterator[DayEvent]]] = {
     "observations": build_observations,
     "hourly_aggregates": build_hourly,
     "daily_aggregates": build_daily,
+    PAGE: build_page,
 }
-"""Table to its step, which takes the context, the deployment and the tables that it is made from."""
-
-
-def _day(context: dg.AssetExecutionContext) -> date:
-    return date.fromisoformat(context.partition_key)
+"""Asset to its step, in order; it takes the work and the tables that it is handed (`MADE_FROM`)."""
+MADE_FROM: Mapping[str, tuple[TableName, ...]] = {
+    "observations": (),
+    "hourly_aggregates": ("observations",),
+    "daily_aggregates": ("observations", "hourly_aggregates"),
+    PAGE: (),
+}
+"""Asset to the tables that its step is handed."""
 
 
 def _checked(
     built: Built,
     describe: Callable[[Built], dict[str, Any]],
     warn: Callable[[Built], Iterable[dg.AssetCheckResult]] = lambda _: (),
-) -> Iterator[_Event]:
+) -> Iterator[DayEvent]:
     """A staged table as the step's result; one that fails its checks is not published, and what was there stays.
 
     What `warn` finds is reported and changes nothing.

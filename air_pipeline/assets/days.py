@@ -7,7 +7,7 @@ For the underlying Dagster concept, see docs.dagster.io: assets.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -20,7 +20,7 @@ from air_pipeline.days.calendar import over_at
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.health.days import BUILT_WITHIN
-from air_pipeline.instance.runs_of_days import AGAIN_TAG
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings
 from air_pipeline.storage.day_files import DayFile
@@ -64,7 +64,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
         RAW_READINGS,
     )
     def observations(context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]) -> Iterator[_Event]:
-        yield from _step("observations", context, deployment)
+        yield from step("observations", context, deployment)
 
     @table(
         "hourly_aggregates",
@@ -74,7 +74,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
     def hourly_aggregates(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment], observations: DayFile
     ) -> Iterator[_Event]:
-        yield from _step("hourly_aggregates", context, deployment, observations)
+        yield from step("hourly_aggregates", context, deployment, observations)
 
     @table(
         "daily_aggregates",
@@ -87,7 +87,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
         observations: DayFile,
         hourly_aggregates: DayFile,
     ) -> Iterator[_Event]:
-        yield from _step("daily_aggregates", context, deployment, observations, hourly_aggregates)
+        yield from step("daily_aggregates", context, deployment, observations, hourly_aggregates)
 
     return [observations, hourly_aggregates, daily_aggregates]
 
@@ -103,18 +103,20 @@ def _freshness(settings: Settings) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.cron(cron, lower_bound_delta=timedelta(hours=12), timezone=settings.timezone)
 
 
-def _step(
-    table: TableName, context: dg.AssetExecutionContext, deployment: Deployment, *from_tables: DayFile
-) -> Iterator[_Event]:
-    # With pandas, pyarrow and pandera, a second and 130 MB: every process loads the definitions, few run steps.
-    from air_pipeline.assets.day_steps import STEPS
+def step(name: str, context: dg.AssetExecutionContext, deployment: Deployment, *made_from: DayFile) -> Iterator[_Event]:
+    """The step of an asset of a day, for the day that is the partition."""
+    # With pandas, pyarrow, pandera and what draws, a second and 130 MB: every process loads the definitions, few run
+    # steps.
+    from air_pipeline.assets.day_steps import STEPS, Work
 
-    with explained(context):
-        yield from STEPS[table](context, deployment, *from_tables)
+    is_forced = context.run.tags.get(FORCE_TAG) == "true"
+    work = Work(deployment, date.fromisoformat(context.partition_key), is_forced, context.log.warning)
+    with _explained(context):
+        yield from STEPS[name](work, *made_from)
 
 
 @contextmanager
-def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
+def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turns what can go wrong into a sentence; what may go better soon is tried again."""
     try:
         yield

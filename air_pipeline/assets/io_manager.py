@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
+from air_pipeline.assets.metadata import file_metadata
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.columns import TableName
 from air_pipeline.storage.day_files import DayFile, TableError, day_file
@@ -26,10 +27,7 @@ class TablesIOManager(dg.IOManager):
         """Puts the table in its place, whole."""
         # Dagster calls this while the step's generator is suspended at its `yield`, inside the `stage()` that keeps the
         # file: a step that returned its result instead would have left that block, and nothing to publish.
-        file = obj.publish()
-        context.add_output_metadata(
-            {"path": dg.MetadataValue.path(str(file.path)), "size_bytes": dg.MetadataValue.int(file.size_bytes)}
-        )
+        context.add_output_metadata(file_metadata(obj.publish()))
 
     def load_input(self, context: dg.InputContext) -> DayFile:
         """The table of the same day."""

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from air_pipeline.processing.columns import TABLES, Column, TableName
-from air_pipeline.storage.day_files import DayMetadata
+from air_pipeline.storage.day_files import DayFile, DayMetadata
 
 MOST_ROWS = 50
 """Rows of a table in metadata; every run of every day keeps one."""
@@ -54,6 +54,11 @@ def data_version(metadata: DayMetadata) -> dg.DataVersion:
     """The same for the same inputs, settings and rules: what is made from them repeats byte for byte."""
     texts = json.dumps(metadata.making(), sort_keys=True)
     return dg.DataVersion(hashlib.sha256(texts.encode()).hexdigest()[:16])
+
+
+def file_metadata(file: DayFile) -> dict[str, dg.MetadataValue]:
+    """What is said of every file that was published."""
+    return {"path": dg.MetadataValue.path(str(file.path)), "size_bytes": dg.MetadataValue.int(file.size_bytes)}
 
 
 def table_or_note(rows: list[dict[str, Any]], columns: Sequence[dg.TableColumn], order: str) -> dg.MetadataValue:

@@ -64,13 +64,13 @@ def build_days(home: Path, days: Sequence[date], *, force: bool = False, workers
     if not days:
         return {}
     # With Dagster, 0.5 s and 50 MB that who only plans is spared.
-    from air_pipeline.definitions import day_job
+    from air_pipeline.definitions import day_jobs
     from air_pipeline.instance.ranges import build_range
 
     failed: dict[date, str] = {}
     with bar_if_long("building days") as progress:
         progress(0, len(days))
-        for done, (day, error) in enumerate(build_range(home, days, day_job, force=force, workers=workers), start=1):
+        for done, (day, error) in enumerate(build_range(home, days, day_jobs, force=force, workers=workers), start=1):
             progress(done, len(days))
             if error:
                 failed[day] = error

@@ -3,14 +3,16 @@
 For the underlying Dagster concept, see docs.dagster.io: runs and partitions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+DAYS_TAG = "air_pipeline/days"
+"""The days of a run that builds many: `2026-11-01/2026-11-09,2026-11-12`."""
 FORCE_TAG = "air_pipeline/force"
 """A run with this tag builds even days for which the store holds less than before."""
 AGAIN_TAG = "air_pipeline/again"
@@ -28,6 +30,7 @@ _UNDER_WAY = [
 ]
 _EVENTS = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.PIPELINE_FAILURE}
 _MOST_RUNS = 200
+_DAY = timedelta(days=1)
 
 
 def day_of(run: dg.DagsterRun) -> date | None:
@@ -37,14 +40,45 @@ def day_of(run: dg.DagsterRun) -> date | None:
     return None
 
 
-def under_way(instance: dg.DagsterInstance) -> set[date]:
-    """The days with a run that is queued or runs."""
-    days = map(day_of, instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)))
-    return {day for day in days if day is not None}
+def days_to_text(days: Iterable[date]) -> str:
+    """Days as in `DAYS_TAG`: stretches without a gap, each by its ends."""
+    stretches: list[list[date]] = []
+    for day in sorted(set(days)):
+        if stretches and day - stretches[-1][-1] == _DAY:
+            stretches[-1][1:] = [day]
+        else:
+            stretches.append([day])
+    return ",".join("/".join(day.isoformat() for day in ends) for ends in stretches)
+
+
+def days_from_text(text: str) -> Iterator[date]:
+    """The inverse of `days_to_text`; nothing of what is no such text."""
+    with suppress(ValueError):
+        for stretch in text.split(","):
+            first, _, last = stretch.partition("/")
+            day, end = date.fromisoformat(first), date.fromisoformat(last or first)
+            while day <= end:
+                yield day
+                day += _DAY
+
+
+def days_of(run: dg.DagsterRun) -> set[date]:
+    """The days that a run builds, one or many."""
+    day = day_of(run)
+    return set(days_from_text(run.tags.get(DAYS_TAG, ""))) if day is None else {day}
+
+
+def under_way(instance: dg.DagsterInstance, *, but: str = "") -> set[date]:
+    """The days with a run that is queued or runs, other than one run."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
+    return {day for run in runs if run.run_id != but for day in days_of(run)}
 
 
 def last_runs(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, dg.DagsterRun]:
-    """The last run that ended of each of these days that has one."""
+    """The last run of its own that ended of each of these days that has one.
+
+    One that failed is left out where a run of many days has built its day since.
+    """
     if not days:
         return {}
     of_days = dg.RunsFilter(tags={PARTITION_NAME_TAG: [day.isoformat() for day in days]}, statuses=list(ENDED))
@@ -52,7 +86,17 @@ def last_runs(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, 
     for run in instance.get_runs(of_days, limit=1 if len(days) == 1 else _MOST_RUNS):  # newest first
         if (day := day_of(run)) is not None:
             found.setdefault(day, run)
-    return found
+    return {day: run for day, run in found.items() if run.status not in FAILED or not _built_since(instance, day, run)}
+
+
+def _built_since(instance: dg.DagsterInstance, day: date, run: dg.DagsterRun) -> bool:
+    """Whether another run came to the end of a day after one had ended."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("daily_report"), asset_partitions=[day.isoformat()])
+    made = instance.fetch_materializations(wanted, limit=1).records
+    record = instance.get_run_record_by_id(run.run_id)
+    if not made or record is None or made[0].run_id == run.run_id:
+        return False
+    return made[0].timestamp > (record.end_time or record.create_timestamp.timestamp())
 
 
 def days_that_failed(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, dg.DagsterRun]:

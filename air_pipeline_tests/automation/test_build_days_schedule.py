@@ -24,7 +24,7 @@ from air_pipeline.health import Level
 from air_pipeline.health.days import days_current
 from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import seen_by_dagster
-from air_pipeline.instance.runs_of_days import AGAIN_TAG, FINGERPRINT_TAG
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, DAYS_TAG, FINGERPRINT_TAG, days_to_text
 from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.settings.marks import marks_file
@@ -251,6 +251,11 @@ def test_a_day_that_is_under_way_is_not_doubled(tick, deployment, instance):
         run(instance, status, day)
     run(instance, "QUEUED", "not a day")
     assert wanted(tick()) == FINISHED[-1:]
+
+
+def test_days_of_a_run_of_many_that_is_under_way_are_not_doubled(tick, deployment, instance):
+    run(instance, "STARTED", "", **{DAYS_TAG: days_to_text(FINISHED[1:4])})
+    assert wanted(tick()) == [FINISHED[0], FINISHED[4]]
 
 
 def test_a_failed_day_waits_for_other_inputs(tick, deployment, instance):

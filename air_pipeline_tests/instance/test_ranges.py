@@ -5,8 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing import active_children
@@ -14,10 +12,13 @@ from multiprocessing import active_children
 import dagster as dg
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from air_pipeline.definitions import day_job
-from air_pipeline.instance import ranges
-from air_pipeline.instance.ranges import FEW_DAYS, _outcome, build_range
+from air_pipeline.definitions import day_jobs
+from air_pipeline.instance.day_builder import DayJobs
+from air_pipeline.instance.ranges import FEW_DAYS, MOST_DAYS, build_range, shares
+from air_pipeline.instance.runs_of_days import DAYS_TAG, days_of, days_to_text, under_way
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.pages import PAGE
@@ -64,7 +65,7 @@ def test_a_day_that_fails_among_good_ones_fails_alone(deployment, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     not_over = datetime.now(UTC).date() + timedelta(days=2)
-    outcomes = dict(build_range(home, [*DAYS, not_over], day_job, force=False, workers=2))
+    outcomes = dict(build_range(home, [*DAYS, not_over], day_jobs, force=False, workers=2))
     assert (outcomes[DAYS[0]], outcomes[DAYS[2]]) == ("", "")
     assert outcomes[DAYS[1]].startswith("observations of 2026-03-02 cannot be written (")
     assert not_over.isoformat() in outcomes[not_over]
@@ -72,12 +73,17 @@ def test_a_day_that_fails_among_good_ones_fails_alone(deployment, tmp_path):
     with dg.DagsterInstance.from_config(str(home)) as instance:
         for table in (*TABLES, PAGE):
             assert instance.get_materialized_partitions(dg.AssetKey(table)) == {"2026-03-01", "2026-03-03"}
-        statuses = {run.tags["dagster/partition"]: run.status.value for run in instance.get_runs()}
-    assert statuses == {"2026-03-01": "SUCCESS", "2026-03-02": "FAILURE", "2026-03-03": "SUCCESS"}
+        runs = [
+            (run.tags.get("dagster/partition"), run.tags.get(DAYS_TAG), run.status.value) for run in instance.get_runs()
+        ]
+    assert ("2026-03-02", None, "FAILURE") in runs  # built once more by a run of its own, which says why
+    of_many = [(days, status) for partition, days, status in runs if partition is None]
+    assert ("2026-03-01", "SUCCESS") in of_many
+    assert len(runs) == len(of_many) + 1
 
 
 def test_no_days_are_built_at_once(tmp_path):
-    assert list(build_range(tmp_path / "nowhere", [], day_job, force=False)) == []
+    assert list(build_range(tmp_path / "nowhere", [], day_jobs, force=False)) == []
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -85,9 +91,10 @@ def test_no_days_are_built_at_once(tmp_path):
 def test_a_few_days_are_built_in_this_process_and_more_beside_it(deployment, tmp_path):
     seed(deployment, *DAYS)
     (tmp_path / "home").mkdir()
-    assert list(build_range(tmp_path / "home", DAYS, day_job, force=False)) == [(day, "") for day in DAYS]
+    assert list(build_range(tmp_path / "home", DAYS, day_jobs, force=False)) == [(day, "") for day in DAYS]
     assert active_children() == []
-    outcomes = build_range(tmp_path / "home", DAYS * (FEW_DAYS // len(DAYS) + 1), day_job, force=False)
+    more = [DAYS[0] + timedelta(days=number) for number in range(FEW_DAYS + 1)]
+    outcomes = build_range(tmp_path / "home", more, day_jobs, force=False)
     assert next(outcomes)[1] == ""
     assert active_children() != []
     outcomes.close()
@@ -121,8 +128,8 @@ def nothing():
 def test_whoever_interrupts_wants_no_more_days(tmp_path, when, number):
     """Dagster makes an interrupt the failure of one step, or loses it between steps; it is the end of all days."""
     done = [lambda: signal.raise_signal(number), nothing]
-    former = signal.getsignal(number)
-    outcomes = build_range(tmp_path, DAYS, lambda: job_with(done[when], done[1 - when]), force=False)
+    job, former = job_with(done[when], done[1 - when]), signal.getsignal(number)
+    outcomes = build_range(tmp_path, DAYS, lambda _: DayJobs(job, job), force=False)
     with pytest.raises(KeyboardInterrupt):
         next(outcomes)
     signal.signal(number, former)  # which Dagster changes
@@ -146,16 +153,27 @@ def building(*options):
             process.kill()
 
 
-def test_a_worker_that_is_killed_costs_its_days_and_is_told_in_words(deployment):
-    seed(deployment, *DAYS)
-    with building() as (process, workers):
-        for worker in workers:
-            with suppress(psutil.NoSuchProcess):  # the end of the first may have ended the other
-                worker.kill()
+def test_a_worker_that_is_killed_costs_its_days_and_the_next_build_ends_its_work(deployment):
+    """The other worker goes on; the run of the one that is gone is given up, and its days are built."""
+    days = [DAYS[0] + timedelta(days=number) for number in range(6)]
+    seed(deployment, *days)
+    until = ("--to", days[-1].isoformat())
+    with building(*until) as (process, workers):
+        wait_for(lambda: list(deployment.data.rglob("built.json")) or process.poll() is not None, "a day")
+        workers[0].kill()
         _, said = process.communicate()
     assert process.returncode == 1
     assert "Traceback" not in said
-    assert "2026-03-03: not built, as a worker process was ended from outside" in said
+    lost = [line for line in said.splitlines() if "not built, as a worker process was ended from outside" in line]
+    assert 0 < len(lost) <= len(days) // 2
+    assert f"{len(days) - len(lost)} of {len(days)} days built" in said
+    again = subprocess.run(
+        [sys.executable, "-m", "air_pipeline", "build", *until], capture_output=True, text=True, check=False
+    )
+    assert (again.returncode, again.stderr.splitlines()[-1]) == (0, f"{len(lost)} of {len(lost)} days built")
+    with dg.DagsterInstance.from_config(str(deployment.environment.state.dagster)) as instance:
+        assert instance.get_materialized_partitions(dg.AssetKey(PAGE)) == set(map(str, days))
+        assert under_way(instance) == set()
 
 
 @pytest.mark.slow
@@ -197,12 +215,6 @@ def test_who_only_plans_loads_no_dagster(deployment, command):
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
     assert "0 of 0 days built" in ran.stderr
-
-
-def test_a_worker_that_was_killed_is_told_in_words():
-    future = Future()
-    future.set_exception(BrokenProcessPool())
-    assert _outcome(future).startswith("not built, as a worker process was ended from outside")
 
 
 def test_the_command_builds_what_is_missing_and_says_what_was_done(deployment, command):
@@ -248,10 +260,18 @@ def test_a_mistake_in_the_settings_is_status_2_and_its_place(deployment, command
     assert "Traceback" not in said
 
 
-def test_days_that_the_pool_forgot_as_its_workers_were_ended_are_told(tmp_path, monkeypatch):
-    """Python 3.11 forgets what is submitted while it finds out that its workers are gone."""
-    monkeypatch.setattr(ranges.ProcessPoolExecutor, "submit", lambda *_, **__: Future())
-    monkeypatch.setattr(ranges, "active_children", list)  # others of this process may have some
-    found = dict(build_range(tmp_path, DAYS, day_job, force=False, workers=2))
-    assert found.keys() == set(DAYS)
-    assert all("a worker process was ended from outside" in said for said in found.values())
+@given(st.sets(st.dates(date(2025, 1, 1), date(2026, 12, 31))))
+def test_days_are_the_same_after_they_were_a_tag(days):
+    run = dg.DagsterRun("build_range", tags={DAYS_TAG: days_to_text(days)})
+    assert days_of(run) == days
+
+
+@given(st.integers(0, 800), st.integers(1, 9))
+def test_the_days_of_a_range_are_shared_alike_and_no_run_has_more_than_a_month(number, processes):
+    days = [date(2025, 1, 1) + timedelta(days=place) for place in range(number)]
+    found = list(shares(days, processes))
+    assert [day for share in found for day in share] == days
+    assert all(0 < len(share) <= MOST_DAYS for share in found)
+    if number >= processes:
+        assert len(found) % processes == 0
+        assert max(map(len, found)) - min(map(len, found)) <= 1

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from air_pipeline.days.calendar import device_days
-from air_pipeline.definitions import day_job
+from air_pipeline.definitions import day_jobs
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.faults import Fault
@@ -113,6 +113,6 @@ def test_the_command_build_gives_the_same_bytes_as_a_run_and_so_it_does_again(by
 @pytest.mark.slow
 def test_a_range_that_workers_build_gives_the_same_bytes_as_a_run(by_a_run, named, tmp_path):
     (tmp_path / "home").mkdir()
-    outcomes = dict(build_range(tmp_path / "home", DAYS, day_job, force=False, workers=2))
+    outcomes = dict(build_range(tmp_path / "home", DAYS, day_jobs, force=False, workers=2))
     assert outcomes == dict.fromkeys(DAYS, "")
     assert files(named) == by_a_run
