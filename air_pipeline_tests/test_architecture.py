@@ -12,7 +12,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("boottime", "errors", "processes", "replacing", "showing", "words"),
+    ("boottime", "errors", "processes", "replacing", "showing", "tls", "words"),
     ("records",),
     ("catalogue", "processing.local_time"),
     ("devices.kinds",),
@@ -44,9 +44,9 @@ ONLY = {
     "state": {"settings", "replacing"},
     "times": {"errors", "processing.local_time"},
     "environment": {"replacing", "settings", "showing", "state"},
-    "devices": {"boottime", "words", "errors", "catalogue", "devices.kinds", "settings", "showing"},
+    "devices": {"boottime", "words", "errors", "catalogue", "devices.kinds", "settings", "showing", "tls"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
-    "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing"},
+    "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing", "tls"},
     "deployment": {"state", "settings", "environment", "storage"},
     "collection": {
         "boottime",

@@ -7,12 +7,9 @@ Belongs here: the answer as a value, and the table from errors of the network to
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass
 from enum import StrEnum
-
-import requests
-import urllib3
 
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.showing import plain, without_secrets_in
@@ -35,16 +32,12 @@ class Answer:
     reason: str = ""
 
 
-def failed(error: BaseException, status: int | None) -> Answer:
-    """What an error of the layers below amounts to."""
-    # The layers wrap what happened several times; the first row with a kind that is among the causes decides, and the
-    # innermost of that kind says it. Those of requests are OSErrors too, and wrap everything.
-    causes = list(_causes(error))
+def failed(error: Exception, status: int | None) -> Answer:
+    """What an error of the layers below amounts to: the first row of the table with its kind decides."""
     for kinds, outcome, failure in _FAILURES:
-        found = [one for one in causes if isinstance(one, kinds) and not isinstance(one, requests.RequestException)]
-        if found:
-            return Answer(outcome, status, reason=f"{failure}: {_short(found[-1])}")
-    return Answer(Outcome.UNREACHABLE, status, reason=f"the request failed: {_short(causes[-1])}")
+        if isinstance(error, kinds):
+            return Answer(outcome, status, reason=f"{failure}: {_short(error)}")
+    return Answer(Outcome.UNREACHABLE, status, reason=f"the request failed: {_short(error)}")
 
 
 class Failure(StrEnum):
@@ -64,30 +57,19 @@ class Failure(StrEnum):
     NOT_HTTP = "the answer is not HTTP as it should be"
 
 
-_FAILURES: tuple[tuple[tuple[type[BaseException], ...], Outcome, Failure], ...] = (
-    ((socket.gaierror,), Outcome.UNREACHABLE, Failure.NAME),
-    ((ssl.SSLCertVerificationError,), Outcome.UNREACHABLE, Failure.CERTIFICATE),
-    ((ssl.SSLError, urllib3.exceptions.SSLError), Outcome.UNREACHABLE, Failure.TLS),
-    ((TimeoutError, BlockingIOError, urllib3.exceptions.TimeoutError), Outcome.TIMEOUT, Failure.TIMEOUT),
-    ((http.client.RemoteDisconnected,), Outcome.UNREACHABLE, Failure.CLOSED),
-    ((http.client.IncompleteRead,), Outcome.UNREACHABLE, Failure.CUT),
-    ((ConnectionRefusedError,), Outcome.UNREACHABLE, Failure.REFUSED),
-    ((ConnectionError,), Outcome.UNREACHABLE, Failure.BROKEN),
-    ((urllib3.exceptions.DecodeError,), Outcome.REJECTED, Failure.ENCODING),
-    ((OSError,), Outcome.UNREACHABLE, Failure.NO_WAY),
-    ((http.client.HTTPException, urllib3.exceptions.HTTPError), Outcome.HTTP_ERROR, Failure.NOT_HTTP),
+_FAILURES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Outcome, Failure], ...] = (
+    (socket.gaierror, Outcome.UNREACHABLE, Failure.NAME),
+    (ssl.SSLCertVerificationError, Outcome.UNREACHABLE, Failure.CERTIFICATE),
+    (ssl.SSLError, Outcome.UNREACHABLE, Failure.TLS),
+    ((TimeoutError, BlockingIOError), Outcome.TIMEOUT, Failure.TIMEOUT),
+    (http.client.RemoteDisconnected, Outcome.UNREACHABLE, Failure.CLOSED),
+    (http.client.IncompleteRead, Outcome.UNREACHABLE, Failure.CUT),
+    (ConnectionRefusedError, Outcome.UNREACHABLE, Failure.REFUSED),
+    (ConnectionError, Outcome.UNREACHABLE, Failure.BROKEN),
+    (zlib.error, Outcome.REJECTED, Failure.ENCODING),
+    (OSError, Outcome.UNREACHABLE, Failure.NO_WAY),
+    (http.client.HTTPException, Outcome.HTTP_ERROR, Failure.NOT_HTTP),
 )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        cause = pending.pop(0)
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            pending += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
 
 
 def _short(error: BaseException) -> str:

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from air_pipeline.catalogue import STATION, Parameter
-from air_pipeline.devices.client import MAX_BODY_BYTES
 from air_pipeline.devices.document import MAX_NOTES, MAX_NOTES_BYTES, read_document
 from air_pipeline.devices.introduction import introduce
 from air_pipeline.devices.kinds.json_text import MAX_SHOWN, DocumentUnusable
 from air_pipeline.devices.notes import SAY_EVERY_S, Said
 from air_pipeline.devices.polls import Flag, Outcome
+from air_pipeline.devices.response import MAX_BODY_BYTES
 from air_pipeline.settings import Device
 from air_pipeline.showing import plain
 

@@ -1,10 +1,10 @@
 """Every row of the table of outcomes, through real HTTP exchanges; deadlines that hold whatever hangs."""
 
 import gzip
+import selectors
 import shutil
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 import threading
@@ -16,11 +16,14 @@ import psutil
 import pytest
 
 import air_pipeline.devices.client
+from air_pipeline import tls
+from air_pipeline.boottime import boottime
 from air_pipeline.devices.answers import Answer
-from air_pipeline.devices.client import MAX_BODY_BYTES, Exchange, get
+from air_pipeline.devices.client import Exchange, get
 from air_pipeline.devices.polls import Outcome
+from air_pipeline.devices.response import MAX_BODY_BYTES, read_response
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.devices.sockets import LimitedSocket, timeval_of
+from air_pipeline.devices.steps import take
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
@@ -339,7 +342,7 @@ def test_certificates_are_verified(tmp_path, trusted, monkeypatch):
     subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    air_pipeline.devices.client._tls_context.cache_clear()
+    tls.trusted.cache_clear()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
@@ -358,7 +361,7 @@ def test_certificates_are_verified(tmp_path, trusted, monkeypatch):
         thread.start()
         answer = Exchange(f"https://127.0.0.1:{listener.getsockname()[1]}/", WITHIN_S).run()
         thread.join(WITHIN_S)
-    air_pipeline.devices.client._tls_context.cache_clear()
+    tls.trusted.cache_clear()
     if trusted:
         assert answer == Answer(None, 200, b"{}", "")
     else:
@@ -369,7 +372,7 @@ def test_certificates_are_verified(tmp_path, trusted, monkeypatch):
 def test_the_collectors_side_of_the_room_stays_light():
     code = (
         "import sys, air_pipeline.devices.assemble;"
-        "print([name for name in ('numpy', 'pandas', 'pyarrow', 'dagster', 'yaml') if name in sys.modules])"
+        "print([name for name in ('numpy', 'pandas', 'pyarrow', 'dagster', 'requests', 'urllib3', 'yaml') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
@@ -424,34 +427,79 @@ def test_an_attempt_is_closed_before_the_next_begins_and_one_request_is_sent(mon
         assert len(server.requests) == 1
 
 
+def waits_of(exchange):
+    """What is answered, and for how long each step waited at most: what for, and seconds."""
+    waits = []
+
+    def noting(steps):
+        while True:
+            try:
+                wait = next(steps)
+            except StopIteration as end:
+                return end.value
+            waits.append((wait.events, wait.until - boottime()))
+            yield wait
+
+    return take(noting(exchange.steps())), waits
+
+
 def test_who_has_connected_may_answer_until_the_deadline(monkeypatch):
     """A share of the time is for connecting only."""
-    limits = []
-    real = LimitedSocket.limit
-
-    def limit(self, seconds):
-        limits.append(seconds)
-        real(self, seconds)
-
-    monkeypatch.setattr(LimitedSocket, "limit", limit)
-    with answering(http(b"{}")) as server:
-        to_addresses(monkeypatch, server.port, server.port, server.port)
-        assert Exchange("http://device.test/", NEVER_S).run().body == b"{}"
-    connecting, answering_ = limits
-    assert connecting <= NEVER_S / 3 < NEVER_S / 2 < answering_
+    with nobody_accepts() as dead, answering(b"", then=http(b"{}")) as server:
+        to_addresses(monkeypatch, dead, dead, server.port)
+        answer, waits = waits_of(Exchange("http://device.test/", NEVER_S))
+    assert answer.body == b"{}"
+    connecting = [longest for events, longest in waits if events == selectors.EVENT_WRITE]
+    reading = [longest for events, longest in waits if events == selectors.EVENT_READ]
+    assert max(connecting) <= NEVER_S / 3
+    assert all(longest > NEVER_S / 2 for longest in reading)
 
 
-@pytest.mark.parametrize("seconds", [0.001, 0.25, 5.0, 3600.5])
-def test_the_kernel_takes_the_time_as_it_was_meant(seconds):
-    with LimitedSocket(socket.AF_INET, socket.SOCK_STREAM) as limited:
-        limited.limit(seconds)
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            kept = limited.getsockopt(socket.SOL_SOCKET, option, 16)
-            whole, micro = struct.unpack("ll", kept)
-            assert whole + micro / 1e6 == pytest.approx(seconds, abs=0.02)  # in ticks of the kernel
+ANSWERS = [
+    http(b'{"a":1}'),
+    b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}',
+    b'HTTP/1.1 200 OK\nContent-Length: 7\n\n{"a":1}',
+    b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4\r\n":1}\r\n0\r\n\r\n',
+    http(gzip.compress(b'{"a":1}', mtime=0), "Content-Encoding: gzip"),
+    http(b"Not Found", status="404 Not Found"),
+]
 
 
-def test_a_kernel_with_another_length_of_time_is_given_that():
-    """32-bit systems have 8 bytes, or 16 since their time has 64 bits, whatever a C `long` is there."""
-    assert timeval_of(2.5, 8) == struct.pack("=ii", 2, 500_000)
-    assert timeval_of(2.5, 16) == struct.pack("=qq", 2, 500_000)
+@pytest.mark.parametrize("data", ANSWERS)
+def test_an_answer_is_the_same_however_it_is_cut_into_pieces(data):
+    """And it is known as soon as all of it is there, though the connection stays open."""
+    whole = read_response(data, "http://device/", is_over=True)
+    known = [cut for cut in range(len(data) + 1) if read_response(data[:cut], "", is_over=False).answer is not None]
+    is_of_head = whole.status != 200
+    assert known[0] == (data.index(b"\r\n\r\n") + 4 if is_of_head else len(data))
+    for cut in known:
+        assert read_response(data[:cut], "http://device/", is_over=False) == whole
+    for cut in range(len(data)):
+        assert read_response(data[:cut], "", is_over=False).needs <= len(data)
+
+
+@pytest.mark.parametrize("data", [ANSWERS[0], ANSWERS[3]])
+def test_an_answer_that_comes_byte_by_byte_is_read_before_the_connection_ends(data):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answers = []
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread = threading.Thread(target=lambda: answers.append(Exchange(url, WITHIN_S).run()))
+        thread.start()
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for number in range(len(data)):
+                accepted.sendall(data[number : number + 1])
+            thread.join(WITHIN_S)
+            assert answers == [Answer(None, 200, b'{"a":1}', "")]
+
+
+def test_what_has_no_end_is_given_up_however_fast_it_comes():
+    for data in (
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 60_000,
+        b"x" * 300_000,
+    ):
+        response = read_response(data, "", is_over=False)
+        assert response.answer is not None
+        assert response.answer.outcome in {Outcome.HTTP_ERROR, Outcome.TOO_LARGE}

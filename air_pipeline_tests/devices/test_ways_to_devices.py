@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import selectors
 import shutil
 import socket
 import subprocess
@@ -15,11 +16,11 @@ import pytest
 from air_pipeline.collection.asking import ask_device
 from air_pipeline.devices.client import NEXT_ADDRESS_S, Exchange
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.devices.sockets import LimitedSocket
 from air_pipeline.health.devices import finding_of
 from air_pipeline.settings import Device
 from air_pipeline_tests.devices.addresses_of_a_network import OURS, WAYS
 from air_pipeline_tests.devices.raw_server import answering, http
+from air_pipeline_tests.devices.test_exchange import nobody_accepts, to_addresses, waits_of
 from air_pipeline_tests.waiting import WITHIN_S
 
 SPELT = {
@@ -99,35 +100,28 @@ def test_a_look_up_that_takes_the_time_is_called_that_with_the_remedy(monkeypatc
 
 def test_silent_addresses_have_a_moment_each_and_then_their_share(monkeypatch):
     """RFC 8305's idea: who refuses is left out, and who was slow at first is not given up."""
-    tried: list[tuple[int, float]] = []
-    limited: dict[int, float] = {}
-    real_limit, real_connect = LimitedSocket.limit, LimitedSocket.connect
+    tried: list[int] = []
+    real = socket.socket.connect
 
-    def limit(self: LimitedSocket, seconds: float) -> None:
-        limited[id(self)] = seconds
-        real_limit(self, seconds)
+    def connect(self: socket.socket, address: tuple[str, int]) -> None:
+        is_slow = address[1] == slow.port and slow.port not in tried
+        tried.append(address[1])
+        real(self, ("127.0.0.1", silent) if is_slow else address)
 
-    def connect(self: LimitedSocket, address: tuple[str, int]) -> None:
-        before = [port for port, _ in tried]
-        tried.append((address[1], limited[id(self)]))
-        if address[1] == slow.port and slow.port not in before:
-            raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
-        real_connect(self, address)
-
-    monkeypatch.setattr(LimitedSocket, "limit", limit)
-    monkeypatch.setattr(LimitedSocket, "connect", connect)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         refusing = listener.getsockname()[1]
-    with answering(http(b"{}")) as slow:
-        ports = [slow.port, refusing]
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        assert Exchange("http://device.test/", WITHIN_S).run().body == b"{}"
-    assert [port for port, _ in tried] == [slow.port, refusing, slow.port]
-    assert [seconds <= NEXT_ADDRESS_S for _, seconds in tried] == [True, True, False]
+    with nobody_accepts() as silent, answering(http(b"{}")) as slow:
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        to_addresses(monkeypatch, slow.port, refusing)
+        answer, waits = waits_of(Exchange("http://device.test/", WITHIN_S))
+        assert answer.body == b"{}"
+    assert tried == [slow.port, refusing, slow.port]
+    connecting = [seconds for events, seconds in waits if events == selectors.EVENT_WRITE]
+    assert connecting[0] <= NEXT_ADDRESS_S < WITHIN_S / 2 < connecting[-1]
 
 
-SILENT = {errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY}
+SILENT = {errno.ETIMEDOUT, errno.EAGAIN, errno.EALREADY}
+"""But for EINPROGRESS: that a connection has begun is no failure."""
 OF_THE_KERNEL = sorted(
     SILENT | {
         # connect(2), socket(2), bind(2), send(2), recv(2), tcp(7), ip(7), ipv6(7) and icmp(7) of Linux
@@ -146,7 +140,7 @@ def test_whatever_the_kernel_says_of_a_connection_is_no_answer_in_http(monkeypat
     def connect(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(LimitedSocket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect", connect)
     answer = Exchange("http://192.168.1.32/circumstances", WITHIN_S).run()
     assert answer.outcome is (Outcome.TIMEOUT if number in SILENT else Outcome.UNREACHABLE)
     assert answer.status is None

@@ -3,14 +3,15 @@
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http import HTTPStatus
 from types import MappingProxyType
 
 import numpy as np
 
 from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import MAX_BODY_BYTES, OK_STATUS
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.devices.response import read_response
 from air_pipeline.devices.simulator.arrays import unit, values_at
 from air_pipeline.devices.simulator.faults import Fault, Reply, reply_at
 from air_pipeline.devices.simulator.weather import Profile
@@ -22,7 +23,6 @@ ANSWER_SPREAD_MS = 15.0
 """How much more or less it takes now and then."""
 _CHUNK = 10_000
 _DAY_MS = 86_400_000
-_GZIP = 31
 """zlib's `wbits` for a gzip header."""
 
 FaultAt = Callable[[str, float], Fault | None]
@@ -61,7 +61,7 @@ def polls_between(
                 outcome=Outcome.OK,
                 duration_ms=took[place],
                 interval_s=interval / 1000,
-                http_status=OK_STATUS,
+                http_status=HTTPStatus.OK.value,
                 values=MappingProxyType({series: column[place] for series, column in values.items()}),
                 series=said,
             )
@@ -87,15 +87,5 @@ def answer_to(reply: Reply, timeout_s: float) -> tuple[Answer, float]:
         waited_s += (len(reply.data) - reply.drip_from) * reply.drip_s
     if reply.hang or waited_s >= timeout_s:
         return Answer(Outcome.TIMEOUT, None), timeout_s
-    head, _, body = reply.data.partition(b"\r\n\r\n")
-    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
-    if reply.reset or len(body) < int(headers[b"Content-Length"]):
-        return Answer(Outcome.UNREACHABLE, None), waited_s
-    status = int(head.split()[1])
-    if status != OK_STATUS:
-        return Answer(Outcome.HTTP_ERROR, status), waited_s
-    if b"Content-Encoding" in headers:
-        body = zlib.decompressobj(_GZIP).decompress(body, MAX_BODY_BYTES + 1)
-    if len(body) > MAX_BODY_BYTES:
-        return Answer(Outcome.TOO_LARGE, status), waited_s
-    return Answer(None, status, body), waited_s
+    answer = read_response(reply.data, "", is_over=True).answer
+    return (Answer(Outcome.UNREACHABLE, None) if reply.reset or answer is None else answer), waited_s

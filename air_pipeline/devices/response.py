@@ -1,0 +1,166 @@
+"""What a device has sent so far, read: an answer, or how much more has to come.
+
+Belongs here: from bytes to an answer, by the parser of the standard library; the limits of a body. Does not: the
+connection that they come by (`client`).
+"""
+
+import http.client
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Self
+from urllib.parse import urljoin
+
+from air_pipeline.devices.answers import Answer, failed
+from air_pipeline.devices.polls import Outcome
+from air_pipeline.showing import plain, without_secrets
+
+MAX_BODY_BYTES = 64 * 1024
+"""Longest document that is read, after decompression: a station's has 400 bytes."""
+_MAX_ENCODED_BYTES = 4 * MAX_BODY_BYTES
+"""Of a body that comes in pieces or compressed."""
+_MAX_HEAD_BYTES = 256 * 1024
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_WITHOUT_HEAD = -15
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What has come.
+
+    Attributes:
+        status: the HTTP status; None as long as it has not come.
+        answer: what it amounts to; None as long as that is not known.
+        needs: so many bytes have to be there before it can be; 0 where that is not known.
+        challenges: what a 401 asks for.
+    """
+
+    status: int | None = None
+    answer: Answer | None = None
+    needs: int = 0
+    challenges: Sequence[str] = ()
+
+
+def read_response(received: bytes, where: str, *, is_over: bool) -> Response:
+    """Reads what has come so far; what is wrong with it is an answer too.
+
+    Args:
+        received: from the first byte on.
+        where: the URL that was asked.
+        is_over: whether nothing more comes.
+    """
+    file = _SoFar(received, is_over=is_over)
+    head = _Head(file)
+    try:
+        head.begin()
+    except _NotYetError:
+        endless = http.client.HTTPException("its header lines have no end")
+        return Response() if len(received) < _MAX_HEAD_BYTES else Response(answer=failed(endless, None))
+    except http.client.HTTPException as error:
+        return Response(answer=failed(error, None))
+    if head.status != HTTPStatus.OK:
+        answer = Answer(Outcome.HTTP_ERROR, head.status, reason=_of_status(head, where))
+        return Response(head.status, answer, challenges=head.msg.get_all("WWW-Authenticate") or ())
+    encodings = [one for one in _encodings(head) if one in _WINDOWS]
+    most = _MAX_ENCODED_BYTES if encodings else MAX_BODY_BYTES + 1
+    begins = file.tell()
+    awaited = most if head.length is None else min(head.length, most)
+    if not (head.chunked or is_over) and len(received) < begins + awaited:
+        return Response(head.status, needs=begins + awaited)
+    try:
+        body = head.read(most)
+        if len(body) < awaited and head.length:
+            raise http.client.IncompleteRead(b"")
+        for encoding in reversed(encodings):
+            body = _decoded(body, _WINDOWS[encoding])
+    except _NotYetError:
+        if len(received) < begins + _MAX_ENCODED_BYTES:
+            return Response(head.status)
+        return Response(head.status, _TOO_LARGE)
+    except (http.client.HTTPException, zlib.error) as error:
+        return Response(head.status, failed(error, head.status))
+    return Response(head.status, _TOO_LARGE if len(body) > MAX_BODY_BYTES else Answer(None, head.status, body))
+
+
+_TOO_LARGE = Answer(
+    Outcome.TOO_LARGE, HTTPStatus.OK.value, reason=f"the document is longer than {MAX_BODY_BYTES // 1024} KiB"
+)
+
+
+class _NotYetError(Exception):
+    """More has to come."""
+
+
+class _SoFar(io.BytesIO):
+    """What has come, as the file that a response is read from: at its end it is not over."""
+
+    def __init__(self, received: bytes, *, is_over: bool) -> None:
+        super().__init__(received)
+        self._is_over = is_over
+
+    def makefile(self, *_: object) -> Self:
+        """Itself."""
+        return self
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """A line that has come to its end, or to `size`."""
+        line = super().readline(size)
+        if not (self._is_over or line.endswith(b"\n") or len(line) == size):
+            raise _NotYetError
+        return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """So many bytes."""
+        data = super().read(size)
+        if not self._is_over and (size is None or len(data) < size):
+            raise _NotYetError
+        return data
+
+
+class _Head(http.client.HTTPResponse):
+    """Header lines that cannot be read are an error: the length of the body may have been among them."""
+
+    def __init__(self, file: _SoFar) -> None:
+        super().__init__(file)  # type: ignore[arg-type] # which is a socket for as much as is asked of it
+
+    def begin(self) -> None:
+        """Reads status and headers."""
+        super().begin()
+        if self.msg.defects or (self.msg.get_payload() and not self.msg.is_multipart()):
+            raise http.client.HTTPException("a header line has no name")
+        lengths = {one.strip() for one in ",".join(self.msg.get_all("Content-Length") or ()).split(",")}
+        if len(lengths) > 1:
+            raise http.client.HTTPException(f"Content-Length is said twice: {', '.join(sorted(lengths))}")
+
+
+def _encodings(head: http.client.HTTPResponse) -> list[str]:
+    return [one.strip().lower() for one in (head.getheader("Content-Encoding") or "").split(",")]
+
+
+def _decoded(body: bytes, window: int) -> bytes:
+    """A body decompressed, as far as its limit; what follows one compressed stream is another.
+
+    Raises:
+        zlib.error: it is not what it says.
+    """
+    decoded = b""
+    while body and len(decoded) <= _MAX_ENCODED_BYTES:
+        stream = zlib.decompressobj(window)
+        try:
+            decoded += stream.decompress(body, _MAX_ENCODED_BYTES + 1)
+        except zlib.error:
+            if decoded:  # what follows is nothing
+                break
+            if window != _WINDOWS["deflate"]:
+                raise
+            return _decoded(body, _WITHOUT_HEAD)  # as some servers send it
+        body = stream.unused_data
+    return decoded
+
+
+def _of_status(head: http.client.HTTPResponse, where: str) -> str:
+    said = f"the device answered with status {head.status}"
+    location = head.getheader("Location")
+    return f"{said} and leads to {plain(without_secrets(urljoin(where, location)))[:200]}" if location else said
