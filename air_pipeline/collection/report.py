@@ -20,6 +20,8 @@ from air_pipeline.storage.store import ReadingStore, StoreError
 SHORTEST_WINDOW = timedelta(minutes=5)
 SLOTS_IN_WINDOW = 3
 """A device is well if it gave a reading within five minutes, or within three of its slots if those take longer."""
+SLEEPS_IN_WINDOW = 2
+"""One that sleeps is well if it gave a reading within twice the time for which it sleeps."""
 SHORTEST_WAIT_S = 0.1
 """What the store is given for a question even where the time for all of them is over."""
 COMMITTED_WITHIN_S = 1.0
@@ -139,6 +141,8 @@ def look(
 
 
 def _window(device: Device) -> timedelta:
+    if device.sleeps is not None:
+        return SLEEPS_IN_WINDOW * device.sleeps
     return max(SHORTEST_WINDOW, SLOTS_IN_WINDOW * timedelta(milliseconds=device.interval_ms))
 
 
@@ -151,10 +155,18 @@ def _unwell(store: ReadingStore, devices: list[Device], until: int, end: float) 
         for device in group:
             by_outcome = counts.get(device.id, {})
             readings = sum(number for outcome, number in by_outcome.items() if Outcome(outcome).has_reading)
-            if not readings:
+            if not readings and not _may_sleep_yet(store, device, until):
                 commonest = max(by_outcome, key=lambda outcome: by_outcome[outcome], default="")
                 states.append(DeviceState(device.id, sum(by_outcome.values()), readings, commonest))
     return states
+
+
+def _may_sleep_yet(store: ReadingStore, device: Device, until: int) -> bool:
+    """Whether a device that sleeps was first polled so lately that it may not have been awake since."""
+    if device.sleeps is None:
+        return False
+    first = store.first_poll(device.id)
+    return first is None or first > until - span_ms(_window(device))
 
 
 def silent_devices(report: Report, now: datetime) -> tuple[DeviceState, ...]:

@@ -72,6 +72,7 @@ def _station(
             opening_interval_ms=device.interval_ms if before is None else round(before.interval_s * 1000),
             expected_from=_resumed(polls, since) if before is not None and before.is_ended else since,
             expected_until=until,
+            sleeps=device.sleeps is not None,
         )
         for since, until in _beyond(one)
     )

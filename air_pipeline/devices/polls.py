@@ -40,6 +40,11 @@ class Outcome(StrEnum):
         """Whether there was an answer, which may have had a status."""
         return self in {Outcome.OK, Outcome.PARTIAL, Outcome.REJECTED, Outcome.HTTP_ERROR, Outcome.TOO_LARGE}
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the device was awake, and said something."""
+        return self.has_status or self.has_reading
+
 
 OF_SLOTS = tuple(outcome for outcome in Outcome if outcome is not Outcome.ENDED)
 """What can become of the poll of a slot."""

@@ -60,7 +60,8 @@ def collector_running(seen: Seen) -> Iterator[Finding]:
 
 @check(
     asset="raw_readings",
-    means="Every device gave a reading in the last five minutes (three slots, if those take longer).",
+    means="Every device gave a reading in the last five minutes (three slots, if those take longer; one that sleeps, in"
+    " twice the time for which it does).",
     remedy="See that it has power and network; ask it: air-pipeline poll {subject}",
     title="device {subject}",
     many="devices gave no reading lately",

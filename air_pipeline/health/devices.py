@@ -78,6 +78,8 @@ def finding_of(asked: Asked, now: datetime) -> Finding:
     if asked.live and poll.outcome is Outcome.TIMEOUT and asked.device.timeout_s > LONGEST_S:
         text = f"no answer within {LONGEST_S:g} s; by its timeout it may take {asked.device.timeout_s:g} s"
         return unknown(text, f"wait for it: air-pipeline poll {name}", name)
+    if asked.device.sleeps is not None and not poll.outcome.is_answer:
+        return fine(f"{text}; it sleeps", name)
     if not poll.outcome.has_reading:
         return failure(text, _remedy(asked, poll), name)
     oldest = now - timedelta(milliseconds=_SLOTS * asked.device.interval_ms, seconds=asked.device.timeout_s + 60)

@@ -16,6 +16,8 @@ from air_pipeline.settings import NEVER
 
 Instants = npt.NDArray[np.int64]
 
+_AWAKE = [outcome.value for outcome in Outcome if outcome.is_answer]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpectedSlots:
@@ -53,12 +55,14 @@ def expected_slots(
     opening_interval_ms: int,
     expected_from: int,
     expected_until: int = NEVER,
+    sleeps: bool = False,
 ) -> ExpectedSlots:
     """The slots in [start, end) in which a device was expected.
 
     They are the multiples, on the UTC clock, of the interval in force, which each poll states from its slot until the
     next poll; and whatever other slots were polled or read, so that every reading inside the limits is kept and
     observed + missing = expected always. From a poll `ended`, which is no slot, until the next poll none is expected.
+    Of a device that sleeps those alone are expected in which it was awake, as its answer shows.
 
     Args:
         start: ms since 1970 UTC.
@@ -70,6 +74,7 @@ def expected_slots(
             `before`), else the configured interval.
         expected_from: no slot is expected before (see `Device.expected_between`).
         expected_until: no slot is expected from here on.
+        sleeps: whether the device sleeps between its measurements.
     """
     start, end = max(start, expected_from), min(end, expected_until)
     polled = index_ms(polls)
@@ -79,6 +84,8 @@ def expected_slots(
         last = np.searchsorted(polled, at, side="right") - 1
         at = at[(last < 0) | ~ended[last]]
         polled = polled[~ended]
+    if sleeps:
+        at, polled = at[:0], index_ms(polls)[polls["outcome"].isin(_AWAKE).to_numpy(dtype=bool)]
     for others in (polled, index_ms(readings)):
         inside = others[(others >= start) & (others < end)]
         if not np.array_equal(inside, at):  # they are equal on a day without a gap

@@ -122,6 +122,7 @@ class Device:
         thresholds: series to the value above which minutes are counted.
         rules: series to rule parameter to value: overrides of the catalogue; None: off.
         warm_up: how long gases are suspect after a reboot.
+        sleeps: for how long at most it is asleep and does not answer; None: never.
         marks: what was said by hand of the day that it is looked at (`days.calendar.device_day`), in the order of the
             file; none elsewhere.
         access: who asks it, and what else is said to it.
@@ -142,6 +143,7 @@ class Device:
     thresholds: Mapping[str, float] = field(default_factory=_nothing)
     rules: Mapping[str, Mapping[str, float | None]] = field(default_factory=_nothing)
     warm_up: timedelta = timedelta(hours=48)
+    sleeps: timedelta | None = None
     marks: tuple[Mark, ...] = ()
     access: Access = field(default=NO_ACCESS, repr=False)
     kind: str = DEFAULT
@@ -225,7 +227,9 @@ class Device:
             sorted((series, limit) for series, limit in self.thresholds.items() if series in units),
             sorted((series, sorted(limits.items())) for series, limits in self.limits.items()),
             self.warm_up.total_seconds(),
-            *([[astuple(mark) for mark in self.marks]] if self.marks else ()),  # a day without has the digest it had
+            # A day without these has the digest that it had. For how long one sleeps matters to no slot.
+            *([[astuple(mark) for mark in self.marks]] if self.marks else ()),
+            *(["sleeps"] if self.sleeps is not None else ()),
         ]
         return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
 

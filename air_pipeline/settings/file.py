@@ -178,6 +178,7 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             thresholds=MappingProxyType(dict(entry.thresholds)),
             rules=MappingProxyType({series: MappingProxyType(dict(rule)) for series, rule in entry.rules.items()}),
             warm_up=timedelta(milliseconds=entry.warm_up),
+            sleeps=None if entry.sleeps is None else timedelta(milliseconds=entry.sleeps),
             access=access,
             kind=kind.name,
             identity=entry.identity,

@@ -36,6 +36,8 @@ class Former:
             said["warm_up_s"] = device.warm_up.total_seconds()
             if device.kind != DEFAULT:
                 said["kind"] = device.kind
+            if device.sleeps is not None:
+                said["sleeps_s"] = device.sleeps.total_seconds()
             said["parameters"] = [_parameter(one) for one in device.parameters]
             alike.setdefault(json.dumps(said, sort_keys=True, ensure_ascii=False), []).append(device.id)
         rows = sorted(({"ids": sorted(names), **json.loads(text)} for text, names in alike.items()), key=_first)
@@ -67,6 +69,7 @@ def _device(name: str, row: Mapping[str, Any]) -> Device:
         thresholds=row["thresholds"],
         rules=row["rules"],
         warm_up=timedelta(seconds=row["warm_up_s"]),
+        sleeps=timedelta(seconds=row["sleeps_s"]) if "sleeps_s" in row else None,
         kind=row.get("kind", DEFAULT),
     )
 

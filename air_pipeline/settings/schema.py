@@ -23,6 +23,7 @@ from air_pipeline.settings.values import (
     PositiveOrOff,
     Range,
     Server,
+    Sleeps,
     Spelling,
     Text,
     Timeout,
@@ -89,6 +90,7 @@ class DeviceEntry(Entry):
         BeforeValidator(mapping("rules: {dht22_temperature: {max_rate: 0.5}}")),
     ] = {}
     warm_up: WarmUp = 48 * 3_600_000
+    sleeps: Sleeps | None = None
 
 
 def _listed(value: object) -> object:

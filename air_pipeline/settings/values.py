@@ -323,6 +323,7 @@ ClockRange = Annotated[tuple[time, time], BeforeValidator(_clock_range)]
 Webhook = Annotated[str, BeforeValidator(_webhook)]
 Mailbox = Annotated[str, BeforeValidator(_mailbox)]
 Server = Annotated[MailServer, BeforeValidator(_mail_server)]
+Sleeps = Annotated[int, BeforeValidator(_duration("1m", "7d"))]
 WarmUp = Annotated[int, BeforeValidator(_duration("0s", "48h"))]
 
 

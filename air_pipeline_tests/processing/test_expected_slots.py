@@ -15,7 +15,7 @@ NOBODY = readings([])
 SILENCE = polls([])
 
 
-def slots(start, end, polled=SILENCE, read=NOBODY, opening=10_000, since=0, until=NEVER):
+def slots(start, end, polled=SILENCE, read=NOBODY, opening=10_000, since=0, until=NEVER, **more):
     found = expected_slots(
         start,
         end,
@@ -24,6 +24,7 @@ def slots(start, end, polled=SILENCE, read=NOBODY, opening=10_000, since=0, unti
         opening_interval_ms=opening,
         expected_from=since,
         expected_until=until,
+        **more,
     )
     return found.at.tolist(), found.interval_ms.tolist()
 
@@ -81,6 +82,15 @@ def test_from_where_a_device_ended_until_its_next_poll_nothing_is_expected():
     assert slots(0, 90_000, polled)[0] == [0, 10_000, 20_000, 30_000, 70_000, 80_000]
     assert slots(0, 30_000, polls([5_000], outcome="ended"))[0] == [0]
     assert slots(0, 60_000, polled, readings([55_000], x=[1.0]))[0] == [0, 10_000, 20_000, 30_000, 55_000]
+
+
+def test_of_a_device_that_sleeps_the_slots_are_expected_in_which_it_answered():
+    outcomes = ["unreachable", "ok", "timeout", "rejected", "skipped", "http_error", "imported", "ended"]
+    polled = polls(range(0, 80_000, 10_000), outcome=outcomes)
+    assert slots(0, 100_000, polled, sleeps=True) == ([10_000, 30_000, 50_000, 60_000], [10_000] * 4)
+    assert slots(20_000, 50_000, polled, sleeps=True)[0] == [30_000]
+    assert slots(0, 100_000, polled, readings([75_000], x=[1.0]), sleeps=True)[0][-1] == 75_000
+    assert slots(0, 100_000, sleeps=True) == ([], [])
 
 
 def test_intervals_are_whole_milliseconds_and_one_at_least():
