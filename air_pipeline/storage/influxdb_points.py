@@ -99,7 +99,7 @@ class Points:
         parameters = {"device": device}
         (result,) = self._ask(
             f"SELECT count(*::field) FROM {measurement} WHERE device = $device AND {during(start, end)} "  # noqa: S608
-            "GROUP BY time(1d) fill(none)",
+            f"GROUP BY time(1d, {start % _DAY_MS}ms) fill(none)",  # a local day is read at once
             parameters=parameters,
         )
         for point in result[0].points if result else ():
