@@ -49,8 +49,8 @@ class Points:
         table = self._points_of("air", device, start, end)
         if len(table):
             slots = table["time"].to_numpy()
-            others = self._without_reading(device, int(slots[0]), int(slots[-1]) + 1)
-            table = table.filter(pa.array(~np.isin(slots, others)))
+            if others := self._without_reading(device, int(slots[0]), int(slots[-1]) + 1):
+                table = table.filter(pa.array(~np.isin(slots, others)))
         return readings_frame(
             table["time"].to_numpy(), {name: _numbers(table[name]) for name in table.column_names if name != "time"}
         )
