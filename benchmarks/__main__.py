@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import building, collecting, comparing, flagging
+from benchmarks import building, collecting, comparing, flagging, reading
 
 BENCHMARKS = {
     "collecting": collecting.main,
     "building": building.main,
     "flagging": flagging.main,
     "comparing": comparing.main,
+    "reading": reading.main,
 }
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ class Points:
         table = self._points_of("air", device, start, end)
         if len(table):
             slots = table["time"].to_numpy()
-            others = self._without_reading(device, int(slots[0]), int(slots[-1]) + 1)
-            table = table.filter(pa.array(~np.isin(slots, others)))
+            if others := self._without_reading(device, int(slots[0]), int(slots[-1]) + 1):
+                table = table.filter(pa.array(~np.isin(slots, others)))
         return readings_frame(
             table["time"].to_numpy(),
             {name: _numbers(table[name]) for name in table.column_names if name not in {"time", "import"}},
@@ -101,7 +101,7 @@ class Points:
         parameters = {"device": device}
         (result,) = self._ask(
             f"SELECT count(*::field) FROM {measurement} WHERE device = $device AND {during(start, end)} "  # noqa: S608
-            "GROUP BY time(1d) fill(none)",
+            f"GROUP BY time(1d, {start % _DAY_MS}ms) fill(none)",  # a local day is read at once
             parameters=parameters,
         )
         for point in result[0].points if result else ():
