@@ -9,7 +9,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import get
 from air_pipeline.devices.kinds import KINDS
-from air_pipeline.devices.polls import Outcome
+from air_pipeline.devices.polls import Outcome, poll_from_json, poll_to_json
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.faults import is_of
 from air_pipeline.devices.simulator.speaking import SPEAKERS, air_at
@@ -73,6 +73,7 @@ def day(tmp_path_factory):
                     begins = number == 2 * hour and is_of(fault, kind)
                     simulator.set_fault(kind, fault if begins else None)
             polls += [make_poll(device, slot, get(device.url, 30.0), 1.0)[0] for device in settings.devices]
+        polls = [poll_from_json(poll_to_json(poll)) for poll in polls]  # as the outbox keeps them
         deployed.store.write(polls)
         observations, hourly, *_ = build(deployed, DAY)
     return settings, slots, polls, observations, hourly
