@@ -10,7 +10,7 @@ from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import get
 from air_pipeline.devices.kinds import KINDS
 from air_pipeline.devices.polls import Outcome, poll_from_json, poll_to_json
-from air_pipeline.devices.simulator import Profile, Simulator
+from air_pipeline.devices.simulator import Profile, Simulator, document_at
 from air_pipeline.devices.simulator.faults import is_of
 from air_pipeline.devices.simulator.speaking import SPEAKERS, air_at
 from air_pipeline.environment import Environment
@@ -150,3 +150,9 @@ def test_every_fault_of_every_kind_is_an_outcome():
                 simulator.set_fault(device.id, fault)
                 poll, _ = make_poll(device, 0, get(device.url, 30.0), 1.0)
                 assert poll.outcome is outcome, (device.id, fault)
+
+
+def test_an_airrohr_of_the_simulator_repeats_itself_until_it_measures_again():
+    profile = Profile("garage", 7, kind="airrohr")
+    said = [document_at(profile, (145 * 10_000_000 + second) * 1000) for second in (0, 144, 145, 150)]
+    assert said[0] == said[1] != said[2] == said[3]
