@@ -95,6 +95,7 @@ ONLY = {
         "environment",
         "deployment",
         "devices",
+        "devices.kinds",
         "collection",
         "processing",
         "processing.local_time",

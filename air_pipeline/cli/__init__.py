@@ -25,7 +25,9 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
-    "init": _Command("init", "Write a devices.yaml that fits your devices: each is asked once for what it sends."),
+    "init": _Command(
+        "init", "Write a devices.yaml that fits your devices: each is asked for what it sends, until its kind is known."
+    ),
     "up": _Command("up", "Run everything on your devices: collecting, daily builds and the Dagster UI."),
     "ui": _Command("ui", "Serve the Dagster UI alone; with --read-only, nothing can be changed in it."),
     "demo": _Command("demo", "Show everything on three simulated devices with two weeks of history."),

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -17,10 +18,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from air_pipeline.cli.options import ConfigOption, use_config
 from air_pipeline.cli.terminal import say
-from air_pipeline.collection.asking import ask_device
+from air_pipeline.collection.asking import Asked, ask_device
 from air_pipeline.collection.lease import CollectorRunning, holder
-from air_pipeline.devices.introduction import Introduction, introduce
+from air_pipeline.devices.introduction import Introduction
+from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
+from air_pipeline.devices.polls import Outcome
+from air_pipeline.devices.recognizing import PATHS, recognize, to_write
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.health.devices import LONGEST_S, finding_of
 from air_pipeline.replacing import replace_file
@@ -29,8 +33,10 @@ from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.template import Entry, new_configuration
 from air_pipeline.settings.values import Zone, is_address, is_ipv6, shown
 from air_pipeline.settings.variables import with_variables
+from air_pipeline.showing import without_secrets
 
-_PATH = "/circumstances"
+_PATH = KINDS[DEFAULT].path
+_WANTS_LOGIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def init(
@@ -51,7 +57,7 @@ def init(
         bool, typer.Option("--force", help="Replace a file that is there, and write of devices that do not answer.")
     ] = False,
 ) -> None:
-    """Write a devices.yaml that fits your devices: each is asked once for what it sends.
+    """Write a devices.yaml that fits your devices: each is asked for what it sends, until its kind is known.
 
     Example: air-pipeline init 192.168.1.32 --id living-room
     """
@@ -61,7 +67,7 @@ def init(
         raise SettingsError(f"{environment.config} is there already; --force replaces it, --config names another")
     zone = _zone(timezone)
     entries = _entries(urls or _asked_for_addresses(), ids or [])
-    if (running := holder(environment.state)) and _polled(environment) & {entry.url for entry in entries}:
+    if (running := holder(environment.state)) and _is_polled(environment, entries):
         raise CollectorRunning(environment.state, running)  # one request at a time is all that a device can take
     start = datetime.now(ZoneInfo(zone) if _is_zone(zone) else UTC).date()
     new_configuration(zone, start, entries)  # what is wrong with these is said before a device is asked
@@ -85,16 +91,18 @@ def init(
     say(f"{environment.config} is written. Start everything: air-pipeline up")
 
 
-def _polled(environment: Environment) -> set[str]:
-    """The addresses that a running collector asks."""
+def _is_polled(environment: Environment, entries: list[Entry]) -> bool:
+    """Whether a running collector asks one of them."""
     try:
-        return {device.url for device in read_settings(environment.state.last_valid).devices}
+        urls = {device.url for device in read_settings(environment.state.last_valid).devices}
     except SettingsError:
-        return set()
+        return False
+    hosts = {urlsplit(url).netloc for url in urls}
+    return any(entry.url in urls or (_is_bare(entry.url) and urlsplit(entry.url).netloc in hosts) for entry in entries)
 
 
 def device_address(text: str) -> str:
-    """The URL that an address means; without a path, the firmware's.
+    """The URL that an address means; without a path, that of the NodeMCU station, which is asked first.
 
     Raises:
         SettingsError: it is none.
@@ -176,23 +184,63 @@ def _suggested_id(url: str, taken: set[str]) -> str:
 
 def _introduced(entry: Entry, zone: str) -> tuple[Entry, bool]:
     """The entry with what the device says, and whether it said something that can be used."""
-    asked = ask_device(Device(entry.id, with_variables(entry.url, os.environ), zone), LONGEST_S)
-    try:
-        if not asked.body:
-            raise DocumentUnusable(asked.reason)  # noqa: TRY301 -- said as what is no document is
-        introduction = introduce(asked.body)
-    except DocumentUnusable:
+    asked, found, introduction = _asked_until_known(entry, zone)
+    if introduction is None:
         finding = finding_of(asked, datetime.now(UTC))
         say(f"{entry.id}: {finding.text} → {finding.remedy}", err=True)
+        for address, write in found:
+            where = without_secrets(address)
+            say(f"{entry.id}: {where} is a page of no kind that is known; write it as url, and {write}", err=True)
         return entry, False
+    url, kind = asked.device.url, introduction.kind
+    if _is_bare(entry.url) and url != entry.url:  # the address alone, where the kind says the rest
+        address = entry.url.removesuffix(_PATH)
+        entry = replace(entry, url=address if url == address + kind.path else url)
     sensors = ", ".join(introduction.sensors)
-    say(f"{entry.id}: answers, with {sensors}")
+    what = "" if kind.name == DEFAULT else f" as a device of kind {kind.name}"
+    say(f"{entry.id}: answers{what}, with {sensors}" if sensors else f"{entry.id}: answers{what}, without values yet")
     units = _units(introduction)
     stores = introduction.stores(units)
     if not stores:
         say(f"{entry.id}: nothing of it would be stored, as no unit is known; with --force the file has the lines to"
             " fill in", err=True)  # fmt: skip
     return replace(entry, lines=tuple(introduction.lines(units))), stores
+
+
+def _asked_until_known(entry: Entry, zone: str) -> tuple[Asked, list[tuple[str, str]], Introduction | None]:
+    """Asks a device at its url, or, of an address alone, where one kind after the other answers, until it is known.
+
+    Returns:
+        The answer of the one that is known, else the first; addresses of pages that are readable, and what to write for
+        them; what is known.
+    """
+    first: Asked | None = None
+    found: list[tuple[str, str]] = []
+    for url in _places(entry.url):
+        asked = ask_device(Device(entry.id, with_variables(url, os.environ), zone), LONGEST_S)
+        asked = replace(asked, device=replace(asked.device, url=url))
+        first = first or asked
+        if asked.body:
+            try:
+                return asked, found, recognize(asked.body, as_station=url == entry.url)
+            except DocumentUnusable:
+                found += [(url, write)] if (write := to_write(asked.body)) else []
+        elif asked.poll is None or asked.poll.outcome is not Outcome.HTTP_ERROR:
+            break  # it is away, or slow: asking on would only cost it
+        elif asked.poll.http_status in _WANTS_LOGIN:
+            first = asked
+            break
+    return cast("Asked", first), found, None
+
+
+def _is_bare(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.path == _PATH and not parts.query
+
+
+def _places(url: str) -> list[str]:
+    """Where a device is asked: at its url, or wherever a kind answers if it is an address alone."""
+    return [url.removesuffix(_PATH) + path for path in PATHS] if _is_bare(url) else [url]
 
 
 def _units(introduction: Introduction) -> dict[tuple[str, str], str]:

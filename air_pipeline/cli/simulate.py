@@ -1,14 +1,16 @@
 """The command `simulate`: be the devices."""
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from air_pipeline.cli.terminal import say
-from air_pipeline.devices.simulator import Fault, Simulator, read_script, serve_forever
+from air_pipeline.devices.kinds import DEFAULT, KINDS
+from air_pipeline.devices.simulator import Fault, Profile, Simulator, read_script, serve_forever
+from air_pipeline.devices.simulator.faults import is_of
 from air_pipeline.errors import AirPipelineError
 
 _MOST_SHOWN = 10
@@ -37,6 +39,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Another seed is other weather.")] = 0,
     fault: Annotated[list[str] | None, typer.Option(help="DEVICE=FAULT, such as garage=hang; may be repeated.")] = None,
     script: Annotated[Path | None, typer.Option(help="A YAML file of faults with times.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="KIND for all, or DEVICE=KIND; may be repeated.")] = None,
 ) -> None:
     """Be the devices: an HTTP server that answers as the firmware does, with the faults you ask for.
 
@@ -47,14 +50,16 @@ def simulate(
         faults = read_script(script.read_text(encoding="utf-8")) if script else None
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error), param_hint="--script") from error
-    lasting = [_fault_of(one, names) for one in fault or []]
+    kinds = _kinds_of(kind or [], names)
+    lasting = [_fault_of(one, kinds) for one in fault or []]
+    profiles = [Profile(name, seed, kind=kinds[name]) for name in names]
     try:
-        simulator = Simulator(names, seed=seed, host=host, port=port, script=faults)
+        simulator = Simulator(profiles, host=host, port=port, script=faults)
     except OSError as error:
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
         raise PortError(f"port {port} of {host} {reason}; choose another with --port") from error
-    for name, kind in lasting:
-        simulator.set_fault(name, kind)
+    for name, wrong in lasting:
+        simulator.set_fault(name, wrong)
     for name in names[:_MOST_SHOWN]:
         say(simulator.url(name))
     if len(names) > _MOST_SHOWN:
@@ -62,13 +67,29 @@ def simulate(
     serve_forever(simulator)
 
 
-def _fault_of(text: str, names: Sequence[str]) -> tuple[str, str]:
+def _kinds_of(said: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Device to kind, of `KIND` and `DEVICE=KIND`."""
+    kinds = dict.fromkeys(names, DEFAULT)
+    for text in said:
+        name, is_one, kind = text.rpartition("=")
+        if kind not in KINDS:
+            raise typer.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}", param_hint="--kind")
+        if is_one and name not in kinds:
+            raise typer.BadParameter(f"{text!r} names no device; write it as {names[0]}={kind}", param_hint="--kind")
+        kinds.update(dict.fromkeys([name] if is_one else names, kind))
+    return kinds
+
+
+def _fault_of(text: str, kinds: Mapping[str, str]) -> tuple[str, str]:
     """Device and fault of `DEVICE=FAULT`."""
-    name, _, kind = text.partition("=")
-    if name not in names:
-        raise typer.BadParameter(f"{text!r} names no device; write it as {names[0]}=hang", param_hint="--fault")
+    name, _, fault = text.partition("=")
+    if name not in kinds:
+        example = next(iter(kinds))
+        raise typer.BadParameter(f"{text!r} names no device; write it as {example}=hang", param_hint="--fault")
     try:
-        Fault(kind)
+        Fault(fault)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fault") from error
-    return name, kind
+    if not is_of(fault, kinds[name]):
+        raise typer.BadParameter(f"a device of kind {kinds[name]} has no {fault!r}", param_hint="--fault")
+    return name, fault

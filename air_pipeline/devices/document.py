@@ -97,9 +97,13 @@ def read_document(body: bytes, device: Device) -> Document:
     return Document(values, tuple(problems), rejection, notes, kind.cycle(root), identity)
 
 
+OTHER_DEVICE = "another device answers at this address"
+"""How the reason begins where it does."""
+
+
 def _of_another(identity: str, expected: str) -> str:
     return (
-        f"another device answers at this address: it says that it is {identity}, and {shown(expected)} is expected;"
+        f"{OTHER_DEVICE}: it says that it is {identity}, and {shown(expected)} is expected;"
         f" write the address that this one has now, or identity: {flow_text(identity)} if it takes its place"
     )
 

@@ -4,11 +4,12 @@ Belongs here: from a document to lines below `- id: …`. Does not: the rest of 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from air_pipeline.catalogue import KNOWN
 from air_pipeline.devices.kinds.json_text import DocumentUnusable, parse_document
-from air_pipeline.devices.kinds.nodemcu import FIRMWARE_KEY, NO_SENSORS
+from air_pipeline.devices.kinds.kind import Kind
+from air_pipeline.devices.kinds.nodemcu import FIRMWARE_KEY, NO_SENSORS, NODEMCU
 from air_pipeline.devices.proposing import TO_FILL_IN, Proposal, proposals
 from air_pipeline.showing import flow_text
 
@@ -23,22 +24,30 @@ class Introduction:
     Attributes:
         payload_key: its top-level name, if devices.yaml has to say it; None for the station's, alone.
         sensors: sensor to the parameters that it sends, both as the device spells them.
+        kind: which kind of device it is.
+        identity: which device it is, by its own word.
+        units: sensor and key to the unit that it says itself.
     """
 
     payload_key: str | None
     sensors: Mapping[str, tuple[str, ...]]
+    kind: Kind = NODEMCU
+    identity: str = ""
+    units: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
-    def is_station(self) -> bool:
-        """Whether these are the sensors that devices.yaml need not name."""
-        return {sensor: set(keys) for sensor, keys in self.sensors.items()} == _STATION
+    def is_usual(self) -> bool:
+        """Whether these are the sensors that devices.yaml need not name, or none are there yet."""
+        usual = {(one.sensor_key, one.key) for one in self.kind.usual}
+        sent = {(sensor, key) for sensor, keys in self.sensors.items() for key in keys}
+        return bool(usual) and sent in (usual, set())
 
     @property
     def unknown(self) -> list[tuple[str, str]]:
         """The sensors and keys that the catalogue does not know, and whose units only the user knows."""
         return [
             (one.spelt, key)
-            for one in proposals(self.sensors)
+            for one in proposals(self.sensors, self.units, kind=self.kind)
             for key, name in zip(self.sensors[one.spelt], one.entries, strict=True)
             if name in one.missing
         ]
@@ -49,16 +58,21 @@ class Introduction:
         Args:
             units: sensor and key to unit, of what the catalogue does not know.
         """
-        lines = [] if self.payload_key is None else [f"payload_key: {flow_text(self.payload_key)}"]
-        if self.is_station:
+        lines = [] if self.kind is NODEMCU else [f"kind: {self.kind.name}"]
+        lines += [f"identity: {flow_text(self.identity)}"] if self.identity else []
+        lines += [f"interval: {self.kind.interval}"] if self.kind.interval else []
+        lines += [] if self.payload_key is None else [f"payload_key: {flow_text(self.payload_key)}"]
+        if self.is_usual:
             return lines
-        proposed = proposals(self.sensors, units)
+        units = {**self.units, **(units or {})}
+        proposed = proposals(self.sensors, units, kind=self.kind)
         head = "sensors:" if self.stores(units) else "# sensors:  # and the mark of this line"
         return [*lines, head, *(f"  {line}" for one in proposed for line in _sensor_lines(one))]
 
     def stores(self, units: Mapping[tuple[str, str], str] | None = None) -> bool:
         """Whether anything of it is stored as these lines stand."""
-        return self.is_station or any(len(one.missing) < len(one.entries) for one in proposals(self.sensors, units))
+        proposed = proposals(self.sensors, {**self.units, **(units or {})}, kind=self.kind)
+        return self.is_usual or any(len(one.missing) < len(one.entries) for one in proposed)
 
 
 def introduce(body: bytes) -> Introduction:

@@ -6,10 +6,13 @@ from http import HTTPStatus
 
 from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.devices.answers import Failure
+from air_pipeline.devices.document import OTHER_DEVICE
+from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms
+from air_pipeline.settings import Device
 from air_pipeline.showing import without_secrets
 from air_pipeline.words import some
 
@@ -114,7 +117,7 @@ def _remedy(asked: Asked, poll: Poll) -> str:
             return remedy
     match poll.outcome:
         case Outcome.HTTP_ERROR:
-            return _remedy_of_status(poll.http_status, asked.device.access.user)
+            return _remedy_of_status(poll.http_status, asked.device)
         case Outcome.REJECTED:
             return _remedy_of_document(asked)
         case other:
@@ -122,20 +125,26 @@ def _remedy(asked: Asked, poll: Poll) -> str:
 
 
 def _remedy_of_document(asked: Asked) -> str:
-    if "web page" in asked.reason:
+    if "web page" in asked.reason or asked.reason.startswith(OTHER_DEVICE):
         return _OTHER_MACHINE
     if asked.notes:
         return f"it {'; it '.join(asked.notes)}"
-    return f"see what it answers: curl {without_secrets(asked.device.url)}; the firmware answers at /circumstances"
+    return f"see what it answers: curl {without_secrets(asked.device.url)}; {_where_it_answers(asked.device)}"
 
 
-def _remedy_of_status(status: int | None, user: str | None) -> str:
+def _where_it_answers(device: Device) -> str:
+    kind = KINDS[device.kind]
+    who = "the firmware" if kind.name == DEFAULT else f"a device of kind {kind.name}"
+    return f"{who} answers at {kind.path}" if kind.path else "its kind is json: what answers is for you to know"
+
+
+def _remedy_of_status(status: int | None, device: Device) -> str:
     if status is None:
         return _REMEDIES[Failure.NOT_HTTP]
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return "correct the path of its url: the firmware answers at /circumstances"
+        return f"correct the path of its url: {_where_it_answers(device)}"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        if user is not None:
+        if device.access.user is not None:
             return f"correct user and password of its auth in devices.yaml; or {_OTHER_MACHINE}"
         return f"if it has a login, say so in devices.yaml: auth: {{user: …, password: $NAME}}; else {_OTHER_MACHINE}"
     if status < HTTPStatus.BAD_REQUEST:

@@ -17,8 +17,10 @@ from air_pipeline.cli.init import device_address, machine_zone
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.devices.document import MAX_NOTES, read_document
 from air_pipeline.devices.introduction import introduce
+from air_pipeline.devices.kinds import KINDS
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
-from air_pipeline.devices.simulator import Simulator
+from air_pipeline.devices.simulator import Profile, Simulator
+from air_pipeline.devices.simulator.speaking import SAY_WHO, SPEAKERS
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings
 from air_pipeline.settings.template import Entry, new_configuration
@@ -60,6 +62,62 @@ def test_a_station_needs_its_address_and_nothing_else(shell: Shell, simulator: S
     assert simulator.requests("station").most_at_once == 1
     assert len(simulator.requests("station").times_ms) == 1
     assert shell("poll").status == 0
+
+
+@pytest.mark.parametrize("kind", sorted(SPEAKERS.keys() - {"json", "prometheus"}))
+def test_of_every_kind_the_address_is_enough(shell: Shell, kind: str) -> None:
+    with Simulator([Profile("garage", kind=kind)]) as simulator:
+        address = f"127.0.0.1:{simulator.port}"
+        ran = shell("init", address, "--id", "garage", *ZONE)
+        assert (ran.status, ran.err) == (0, "")
+        assert f"garage: answers as a device of kind {kind}, with " in ran.out
+        [device] = read_settings(shell.config).devices
+        assert (device.kind, device.url) == (kind, f"http://{address}{KINDS[kind].path}")
+        assert device.interval_ms == {"airrohr": 150_000, "purpleair": 120_000}.get(kind, 10_000)
+        assert (device.identity is not None) is (kind in SAY_WHO)
+        assert simulator.requests("garage").times_ms[1:] == []
+        ran = shell("poll")
+        assert ran.out.startswith("garage: ok (")
+        assert "not stored" not in ran.out
+
+
+def test_what_is_read_before_a_device_has_measured_is_what_is_usual(shell: Shell) -> None:
+    with Simulator([Profile("garage", kind="airrohr")]) as simulator:
+        simulator.set_fault("garage", "boot")
+        ran = shell("init", f"127.0.0.1:{simulator.port}", "--id", "garage", *ZONE)
+        assert "garage: answers as a device of kind airrohr, without values yet" in ran.out
+    assert read_settings(shell.config).devices[0].parameters == KINDS["airrohr"].usual
+
+
+NO_KIND = "is a page of no kind that is known; write it as url, and kind:"
+TO_WRITE = {
+    "json": f"/status.json {NO_KIND} json, and a path for each parameter under sensors; numbers stand at uptime,"
+    " parts[0].pm[0], parts[0].pm[1], parts[1].t, parts[1].h,",
+    "prometheus": f"/metrics {NO_KIND} prometheus, and a key for each parameter under sensors, such as"
+    " room_temperature_celsius, room_humidity_ratio, ",
+}
+
+
+@pytest.mark.parametrize(("kind", "says"), TO_WRITE.items())
+def test_of_what_is_not_known_it_says_what_to_write(shell: Shell, kind: str, says: str) -> None:
+    with Simulator([Profile("garage", kind=kind)]) as simulator:
+        url = f"http://127.0.0.1:{simulator.port}"
+        address = f"{url}/status.json" if kind == "json" else url
+        ran = shell("init", address, "--id", "garage", *ZONE)
+    assert ran.status == 1
+    assert f"{url}{says}" in ran.err
+    assert not shell.config.exists()
+
+
+def test_a_device_that_hangs_or_wants_a_login_is_not_asked_on(shell: Shell, simulator: Simulator) -> None:
+    address = f"127.0.0.1:{simulator.port}"
+    simulator.set_fault("station", "refuse")
+    assert shell("init", address, *ZONE).status == 1
+    assert len(simulator.requests("station").times_ms) == 1
+    with answering(http(b"", status="401 Unauthorized")) as server:
+        ran = shell("init", server.url.removesuffix("/"), "--id", "one", *ZONE)
+        assert "status 401" in ran.err
+        assert len(server.requests) == 1
 
 
 def test_every_commented_example_is_a_setting() -> None:

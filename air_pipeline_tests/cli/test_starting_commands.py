@@ -82,6 +82,9 @@ WRONG = [
     ("build", "--config", "nowhere.yaml"),
     *(("simulate", "--count", count) for count in ("-1", "0", "x", "1000000000000")),
     *(("simulate", "--fault", fault) for fault in ("", "=", "station", "station=", "other=hang", "station=boredom")),
+    *(("simulate", "--kind", kind) for kind in ("", "x", "garage=airrohr", "station=", "=airrohr")),
+    ("simulate", "a", "--kind", "a=airrohr", "--fault", "a=dht22_frozen"),
+    ("simulate", "a", "--fault", "a=stuck"),
     *(("simulate", "--script", script) for script in ("nowhere.yaml", ".", "\0", "devices.yaml")),
     ("init",),
     *(("init", "--force", url) for url in ("", " ", "http://", "a b", "ftp://a", "http://[", "\0", "http://a:x")),
@@ -115,6 +118,7 @@ def test_what_is_right_is_started(home, begun, monkeypatch, capsys):
         ("demo", "--port", str(free_port()), "--directory", "shown"): ["_prepare", "run"],
         ("collect", "--believe-clock"): ["run"],
         ("simulate", "a", "b", "--fault", "a=hang", "--port", "0"): ["serve_forever"],
+        ("simulate", "a", "--kind", "a=airrohr", "--fault", "a=stuck", "--port", "0"): ["serve_forever"],
         ("init", "10.0.0.9", "--force", "--id", "hall"): ["replace_file"],
         ("copy", "influxdb", "--to", "2026-11-21"): ["copy_part"],
     }.items():

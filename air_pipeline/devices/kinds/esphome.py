@@ -16,6 +16,7 @@ from air_pipeline.words import some
 _VALUE = "esphome_sensor_value"
 _ALL = "entities"
 _SENSOR = "sensor"
+_ITSELF = "esphome"
 _MOST_NAMED = 5
 
 
@@ -60,7 +61,14 @@ def _find(root: Root, wanted: Wanted) -> Found:
                 left = [other for other in left if other is not one]
     if wanted.parameters:
         return Found(sensors, _unasked(left))
-    return Found({"esphome": {_key(labels): value for labels, value in left}})
+    units = {(_ITSELF, _key(labels)): _ours(labels) for labels, _ in left if labels.get("unit")}
+    return Found({_ITSELF: {_key(labels): value for labels, value in left}}, units=units)
+
+
+def _ours(labels: Mapping[str, str]) -> str:
+    """The unit in which a sensor's values are stored."""
+    sent = labels.get("unit", "…")
+    return OURS[sent][0] if sent in OURS else sent
 
 
 def _key(labels: Mapping[str, str]) -> str:
@@ -72,8 +80,7 @@ def _unasked(left: list[tuple[Mapping[str, str], object]]) -> list[str]:
         return []
     names = some([shown(_key(labels)) for labels, _ in left], _MOST_NAMED)
     labels, _ = left[0]
-    sent = labels.get("unit", "…")
-    line = f"{{its_name: {{key: {shown(_key(labels))}, unit: {OURS[sent][0] if sent in OURS else shown(sent)}}}}}"
+    line = f"{{its_name: {{key: {shown(_key(labels))}, unit: {shown(_ours(labels))}}}}}"
     return [f"sends {names}, not stored; to store the first add under sensors: {{esphome: {line}}}"]
 
 

@@ -5,7 +5,7 @@ values (`devices.document`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from air_pipeline.catalogue import Parameter
@@ -36,10 +36,12 @@ class Found:
         sensors: sensor to an object of what it measures, both as `Parameter` spells them; a value is as it was sent, or
             `units.In` another unit than ours.
         notes: what is to be said of the document besides.
+        units: sensor and key to the unit that the document says, of what is not known otherwise.
     """
 
     sensors: Mapping[str, object]
     notes: Iterable[str] = ()
+    units: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def _nothing(_: Root) -> str:

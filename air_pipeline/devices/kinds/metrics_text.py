@@ -61,7 +61,7 @@ def selector(text: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
 
 
 def _sample(line: str) -> Sample | None:
-    found = None if line.startswith("#") else _SELECTOR.match(line)
+    found = _SELECTOR.match(line)
     rest = line[found.end() :].split() if found else []
     if found is None or not rest:
         return None

@@ -24,10 +24,10 @@ def _find(root: Root, _: Wanted) -> Found:
         if found and isinstance(said, dict):
             name, number = found[1], int(found[2])
             sensors.setdefault(_id(number), {})[name] = said.get(_KEYS[name])
-    if not (sensors or _is_second(root) or "mac" in root):
-        raise DocumentUnusable("the document is none of a Shelly: it has neither sys.mac nor mac")
-    if not _is_second(root):
+    if not _is_second(root) and "mac" in root:
         _first_generation(root, sensors)
+    if not sensors:
+        raise DocumentUnusable("the document is none of a Shelly's sensors: it has no thermometer and the like")
     return Found(sensors)
 
 

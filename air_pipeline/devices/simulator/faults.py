@@ -5,12 +5,13 @@ Belongs here: what a fault does to an answer. Does not: when it happens (`script
 
 import gzip
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from air_pipeline.catalogue import PROBES
 from air_pipeline.devices.simulator.firmware import Payload, boot_payload, payload_at, render
+from air_pipeline.devices.simulator.speaking import AFTER_START, SAY_WHO, SPEAKERS, air_at
 from air_pipeline.devices.simulator.weather import Profile
 
 Options = Mapping[str, Any]
@@ -101,13 +102,32 @@ class _Message:
 
 
 def _message(profile: Profile, time_s: float, fault: Fault | None) -> _Message:
+    if profile.kind in SPEAKERS:
+        return _of_kind(profile, time_s, fault)
     if fault is None:
         return _Message(render(payload_at(profile, time_s)))
     if fault.name in _SENSORS:
         return _Message(render(_SENSORS[fault.name](fault, profile, payload_at(profile, time_s))))
-    if fault.name in _DOCUMENTS:
-        return _DOCUMENTS[fault.name](fault, payload_at(profile, time_s))
-    return _Message(render(payload_at(profile, time_s)))
+    if fault.name == "renamed_top_level":
+        return _Message(render(payload_at(profile, time_s), str(fault.option("name"))))
+    whole = render(payload_at(profile, time_s))
+    return _DOCUMENTS[fault.name](fault, whole) if fault.name in _DOCUMENTS else _Message(whole)
+
+
+def _of_kind(profile: Profile, time_s: float, fault: Fault | None) -> _Message:
+    """What a device of another kind than the station says; faults that only the station has leave it well."""
+    name = fault.name if fault else ""
+    air, say = air_at(profile, time_s), SPEAKERS[profile.kind]
+    if fault and name == "stuck":
+        air = air_at(profile, fault.since_s)
+    elif name == "other_device":
+        air = replace(air, who="0123456789ab")
+    elif name == "missing_sensor":
+        air = replace(air, pm25=None, pm10=None)
+    elif name == "boot":
+        say = AFTER_START.get(profile.kind, say)
+    body = say(air)
+    return _DOCUMENTS[name](fault, body) if fault and name in _DOCUMENTS else _Message(body)
 
 
 def _frozen(fault: Fault, profile: Profile, payload: Payload) -> Payload:
@@ -162,25 +182,25 @@ _SENSORS: dict[str, Callable[[Fault, Profile, Payload], Payload]] = {
 _PAGE = b"<!DOCTYPE html><html><head><title>Login</title></head><body><form>Password: <input></form></body></html>"
 
 
-def _bomb(fault: Fault, _: Payload) -> _Message:
+def _bomb(fault: Fault, _: bytes) -> _Message:
     body = gzip.compress(b" " * int(fault.option("bytes")), mtime=0)
     return _Message(body, headers=("Content-Encoding: gzip",))
 
 
-_DOCUMENTS: dict[str, Callable[[Fault, Payload], _Message]] = {
+_DOCUMENTS: dict[str, Callable[[Fault, bytes], _Message]] = {
     "http_500": lambda _, __: _Message(b"out of memory", "500 Internal Server Error", "text/plain"),
     "redirect": lambda _, __: _Message(b"", "302 Found", headers=("Location: /elsewhere",)),
     "login_page": lambda _, __: _Message(_PAGE, content_type="text/html"),
     "empty": lambda _, __: _Message(b""),
-    "truncated_json": lambda _, payload: _Message(render(payload)[:-40]),
-    "two_documents": lambda _, payload: _Message(render(payload) * 2),
-    "huge": lambda fault, payload: _Message(render(payload).ljust(int(fault.option("bytes")))),
+    "truncated_json": lambda _, whole: _Message(whole[:-40]),
+    "two_documents": lambda _, whole: _Message(whole * 2),
+    "huge": lambda fault, whole: _Message(whole.ljust(int(fault.option("bytes")))),
     "gzip_bomb": _bomb,
-    "invalid_utf8": lambda _, payload: _Message(render(payload).replace(b"dht22", b"dht\xff\xfe")),
-    "renamed_top_level": lambda fault, payload: _Message(render(payload, str(fault.option("name")))),
-    "bom": lambda _, payload: _Message(b"\xef\xbb\xbf" + render(payload)),
-    "text_plain": lambda _, payload: _Message(render(payload), content_type="text/plain"),
+    "invalid_utf8": lambda _, whole: _Message(whole.replace(b"dht22", b"dht\xff\xfe")),
+    "bom": lambda _, whole: _Message(b"\xef\xbb\xbf" + whole),
+    "text_plain": lambda _, whole: _Message(whole, content_type="text/plain"),
 }
+"""What is left of a whole document."""
 
 _WIRE: dict[str, Callable[[Fault, Reply, int], Reply]] = {
     "refuse": lambda _, __, ___: Reply(b"", reset=True),
@@ -194,7 +214,7 @@ _WIRE: dict[str, Callable[[Fault, Reply, int], Reply]] = {
 
 FAULTS: Mapping[str, Options] = MappingProxyType(
     {
-        **dict.fromkeys((*_WIRE, *_DOCUMENTS, *_SENSORS), _NONE),
+        **dict.fromkeys((*_WIRE, *_DOCUMENTS, *_SENSORS, "stuck", "other_device"), _NONE),
         "slow": {"seconds": 3.0},
         "drip_headers": {"seconds": 0.2},
         "drip_body": {"seconds": 0.2},
@@ -208,3 +228,12 @@ FAULTS: Mapping[str, Options] = MappingProxyType(
     }
 )
 """Every fault's name, with its options and what they are when nothing is said."""
+
+
+def is_of(fault: str, kind: str) -> bool:
+    """Whether a device of a kind can have a fault."""
+    if kind not in SPEAKERS:
+        return fault not in {"stuck", "other_device"}
+    own = {"stuck": True, "missing_sensor": True}
+    own |= {"other_device": kind in SAY_WHO, "boot": kind in AFTER_START, "invalid_utf8": False}
+    return own.get(fault, fault in _WIRE or fault in _DOCUMENTS)

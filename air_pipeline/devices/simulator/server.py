@@ -19,11 +19,12 @@ from dataclasses import dataclass, field, replace
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from air_pipeline.devices.kinds import KINDS
 from air_pipeline.devices.simulator.faults import Fault, Reply, reply_at
 from air_pipeline.devices.simulator.script import Flaky, Script
+from air_pipeline.devices.simulator.speaking import path_of
 from air_pipeline.devices.simulator.weather import Profile
 
-PATH = "circumstances"
 BACKLOG = 2048
 MAX_REQUEST_BYTES = 16 * 1024
 KEPT_ARRIVALS = 100_000
@@ -69,7 +70,7 @@ class _Connection:
 
 
 class Simulator:
-    """Devices behind one port, each under `/<device>/circumstances`; a single one also under `/circumstances`.
+    """Devices behind one port, each under `/<device>` and the path of its kind; a single one also under that alone.
 
     A context manager runs it in a thread of its own; `run` serves in the calling thread until `stop`.
     """
@@ -105,9 +106,10 @@ class Simulator:
         self._flaky = flaky
         self._clock = clock
         self._started_s = clock()
-        self._paths = {f"/{name}/{PATH}".encode(): unit for name, unit in self._units.items()}
+        self._paths = {f"/{name}{path_of(unit.profile.kind)}".encode(): unit for name, unit in self._units.items()}
         if len(self._units) == 1:
-            self._paths[f"/{PATH}".encode()] = next(iter(self._units.values()))
+            (unit,) = self._units.values()
+            self._paths[path_of(unit.profile.kind).encode()] = unit
         self._lock = threading.Lock()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_count = 0
@@ -141,7 +143,9 @@ class Simulator:
         Raises:
             KeyError: if there is no such device.
         """
-        return f"http://{self._host}:{self.port}/{self._units[device].profile.device}/{PATH}"
+        profile = self._units[device].profile
+        path = KINDS[profile.kind].path or path_of(profile.kind)
+        return f"http://{self._host}:{self.port}/{profile.device}{path}"
 
     def set_fault(self, device: str, fault: str | Fault | None, **options: Any) -> None:  # noqa: ANN401
         """From now on something is wrong with a device, whatever the script says; None: no longer.

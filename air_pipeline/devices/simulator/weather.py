@@ -31,11 +31,13 @@ class Profile:
         device: the id; devices of one seed share the weather and differ in their rooms and their sensors' offsets.
         seed: of the world.
         booted_at: when the firmware last started and took the air for clean, in seconds since 1970 UTC; None: long ago.
+        kind: which kind of device it is (`devices.kinds`): another kind says the same world otherwise.
     """
 
     device: str
     seed: int = 0
     booted_at: float | None = None
+    kind: str = "nodemcu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """One document read by a device of `devices.yaml`, as tests of kinds need it."""
 
+import json
 from functools import lru_cache
 
 from air_pipeline.devices.document import read_document
@@ -17,6 +18,11 @@ def device_of(kind, more="", url="http://192.168.1.40"):
 def read(kind, body, more=""):
     """What a device of a kind makes of a body."""
     return read_document(body if isinstance(body, bytes) else body.encode(), device_of(kind, more))
+
+
+def changed(text, **values):
+    """A document with other or more values at its top level."""
+    return json.dumps(json.loads(text) | values)
 
 
 def problems(document):
