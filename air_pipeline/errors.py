@@ -13,6 +13,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── DemoError                the demo cannot be made
     ├── DocumentUnusable         not one value can be read in what a device answered
     ├── HistoryError             a device cannot be renamed, or what it said deleted
+    ├── ImportFailed             a history cannot be imported, or an import not taken back
     ├── MoveUnfinished           readings are copied, and a collector goes on into the old store
     ├── OutboxError              the outbox cannot be read or written
     ├── OutputError              rows cannot be written where they were asked for
