@@ -15,6 +15,7 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── ExportError              built days cannot be exported as asked
     │   └── PositionError        a text that is no position of a device (exit status 2)
     ├── HistoryError             a device cannot be renamed, or what it said deleted
+    ├── ImportFailed             a history cannot be imported, or an import not taken back
     ├── MoveUnfinished           readings are copied, and a collector goes on into the old store
     ├── OutboxError              the outbox cannot be read or written
     ├── OutputError              rows cannot be written where they were asked for

@@ -373,16 +373,19 @@ def with_former(settings: Settings, state: StateDirectory) -> Settings:
     return replace(settings, former=read_former(state).devices)
 
 
-def keep_former(settings: Settings, state: StateDirectory, tables: Iterable[Device] | None = None) -> None:
+def keep_former(
+    settings: Settings, state: StateDirectory, tables: Iterable[Device] | None = None, also: Iterable[Device] = ()
+) -> None:
     """Keeps what is in force for when it is no longer, as far as the directory can be written.
 
     Args:
         settings: what is in force.
         state: where it is kept.
         tables: what built days say of devices, if that was looked up; it counts least.
+        also: devices with series that they had elsewhere, such as those of an import.
     """
     before = read_former(state)
-    known = known_devices(known_devices(settings.devices, before.devices).values(), tables or ())
+    known = known_devices(known_devices(settings.devices, before.devices).values(), [*also, *(tables or ())])
     former = Former(tuple(known[name] for name in sorted(known)), before.has_tables or tables is not None)
     if (text := former.to_json()) != before.to_json():
         with suppress(OSError, SettingsError):

@@ -8,6 +8,7 @@ starts at once.
 import importlib
 import sys
 from importlib.metadata import version as version_of
+from keyword import iskeyword
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -49,6 +50,7 @@ COMMANDS = {
     "report": _Command("report", "Show the page of a built day, or write it to a file; prints where it is."),
     "outbox": _Command("outbox", "Show what waits to be stored, and what the store would not take."),
     "copy": _Command("copy", "Copy all readings to another store, and change over to it."),
+    "import": _Command("importing", "Import the history of a device from files or a bucket of others."),
     "prune": _Command("prune", "Make Dagster's history smaller: details and logs of old runs, old reports."),
     "rename": _Command("rename", "Give everything that is known of a device to another id."),
     "delete": _Command("delete", "Delete what a device said, all of it or a part."),
@@ -68,7 +70,8 @@ _PLAIN: dict[str, Any] = {
 def load_command(name: str) -> Any:  # noqa: ANN401 -- a command of typer's, which has no public name for it
     """The command itself, from its module."""
     alone = typer.Typer(add_completion=False, **_PLAIN)
-    alone.command(name)(getattr(importlib.import_module(f"air_pipeline.cli.{COMMANDS[name].module}"), name))
+    module = importlib.import_module(f"air_pipeline.cli.{COMMANDS[name].module}")
+    alone.command(name)(getattr(module, f"{name}_" if iskeyword(name) else name))
     return typer.main.get_command(alone)
 
 
