@@ -12,7 +12,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("boottime", "errors", "processes", "replacing", "showing", "tls", "words"),
+    ("boottime", "errors", "netloc", "processes", "replacing", "showing", "tls", "words"),
     ("records",),
     ("catalogue", "processing.local_time"),
     ("devices.kinds",),
@@ -50,6 +50,7 @@ ONLY = {
     "deployment": {"state", "settings", "environment", "storage"},
     "collection": {
         "boottime",
+        "netloc",
         "records",
         "replacing",
         "state",
@@ -283,7 +284,10 @@ print(json.dumps(first))
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("air_pipeline.collection.process", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich")),
+        (
+            "air_pipeline.collection.process",
+            ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich", "http.server"),
+        ),
         (
             "air_pipeline.cli",
             ("dagster", "pandas", "pyarrow", "numpy", "pandera", "influxdb_client", "pydantic", "rich"),

@@ -17,6 +17,17 @@ def collect(
         bool,
         typer.Option("--believe-clock", help="The clock is right, whatever the kernel and the last slots say."),
     ] = False,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            help="Tell a Prometheus on this machine what is polled, at this port: /metrics.",
+            envvar="AIR_PIPELINE_METRICS",
+            min=0,
+            max=65_535,
+            metavar="PORT",
+            show_default=False,
+        ),
+    ] = None,
     leased: Annotated[bool, typer.Option("--leased", hidden=True, help="End with Dagster's lease.")] = False,
 ) -> None:
     """Collect from the devices until stopped: the collector as a process of its own.
@@ -31,4 +42,4 @@ def collect(
         log_to_file(environment.state.collector_log)
     else:
         log_to_stderr()
-    run(environment, leased=leased, believe_clock=believe_clock)
+    run(environment, leased=leased, believe_clock=believe_clock, metrics_port=metrics)

@@ -6,7 +6,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
 from air_pipeline.boottime import boottime
@@ -16,6 +16,7 @@ from air_pipeline.collection.configuration import Configuration
 from air_pipeline.collection.delivering import delivering
 from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, lease_has_ended
+from air_pipeline.collection.metrics import Metrics
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings
@@ -33,13 +34,16 @@ END_WITHIN_S = 18.0
 _FILES = 16_384
 
 
-def collect(environment: Environment, *, leased: bool = False, believe_clock: bool = False) -> None:
+def collect(
+    environment: Environment, *, leased: bool = False, believe_clock: bool = False, metrics_port: int | None = None
+) -> None:
     """Collects until SIGTERM or SIGINT, or until the lease ends.
 
     Args:
         environment: whose devices.
         leased: whether it ends with the lease.
         believe_clock: whether somebody has said that the clock is right, whatever the kernel says.
+        metrics_port: where `/metrics` is served on this machine; nowhere without.
 
     Raises:
         CollectorRunning: another collector holds the state directory.
@@ -52,7 +56,8 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
     stop = threading.Event()
     with CollectorLock(environment.state, leased=leased) as lock, _stopped_by_signals(stop) as wakes:
         environment.state.remember_store(environment.store)
-        recorder = Recorder(environment.state)
+        metrics = Metrics()
+        recorder = Recorder(environment.state, watch=None if metrics_port is None else metrics.take)
         holding = Holding(SystemClock(), environment.state, believe=believe_clock)
         collector = Collector(configuration.settings, recorder, holding=holding)
         wakes.append(collector.wake)
@@ -72,7 +77,8 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
             configuration.look()
 
         with recorder:
-            with delivering(environment, telling=True), _every_second(look):
+            showing = _showing_metrics(metrics_port, metrics, environment, configuration, recorder)
+            with delivering(environment, telling=True), _every_second(look), showing:
                 log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
                 _spare_what_lasts()
                 try:
@@ -89,6 +95,18 @@ def collect(environment: Environment, *, leased: bool = False, believe_clock: bo
         if others:
             raise others[0]
     log.info("the collector has ended")
+
+
+def _showing_metrics(
+    port: int | None, metrics: Metrics, environment: Environment, configuration: Configuration, recorder: Recorder
+) -> AbstractContextManager[None]:
+    """`/metrics`, where it is wanted."""
+    if port is None:
+        return nullcontext()
+    # With http.server: only who asks for metrics pays for it.
+    from air_pipeline.collection.metrics_server import serving
+
+    return serving(port, metrics, environment.state, lambda: configuration.settings, lambda: recorder.is_refused)
 
 
 def _spare_what_lasts() -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -96,8 +96,18 @@ class Recorder:
     Used as a context: it is the last to end, and does so when everything is on the disk.
     """
 
-    def __init__(self, state: StateDirectory, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        state: StateDirectory,
+        most_bytes: int = MOST_BYTES,
+        watch: Callable[[Sequence[Row]], None] | None = None,
+    ) -> None:
         """Reads what was begun, rejected and noted before.
+
+        Args:
+            state: where the outbox is.
+            most_bytes: of polls in memory.
+            watch: is told what was committed, in the recorder's own thread.
 
         Raises:
             OutboxError: the outbox cannot be read.
@@ -109,6 +119,7 @@ class Recorder:
         self.last_rejected = self._outbox.last_rejected()
         self.notes = self._outbox.notes()
         self._most_bytes = most_bytes
+        self._watch = watch
         self._now = replace(recording(state), refused="", waiting=0, unconfirmed=0)
         self._told: Recording | None = None
         self._tell_at = self._reserve_at = 0.0
@@ -287,6 +298,8 @@ class Recorder:
     def _write(self, rows: list[Row], kept: Mapping[tuple[str, str], str]) -> None:
         if rows:
             self._outbox.add_encoded(rows)
+            if self._watch is not None:
+                self._watch(rows)
         for (device, column), text in kept.items():
             self._outbox.remember(device, **{column: text})
 

@@ -13,7 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from air_pipeline.running.hosts import BEHIND_PROXY, is_here, read_netloc
+from air_pipeline.netloc import is_here, read_netloc
+from air_pipeline.running.hosts import BEHIND_PROXY
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -18,6 +18,7 @@ from typing import Any
 
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.replacing import open_at_once, replace_file
+from air_pipeline.storage.data_package import describe_tables
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, TableError, day_file
 from air_pipeline.storage.pages import PAGE, PageFile, page_file
 
@@ -44,6 +45,7 @@ def commit_day(data: Path, day: date) -> str:
         made = _made_alike(data, day)
         files = {name: _print_of(file.path) for name, file in _files(data, day)}
         said = {"version": VERSION, "day": day.isoformat(), "made": made.to_json(), "files": files}
+        describe_tables(data)
         replace_file(path, f"{json.dumps(said, indent=1)}\n")
     except _Torn as found:
         return str(found)
