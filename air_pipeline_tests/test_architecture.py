@@ -46,7 +46,17 @@ ONLY = {
     "environment": {"replacing", "settings", "showing", "state"},
     "devices": {"boottime", "words", "errors", "catalogue", "devices.kinds", "settings", "showing", "tls"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
-    "storage": {"processing.local_time", "state", "replacing", "errors", "settings", "devices", "processing", "tls"},
+    "storage": {
+        "boottime",
+        "processing.local_time",
+        "state",
+        "replacing",
+        "errors",
+        "settings",
+        "devices",
+        "processing",
+        "tls",
+    },
     "deployment": {"state", "settings", "environment", "storage"},
     "collection": {
         "boottime",

@@ -11,13 +11,14 @@ import math
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Protocol
 
 from air_pipeline.collection.believing import Decision
 from air_pipeline.collection.clock import Clock, SystemClock
+from air_pipeline.collection.exchanges import Exchanges
+from air_pipeline.collection.flights import Asking, Finished, InFlight
 from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.outbox_rows import Row, encoded
 from air_pipeline.collection.recorder import Recorder
@@ -28,6 +29,7 @@ from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import Exchange
 from air_pipeline.devices.notes import Said
 from air_pipeline.devices.polls import Outcome
+from air_pipeline.devices.steps import Steps, take
 from air_pipeline.settings import Access, Device, Settings
 
 log = logging.getLogger(__name__)
@@ -40,54 +42,9 @@ LONGEST_STEP_S = 0.5
 MANY = 16
 TOGETHER_S = 0.005
 """Where more than `MANY` answers are awaited, they are taken in together: a wake for each costs as much as its poll."""
+QUICK_BYTES = 4096
+"""A document up to so long is read at once, in a tenth of a ms; a longer one, which may be hostile, in a thread."""
 _DAY_MS = 86_400_000
-
-
-class Asking(Protocol):
-    """One GET that can be ended from outside; `devices.client.Exchange` is one."""
-
-    def run(self) -> Answer:
-        """Blocks until there is an answer."""
-        ...
-
-    def abort(self) -> None:
-        """Makes `run` end soon."""
-        ...
-
-    def timed_out(self) -> Answer:
-        """What it amounts to at its deadline."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class _InFlight:
-    """A poll that was begun: until its worker is done, its device is asked nothing else."""
-
-    device: Device
-    slot: int
-    exchange: Asking
-    late_s: float  # from the slot to the moment at which it was begun
-    series: tuple[str, ...] | None  # what it is asked for, where that is to be said
-    begun: float  # elapsed time, as all that follows
-    asked: float = math.inf  # when a worker took it up
-    recorded: bool = False
-
-    def since_slot_s(self, now: float) -> float:
-        """From the slot until now, whatever the clock does meanwhile."""
-        return self.late_s + now - self.begun
-
-    def ends(self, now: float) -> float:
-        """Its deadline; as long as no worker has taken it up, the earliest that it can be."""
-        return min(self.asked, now) + self.device.timeout_s
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """A poll as it goes to the recorder, with what is new of its device: None where nothing is."""
-
-    row: Row
-    rejected: str | None = None
-    notes: str | None = None
 
 
 class Collector:
@@ -118,17 +75,18 @@ class Collector:
         self._notes = dict(recorder.notes)
         self._asked_for: dict[str, tuple[tuple[str, ...], int]] = {}
         self._devices: dict[str, Device] = {}
-        self._flights: dict[str, _InFlight] = {}
+        self._flights: dict[str, InFlight] = {}
         self._awaited = 0
-        self._deadlines: list[tuple[float, int, _InFlight]] = []
+        self._deadlines: list[tuple[float, int, InFlight]] = []
         self._numbers = count()
-        self._done: queue.SimpleQueue[tuple[_InFlight, _Finished | None] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[InFlight, Finished | None] | None] = queue.SimpleQueue()
         self._rows: list[Row] = []
         self._due: list[tuple[int, str]] = []
         self._drift = self._clock.time() - self._clock.monotonic()
         self._belief = Decision(None)
         self._said = Said()
         self._workers = Workers()
+        self._exchanges = Exchanges()
         self.reconfigure(settings)
 
     def reconfigure(self, settings: Settings) -> None:
@@ -210,7 +168,8 @@ class Collector:
         held = self._belief.is_holding
         self._belief = self._holding.look(self._settings, self._last)
         self._clock_at = self._clock.monotonic() + CLOCK_EVERY_S
-        wrong = [name for name, slot in self._last.items() if slot > self._belief.forget_after]
+        forget_after = self._belief.forget_after
+        wrong = [name for name, slot in self._last.items() if slot > forget_after]
         if wrong:
             self._remember(dict.fromkeys(wrong, self._now_ms() - 1))
         return bool(wrong) or held != self._belief.is_holding
@@ -249,6 +208,7 @@ class Collector:
         if not slots:
             return
         self._remember(slots)
+        together = []
         for name, slot in slots.items():
             device = self._devices[name]
             now = self._clock.monotonic()
@@ -258,11 +218,15 @@ class Collector:
                 self._rows.append(encoded(skipped))
                 continue
             exchange = self._ask(device.url, device.timeout_s, device.access)
-            flight = _InFlight(device, slot, exchange, late, self._to_say(device, slot), now)
+            flight = InFlight(device, slot, exchange, late, self._to_say(device, slot), now)
             self._flights[name] = flight
             self._awaited += 1
             heapq.heappush(self._deadlines, (flight.ends(now), next(self._numbers), flight))
-            self._workers.submit(partial(self._poll, flight))
+            if exchange.needs_thread:
+                self._workers.submit(partial(take, self._poll(flight)))
+            else:
+                together.append(self._poll(flight))
+        self._exchanges.submit(together)
         if len(self._deadlines) > 2 * len(self._flights):  # most of them are of polls that were answered long before
             self._deadlines = [entry for entry in self._deadlines if not entry[2].recorded]
             heapq.heapify(self._deadlines)
@@ -278,28 +242,50 @@ class Collector:
         self._asked_for[device.id] = said
         return said[0]
 
-    def _poll(self, flight: _InFlight) -> None:
-        """In a worker's thread: asks, and brings back a finished poll, whatever happens."""
-        finished, answer = None, Answer(Outcome.UNREACHABLE, None)
+    def _poll(self, flight: InFlight) -> Steps[None]:
+        """Beside the others: asks, and brings back a finished poll, whatever happens."""
+        is_handed_on = False
+        try:
+            answer, now = yield from self._answer(flight)
+            bring = partial(self._bring, flight, answer, now)
+            if flight.exchange.needs_thread or len(answer.body) <= QUICK_BYTES:
+                bring()
+            else:  # reading it may take long
+                self._workers.submit(bring)
+            is_handed_on = True
+        finally:
+            if not is_handed_on:
+                self._done.put((flight, None))
+
+    def _answer(self, flight: InFlight) -> Steps[tuple[Answer, float]]:
+        """Asks; the answer, and when it was there."""
         try:
             now = self._clock.monotonic()
             if flight.recorded or flight.since_slot_s(now) > flight.device.timeout_s:
-                answer = Answer(Outcome.SKIPPED, None)  # whatever it said now would not be of its slot
-            else:
-                flight.asked = now
-                answer = flight.exchange.run()
-                now = self._clock.monotonic()
-                if now >= flight.ends(now):  # also where the machine was suspended meanwhile
-                    answer = flight.exchange.timed_out()
-            finished = self._finished(flight, answer, now)
+                return Answer(Outcome.SKIPPED, None), now  # whatever it said now would not be of its slot
+            flight.asked = now
+            answer = yield from flight.exchange.steps()
+            now = self._clock.monotonic()
+            if now >= flight.ends(now):  # also where the machine was suspended meanwhile
+                answer = flight.exchange.timed_out()
         except Exception as error:  # noqa: BLE001 - one device's poll, whatever it is, is one failed poll
-            log.error("%s: what came of its poll cannot be used: %.200r", flight.device.id, error)
-            answer = replace(answer, outcome=answer.outcome or Outcome.REJECTED)
-            finished = self._finished(flight, answer, self._clock.monotonic())
+            _say_unusable(flight, error)
+            return Answer(Outcome.UNREACHABLE, None), self._clock.monotonic()
+        return answer, now
+
+    def _bring(self, flight: InFlight, answer: Answer, now: float) -> None:
+        """Makes a poll of an answer, and brings it back."""
+        finished = None
+        try:
+            finished = self._finished(flight, answer, now)
+        except Exception as error:  # noqa: BLE001 - as above
+            _say_unusable(flight, error)
+            unusable = replace(answer, outcome=answer.outcome or Outcome.REJECTED)
+            finished = self._finished(flight, unusable, self._clock.monotonic())
         finally:
             self._done.put((flight, finished))
 
-    def _finished(self, flight: _InFlight, answer: Answer, now: float) -> _Finished:
+    def _finished(self, flight: InFlight, answer: Answer, now: float) -> Finished:
         """The poll of an answer, ready for the disk: nothing that takes longer than a moment is left to do."""
         poll, document = make_poll(flight.device, flight.slot, answer, round(flight.since_slot_s(now) * 1000))
         poll = replace(poll, series=flight.series) if flight.series is not None else poll
@@ -310,7 +296,7 @@ class Collector:
                 poll, rejected = replace(poll, body=None), None
         elif document is not None:
             notes = "\n".join(document.notes)
-        return _Finished(encoded(poll), rejected, notes)
+        return Finished(encoded(poll), rejected, notes)
 
     def _take_in(self, longest_s: float) -> None:
         """Waits for one event, then takes in every answer that is there."""
@@ -339,7 +325,7 @@ class Collector:
             wait = min(wait, self._deadlines[0][0] - self._clock.monotonic())
         return wait
 
-    def _settle(self, flight: _InFlight, finished: _Finished | None) -> None:
+    def _settle(self, flight: InFlight, finished: Finished | None) -> None:
         """Takes in what a worker brought back, unless its deadline was before."""
         name = flight.device.id
         self._flights.pop(name)
@@ -364,12 +350,12 @@ class Collector:
             else:
                 self._time_out(flight)
 
-    def _time_out(self, flight: _InFlight) -> None:
+    def _time_out(self, flight: InFlight) -> None:
         if not flight.recorded:
             self._end(flight, self._finished(flight, flight.exchange.timed_out(), self._clock.monotonic()))
             flight.exchange.abort()
 
-    def _end(self, flight: _InFlight, finished: _Finished) -> None:
+    def _end(self, flight: InFlight, finished: Finished) -> None:
         flight.recorded = True
         self._awaited -= 1
         self._rows.append(finished.row)
@@ -386,3 +372,7 @@ class Collector:
             self._recorder.keep(device, notes=notes)
             if self._said.is_due(device, notes, self._clock.monotonic()):
                 log.info("%s: %s", device, notes or "everything it sends is known again")
+
+
+def _say_unusable(flight: InFlight, error: Exception) -> None:
+    log.error("%s: what came of its poll cannot be used: %.200r", flight.device.id, error)

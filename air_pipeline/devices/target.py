@@ -6,7 +6,7 @@ Belongs here: from a URL to the bytes of a GET. Does not: the connection (`clien
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +30,7 @@ class Target:
         port: as given, or the scheme's.
         path: with the query, as it is sent.
         headers: what is sent with each request.
+        bare: a request with these alone.
     """
 
     where: str
@@ -38,6 +39,7 @@ class Target:
     port: int
     path: str
     headers: Mapping[str, str]
+    bare: bytes
 
     def request(self, more: Mapping[str, str]) -> bytes:
         """The bytes of a GET; of a header that is ours too, the given one is sent.
@@ -45,12 +47,11 @@ class Target:
         Raises:
             ValueError: a header has characters that none can have.
         """
+        if not more:
+            return self.bare
         given = {name.lower() for name in more}
         headers = {name: value for name, value in self.headers.items() if name.lower() not in given} | dict(more)
-        lines = [f"GET {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-        if any(map(_NOT_OF_A_HEADER.search, lines)):
-            raise ValueError("a header that is to be sent has the end of a line in it")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+        return _request(self.path, headers)
 
 
 @lru_cache(maxsize=8192)
@@ -74,10 +75,22 @@ def target_of(url: str) -> Target:
     name = f"[{host.partition('%')[0]}]" if ":" in host else host
     headers = {
         "Host": name if (port or default) == default else f"{name}:{port}",
-        "User-Agent": f"air-pipeline/{version('air-pipeline')}",
+        "User-Agent": f"air-pipeline/{_version()}",
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
     if login:
         headers["Authorization"] = basic(*login)
-    return Target(where, parts.scheme == "https", host, port or default, path, headers)
+    return Target(where, parts.scheme == "https", host, port or default, path, headers, _request(path, headers))
+
+
+def _request(path: str, headers: Mapping[str, str]) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if any(map(_NOT_OF_A_HEADER.search, lines)):
+        raise ValueError("a header that is to be sent has the end of a line in it")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+@cache
+def _version() -> str:
+    return version("air-pipeline")

@@ -15,6 +15,7 @@ from air_pipeline.collection.collector import Collector
 from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
+from air_pipeline.devices.steps import Steps
 from air_pipeline_tests.collection.held_clock import (
     SLOT,
     HeldClock,
@@ -356,6 +357,12 @@ class Held:
 
     def __call__(self, url: str, timeout_s: float, access: object) -> "Held":
         return self
+
+    needs_thread = True
+
+    def steps(self) -> Steps[Answer]:
+        return self.run()
+        yield
 
     def run(self) -> Answer:
         self.asked += 1

@@ -186,6 +186,8 @@ def test_where_the_machine_gives_no_more_threads_polling_goes_on_with_those_ther
         folder.chmod(0o777)
         environment = Environment(folder / "devices.yaml", StateDirectory(folder / "state"), folder / "data")
         write_config(environment.config, simulator, *names, interval="2s\ntimeout: 1s")
+        by_name = environment.config.read_text().replace("127.0.0.1", "localhost")  # which each look up in a thread
+        environment.config.write_text(by_name)
         for one in names:
             simulator.set_fault(one, "hang")
         said = ""

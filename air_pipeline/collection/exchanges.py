@@ -1,0 +1,163 @@
+"""Many exchanges in one thread: each goes on when its socket can, and none waits for another.
+
+Belongs here: the thread, and whose turn it is. Does not: what is done in a turn (`devices.steps`), threads for what
+takes long by itself (`workers`).
+"""
+
+import logging
+import selectors
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from air_pipeline.boottime import boottime
+from air_pipeline.devices.steps import Steps, Wait
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+"""How often it is looked for what has waited too long: whoever began it ends it before, so this is for the worst."""
+IDLE_S = 30.0
+"""A thread that has had nothing to do for so long ends."""
+
+
+@dataclass(slots=True, eq=False)
+class _Taken:
+    """Something whose steps are taken, and what it waits for."""
+
+    steps: Steps[None]
+    connection: socket.socket | None = None
+    file: int = -1
+    events: int = 0
+    until: float = 0.0
+
+
+class Exchanges:
+    """A daemon thread that takes the steps of whatever it is given."""
+
+    def __init__(self) -> None:
+        """Starts no thread as long as there is nothing to do."""
+        self._new: deque[Steps[None]] = deque()
+        self._lock = threading.Lock()
+        self._is_running = False
+        self._is_asleep = False
+        self._is_refused = False
+        self._waker: socket.socket | None = None
+
+    def submit(self, some: Iterable[Steps[None]]) -> None:
+        """Begins these as soon as the thread is there; their steps do not raise. May be called by any thread."""
+        self._new.extend(some)
+        with self._lock:
+            if not self._is_running:
+                self._start()
+            elif self._is_asleep and self._waker is not None:
+                self._is_asleep = False
+                with suppress(BlockingIOError):  # it has been woken often enough
+                    self._waker.send(b"x")
+
+    def _start(self) -> None:
+        try:
+            self._is_running = True
+            threading.Thread(target=self._work, name="exchanges", daemon=True).start()
+            self._is_refused = False
+        except (RuntimeError, MemoryError) as error:
+            self._is_running = False
+            if not self._is_refused:
+                log.error("the machine gives no thread to ask devices in (%s); see TasksMax of the unit", error)
+            self._is_refused = True
+
+    def _work(self) -> None:
+        waiting: set[_Taken] = set()
+        try:
+            waker, woken = socket.socketpair()
+            waker.settimeout(0)
+            with waker, woken, selectors.DefaultSelector() as selector:
+                selector.register(woken, selectors.EVENT_READ, None)
+                with self._lock:
+                    self._waker = waker
+                self._take_turns(selector, waiting)
+        except Exception:  # such as no more descriptors: the next slot tries again
+            log.exception("devices cannot be asked now")
+        finally:
+            with self._lock:
+                self._is_running, self._waker = False, None
+            for one in waiting:
+                one.steps.close()
+
+    def _take_turns(self, selector: selectors.BaseSelector, waiting: set[_Taken]) -> None:
+        turn = partial(_take, selector, waiting)
+        looked = used = boottime()
+        while True:
+            self._is_asleep = True  # before it is looked whether there is something new
+            ready = selector.select(0.0 if self._new else LOOK_EVERY_S)
+            self._is_asleep = False
+            # What is to be sent goes first, so that reading the answers of some holds up the requests of none.
+            ready.sort(key=lambda one: one[1], reverse=True)
+            self._begin(turn)
+            for key, _ in ready:
+                if key.data is None:
+                    key.fileobj.recv(4096)  # type: ignore[union-attr] # it is a socket
+                else:
+                    turn(key.data)
+                self._begin(turn)
+            now = boottime()
+            if now - looked >= LOOK_EVERY_S:
+                looked = now
+                for one in [one for one in waiting if one.until < now]:
+                    turn(one)
+            if ready or waiting:
+                used = now
+            elif now - used > IDLE_S and self._ends():
+                return
+
+    def _ends(self) -> bool:
+        with self._lock:
+            if self._new:
+                return False
+            self._is_running, self._waker = False, None
+            return True
+
+    def _begin(self, turn: Callable[[_Taken], None]) -> None:
+        while self._new:
+            turn(_Taken(self._new.popleft()))
+
+
+def _take(selector: selectors.BaseSelector, waiting: set[_Taken], one: _Taken) -> None:
+    """Takes the next step of one, and sees that it is taken again when its socket can."""
+    try:
+        wait = next(one.steps)
+        _await(selector, one, wait)
+        waiting.add(one)
+    except StopIteration:
+        _forget(selector, one)
+        waiting.discard(one)
+    except Exception as error:  # there is no waiting for that socket
+        log.exception("an exchange cannot go on")
+        _forget(selector, one)
+        waiting.discard(one)
+        with suppress(Exception):
+            one.steps.throw(error)
+        one.steps.close()
+
+
+def _await(selector: selectors.BaseSelector, one: _Taken, wait: Wait) -> None:
+    one.until = wait.until
+    if one.connection is not wait.socket:
+        _forget(selector, one)
+        one.file = wait.socket.fileno()
+        selector.register(one.file, wait.events, one)
+        one.connection, one.events = wait.socket, wait.events
+    elif one.events != wait.events:
+        selector.modify(one.file, wait.events, one)
+        one.events = wait.events
+
+
+def _forget(selector: selectors.BaseSelector, one: _Taken) -> None:
+    # By its number, as it may be closed by now; nobody else has registered it meanwhile.
+    if one.connection is not None:
+        selector.unregister(one.file)
+        one.connection = None
