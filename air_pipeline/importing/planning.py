@@ -18,6 +18,7 @@ import pandas as pd
 
 from air_pipeline.catalogue import Parameter, of_name
 from air_pipeline.deployment import Deployment
+from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.importing.aligning import DAY_MS, HOUR_MS, Aligned, align
 from air_pipeline.importing.mapping import Meaning
@@ -124,7 +125,7 @@ def _unknown(series: str, column: str, unit: str | None, meaning: Meaning) -> Pa
     sensor, _, name = series.partition("_")
     if unit is None:
         raise SettingsError(f"{place}: nobody knows the unit of {series}; say it: {{series: {series}, unit: …}}")
-    _, mistakes = parameters_of({sensor: {name: {"unit": spelt(unit)}}})
+    _, mistakes = parameters_of({sensor: {name: {"unit": spelt(unit)}}}, KINDS[DEFAULT])
     if mistakes:
         raise SettingsError(f"{place}: {series} is no series ({mistakes[0][1]}); write it as sds011_pm25")
     return Parameter(sensor, name, kept_in(unit), name)
