@@ -11,18 +11,11 @@ from pathlib import Path
 from threading import Lock
 
 from air_pipeline.environment import Environment, read_environment
+from air_pipeline.in_force import Loaded, keep_former, load_marks, load_settings, read_former, with_former
 from air_pipeline.settings import Device, Settings, SettingsError
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.marks import marks_file
-from air_pipeline.state import (
-    Loaded,
-    StateDirectory,
-    keep_former,
-    load_marks,
-    load_settings,
-    read_former,
-    with_former,
-)
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore
 

@@ -14,11 +14,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from air_pipeline.deployment import Deployment
+from air_pipeline.in_force import load_marks
 from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_ms
 from air_pipeline.replacing import replace_file
 from air_pipeline.settings import EVERY_SERIES, Mark, SettingsError
 from air_pipeline.settings.marks import edited, marks_file, marks_text, parse_marks, zone_of
-from air_pipeline.state import load_marks
 from air_pipeline.storage.day_files import built_days
 
 _USUAL_RIGHTS = 0o666

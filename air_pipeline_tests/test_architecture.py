@@ -12,12 +12,13 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
-    ("boottime", "errors", "netloc", "processes", "replacing", "showing", "tls", "words"),
+    ("boottime", "errors", "netloc", "processes", "replacing", "showing", "tls", "units", "words"),
     ("records",),
     ("catalogue", "processing.local_time"),
     ("devices.kinds",),
     ("settings",),
     ("state",),
+    ("in_force",),
     ("times",),
     ("environment",),
     ("devices",),
@@ -39,9 +40,10 @@ FLOORS = (
 # Beyond the floors: what a room may import of ours and nothing else.
 ONLY = {
     "catalogue": set(),
-    "devices.kinds": {"catalogue", "errors", "showing", "words"},
-    "settings": {"catalogue", "devices.kinds", "errors", "processing.local_time", "showing"},
+    "devices.kinds": {"catalogue", "errors", "showing", "units", "words"},
+    "settings": {"catalogue", "devices.kinds", "errors", "processing.local_time", "showing", "units"},
     "state": {"settings", "replacing"},
+    "in_force": {"settings", "state"},
     "times": {"errors", "processing.local_time"},
     "environment": {"replacing", "settings", "showing", "state"},
     "devices": {"boottime", "words", "errors", "catalogue", "devices.kinds", "settings", "showing", "tls"},
@@ -57,8 +59,9 @@ ONLY = {
         "processing",
         "tls",
     },
-    "deployment": {"state", "settings", "environment", "storage"},
+    "deployment": {"in_force", "state", "settings", "environment", "storage"},
     "collection": {
+        "in_force",
         "boottime",
         "netloc",
         "records",
@@ -74,6 +77,7 @@ ONLY = {
         "storage",
     },
     "days": {
+        "in_force",
         "words",
         "errors",
         "settings",
@@ -98,6 +102,7 @@ ONLY = {
         "times",
     },
     "health": {
+        "in_force",
         "words",
         "errors",
         "catalogue",
@@ -115,6 +120,8 @@ ONLY = {
         "days",
     },
     "importing": {
+        "in_force",
+        "units",
         "errors",
         "catalogue",
         "settings",
@@ -122,12 +129,13 @@ ONLY = {
         "environment",
         "deployment",
         "devices",
+        "devices.kinds",
         "collection",
         "processing.local_time",
         "storage",
         "days",
     },
-    "marking": {"replacing", "settings", "state", "deployment", "storage", "processing.local_time"},
+    "marking": {"in_force", "replacing", "settings", "deployment", "storage", "processing.local_time"},
     "restoring": {"errors", "replacing", "state", "environment", "collection", "storage"},
     "notifying": {
         "errors",

@@ -19,9 +19,9 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from air_pipeline.automation.building import BEFORE_BACKFILLS
 from air_pipeline.definitions import build_definitions, defs
 from air_pipeline.health.measuring import OF_A_DAY
+from air_pipeline.in_force import load_settings
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import InfluxConnection, SettingsError
-from air_pipeline.state import load_settings
 from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline_tests.assets.small_deployments import DAY, deployment_in, seed, small_device

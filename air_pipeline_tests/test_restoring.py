@@ -19,9 +19,10 @@ import pytest
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment
+from air_pipeline.in_force import load_settings
 from air_pipeline.restoring import RestoreError, examine_backup, finish_interrupted, restore
 from air_pipeline.running.up import only_one
-from air_pipeline.state import StateDirectory, load_settings
+from air_pipeline.state import StateDirectory
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, VALID, environment_in
 from air_pipeline_tests.storage.model import START, poll

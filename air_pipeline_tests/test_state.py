@@ -7,10 +7,11 @@ import pytest
 
 from air_pipeline.deployment import open_deployment
 from air_pipeline.environment import read_environment
+from air_pipeline.in_force import load_settings
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.file import parse_settings
 from air_pipeline.settings.marks import marks_file
-from air_pipeline.state import LARGE_LOG_BYTES, VERSION, StateDirectory, keep_log_small, load_settings
+from air_pipeline.state import LARGE_LOG_BYTES, VERSION, StateDirectory, keep_log_small
 from air_pipeline_tests.environments import INFLUX, NEEDS_RIGHTS, VALID, environment_in, mistake, with_influx
 
 OTHER = VALID.replace("hall", "attic")

@@ -8,7 +8,7 @@ from air_pipeline.cli.options import AskOption, ConfigOption, DevicesArgument, J
 from air_pipeline.cli.terminal import say, show_json, utc_text
 from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.environment import read_environment
-from air_pipeline.state import load_settings
+from air_pipeline.in_force import load_settings
 
 
 def poll(

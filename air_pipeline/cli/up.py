@@ -8,10 +8,10 @@ import typer
 from air_pipeline.cli.options import BehindProxyOption, ConfigOption, HostOption, offered, use_config
 from air_pipeline.cli.terminal import say
 from air_pipeline.environment import read_environment
+from air_pipeline.in_force import load_settings
 from air_pipeline.processes import keep_to_this_user
 from air_pipeline.running.ports import check_free
 from air_pipeline.running.up import only_one, run
-from air_pipeline.state import load_settings
 
 
 def up(

@@ -7,8 +7,8 @@ import logging
 
 from air_pipeline.deployment import settings_stamp
 from air_pipeline.environment import Environment
+from air_pipeline.in_force import load_settings
 from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.state import load_settings
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from air_pipeline.deployment import Deployment
+from air_pipeline.in_force import keep_former, read_former
 from air_pipeline.settings import Device, Settings, known_devices
 from air_pipeline.settings.former import device_of_units
-from air_pipeline.state import keep_former, read_former
 from air_pipeline.storage.day_files import TableError, built_days, day_file
 
 

@@ -15,9 +15,9 @@ from air_pipeline.collection.report import Report, look
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
 from air_pipeline.environment import Environment, read_environment
+from air_pipeline.in_force import load_settings
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 
 if TYPE_CHECKING:

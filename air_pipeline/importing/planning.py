@@ -23,12 +23,12 @@ from air_pipeline.devices.polls import Outcome
 from air_pipeline.importing.aligning import DAY_MS, HOUR_MS, Aligned, align
 from air_pipeline.importing.mapping import Meaning
 from air_pipeline.importing.rows import ImportFailed, Instants, Notes, Rows
-from air_pipeline.importing.units import can_convert, converted, kept_in, spelt
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.sensors import parameters_of
 from air_pipeline.settings.values import near
 from air_pipeline.storage.store import ReadingStore
+from air_pipeline.units import can_convert, converted, kept_in, spelt
 
 AFTER_LAST_MS = 1
 """How long after its last slot a stretch ends: at an instant that no slot has."""

@@ -18,9 +18,9 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.importing.aligning import DAY_MS
 from air_pipeline.importing.planning import AFTER_LAST_MS, Plan
 from air_pipeline.importing.rows import ImportFailed
+from air_pipeline.in_force import keep_former
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import Device
-from air_pipeline.state import keep_former
 from air_pipeline.storage.copying import span_of
 from air_pipeline.storage.store import Summary
 

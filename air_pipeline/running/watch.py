@@ -16,9 +16,9 @@ from air_pipeline.health import Level
 from air_pipeline.health.collecting import devices_reporting
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.set_up import start_reached
+from air_pipeline.in_force import load_settings
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.settings.marks import marks_file
-from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.words import some
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from air_pipeline.devices.kinds import KINDS
-from air_pipeline.devices.kinds.units import OURS
 from air_pipeline.settings.values import (
     Address,
     Clock,
@@ -35,6 +34,7 @@ from air_pipeline.settings.values import (
     mapping,
 )
 from air_pipeline.settings.variables import HeaderName, HeaderValue, Secret
+from air_pipeline.units import OURS
 
 
 class Entry(BaseModel):

@@ -17,7 +17,7 @@ from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
-from air_pipeline.state import load_settings
+from air_pipeline.in_force import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.running_pipeline import (

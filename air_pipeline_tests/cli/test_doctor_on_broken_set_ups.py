@@ -15,7 +15,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from air_pipeline.collection.lease import extend_lease
 from air_pipeline.collection.outbox import Outbox
-from air_pipeline.state import load_settings
+from air_pipeline.in_force import load_settings
 from air_pipeline_tests.cli.patient import Patient, complaints, poll_of
 from air_pipeline_tests.devices.raw_server import http
 from air_pipeline_tests.running_pipeline import dead_port, last_finished, today

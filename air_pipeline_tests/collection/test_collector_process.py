@@ -25,8 +25,8 @@ from air_pipeline.collection.process import collect_once
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.environment import Environment
+from air_pipeline.in_force import load_settings
 from air_pipeline.settings import SettingsError
-from air_pipeline.state import load_settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.collection.collector_process import running_collector, stored, waiting, write_config
 from air_pipeline_tests.waiting import WITHIN_S, wait_for

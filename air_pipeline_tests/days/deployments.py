@@ -11,9 +11,10 @@ from air_pipeline.days.building import built_daily, built_hourly, built_observat
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
+from air_pipeline.in_force import with_former
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import Device, Settings
-from air_pipeline.state import StateDirectory, with_former
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import page_file
 

@@ -15,10 +15,10 @@ from air_pipeline.days.comparing import Under, built_under, compare_day
 from air_pipeline.days.holdings import held
 from air_pipeline.days.inputs import Standing
 from air_pipeline.devices.polls import AskedFor, Flag, Outcome, Problem
+from air_pipeline.in_force import load_settings, read_former
 from air_pipeline.processing.asked import asked_series
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.former import Former
-from air_pipeline.state import load_settings, read_former
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline_tests.days.deployments import (
     AFTER,

@@ -18,9 +18,9 @@ from air_pipeline.importing import writing
 from air_pipeline.importing.planning import COVERED, EMPTY, FUTURE, SHARED, check_start
 from air_pipeline.importing.rows import ImportFailed, Notes
 from air_pipeline.importing.writing import undo_import, write_import
+from air_pipeline.in_force import with_former
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import SettingsError
-from air_pipeline.state import with_former
 from air_pipeline_tests.days.deployments import AFTER, BEFORE, DAY, build, window
 from air_pipeline_tests.importing.histories import END, MINUTE, NAME, START, deployed_in, imported, planned, table
 

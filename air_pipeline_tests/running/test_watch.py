@@ -10,11 +10,12 @@ import pytest
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.in_force import load_settings
 from air_pipeline.running import watch as watching
 from air_pipeline.running.sockets import make_sockets, remove_sockets
 from air_pipeline.running.watch import Noticed, Watch, changes
 from air_pipeline.settings.marks import marks_file
-from air_pipeline.state import StateDirectory, load_settings
+from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.running_pipeline import Installation, dead_port, today
 from air_pipeline_tests.waiting import WITHIN_S

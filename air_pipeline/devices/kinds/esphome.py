@@ -10,7 +10,8 @@ from air_pipeline.devices.kinds import parts
 from air_pipeline.devices.kinds.json_text import DocumentUnusable, parse, shown
 from air_pipeline.devices.kinds.kind import Found, Kind, Root, Wanted
 from air_pipeline.devices.kinds.metrics_text import parse_metrics, samples
-from air_pipeline.devices.kinds.units import OURS, In
+from air_pipeline.devices.kinds.units import In
+from air_pipeline.units import OURS, kept_in
 from air_pipeline.words import some
 
 _VALUE = "esphome_sensor_value"
@@ -57,7 +58,7 @@ def _find(root: Root, wanted: Wanted) -> Found:
             labels, value = one
             if parameter.key in {labels.get("id"), labels.get("name")}:
                 unit = labels.get("unit", "")
-                sensor[parameter.key] = In(value, unit) if OURS.get(unit, [""])[0] == parameter.unit else value
+                sensor[parameter.key] = In(value, unit) if OURS.get(unit) == parameter.unit else value
                 left = [other for other in left if other is not one]
     if wanted.parameters:
         return Found(sensors, _unasked(left))
@@ -67,8 +68,7 @@ def _find(root: Root, wanted: Wanted) -> Found:
 
 def _ours(labels: Mapping[str, str]) -> str:
     """The unit in which a sensor's values are stored."""
-    sent = labels.get("unit", "…")
-    return OURS[sent][0] if sent in OURS else sent
+    return kept_in(labels.get("unit", "…"))
 
 
 def _key(labels: Mapping[str, str]) -> str:

@@ -1,0 +1,87 @@
+"""Units that devices and other programs write, and how their values become ours.
+
+Belongs here: spellings, and conversions that are exact by definition. Does not: which unit a series has (`catalogue`,
+`settings`).
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+_Numbers = TypeVar("_Numbers")
+"""A number, or an array of them."""
+
+_SPELT: Mapping[str, str] = MappingProxyType(
+    {
+        "C": "°C",
+        "F": "°F",
+        "degC": "°C",
+        "degF": "°F",
+        "ug/m3": "µg/m³",
+        "ug/m³": "µg/m³",
+        "µg/m3": "µg/m³",
+        "μg/m³": "µg/m³",
+        "μg/m3": "µg/m³",
+        "%RH": "%",
+        "millibar": "mbar",
+        "mb": "mbar",
+    }
+)
+"""Other spellings of a unit."""
+
+OURS: Mapping[str, str] = MappingProxyType(
+    {
+        "°F": "°C",
+        "K": "°C",
+        "Pa": "hPa",
+        "kPa": "hPa",
+        "mbar": "hPa",
+        "inHg": "hPa",
+        "mmHg": "hPa",
+        "mg/m³": "µg/m³",
+        "1/cm³": "1/dL",
+        "ft": "m",
+    }
+)
+"""A unit that is sent or written to the one in which we store it."""
+
+_CONVERSIONS: Mapping[tuple[str, str], Callable[[Any], Any]] = MappingProxyType(
+    {
+        ("°F", "°C"): lambda value: (value - 32) / 1.8,
+        ("K", "°C"): lambda value: value - 273.15,
+        ("Pa", "hPa"): lambda value: value / 100,
+        ("kPa", "hPa"): lambda value: value * 10,
+        ("mbar", "hPa"): lambda value: value,
+        # NIST SP 811, appendix B.8, for the conventional inch and mm of mercury.
+        ("inHg", "hPa"): lambda value: value * 33.863886,
+        ("mmHg", "hPa"): lambda value: value * 1.333224,
+        ("mg/m³", "µg/m³"): lambda value: value * 1000,
+        ("1/cm³", "1/dL"): lambda value: value * 100,
+        ("ft", "m"): lambda value: value * 0.3048,
+        ("ppb", "ppm"): lambda value: value / 1000,
+        ("ppm", "ppb"): lambda value: value * 1000,
+    }
+)
+
+
+def spelt(unit: str) -> str:
+    """A unit as it is spelt here."""
+    return _SPELT.get(unit.strip(), unit.strip())
+
+
+def kept_in(unit: str) -> str:
+    """The unit in which we store what comes in another one, where nothing else is said."""
+    return OURS.get(spelt(unit), spelt(unit))
+
+
+def can_convert(unit: str, into: str) -> bool:
+    """Whether values of one unit can be said in another."""
+    return spelt(unit) == into or (spelt(unit), into) in _CONVERSIONS
+
+
+def converted(values: _Numbers, unit: str, into: str) -> _Numbers:
+    """Values of one unit in another; see `can_convert`."""
+    if spelt(unit) == into:
+        return values
+    found: _Numbers = _CONVERSIONS[spelt(unit), into](values)
+    return found
