@@ -5,15 +5,15 @@
 `__all__` is what programs and notebooks may rely on; each name is loaded when it is first asked for, so that importing
 the package costs nothing. Anything else may move.
 
-The rooms, from the inside out: `errors` (their root and family), `replacing` (files replaced whole), `words` (lists
-as people write them), `catalogue` (what is known of sensors), `settings` (what devices.yaml says), `state` (the state
-directory), `in_force` (settings, the last valid ones), `times` (what people write for times), `environment` (where everything is), `devices` (talking to
-devices), `processing` (pure functions on frames), `storage` (stores of readings, Parquet tables), `deployment` (all
-of these opened together), `collection` (slots, polls, outbox, the collector process), `days` (from a store to the
-tables of a day), `reports` (the page of a day), `access` (what notebooks and programs use), `health` (what is not
-well, and what to do), `notifying` (telling a person), `instance` (Dagster's storage: runs, days built here), `assets`
-and `automation` (Dagster, thin), `definitions` (everything Dagster loads), `running` (all parts as processes: `up`,
-the demo), `cli` (the `air-pipeline` command).
+The rooms, from the inside out: `errors` (their root and family), `replacing` (files replaced whole), `words` (lists as
+people write them), `catalogue` (what is known of sensors), `settings` (what devices.yaml says), `state` (the state
+directory), `in_force` (settings, the last valid ones), `times` (what people write for times), `environment` (where
+everything is), `devices` (talking to devices), `processing` (pure functions on frames), `storage` (stores of readings,
+Parquet tables), `deployment` (all of these opened together), `collection` (slots, polls, outbox, the collector
+process), `days` (from a store to the tables of a day), `reports` (the page of a day), `access` (what notebooks and
+programs use), `health` (what is not well, and what to do), `notifying` (telling a person), `instance` (Dagster's
+storage: runs, days built here), `assets` and `automation` (Dagster, thin), `definitions` (everything Dagster loads),
+`running` (all parts as processes: `up`, the demo), `cli` (the `air-pipeline` command).
 """
 
 from importlib import import_module
