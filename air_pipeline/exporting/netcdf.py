@@ -6,6 +6,7 @@ A discrete sampling geometry of time series, as an indexed ragged array (CF 1.11
 own, and days are appended one after the other. h5netcdf is asked for when it is needed: it is an extra.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -111,7 +112,8 @@ def _h5netcdf() -> Any:  # noqa: ANN401 - a module without types
         import h5netcdf  # an extra, of some megabytes: only who writes NetCDF has it
     except ImportError:
         raise ExportError(
-            "NetCDF is written with h5netcdf, which is not installed; install it: pip install 'air-pipeline[netcdf]'"
+            "NetCDF is written with h5netcdf, which is not installed; install it: "
+            f"{sys.executable} -m pip install 'air-pipeline[netcdf]'"
         ) from None
     return h5netcdf
 
