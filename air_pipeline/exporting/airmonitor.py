@@ -13,6 +13,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import pandas as pd
 
 from air_pipeline.exporting.cf_names import parameter_of
@@ -105,8 +106,8 @@ class _Axis:
 
     def add(self, found: Iterable[DeviceHours]) -> None:
         for hours in found:
-            for hour, mean in hours.means.iloc[:, 0].items():
-                self._waiting.setdefault(int(str(hour)), {})[hours.device] = float(mean)
+            for hour, mean in zip(hours.hours.tolist(), hours.means[:, 0].tolist(), strict=True):
+                self._waiting.setdefault(hour, {})[hours.device] = mean
 
     def write(self, file: TextIO, until: int | None = None) -> None:
         """Writes the hours before an instant, or all, and those that nobody has between them."""
@@ -114,12 +115,12 @@ class _Axis:
         if not over:
             return
         first = over[0] if self._next is None else self._next
-        index = pd.Index(range(first, over[-1] + HOUR_MS, HOUR_MS), name="hour")
-        rows = pd.DataFrame([self._waiting.pop(hour, {}) for hour in index], index, self.devices, dtype="float64")
-        rows.index = texts_of_hours(index)
+        hours = np.arange(first, over[-1] + HOUR_MS, HOUR_MS)
+        found = [self._waiting.pop(hour, {}) for hour in hours.tolist()]
+        rows = pd.DataFrame(found, texts_of_hours(hours), self.devices, dtype="float64")
         rows.to_csv(file, header=False, lineterminator="\n")
         self.written += len(rows)
-        self._next = int(over[-1]) + HOUR_MS
+        self._next = over[-1] + HOUR_MS
 
 
 def _deployment(device: str, selection: Selection, position: Position | None) -> dict[str, object]:

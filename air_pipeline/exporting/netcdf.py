@@ -6,6 +6,7 @@ A discrete sampling geometry of time series, as an indexed ragged array (CF 1.11
 own, and days are appended one after the other. h5netcdf is asked for when it is needed: it is an extra.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -111,7 +112,8 @@ def _h5netcdf() -> Any:  # noqa: ANN401 - a module without types
         import h5netcdf  # an extra, of some megabytes: only who writes NetCDF has it
     except ImportError:
         raise ExportError(
-            "NetCDF is written with h5netcdf, which is not installed; install it: pip install 'air-pipeline[netcdf]'"
+            "NetCDF is written with h5netcdf, which is not installed; install it: "
+            f"{sys.executable} -m pip install 'air-pipeline[netcdf]'"
         ) from None
     return h5netcdf
 
@@ -201,24 +203,22 @@ def _describe_series(made: Any, series: str, unit: str) -> None:  # noqa: ANN401
 
 def _slots(selection: Selection, progress: Progress) -> Iterator[_Slots]:
     stations = {device: number for number, device in enumerate(selection.zones)}
-    places = {series: number for number, series in enumerate(selection.units)}
     for done, built in enumerate(selection.days):
         progress(done, len(selection.days))
         observations = day_file(selection.data, "observations", built.day)
         for device, rows in observations.device_columns(_COLUMNS, built.windows):
-            slots = _of_rows(stations[device], rows, places, (selection.start, selection.end))
+            slots = _of_rows(selection, stations[device], rows)
             if len(slots.at):
                 yield slots
 
 
-def _of_rows(station: int, rows: pa.Table, places: Mapping[str, int], stretch: tuple[int, int]) -> _Slots:
+def _of_rows(selection: Selection, station: int, rows: pa.Table) -> _Slots:
     """Rows a series and slot as rows a slot."""
-    series: Any = rows.column("series").combine_chunks()
-    place = np.array([places.get(str(name), -1) for name in series.dictionary.to_pylist()])[series.indices.to_numpy()]
+    place = selection.places(rows)
     at = rows.column("observed_at").cast(pa.int64()).to_numpy()
-    wanted = (place >= 0) & (at >= stretch[0]) & (at < stretch[1])
+    wanted = (place >= 0) & (at >= selection.start) & (at < selection.end)
     slots, row = np.unique(at[wanted], return_inverse=True)
-    cells, shape = (row, place[wanted]), (len(slots), len(places))
+    cells, shape = (row, place[wanted]), (len(slots), len(selection.units))
     values, flags = np.full(shape, np.nan), np.full(shape, _NOT_ASKED, np.int8)
     rules = np.zeros(shape, np.int32)
     for grid, column in ((values, "value"), (flags, "flag"), (rules, "rules")):

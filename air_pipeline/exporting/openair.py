@@ -9,6 +9,8 @@ functions `checkPrep` and `quickText`; worldmet gives its hours as `date` in GMT
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from air_pipeline.exporting.selection import Selection
@@ -31,14 +33,13 @@ def write_openair(selection: Selection, target: Path, progress: Progress = lambd
         for done, (_, found) in enumerate(utc_hours(selection)):
             progress(done, len(selection.days))
             for hours in found:
-                frame = hours.means
+                frame = pd.DataFrame(hours.means, texts_of_hours(hours.hours))
                 frame.insert(0, "site", hours.device)
-                frame.index = texts_of_hours(frame.index)
                 frame.to_csv(file, header=False, lineterminator="\n")
                 rows += len(frame)
     return rows
 
 
-def texts_of_hours(hours: pd.Index) -> pd.Index:
+def texts_of_hours(hours: npt.NDArray[np.int64]) -> pd.Index:
     """Hours in ms UTC as R's `as.POSIXct` and `readr` read them."""
-    return pd.to_datetime(hours, unit="ms").strftime("%Y-%m-%d %H:%M:%S")
+    return pd.Index(np.char.replace(np.datetime_as_string(hours.astype("datetime64[ms]"), unit="s"), "T", " "))

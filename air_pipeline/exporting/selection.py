@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
@@ -57,6 +62,15 @@ class Selection:
     missing: Sequence[date]
     zones: Mapping[str, str]
     units: Mapping[str, str]
+
+    def places(self, rows: pa.Table) -> npt.NDArray[np.int64]:
+        """Which of the series each row is of, by number; −1 of none."""
+        series: Any = rows.column("series").combine_chunks()
+        numbers = {name: number for number, name in enumerate(self.units)}
+        of_names: npt.NDArray[np.int64] = np.array(
+            [numbers.get(str(name), -1) for name in series.dictionary.to_pylist()], np.int64
+        )
+        return np.asarray(of_names[np.asarray(series.indices)], np.int64)
 
 
 def select(

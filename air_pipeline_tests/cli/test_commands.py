@@ -38,6 +38,7 @@ OTHERS = (
     "poll",
     "flux",
     "build",
+    "export",
     "doctor",
     "outbox",
     "copy",

@@ -154,7 +154,8 @@ def test_who_asks_otherwise_is_refused(path, host, site, status):
 
 def test_a_collector_tells_what_it_polls_and_does_not_ask_for_it(environment, simulator, monkeypatch):
     write_config(environment.config, simulator, "a", "b")
-    with running_collector(environment, "--metrics", "0") as process:
+    monkeypatch.setenv("AIR_PIPELINE_METRICS", "0")  # as `up` hands it on; --metrics is the same
+    with running_collector(environment) as process:
         assert process.stderr is not None
         port = next(port for line in process.stderr if (port := port_in(line)))
 
