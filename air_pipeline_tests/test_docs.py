@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -15,10 +17,11 @@ from air_pipeline.assets.checks import check_specs
 from air_pipeline.catalogue import LIMITS, RULE_PARAMETERS
 from air_pipeline.cli import COMMANDS
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.health.checks import checks_of
+from air_pipeline.health.checks import CHECKS, checks_of
 from air_pipeline.health.examination import EXAMINATION
 from air_pipeline.instance.checks import DAGSTER_CHECKS
-from air_pipeline.notifying.messages import Item, Message, told_names
+from air_pipeline.notifying.deciding import Change
+from air_pipeline.notifying.messages import Item, Message, change_message
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings.file import read_settings
@@ -82,8 +85,11 @@ def test_every_setting_of_notifications_is_documented():
 
 def test_everything_that_is_told_is_documented():
     page = text("docs/notifications.md")
-    for check in told_names():
-        assert f"| `{check}` |" in page
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    over = [Change((check.name, "hall"), None, since=now, until=now) for check in CHECKS if check.bad]
+    told = [change_message("1", [change], ZoneInfo("Europe/Warsaw"), now, "here").items[0].check for change in over]
+    assert told
+    assert all(f"| `{check}` |" in page for check in told), told
     [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     body = json.loads(example)
     assert list(body) == [field.name for field in fields(Message)]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from air_pipeline.catalogue import ABSENT_PROBE, GAS_CURVES, PROBES
-from air_pipeline.health import Check, Finding, Level, check, fine
+from air_pipeline.health import Check, Finding, Level, fine
 from air_pipeline.health.hints import HINTS
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.tallies import DayTallies, newest_tallies
@@ -115,27 +115,30 @@ def _numbers(observations: int | None = None) -> dict[str, int]:
     return {"devices": 1, "devices_not_well": int(observations is not None), "observations": observations or 0}
 
 
-def _look(seen: Seen, name: str) -> Iterator[Finding]:
-    newest = newest_tallies(seen)
-    if newest is not None:
-        known = {device.id for device in seen.deployment.settings.devices}
-        yield from findings_of_day(next(one for one in OF_A_DAY if one.name == name), newest, known)
+def _of_a_day(name: str, *, means: str, remedy: str, many: str, well: str, bad: str, good: str) -> Check:
+    """The check of one fault on the newest built day; see `Check`."""
+
+    def look(seen: Seen) -> Iterator[Finding]:
+        newest = newest_tallies(seen)
+        if newest is not None:
+            known = {device.id for device in seen.deployment.settings.devices}
+            yield from findings_of_day(one, newest, known)
+
+    one = Check(name, "daily_aggregates", means, remedy, look, "sensors", many, bad, good, well)
+    return one
 
 
-@check(
-    asset="daily_aggregates",
+ds18b20_measuring = _of_a_day(
+    "ds18b20_measuring",
     means="Every DS18B20 measured: for less than an hour of the day its probes were gone, reset or silent.",
     remedy="Look at the plug of its probes and at the 4.7 kΩ resistor between data and 3.3 V (solder both); touch one"
     " probe after the other to find the dead one: it changes nothing.",
-    title="sensors",
     many="devices lose probes of their DS18B20",
     well="every DS18B20 measures",
     bad="the DS18B20 of {subject} loses probes",
     good="the DS18B20 of {subject} measures again",
 )
-def ds18b20_measuring(seen: Seen) -> Iterator[Finding]:
-    """Whose probes are gone, by failure values, by steps, or by how far their mean is below the other thermometers."""
-    yield from _look(seen, "ds18b20_measuring")
+"""Whose probes are gone, by failure values, by steps, or by how far their mean is below the other thermometers."""
 
 
 def _probes(_: str, tally: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
@@ -170,20 +173,17 @@ def _probes_gone(apart: "Apart | None") -> int:
     return round(gone) if round(gone) > 0 and abs(gone - round(gone)) <= _NEARLY else 0
 
 
-@check(
-    asset="daily_aggregates",
+dht22_moving = _of_a_day(
+    "dht22_moving",
     means="No DHT22 stood still for an hour of the day or more while the other sensors of its device moved.",
     remedy="Take the power from the device and give it again: the firmware goes on with the last good values. If it"
     " comes again, look at the data wire and its pull-up of 4.7 to 10 kΩ, or replace the DHT22.",
-    title="sensors",
     many="devices have a DHT22 that stands still",
     well="every DHT22 moves",
     bad="the DHT22 of {subject} stands still",
     good="the DHT22 of {subject} moves again",
 )
-def dht22_moving(seen: Seen) -> Iterator[Finding]:
-    """Whose DHT22 repeats its last good values."""
-    yield from _look(seen, "dht22_moving")
+"""Whose DHT22 repeats its last good values."""
 
 
 def _frozen(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
@@ -195,20 +195,17 @@ def _frozen(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | N
     return Fault("dht22_moving", text, frozenset(_DHT22), sum(one.spoken_by("dht22_frozen") for one in both))
 
 
-@check(
-    asset="daily_aggregates",
+thermometers_agreeing = _of_a_day(
+    "thermometers_agreeing",
     means="The thermometers of each device agreed, but for less than a quarter of the day.",
     remedy="See which of them is in the sun, at a heater or in a case, and compare them with one that you trust. One"
     " that is elsewhere by design is left out by max_apart: off under rules in devices.yaml.",
-    title="sensors",
     many="devices have thermometers that disagree",
     well="thermometers agree",
     bad="the thermometers of {subject} disagree",
     good="the thermometers of {subject} agree again",
 )
-def thermometers_agreeing(seen: Seen) -> Iterator[Finding]:
-    """Whose thermometers disagreed for a quarter of the day, and by how much."""
-    yield from _look(seen, "thermometers_agreeing")
+"""Whose thermometers disagreed for a quarter of the day, and by how much."""
 
 
 def _disagreeing(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
@@ -228,20 +225,17 @@ def _disagreeing(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Faul
     return Fault("thermometers_agreeing", "; ".join(said), frozenset(apart), cost)
 
 
-@check(
-    asset="daily_aggregates",
+mq135_zero_kept = _of_a_day(
+    "mq135_zero_kept",
     means="No MQ135 took a new zero: none of its values is of the warm-up after a restart.",
     remedy="Nothing need be done: its gases count again after the warm-up. Levels from before and after a restart"
     " cannot be compared. If it restarts often, look at its supply.",
-    title="sensors",
     many="devices restarted, so that their MQ135 has a new zero",
     well="every MQ135 kept its zero",
     bad="{subject} restarts again and again, so that its MQ135 is never warm",
     good="the MQ135 of {subject} is warm again",
 )
-def mq135_zero_kept(seen: Seen) -> Iterator[Finding]:
-    """Whose gas sensor was zeroed by a restart that the rules recognized, and how much of the day that cost."""
-    yield from _look(seen, "mq135_zero_kept")
+"""Whose gas sensor was zeroed by a restart that the rules recognized, and how much of the day that cost."""
 
 
 def _zeroed(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
@@ -253,19 +247,16 @@ def _zeroed(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | N
     return Fault("mq135_zero_kept", text, frozenset(gases), sum(one.flagged for one in gases.values()))
 
 
-@check(
-    asset="daily_aggregates",
+devices_covered = _of_a_day(
+    "devices_covered",
     means="Every device gave readings in at least 75 % of its slots.",
     remedy="When is on the page of the day; see to its power and network, and ask it: air-pipeline poll {subject}",
-    title="sensors",
     many="devices gave too few readings",
     well="every device gave readings in 75 % of its slots and more",
     bad="{subject} gives too few readings, day after day",
     good="{subject} gives enough readings again",
 )
-def devices_covered(seen: Seen) -> Iterator[Finding]:
-    """Which devices gave no reading in more than a quarter of their slots."""
-    yield from _look(seen, "devices_covered")
+"""Which devices gave no reading in more than a quarter of their slots."""
 
 
 def _uncovered(_: str, tally: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
@@ -278,19 +269,16 @@ def _uncovered(_: str, tally: "Tally", left: "Mapping[str, SeriesTally]") -> Fau
     return Fault("devices_covered", text, frozenset(own), silent)
 
 
-@check(
-    asset="daily_aggregates",
+values_believed = _of_a_day(
+    "values_believed",
     means="At most 5 % of the values of each series are suspect or bad, as far as no other check says why.",
     remedy="Look up the rules that are named in docs/rules.md; single values: air-pipeline explain --device {subject}",
-    title="sensors",
     many="devices have series with too many suspect or bad values",
     well="at most 5 % of each series are suspect or bad",
     bad="{subject} has series with many suspect or bad values",
     good="the values of {subject} are believed again",
 )
-def values_believed(seen: Seen) -> Iterator[Finding]:
-    """Which series have too many suspect or bad values, and by which rule most of them."""
-    yield from _look(seen, "values_believed")
+"""Which series have too many suspect or bad values, and by which rule most of them."""
 
 
 def _doubted(device: str, _: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
@@ -318,20 +306,17 @@ def _is_doubted(one: "SeriesTally") -> bool:
     return one.flagged > DOUBTFUL * one.observed or (not one.is_complete and one.flagged > one.missing)
 
 
-@check(
-    asset="daily_aggregates",
+complete = _of_a_day(
+    "complete",
     means="Every series is complete: at least 75 % of its hours have at least 75 % of their observations valid. What is"
     " not is published, marked; its values of the day are not to be relied on.",
     remedy="When is on the page of the day; see what the device sends now: air-pipeline poll {subject}",
-    title="sensors",
     many="devices have series that are not complete",
     well="every series is complete",
     bad="{subject} has series that are not to be relied on",
     good="all series of {subject} are complete again",
 )
-def complete(seen: Seen) -> Iterator[Finding]:
-    """Which series of the newest day are not complete, where no other check says why."""
-    yield from _look(seen, "complete")
+"""Which series of the newest day are not complete, where no other check says why."""
 
 
 def _incomplete(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:

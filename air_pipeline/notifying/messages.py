@@ -25,11 +25,6 @@ _NAMES = {"days_built": "day_built", "days_rebuilt": "day_rebuilt"}
 """Checks that are told under another name than theirs: days are told one by one."""
 
 
-def told_names() -> list[str]:
-    """The checks that a message can be about, as it names them."""
-    return [_NAMES.get(name, name) for name in _CHECKS]
-
-
 @dataclass(frozen=True, slots=True)
 class Item:
     """One change, or in a digest one thing that is not well.

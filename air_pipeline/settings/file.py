@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from air_pipeline.catalogue import ANY_SERIES, LIMITS, RULE_PARAMETERS
 from air_pipeline.devices.kinds import DEFAULT, KINDS, Kind
 from air_pipeline.settings import Access, Device, Email, Notify, Settings, SettingsError
+from air_pipeline.settings.mistakes import mistakes_of
 from air_pipeline.settings.schema import AuthEntry, DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
 from air_pipeline.settings.sensors import parameters_of
 from air_pipeline.settings.values import near, shown
@@ -103,36 +104,23 @@ def parse_settings(text: str, name: str = "devices.yaml", variables: Mapping[str
     try:
         schema = FileSchema.model_validate(document)
     except ValidationError as error:
-        mistakes = [_explain(cast("dict[str, Any]", detail)) for detail in error.errors()]
-        raise settings_error(name, root, mistakes) from None
+        raise settings_error(name, root, mistakes_of(error, _EXAMPLES, _known_keys, _of_shape)) from None
     settings, mistakes = _resolve(schema, os.environ if variables is None else variables)
     if mistakes:
         raise settings_error(name, root, mistakes)
     return settings
 
 
-def _explain(detail: dict[str, Any]) -> tuple[Place, str]:
-    place: Place = detail["loc"]
-    match detail["type"]:
-        case "missing":
-            key = str(place[-1])
-            return place[:-1], f"{key} is missing; add {_EXAMPLES.get(key, key + ': …')}"
-        case "extra_forbidden":
-            known = _known_keys(place)
-            return (
-                place,
-                f"unknown key{near(str(place[-1]), known, otherwise='; known are: ' + ', '.join(known))}",
-            )
-        case "value_error":
-            return place, str(detail["ctx"]["error"])
+def _of_shape(kind: str, detail: Mapping[str, Any]) -> str:
+    match kind:
         case "list_type":
-            return place, "is not a list; begin each device with - id: …"
+            return "is not a list; begin each device with - id: …"
         case "model_type" | "model_attributes_type":
-            return place, "is not a device; begin it with - id: … and add its url: …"
+            return "is not a device; begin it with - id: … and add its url: …"
         case "dict_type":
-            return place, f"{shown(detail['input'])} is not a mapping of names to values"
+            return f"{shown(detail['input'])} is not a mapping of names to values"
         case _:
-            return place, f"{shown(detail['input'])} cannot be used here: {' '.join(detail['msg'].split())}"
+            return f"{shown(detail['input'])} cannot be used here: {' '.join(detail['msg'].split())}"
 
 
 def _known_keys(place: Place) -> list[str]:

@@ -21,9 +21,10 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from air_pipeline.processing.local_time import epoch_ms, first_instant, from_epoch_ms
 from air_pipeline.settings import EVERY_SERIES, Mark, Settings, SettingsError, Verdict
 from air_pipeline.settings.file import settings_text
+from air_pipeline.settings.mistakes import mistakes_of
 from air_pipeline.settings.schema import Entry
 from air_pipeline.settings.values import DeviceId, Text, choice, near, shown
-from air_pipeline.settings.yaml import Place, read_yaml, settings_error
+from air_pipeline.settings.yaml import read_yaml, settings_error
 
 HEAD = """\
 # What was said of values by hand. Written by `air-pipeline mark`, and free to be edited:
@@ -120,8 +121,7 @@ def parse_marks(text: str, name: str, settings: Settings) -> tuple[Mark, ...]:
     try:
         entries = _LIST.validate_python(document)
     except ValidationError as error:
-        mistakes = [_explain(cast("dict[str, Any]", detail)) for detail in error.errors()]
-        raise settings_error(name, root, mistakes) from None
+        raise settings_error(name, root, mistakes_of(error, _EXAMPLES, lambda _: _KEYS, _of_shape)) from None
     marks = [_mark(entry, zone_of(settings, entry.device)) for entry in entries]
     if empty := [place for place, mark in enumerate(marks) if mark.start >= mark.end]:
         message = "is not after from; put the earlier time first"
@@ -178,21 +178,10 @@ def as_entry(mark: Mark, settings: Settings) -> dict[str, str]:
     return said | {key: text for key, text in (("why", mark.why), ("by", mark.by), ("at", mark.at)) if text}
 
 
-def _explain(detail: dict[str, Any]) -> tuple[Place, str]:
-    place: Place = detail["loc"]
-    match detail["type"]:
-        case "missing":
-            key = str(place[-1])
-            return place[:-1], f"{key} is missing; add {_EXAMPLES[key]}"
-        case "extra_forbidden":
-            known = "; known are: " + ", ".join(_KEYS)
-            return place, f"unknown key{near(str(place[-1]), _KEYS, otherwise=known)}"
-        case "value_error":
-            return place, str(detail["ctx"]["error"])
-        case "list_type":
-            return place, "is not a list of marks; begin each with - device: …"
-        case _:
-            return place, f"{shown(detail['input'])} is not a mark; begin it with - device: … and add {_REST}"
+def _of_shape(kind: str, detail: Mapping[str, Any]) -> str:
+    if kind == "list_type":
+        return "is not a list of marks; begin each with - device: …"
+    return f"{shown(detail['input'])} is not a mark; begin it with - device: … and add {_REST}"
 
 
 _REST = "from, to, verdict and why"

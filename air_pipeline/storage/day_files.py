@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import SCHEMA_VERSION, TableName
-from air_pipeline.replacing import remove_leftovers_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,8 +275,3 @@ def days_with_file(directory: Path, name: str) -> list[date]:
         with suppress(ValueError):  # somebody else's directory
             days.append(date.fromisoformat(path.parent.name.removeprefix("date=")))
     return sorted(days)
-
-
-def remove_leftovers(data: Path, table: TableName, day: date) -> list[Path]:
-    """Removes what killed writers of this table and day left, and says what; files of living writers stay."""
-    return remove_leftovers_of(day_file(data, table, day).path)

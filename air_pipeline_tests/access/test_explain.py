@@ -12,11 +12,11 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.devices.simulator.weather import Profile
-from air_pipeline.processing.rules import rule_names
 from air_pipeline.settings import Device, SettingsError
 from air_pipeline.storage.day_files import DayMetadata
 from air_pipeline.times import TimeError
 from air_pipeline_tests.days.deployments import HOUR, MINUTE, build, deployment, window
+from air_pipeline_tests.processing.rule_names import rule_names
 
 HOME = Device("home", "http://home/", "Europe/Warsaw", interval_ms=MINUTE)
 START = window()[0]

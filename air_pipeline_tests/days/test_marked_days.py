@@ -14,7 +14,6 @@ from air_pipeline.days.inputs import Standing
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
-from air_pipeline.processing.rules import rule_names
 from air_pipeline.settings import Mark
 from air_pipeline.storage.day_files import day_file
 from air_pipeline_tests.days.deployments import (
@@ -30,6 +29,7 @@ from air_pipeline_tests.days.deployments import (
     seed,
     window,
 )
+from air_pipeline_tests.processing.rule_names import rule_names
 
 START, END = window()
 DAYS = (BEFORE, DAY, AFTER)

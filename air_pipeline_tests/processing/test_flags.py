@@ -15,11 +15,12 @@ from air_pipeline.processing.evidence import station_of
 from air_pipeline.processing.flags import flag_series, flag_station, means_of
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import ProcessingError
-from air_pipeline.processing.rules import RULE_BITS, reach, rule_names
+from air_pipeline.processing.rules import RULE_BITS, reach
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.slots import expected_slots
 from air_pipeline.settings import Device
 from air_pipeline_tests.processing.frames import SMALL, polls, readings
+from air_pipeline_tests.processing.rule_names import rule_names
 
 NAN = float("nan")
 

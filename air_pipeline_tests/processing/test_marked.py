@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.flags import flag_station
-from air_pipeline.processing.rules import RULE_BITS, rule_names
+from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.settings import Mark
 from air_pipeline_tests.processing.rule_examples import EXAMPLES, HOME, NAN, START, Example
+from air_pipeline_tests.processing.rule_names import rule_names
 from air_pipeline_tests.processing.test_rule_properties import HOUR, SERIES, home, station, troubled
 
 SLOT = 10_000

@@ -10,6 +10,7 @@ from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.influxdb import InfluxStore
+from air_pipeline.storage.influxql import InfluxQL
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import PollsRejected, ReadingStore, StoreError, StoreRefused, StoreUnavailable
 from air_pipeline_tests.influxdb_server import InfluxServer
@@ -94,6 +95,23 @@ def test_points_are_written_as_documented(influxdb: InfluxServer, influx_store: 
         **dict.fromkeys(["outcome", "problems", "body", "series"], "string"),
     }
     assert dict(fields["air"][1]) == {"dht22_temperature": "float"}
+
+
+def test_a_local_day_is_read_at_once_and_longer_times_day_by_day(
+    influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its offset from UTC: what is in memory at once is a day."""
+    hour, midnight = 3_600_000, 1_780_012_800_000
+    at = [midnight - 2 * hour + number * hour for number in range(50)]
+    influx_store.write([poll(slot=one) for one in at])
+    questions = []
+    csv = InfluxQL.csv
+    monkeypatch.setattr(InfluxQL, "csv", lambda *asked: questions.append(asked) or csv(*asked))
+    day = influx_store.readings("living-room", at[0], at[24])
+    assert (len(questions), len(day)) == (1, 24)
+    whole = influx_store.readings("living-room", at[0], at[49] + 1)
+    assert (len(questions) - 1, len(whole)) == (3, 50)
+    pd.testing.assert_frame_equal(whole.iloc[:24], day)
 
 
 def test_a_wrong_token_is_refused_and_never_shown(influxdb: InfluxServer) -> None:

@@ -42,9 +42,6 @@ LONGEST_STEP = timedelta(minutes=90)
 READ_BEFORE = timedelta(hours=3, minutes=10)
 """How far before a slot values matter to its flag: the longest looks back of all stages, added up."""
 
-SLOTS_AFTER = 1
-"""How many slots after one matter to its flag: slots and not a time, as the next one is soon there."""
-
 RESTARTS_BEFORE = timedelta(hours=48) + LONGEST_STEP
 """How far before a slot restarts matter to its flag: the longest warm-up, and what a restart is recognized by."""
 
@@ -57,8 +54,3 @@ def reach() -> tuple[timedelta, timedelta]:
 def influence() -> tuple[timedelta, timedelta]:
     """How far before and after a day a reading may lie that matters to its flags: of what is not read, a restart."""
     return RESTARTS_BEFORE, timedelta(hours=1)  # a slot is as long as an interval at most
-
-
-def rule_names(bits: int) -> tuple[str, ...]:
-    """The names of the rules whose bits are set, such as 6: `sensor_range`, `expected_range`."""
-    return tuple(name for name, bit in RULE_BITS.items() if bits & bit)
