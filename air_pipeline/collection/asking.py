@@ -109,11 +109,16 @@ def _last_polls(environment: Environment, devices: Sequence[Device], within_s: f
     found = []
     for device in devices:
         polls = [waiting[device.id]] if device.id in waiting else []
-        polls += [stored[device.id].poll] if device.id in stored else []
+        polls += [stored[device.id].poll] if device.id in stored and _is_of_collector(stored[device.id].poll) else []
         poll = max(polls, key=lambda poll: poll.observed_at, default=None)
         of_device = tuple(notes.get(device.id, "").splitlines())
         found.append(Asked(device, poll, False, _reason(poll, device), of_device, store_error))  # noqa: FBT003 -- live
     return found
+
+
+def _is_of_collector(poll: Poll) -> bool:
+    """Whether a device was asked; what was imported says nothing of how it answers."""
+    return poll.outcome not in {Outcome.IMPORTED, Outcome.ENDED}
 
 
 _REASONS: Mapping[Outcome, str] = {

@@ -216,7 +216,9 @@ def _others(store: ReadingStore, device: str, aligned: Aligned, ignoring: Collec
     frames = []
     for midnight in range(start // DAY_MS * DAY_MS, end, DAY_MS):
         edges = max(start, midnight), min(end, midnight + DAY_MS)
-        if device in store.summaries(*edges):
+        held = store.summaries(*edges).get(device)
+        ours = store.imports(*edges).get(device, {}) if held else {}
+        if held and held.polls > sum(one.polls for name, one in ours.items() if name in ignoring):
             frames.append(store.polls(device, *edges)[["outcome", "interval_s", "import"]])
     before = store.before(device, start)
     if not frames:

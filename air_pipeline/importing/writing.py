@@ -58,10 +58,9 @@ def write_import(deployment: Deployment, plan: Plan) -> Iterator[Day]:
     with closing(Outbox(state.outbox)) as box:
         for number, day in enumerate(days, start=1):
             midnight, date_of = day * DAY_MS, from_epoch_ms(day * DAY_MS).date()
-            polls = list(_polls(plan, midnight, midnight + DAY_MS))
-            wanted = Summary(len(polls), 0.0, sum(len(poll.values) for poll in polls))
             written = 0
-            if _there(deployment, plan, midnight) != wanted:
+            if _there(deployment, plan, midnight) != _wanted(plan, midnight):
+                polls = list(_polls(plan, midnight, midnight + DAY_MS))
                 box.mark_late([date_of])
                 for first in range(0, len(polls), _POLLS_AT_ONCE):
                     store.write(polls[first : first + _POLLS_AT_ONCE])
@@ -69,6 +68,14 @@ def write_import(deployment: Deployment, plan: Plan) -> Iterator[Day]:
             yield Day(date_of, written, len(days) - number)
         box.mark_late({from_epoch_ms(day * DAY_MS).date() for day in days})  # those that a killed start wrote too
     keep_import(state, replace(one, stage=Stage.DONE))
+
+
+def _wanted(plan: Plan, midnight: int) -> Summary:
+    """What the store holds of a UTC day once it is written."""
+    first, last = np.searchsorted(plan.aligned.slots, [midnight, midnight + DAY_MS])
+    ends = sum(midnight <= at < midnight + DAY_MS for at in plan.ends)
+    values = sum(int((~np.isnan(column[first:last])).sum()) for column in plan.aligned.series.values())
+    return Summary(int(last - first) + ends, 0.0, values)
 
 
 def _there(deployment: Deployment, plan: Plan, midnight: int) -> Summary | None:

@@ -12,13 +12,13 @@ from air_pipeline.storage.store import Summary
 
 STEP = (
     "ALTER TABLE poll ADD COLUMN import TEXT",
-    # Most stores have none, and every day is asked: what is there is found without reading the polls.
-    "CREATE INDEX poll_import ON poll (import, device, observed_at) WHERE import IS NOT NULL",
+    # Every day is asked what there is of imports: that is found in it alone, and where there are none, at once.
+    "CREATE INDEX poll_import ON poll (observed_at, device, import) WHERE import IS NOT NULL",
 )
 """Part of the step to a file that knows them."""
 
 _FOUND = "FROM poll INDEXED BY poll_import WHERE import IS NOT NULL AND observed_at >= ? AND observed_at < ?"
-_OF_ONE = "import = ? AND device = ? AND observed_at >= ? AND observed_at < ?"
+_OF_ONE = "device = ? AND observed_at >= ? AND observed_at < ? AND import = ?"
 
 
 def written(connection: sqlite3.Connection, polls: Sequence[Poll]) -> list[Poll]:
@@ -60,7 +60,7 @@ def found(connection: sqlite3.Connection, series: Sequence[str], start: int, end
 
 def delete(connection: sqlite3.Connection, device: str, import_id: str, start: int, end: int) -> None:
     """Deletes what came with one import; see `ReadingStore.delete_import`."""
-    of_one = (import_id, device, start, end)
+    of_one = (device, start, end, import_id)
     connection.execute(
         f"DELETE FROM air WHERE device = ? AND observed_at IN (SELECT observed_at FROM poll WHERE {_OF_ONE})",  # noqa: S608
         (device, *of_one),

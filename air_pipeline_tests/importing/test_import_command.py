@@ -9,7 +9,11 @@ from datetime import date
 
 import pytest
 
+from air_pipeline.collection.asking import ask_devices
+from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.days.imports import known_imports
+from air_pipeline.environment import Environment
+from air_pipeline.settings.file import read_settings
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.cli.in_this_process import in_this_process
@@ -199,3 +203,13 @@ def test_a_replacement_that_was_killed_is_finished_by_the_same_command(home, tmp
     killed(home, "delete_import", 1, after, *replacing)
     assert home(*replacing)[0] == 0
     assert home.rows() == other.rows()
+
+
+def test_what_was_imported_says_nothing_of_how_a_device_answers(home):
+    """Its last stored poll is one that ends the import: while a collector runs, doctor knows of no poll yet."""
+    home.imports("--yes")
+    environment = Environment(home.path / "devices.yaml", StateDirectory(home.path / "state"), home.path / "data")
+    devices = read_settings(environment.config).devices
+    with CollectorLock(environment.state):
+        [asked] = ask_devices(environment, devices, may_ask=True, longest_s=5, within_s=5)
+    assert (asked.poll, asked.live) == (None, False)
