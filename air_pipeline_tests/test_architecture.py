@@ -261,7 +261,10 @@ print(json.dumps(first))
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("air_pipeline.collection.process", ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich")),
+        (
+            "air_pipeline.collection.process",
+            ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich", "requests", "urllib3"),
+        ),
         (
             "air_pipeline.cli",
             ("dagster", "pandas", "pyarrow", "numpy", "pandera", "influxdb_client", "pydantic", "rich"),
@@ -275,7 +278,10 @@ print(json.dumps(first))
             ("dagster", "pandas", "pyarrow", "numpy", "pandera", "requests", "influxdb_client"),
         ),
         ("air_pipeline.definitions", ("pandas", "pyarrow", "pandera", "numpy", "requests", "influxdb_client")),
-        ("air_pipeline.storage.influxdb", ("pandas", "pyarrow", "numpy", "influxdb_client")),
+        (
+            "air_pipeline.storage.influxdb",
+            ("pandas", "pyarrow", "numpy", "influxdb_client", "requests", "urllib3"),
+        ),
         ("air_pipeline.storage.influxdb_client_requests", ("pandas", "pyarrow")),
         ("air_pipeline.devices.simulator", ("numpy",)),
     ],
