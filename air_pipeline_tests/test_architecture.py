@@ -304,7 +304,7 @@ print(json.dumps(first))
     [
         (
             "air_pipeline.collection.process",
-            ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich", "http.server"),
+            ("dagster", "pandas", "pyarrow", "numpy", "pandera", "typer", "rich", "requests", "urllib3", "http.server"),
         ),
         (
             "air_pipeline.cli",
@@ -324,7 +324,10 @@ print(json.dumps(first))
             ("dagster", "pandas", "pyarrow", "numpy", "pandera", "requests", "influxdb_client"),
         ),
         ("air_pipeline.definitions", ("pandas", "pyarrow", "pandera", "numpy", "requests", "influxdb_client")),
-        ("air_pipeline.storage.influxdb", ("pandas", "pyarrow", "numpy", "influxdb_client")),
+        (
+            "air_pipeline.storage.influxdb",
+            ("pandas", "pyarrow", "numpy", "influxdb_client", "requests", "urllib3"),
+        ),
         ("air_pipeline.storage.influxdb_client_requests", ("pandas", "pyarrow")),
         ("air_pipeline.devices.simulator", ("numpy",)),
     ],

@@ -125,7 +125,7 @@ class Seen:
         Raises:
             StoreError: it does not answer, or refuses.
         """
-        from air_pipeline.storage.influxdb_examination import examine_influxdb  # with requests, 0.1 s and 16 MB
+        from air_pipeline.storage.influxdb_examination import examine_influxdb
 
         connection = self.environment.influxdb
         return examine_influxdb(connection, EXAMINED_WITHIN_S) if connection else None

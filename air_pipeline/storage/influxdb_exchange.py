@@ -4,23 +4,24 @@ Belongs here: one exchange over HTTP, and who it was that answered. Does not: wh
 means (`influxdb_failures`).
 """
 
-import contextlib
+import http.client
+import io
+import json as json_text
+import select
 import socket
-import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
+from urllib.parse import quote, urlencode, urlsplit
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-
+from air_pipeline.boottime import boottime
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb_failures import Doing, refusal, too_late, too_long, unknown_server, unreachable
 from air_pipeline.storage.influxdb_token import Token
+from air_pipeline.tls import trusted
 
 LONGEST_ANSWER = 1_000_000
 """Bytes of an answer that brings no rows."""
@@ -54,7 +55,14 @@ class Exchange:
         self.token = Token(connection)
         self._connection = connection
         self._timeout_s = timeout_s
-        self._idle: deque[requests.Session] = deque()  # whose ends may be used from any thread
+        try:
+            parts = urlsplit(connection.url)
+            self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port
+        except ValueError:  # told when it is asked
+            parts = urlsplit("")
+            self._scheme, self._host, self._port = "", None, None
+        self._prefix = quote(parts.path.rstrip("/"), safe="/%")
+        self._idle: deque[_Connection] = deque()  # whose ends may be used from any thread
         self._is_influxdb = False
 
     def request(
@@ -66,7 +74,9 @@ class Exchange:
         within_s: float | None = None,
         most_bytes: int = LONGEST_ANSWER,
         headers: Mapping[str, str] | None = None,
-        **arguments: Any,  # noqa: ANN401 - those of requests
+        params: Mapping[str, str] | None = None,
+        data: bytes | Mapping[str, str] | None = None,
+        json: object = None,
     ) -> Answer:
         """Any request to the server, whatever its status; a token that is refused is looked up again.
 
@@ -77,17 +87,20 @@ class Exchange:
             within_s: how long all of it may take.
             most_bytes: of its body.
             headers: besides the token.
-            arguments: those of `requests`.
+            params: what follows the path.
+            data: the body, or the fields of a form.
+            json: the body as JSON.
 
         Raises:
             StoreUnavailable: no answer, none in time, or none of that size.
         """
         silence_s = silence_s or self._timeout_s
-        arguments["timeout"] = urllib3.Timeout(connect=self._timeout_s, read=silence_s)
-        limits = (within_s or _SILENCES * silence_s, most_bytes)
+        limits = _Limits(self._timeout_s, silence_s, within_s or _SILENCES * silence_s, most_bytes)
+        body, content = _body(data, json)
+        target = f"{path}?{urlencode(params)}" if params else path
         while True:
-            sent = {"Authorization": f"Token {self.token.now()}", **(headers or {})}
-            answer = self._answer(method, path, limits, headers=sent, **arguments)
+            sent = {"Authorization": f"Token {self.token.now()}", **content, **(headers or {})}
+            answer = self._answer(method, target, body, sent, limits)
             if answer.status != HTTPStatus.UNAUTHORIZED or not self.token.read_again():
                 return answer
 
@@ -128,34 +141,41 @@ class Exchange:
         while self._idle:
             self._idle.pop().close()
 
-    def _answer(self, method: str, path: str, limits: tuple[float, int], **arguments: Any) -> Answer:  # noqa: ANN401
-        within_s, most_bytes = limits
-        try:
-            session = self._idle.pop()
-        except IndexError:
-            session = _session()
-        cut = _Cut()
-        try:
-            with cut.after(within_s):
-                url = self._connection.url.rstrip("/") + path
-                response = session.request(method, url, allow_redirects=False, stream=True, **arguments)
-                with response:
-                    body = bytearray()  # which grows without being copied each time: an answer is a thousand parts
-                    for part in response.iter_content(_AT_ONCE):
-                        body += part
-                        if len(body) > most_bytes:
-                            break
-        except (requests.RequestException, OSError) as error:
-            if cut.is_made:
-                raise too_late(self._connection, within_s) from error
-            raise unreachable(self._connection, error) from error
-        finally:
-            self._idle.append(session)
-        if cut.is_made:  # an answer without a length ends with its connection
-            raise too_late(self._connection, within_s)
-        if len(body) > most_bytes:
-            raise too_long(self._connection, most_bytes)
-        return Answer(response.status_code, response.headers, bytes(body))
+    def _answer(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], limits: "_Limits"
+    ) -> Answer:
+        end = boottime() + limits.within_s
+        with ExitStack() as unless_whole:
+            try:
+                connection = self._taken(limits)
+                unless_whole.callback(connection.close)
+                connection.begin(limits, end)
+                connection.request(method, self._prefix + target, body, {**_AS_IT_IS, **headers})
+                response = connection.getresponse()
+                unless_whole.callback(response.close)  # which has the socket, if it is not kept
+                whole = _read(response, limits.most_bytes)
+            except (http.client.HTTPException, OSError, ValueError) as error:
+                if boottime() >= end:
+                    raise too_late(self._connection, limits.within_s) from error
+                raise unreachable(self._connection, error) from error
+            if len(whole) > limits.most_bytes:
+                raise too_long(self._connection, limits.most_bytes)
+            unless_whole.pop_all()
+        self._idle.append(connection)
+        return Answer(response.status, cast("Mapping[str, str]", response.headers), whole)
+
+    def _taken(self, limits: "_Limits") -> "_Connection":
+        """A connection that is open, or may be opened."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_over():
+                return connection
+            connection.close()
+        if not self._host or self._scheme not in {"http", "https"}:
+            raise ValueError("its URL does not begin with http:// or https:// and a host")
+        if self._scheme == "https":
+            return _SecureConnection(self._host, self._port, timeout=limits.connect_s, context=trusted())
+        return _Connection(self._host, self._port, timeout=limits.connect_s)
 
 
 def says_influxdb(headers: Mapping[str, str]) -> bool:
@@ -163,71 +183,107 @@ def says_influxdb(headers: Mapping[str, str]) -> bool:
     return "X-Influxdb-Build" in headers or "X-Influxdb-Version" in headers
 
 
-class _Cut:
-    """Ends the exchange of this thread from outside, at a time."""
-
-    def __init__(self) -> None:
-        self.is_made = False
-        self.socket: socket.socket | None = None
-
-    @contextlib.contextmanager
-    def after(self, seconds: float) -> Iterator[None]:
-        timer = threading.Timer(seconds, self._make)
-        timer.daemon = True
-        timer.start()
-        _of_thread.cut = self
-        try:
-            yield
-        finally:
-            _of_thread.cut = None
-            timer.cancel()
-
-    def _make(self) -> None:
-        self.is_made = True
-        if self.socket is not None:
-            with contextlib.suppress(OSError):
-                # Not that of a socket for TLS, which would take itself apart under its reader.
-                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    connect_s: float
+    silence_s: float
+    within_s: float
+    most_bytes: int
 
 
-class _OfThread(threading.local):
-    cut: _Cut | None = None
+_AS_IT_IS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "air-pipeline"}
 
 
-_of_thread = _OfThread()
+def _body(data: bytes | Mapping[str, str] | None, json: object) -> tuple[bytes | None, dict[str, str]]:
+    if json is not None:
+        return json_text.dumps(json).encode(), {"Content-Type": "application/json"}
+    if isinstance(data, Mapping):
+        return urlencode(data).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    return data, {}
 
 
-class _Watched(HTTPConnection):
-    def getresponse(self) -> Any:  # noqa: ANN401 - as there
-        if _of_thread.cut is not None:
-            _of_thread.cut.socket = self.sock
-        return super().getresponse()
+def _read(response: http.client.HTTPResponse, most_bytes: int) -> bytes:
+    """The body; a little more than `most_bytes` where it is longer."""
+    parts, size = [], 0
+    while size <= most_bytes and (part := response.read(_AT_ONCE)):
+        parts.append(part)
+        size += len(part)
+    if size <= most_bytes and response.length:  # which a body in pieces tells by itself
+        raise http.client.IncompleteRead(b"", response.length)
+    return b"".join(parts)
 
 
-class _WatchedTls(HTTPSConnection):
-    def getresponse(self) -> Any:  # noqa: ANN401 - as there
-        if _of_thread.cut is not None:
-            _of_thread.cut.socket = self.sock
-        return super().getresponse()
+class _Connection(http.client.HTTPConnection):
+    """A connection that is kept, and each of whose exchanges has an end."""
+
+    def begin(self, limits: _Limits, end: float) -> None:
+        """The limits of the next exchange; those of connecting hold until then."""
+        self._limits, self._end = limits, end
+        if self.sock is not None:
+            self.sock.settimeout(_left(limits, end))
+
+    def connect(self) -> None:
+        """Connects; what is sent may take as long as what comes may be silent."""
+        super().connect()
+        self.sock.settimeout(_left(self._limits, self._end))
+
+    def response_class(  # type: ignore[override] # there it is the class itself
+        self,
+        sock: socket.socket,
+        *arguments: Any,  # noqa: ANN401 - handed on
+        **named: Any,  # noqa: ANN401
+    ) -> http.client.HTTPResponse:
+        """Reads what comes within the limits of now."""
+        watched = cast("socket.socket", _Watched(sock, self._limits, self._end))  # for as much as is asked of it
+        return http.client.HTTPResponse(watched, *arguments, **named)
+
+    def is_over(self) -> bool:
+        """Whether the server has closed it, or says what nobody has asked for."""
+        if self.sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(0))
 
 
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Watched
+class _SecureConnection(_Connection, http.client.HTTPSConnection):
+    pass
 
 
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _WatchedTls
+class _Watched(io.RawIOBase):
+    """What comes by a socket, each stretch of it within its limits: the file that a response is read from."""
+
+    def __init__(self, connection: socket.socket, limits: _Limits, end: float) -> None:
+        super().__init__()
+        self._connection, self._limits, self._end = connection, limits, end
+        self._file = connection.makefile("rb", buffering=0)
+
+    def makefile(self, *_: object) -> io.BufferedReader:
+        """Itself, buffered."""
+        return io.BufferedReader(self, _AT_ONCE)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, into: Any, /) -> int:  # noqa: ANN401 - any buffer
+        """Some bytes."""
+        self._connection.settimeout(_left(self._limits, self._end))
+        return self._file.readinto(into) or 0
+
+    def close(self) -> None:
+        """Lets go of the socket."""
+        self._file.close()
+        super().close()
 
 
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as there
-        super().init_poolmanager(*arguments, **named)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+def _left(limits: _Limits, end: float) -> float:
+    """How long the next wait may be, in seconds.
 
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # a .netrc would replace the token
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter())
-    return session
+    Raises:
+        TimeoutError: the end has come.
+    """
+    left = min(limits.silence_s, end - boottime())
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left

@@ -18,7 +18,7 @@ def open_store(
     """
     if connection is None:
         return SqliteStore(state.readings)
-    # With requests, 0.1 s and 16 MB: the definitions are spared them where there is no InfluxDB.
+    # The definitions are spared it where there is no InfluxDB.
     from air_pipeline.storage.influxdb import InfluxStore
 
     return InfluxStore(connection) if within_s is None else InfluxStore(connection, *3 * [within_s])

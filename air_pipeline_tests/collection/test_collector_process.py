@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -27,8 +28,10 @@ from air_pipeline.devices.simulator import Simulator
 from air_pipeline.environment import Environment
 from air_pipeline.in_force import load_settings
 from air_pipeline.settings import SettingsError
+from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.collection.collector_process import running_collector, stored, waiting, write_config
+from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 _START = """
@@ -52,6 +55,31 @@ def test_what_is_polled_is_stored_and_sigterm_ends_it_cleanly(environment: Envir
     assert set(polls.values()) == {1}
     assert waiting(environment) == set()
     assert len(polls) >= sum(len(simulator.requests(name).times_ms) for name in ("a", "b")), "a request without a poll"
+
+
+@pytest.mark.influxdb
+def test_a_collector_loads_nothing_heavy_whatever_it_does(
+    environment: Environment, simulator: Simulator, influxdb: InfluxServer, tmp_path: Path
+) -> None:
+    """It stays small, on a machine that may be: from its start to its end, with deliveries into InfluxDB."""
+    connection = influxdb.connection()
+    into = {"URL": connection.url, "TOKEN": connection.token, "ORG": connection.org, "BUCKET": connection.bucket}
+    variables = {f"INFLUXDB_V2_{name}": value for name, value in into.items()} | environment.variables()
+    loaded = tmp_path / "loaded"
+    with loaded.open("w") as file:
+        command = [sys.executable, "-X", "importtime", "-m", "air_pipeline", "collect"]
+        process = subprocess.Popen(command, env={**os.environ, **variables}, stderr=file)
+        try:
+            with closing(InfluxStore(connection)) as store:
+                wait_for(lambda: sum(one.polls for one in store.summaries(0, 10**13).values()) >= 4, "some polls")
+            process.terminate()
+            assert process.wait(WITHIN_S) == 0
+        finally:
+            process.kill()
+            process.wait()
+    modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in loaded.read_text().splitlines()}
+    assert {"http", "sqlite3", "air_pipeline"} <= modules
+    assert not modules & {"requests", "urllib3", "influxdb_client", "numpy", "pandas", "pyarrow", "dagster"}
 
 
 def test_a_killed_collector_loses_nothing_that_was_accepted_and_polls_no_slot_twice(

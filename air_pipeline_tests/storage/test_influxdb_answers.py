@@ -1,5 +1,6 @@
 """What is not InfluxDB's usual answer: a scripted server says it, the store must make the right error of it."""
 
+import http.client
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-import requests
 
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb import InfluxStore
@@ -162,13 +162,13 @@ def test_a_netrc_file_does_not_replace_the_token(tmp_path, monkeypatch: pytest.M
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     seen = set()
-    send = requests.Session.send
+    request = http.client.HTTPConnection.request
 
-    def recorded(session: requests.Session, request: requests.PreparedRequest, **arguments: Any) -> requests.Response:
-        seen.add(request.headers["Authorization"])
-        return send(session, request, **arguments)
+    def recorded(connection: Any, method: str, path: str, body: Any, headers: Any) -> None:
+        seen.add(headers["Authorization"])
+        request(connection, method, path, body, headers)
 
-    monkeypatch.setattr(requests.Session, "send", recorded)
+    monkeypatch.setattr(http.client.HTTPConnection, "request", recorded)
     with answering(lambda _path, _accept: (200, {}, b'{"results": [{}, {}, {}]}')) as store:
         store.latest()
     assert seen == {"Token the-token"}
