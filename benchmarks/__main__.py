@@ -2,11 +2,12 @@
 
 import sys
 
-from benchmarks import building, collecting, comparing, flagging, reading
+from benchmarks import building, collecting, comparing, days, flagging, reading
 
 BENCHMARKS = {
     "collecting": collecting.main,
     "building": building.main,
+    "days": days.main,
     "flagging": flagging.main,
     "comparing": comparing.main,
     "reading": reading.main,

@@ -7,7 +7,9 @@ For the underlying Dagster concept, see docs.dagster.io: asset materializations.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
 from typing import cast
 
 import dagster as dg
@@ -18,7 +20,9 @@ from air_pipeline.assets.day_steps import MADE_FROM, STEPS, DayEvent, Work
 from air_pipeline.assets.metadata import DATA_VERSION, file_metadata
 from air_pipeline.assets.names import RAW_READINGS
 from air_pipeline.assets.partitions import day_partitions
+from air_pipeline.days.ahead import Ahead, read_ahead
 from air_pipeline.deployment import Deployment
+from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.day_files import DayFile
 from air_pipeline.storage.pages import PAGE
@@ -36,9 +40,13 @@ _UPSTREAM: Mapping[str, tuple[str, ...]] = {
 class DayEvents:
     """Builds days; gives the events of each as they come."""
 
-    def __init__(self, instance: dg.DagsterInstance, deployment: Deployment) -> None:
-        """For the days of one run."""
-        self._instance = instance
+    def __init__(
+        self, instance: dg.DagsterInstance, deployment: Deployment, *, force: bool, warn: Callable[[str], object]
+    ) -> None:
+        """For the days of one run; `force` and `warn` as in `Work`."""
+        self._instance, self._deployment = instance, deployment
+        self._force, self._warn = force, warn
+        self._ahead: dict[date, Ahead] = {}
         partitions = day_partitions(deployment.settings)
         self._blocking: dict[tuple[str, str], bool] = {
             (table, spec.name): spec.blocking for table in TABLES for spec in check_specs(table, partitions)
@@ -46,13 +54,20 @@ class DayEvents:
         readings = instance.fetch_materializations(RAW_READINGS, limit=1).records
         self._readings = str(readings[0].storage_id) if readings else "NULL"
 
-    def build(self, work: Work) -> Iterator[Event]:
-        """Builds one day; each event is to be logged before the next one is asked for.
+    def build(self, days: Sequence[date]) -> Iterator[Event]:
+        """Builds the first of some days; each event is to be logged before the next one is asked for.
+
+        The others are to come: as many of them as may be are read and flagged with it.
 
         Raises:
             dagster.Failure: a table is not what it should be.
             AirPipelineError: the day cannot be built.
         """
+        if days[0] not in self._ahead:
+            self._ahead = {}  # what is left of it is not wanted
+            with suppress(AirPipelineError):  # of one of the days: each is read alone then
+                self._ahead = read_ahead(self._deployment, days)
+        work = Work(self._deployment, days[0], self._force, self._warn, self._ahead.pop(days[0], None))
         day = _Day(work.day.isoformat(), pointers={RAW_READINGS.to_user_string(): self._readings})
         day.versions[RAW_READINGS.to_user_string()] = DATA_VERSION.value
         for asset, step in STEPS.items():
@@ -70,7 +85,7 @@ class DayEvents:
             metadata |= file_metadata(day.files[asset])
         version = cast("dg.DataVersion", event.data_version).value
         yield dg.AssetMaterialization(asset, metadata=metadata, partition=day.key, tags=day.tags_of(asset, version))
-        target = self._logged(day.key, asset)
+        target = None if asset == PAGE else self._logged(day.key, asset)  # nothing is made from a page
         day.versions[asset] = hashlib.sha256(version.encode()).hexdigest()  # as of the one partition that is needed
         day.pointers[asset] = "NULL" if target is None else str(target.storage_id)
         for result in event.check_results or ():

@@ -6,7 +6,7 @@ who began the run of many (`build`), or the schedule `build_days`, builds such a
 For the underlying Dagster concept, see docs.dagster.io: ops and jobs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import dagster as dg
@@ -43,14 +43,14 @@ def _days(
     except AirPipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     build, failed = _builder(context, deployment), []
-    for day in days:
+    for place, day in enumerate(days):
         if not watch.goes_on():
             context.log.info("ended before %s, as whoever began this run wants no more days", day)
             break
         if day in under_way(context.instance, but=context.run_id):
             said = f"left to the run of {day} that is under way"
             context.log.info(said)
-        elif said := build(day):
+        elif said := build(days[place:]):
             context.log.error("%s: %s", day, said)
             failed.append(day)
         watch.ended(day, said)
@@ -94,22 +94,25 @@ def _planned(context: dg.OpExecutionContext, deployment: Deployment) -> list[dat
     return plan.wanted
 
 
-def _builder(context: dg.OpExecutionContext, deployment: Deployment) -> Callable[[date], str]:
+def _builder(context: dg.OpExecutionContext, deployment: Deployment) -> Callable[[Sequence[date]], str]:
     # With pandas, pyarrow and pandera, a second and 130 MB: every process loads the definitions, few build days.
     from air_pipeline.assets.day_events import DayEvents
-    from air_pipeline.assets.day_steps import Work
 
-    of_days = DayEvents(context.instance, deployment)
     is_forced = context.run.tags.get(FORCE_TAG) == "true" or context.op_config["force"]
+    of_days = DayEvents(context.instance, deployment, force=is_forced, warn=context.log.warning)
     is_again = context.run.parent_run_id is not None  # then what the run before it came to is left alone
 
-    def build(day: date) -> str:
-        """Builds a day and logs what comes of it; what went wrong, empty if nothing did."""
+    def build(days: Sequence[date]) -> str:
+        """Builds the first of some days and logs what comes of it; what went wrong, empty if nothing did.
+
+        Others are read and flagged with it, as many as may be.
+        """
+        day = days[0]
         try:
             if is_again and compare_day(deployment, deployment.store, day).standing is Standing.CURRENT:
                 context.log.info("%s is current", day)
                 return ""
-            for event in of_days.build(Work(deployment, day, is_forced, context.log.warning)):
+            for event in of_days.build(days):
                 context.log_event(event)  # type: ignore[arg-type] # of checks too, which its annotation leaves out
         except dg.Failure as failure:
             return failure.description or ""

@@ -10,6 +10,7 @@ from datetime import date, datetime
 
 import numpy as np
 
+from air_pipeline.days.ahead import Ahead
 from air_pipeline.days.calendar import check_over
 from air_pipeline.days.comparing import check_nothing_lost, check_settings_of_now
 from air_pipeline.days.evidence import device_station
@@ -70,13 +71,16 @@ class Built:
 
 
 @contextmanager
-def built_observations(deployment: Deployment, day: date, *, force: bool = False) -> Iterator[Built]:
+def built_observations(
+    deployment: Deployment, day: date, *, force: bool = False, ahead: Ahead | None = None
+) -> Iterator[Built]:
     """The observations of a day, from the store.
 
     Args:
         deployment: whose.
         day: the local date.
         force: whether to build even what would lose something.
+        ahead: the day as it was read and flagged together with others; None: it is read now, a device at a time.
 
     Raises:
         DayError: the day is not over, before `start`, or would lose something.
@@ -86,14 +90,14 @@ def built_observations(deployment: Deployment, day: date, *, force: bool = False
     """
     check_over(deployment.settings, day, deployment.now())
     deployment.remember_store()
-    inputs = day_inputs(deployment.store, settings_and_former(deployment), day)
+    inputs = day_inputs(deployment.store, settings_and_former(deployment), day) if ahead is None else ahead.inputs
     if not force:
         check_nothing_lost(deployment, inputs, day)
     metadata = _metadata(inputs)
     with stage(deployment.data, "observations", day, metadata) as staged:
         built = Built(staged, metadata)
         for one in inputs.devices:
-            observations = device_observations(deployment.store, one)
+            observations = device_observations(deployment.store, one) if ahead is None else ahead.observations(one)
             if not len(observations.at):
                 continue
             staged.write(observations_table(observations))
@@ -118,48 +122,66 @@ def device_observations(store: ReadingStore, one: PresentDay, now: datetime | No
 
 
 @contextmanager
-def built_hourly(deployment: Deployment, day: date, observed: DayFile) -> Iterator[Built]:
-    """The hourly aggregates of a day, from its observations.
+def built_hourly(deployment: Deployment, day: date, observed: DayFile, ahead: Ahead | None = None) -> Iterator[Built]:
+    """The hourly aggregates of a day, from its observations: those in their file, unless they are in memory still.
 
     Raises:
         TableError: the observations cannot be read or the table cannot be written.
         DayOfOtherSettings: the observations were built with other settings than there are now.
         StoreError: the store cannot be read.
     """
-    metadata, settings = observed.metadata(), settings_and_former(deployment)
-    check_settings_of_now(deployment.store, settings, metadata, day)
+    metadata = observed.metadata()
     with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for name, rows in observed.device_tables():
-            device = _then(settings, metadata, name)
-            observations = observations_from_table(rows, device.zone)
+        for device, observations in _observed(deployment, observed, metadata, ahead):
             frame = hourly_aggregates(device, observations, day)
+            if ahead is not None:
+                ahead.hours[device.id] = frame
             staged.write(aggregates_table("hourly_aggregates", frame))
             built.rows += len(local_hours(*day_window(day, device.zone), device.zone)) * len(observations.series)
         yield built
 
 
 @contextmanager
-def built_daily(deployment: Deployment, day: date, observed: DayFile, hourly: DayFile) -> Iterator[Built]:
-    """The daily aggregates of a day, from its observations and hourly aggregates.
+def built_daily(
+    deployment: Deployment, day: date, observed: DayFile, hourly: DayFile, ahead: Ahead | None = None
+) -> Iterator[Built]:
+    """The daily aggregates of a day, from its observations and hourly aggregates, as `built_hourly`.
 
     Raises:
         TableError: these cannot be read or the table cannot be written.
         DayOfOtherSettings: the observations were built with other settings than there are now.
         StoreError: the store cannot be read.
     """
-    metadata, settings = observed.metadata(), settings_and_former(deployment)
-    check_settings_of_now(deployment.store, settings, metadata, day)
-    hours = {name: frame.reset_index(drop=True) for name, frame in hourly.device_frames()}
+    metadata = observed.metadata()
+    if ahead is None:
+        hours = {name: frame.reset_index(drop=True) for name, frame in hourly.device_frames()}
+    else:
+        hours = ahead.hours
     with stage(deployment.data, "daily_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for name, rows in observed.device_tables():
-            device = _then(settings, metadata, name)
-            observations = observations_from_table(rows, device.zone)
-            frame = daily_aggregates(device, observations, hours[name], day)
+        for device, observations in _observed(deployment, observed, metadata, ahead):
+            frame = daily_aggregates(device, observations, hours[device.id], day)
             staged.write(aggregates_table("daily_aggregates", frame))
             built.rows += len(observations.series)
         yield built
+
+
+def _observed(
+    deployment: Deployment, observed: DayFile, metadata: DayMetadata, ahead: Ahead | None
+) -> Iterator[tuple[Device, DeviceObservations]]:
+    """Each device as it was asked then, with its observations."""
+    if ahead is not None:
+        for one in ahead.inputs.devices:
+            observations = ahead.observations(one)
+            if len(observations.at):
+                yield one.device, observations
+        return
+    settings = settings_and_former(deployment)
+    check_settings_of_now(deployment.store, settings, metadata, observed.day)
+    for name, rows in observed.device_tables():
+        device = _then(settings, metadata, name)
+        yield device, observations_from_table(rows, device.zone)
 
 
 def _then(settings: Settings, made: DayMetadata, name: str) -> Device:

@@ -35,6 +35,13 @@ def device_station(store: ReadingStore, one: PresentDay, now: datetime | None = 
         StoreError: the store cannot be read.
         ProcessingError: the store holds what cannot be flagged.
     """
+    return station_and_polls(store, one, now)[0]
+
+
+def station_and_polls(
+    store: ReadingStore, one: PresentDay, now: datetime | None = None
+) -> tuple[Station, pd.DataFrame]:
+    """As `device_station`, with the polls that were read for it: those of the day and of what matters around it."""
     start = one.start - span_ms(reach()[0])
     return _station(store, one, (start, _end(store, one)), _restarts_before(store, one, start), now, one.opening)
 
@@ -53,7 +60,7 @@ def _station(
     earlier: Instants = NO_INSTANTS,
     now: datetime | None = None,
     opening: AskedFor | None = None,
-) -> Station:
+) -> tuple[Station, pd.DataFrame]:
     device, (start, end) = one.device, span
     if now is not None:
         end = min(end, epoch_ms(now))
@@ -76,7 +83,7 @@ def _station(
         )
         for since, until in _beyond(one)
     )
-    return station_of(device, readings, polls, slots, earlier, opening)
+    return station_of(device, readings, polls, slots, earlier, opening), polls
 
 
 def _beyond(one: PresentDay) -> Iterator[tuple[int, int]]:
@@ -97,5 +104,5 @@ def _restarts_before(store: ReadingStore, one: PresentDay, start: int) -> Instan
         return NO_INSTANTS
     before = one.start - span_ms(RESTARTS_BEFORE)
     emptied = store.emptied(before, start, one.device.id).get(one.device.id, ())
-    found = [_station(store, one, span).restarts for span in stretches_of_restarts(emptied)]
+    found = [_station(store, one, span)[0].restarts for span in stretches_of_restarts(emptied)]
     return np.concatenate([NO_INSTANTS, *found])

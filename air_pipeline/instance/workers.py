@@ -51,9 +51,13 @@ class Workers:
             force: whether to build even what would be built from less than before.
         """
         self._all: list[_Worker] = []
-        with _without_interrupts():
-            for _ in range(number):
-                self._all.append(_started(open_jobs, force=force))
+        try:
+            with _without_interrupts():
+                for _ in range(number):
+                    self._all.append(_started(open_jobs, force=force))
+        except KeyboardInterrupt:
+            self.close()
+            raise
 
     def build(self, tasks: Iterable[Task]) -> Iterator[tuple[date, str]]:
         """Builds the days of the tasks, and tells of each as it ends, with what went wrong.
@@ -153,7 +157,7 @@ def _work(line: "Connection[tuple[date, str] | None, Task]", open_jobs: OpenJobs
         builder = DayBuilder(open_jobs, teller)
     except AirPipelineError as error:
         mistake = str(error)
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError, KeyboardInterrupt):  # nobody listens, or somebody ends this process
         while True:
             task = line.recv()
             teller.left = list(task.days)

@@ -5,13 +5,13 @@ Belongs here: what is read and summed up. Does not: how it looks (`drawing`, `pa
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ from air_pipeline.reports.contents import (
 from air_pipeline.reports.curves import thinned
 from air_pipeline.settings import Device, Mark
 from air_pipeline.settings.limits import marks_of
-from air_pipeline.storage.day_files import day_file
+from air_pipeline.storage.day_files import DayFile, day_file
 
 MOST_DEVICES = 20
 """Devices that have a section of their own; of more, so many of the worst."""
@@ -58,8 +58,20 @@ _MEANINGS = {rule.name: rule.meaning for rule in RULES}
 _T = TypeVar("_T")
 
 
-def gather(deployment: Deployment, day: date) -> DayReport:
+class InMemory(NamedTuple):
+    """What need not be read again: device to the observations of its day, and to its polls as the store gives them."""
+
+    observations: Mapping[str, DeviceObservations]
+    polls: Mapping[str, pd.DataFrame]
+
+
+def gather(deployment: Deployment, day: date, known: InMemory | None = None) -> DayReport:
     """What the page of a built day shows.
+
+    Args:
+        deployment: whose.
+        day: the local date.
+        known: what is in memory still; else tables and store are read.
 
     Raises:
         TableError: a table of the day is missing or cannot be read.
@@ -81,10 +93,9 @@ def gather(deployment: Deployment, day: date) -> DayReport:
     strips = {name: tuple(_strips(table, clocks[name])) for name, table in hourly.device_tables(worst)}
     settings = {device.id: device for device in deployment.settings.devices}
     pages = {}
-    for name, table in observed.device_tables(worst):
+    for name, observations in _observations(observed, worst, clocks, known):
         clock = clocks[name]
-        observations = observations_from_table(table, clock.zone)
-        polls = deployment.store.polls(name, *clock.span_ms)
+        polls = deployment.store.polls(name, *clock.span_ms) if known is None else known.polls[name]
         unusable = _unusable(polls, clock)
         series = tuple(_series_days(own[name], observations, clock, settings.get(name), marks_of(name, limits)))
         pages[name] = DevicePage(
@@ -109,6 +120,16 @@ def gather(deployment: Deployment, day: date) -> DayReport:
         summaries=tuple(summaries),
         devices=tuple(pages[name] for name in worst),
     )
+
+
+def _observations(
+    observed: DayFile, devices: Collection[str], clocks: Mapping[str, DayClock], known: InMemory | None
+) -> Iterator[tuple[str, DeviceObservations]]:
+    if known is None:
+        for name, table in observed.device_tables(devices):
+            yield name, observations_from_table(table, clocks[name].zone)
+    else:
+        yield from ((name, known.observations[name]) for name in sorted(devices))
 
 
 def _clock(row: Row) -> DayClock:
@@ -222,13 +243,14 @@ def _latencies(polls: pd.DataFrame) -> list[OutcomeLatency]:
 
 def _remarks(observations: DeviceObservations, rules: Mapping[str, int], clock: DayClock) -> Iterator[Remark]:
     """What each rule said, and of which series."""
-    at = observations.at.tolist()
+    at, bits = observations.at, observations.rules.to_numpy()
+    spoke = dict(zip(observations.series, np.bitwise_or.reduce(bits, axis=0).tolist(), strict=True))
     for rule, bit in rules.items():
         said = {}
-        for series in observations.series:
-            places = np.flatnonzero(observations.rules[series].to_numpy() & bit)
-            if len(places):
-                said[series] = (len(places), clock.at(at[places[0]]), clock.at(at[places[-1]]))
+        for place, series in enumerate(observations.series):
+            if spoke[series] & bit:
+                places = np.flatnonzero(bits[:, place] & bit)
+                said[series] = (len(places), clock.at(int(at[places[0]])), clock.at(int(at[places[-1]])))
         for (count, first, last), names in _alike(said).items():
             yield Remark(rule, _MEANINGS.get(rule, ""), names, count, first, last)
 
@@ -237,13 +259,14 @@ def _whys(
     series: Iterable[SeriesDay], observations: DeviceObservations, rules: Mapping[str, int], clock: DayClock
 ) -> Iterator[Why]:
     """Which rules spoke of each series, and when first."""
-    at = observations.at.tolist()
+    at = observations.at
     for day in series:
         bits = observations.rules[day.series.name].to_numpy()
-        said = []
+        spoke, said = int(np.bitwise_or.reduce(bits)), []
         for rule, bit in rules.items():
-            if len(places := np.flatnonzero(bits & bit)):
-                first, last = at[places[0]], at[places[-1]]
+            if spoke & bit:
+                places = np.flatnonzero(bits & bit)
+                first, last = int(at[places[0]]), int(at[places[-1]])
                 moment = from_epoch_ms(first).astimezone(clock.zone).isoformat()
                 said.append(Spoke(rule, len(places), clock.at(first), clock.at(last), moment))
         if said:
