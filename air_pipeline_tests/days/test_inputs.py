@@ -302,6 +302,16 @@ def test_a_day_without_polls_depends_on_the_last_interval_before_it(tmp_path, si
     deployed.store.close()
 
 
+def test_intervals_before_a_day_without_polls_are_told_apart_to_the_millisecond(tmp_path):
+    deployed = deployment(tmp_path)
+    told = set()
+    for interval_ms in (10_000, 10_001, 20_000):
+        deployed.store.write([poll(START - 5 * HOUR, interval_ms=interval_ms)])
+        told.add(inputs(deployed).settings_digest)
+    assert len(told) == 3
+    deployed.store.close()
+
+
 def test_a_day_without_any_poll_depends_on_the_configured_interval(tmp_path):
     deployed = deployment(tmp_path, device(since=BEFORE))
     observed, *_ = build(deployed)
@@ -360,6 +370,7 @@ POLLED = {
     "an hour later": (START + HOUR,),
     "at its end": (END,),
     "long before": (START - 400 * HOUR, START),
+    "before the deployment's start": (START - 400 * 24 * HOUR, START + HOUR),
 }
 
 
