@@ -28,12 +28,13 @@ values = st.none() | st.integers(-3, 3).map(float)
 
 @st.composite
 def histories(draw):
-    """Stretches of their own pace each, with jitter, holes and silences; two series with holes of their own."""
+    """Stretches of their own pace, with jitter, repeated instants, holes and silences; two series with holes."""
     times, at = [], START + draw(st.integers(0, 2 * DAY_MS))
     for _ in range(draw(st.integers(1, 2))):
         pace = draw(paces)
         for _ in range(draw(st.integers(6, 12))):
             times.append(at + draw(st.integers(-pace // 5, pace // 5)))
+            times += times[-1:] * draw(st.sampled_from([0, 0, 1]))  # a row of the very same instant
             at += pace * draw(st.sampled_from([1, 1, 1, 1, 1, 2, 7]))
         at += draw(st.sampled_from([0, HOUR_MS, 3 * DAY_MS]))
     columns = {name: [draw(values) for _ in times] for name in ("dht22_temperature", "dht22_humidity")}

@@ -159,6 +159,24 @@ def test_its_days_are_marked_before_something_of_them_is_written(deployed, tmp_p
     assert seen == [True] * 3
 
 
+def looked_at(deployed):
+    """As the schedule does once it has compared the days that are marked; which they were."""
+    with closing(Outbox(deployed.environment.state.outbox)) as box:
+        marks = box.late_marks()
+        box.forget_late(marks)
+    return set(marks)
+
+
+def test_its_days_are_marked_again_once_they_are_there_and_once_they_are_gone(deployed, tmp_path):
+    """A tick in between has looked at them too soon."""
+    plan = planned(deployed, table(tmp_path))
+    for _ in write_import(deployed, plan):
+        assert looked_at(deployed)
+    assert looked_at(deployed) == {BEFORE, DAY}
+    undo_import(deployed, plan.import_id)
+    assert looked_at(deployed) >= {BEFORE, DAY}
+
+
 def test_what_was_interrupted_is_finished_by_the_same_import(deployed, tmp_path):
     path = table(tmp_path, (BEFORE, DAY, AFTER))
     writes = write_import(deployed, planned(deployed, path))
