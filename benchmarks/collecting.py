@@ -112,21 +112,23 @@ def _print(case: Case, influxdb: InfluxServer | None) -> None:
         command = [sys.executable, "-c", COLLECTOR, str(folder / "sent"), "collect"]
         began = time.monotonic()
         process = subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL)
-        while holder(state) is None:
-            time.sleep(0.005)
-        started = time.monotonic() - began
-        running, spent, simulated = psutil.Process(process.pid), [], []
-        _wait_for_the_middle_of_an_interval(case)
-        first = time.time()
-        for _ in range(case.intervals):
-            before = _cpu_s(running), _cpu_s(simulator)
+        try:
+            while holder(state) is None:
+                time.sleep(0.005)
+            started = time.monotonic() - began
+            running, spent, simulated = psutil.Process(process.pid), [], []
             _wait_for_the_middle_of_an_interval(case)
-            spent.append((_cpu_s(running) - before[0]) / case.devices * 1000)
-            simulated.append((_cpu_s(simulator) - before[1]) / case.devices * 1000)
-        last, size = time.time(), running.memory_info().rss
-        peer = _peer_ms(base)
-        process.terminate()
-        process.wait()
+            first = time.time()
+            for _ in range(case.intervals):
+                before = _cpu_s(running), _cpu_s(simulator)
+                _wait_for_the_middle_of_an_interval(case)
+                spent.append((_cpu_s(running) - before[0]) / case.devices * 1000)
+                simulated.append((_cpu_s(simulator) - before[1]) / case.devices * 1000)
+            last, size = time.time(), running.memory_info().rss
+            peer = _peer_ms(base)
+        finally:
+            process.terminate()
+            process.wait()
         sent = [at for at in json.loads((folder / "sent").read_text()) if first < at < last]
         outcomes, gaps = _stored(case, connection, state, first, last)
     late = [at % case.interval_s * 1000 for at in sent]

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
 """How often it is looked for what has waited too long: whoever began it ends it before, so this is for the worst."""
+BEGIN_FOR_S = 0.1
+"""So long new ones are begun before it is looked what has come for others: a slow machine is no device's fault."""
 IDLE_S = 30.0
 """A thread that has had nothing to do for so long ends."""
 
@@ -95,7 +97,7 @@ class Exchanges:
             self._is_asleep = True  # before it is looked whether there is something new
             ready = selector.select(0.0 if self._new else LOOK_EVERY_S)
             self._is_asleep = False
-            # What is to be sent goes first, so that reading the answers of some holds up the requests of none.
+            # What is to be sent goes first, so that reading the answers of some holds up few requests.
             ready.sort(key=lambda one: one[1], reverse=True)
             self._begin(turn)
             for key, _ in ready:
@@ -103,7 +105,6 @@ class Exchanges:
                     key.fileobj.recv(4096)  # type: ignore[union-attr] # it is a socket
                 else:
                     turn(key.data)
-                self._begin(turn)
             now = boottime()
             if now - looked >= LOOK_EVERY_S:
                 looked = now
@@ -122,7 +123,8 @@ class Exchanges:
             return True
 
     def _begin(self, turn: Callable[[_Taken], None]) -> None:
-        while self._new:
+        until = boottime() + BEGIN_FOR_S
+        while self._new and boottime() < until:
             turn(_Taken(self._new.popleft()))
 
 

@@ -25,7 +25,7 @@ from air_pipeline.devices.simulator.script import Flaky, Script
 from air_pipeline.devices.simulator.speaking import path_of
 from air_pipeline.devices.simulator.weather import Profile
 
-BACKLOG = 2048
+BACKLOG = 8192
 MAX_REQUEST_BYTES = 16 * 1024
 KEPT_ARRIVALS = 100_000
 _ABRUPTLY = struct.pack("ii", 1, 0)  # SO_LINGER that makes close a reset
