@@ -26,9 +26,9 @@ from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.processing.observations import DeviceObservations
 from air_pipeline.processing.slots import index_ms
 
-MOST_SLOTS = 200_000
-"""Of all devices and days together that are held in memory: a week of three devices at 10 s. Days of more are read a
-device at a time."""
+MOST_SLOTS = 100_000
+"""Of all devices and days together that are held in memory: three days of three devices at 10 s, or eleven of one.
+Days of more are read a device at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
