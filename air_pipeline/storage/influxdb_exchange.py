@@ -9,6 +9,7 @@ import io
 import json as json_text
 import select
 import socket
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -63,6 +64,7 @@ class Exchange:
             self._scheme, self._host, self._port = "", None, None
         self._prefix = quote(parts.path.rstrip("/"), safe="/%")
         self._idle: deque[_Connection] = deque()  # whose ends may be used from any thread
+        weakref.finalize(self, _close_all, self._idle)  # a notebook seldom closes what it opened
         self._is_influxdb = False
 
     def request(
@@ -138,8 +140,7 @@ class Exchange:
 
     def close(self) -> None:
         """Frees the connections that are idle."""
-        while self._idle:
-            self._idle.pop().close()
+        _close_all(self._idle)
 
     def _answer(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], limits: "_Limits"
@@ -176,6 +177,11 @@ class Exchange:
         if self._scheme == "https":
             return _SecureConnection(self._host, self._port, timeout=limits.connect_s, context=trusted())
         return _Connection(self._host, self._port, timeout=limits.connect_s)
+
+
+def _close_all(connections: "deque[_Connection]") -> None:
+    while connections:
+        connections.pop().close()
 
 
 def says_influxdb(headers: Mapping[str, str]) -> bool:

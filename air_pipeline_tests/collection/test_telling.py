@@ -85,7 +85,8 @@ def test_a_collector_elsewhere_is_seen_as_if_it_ran_here(
         assert f", elsewhere, as {MAIN} told at " in one.text
         for check in ALL_CHECKS:
             assert {found.level for found in here.sees(check)} == {Level.OK}
-        assert "last poll of the running collector" in here.run("poll").stdout
+        polled = "last poll of the running collector"
+        wait_for(lambda: here.run("poll").stdout.count(polled) == 2, "both devices to have been polled")
         assert "✓ collector" in here.run("doctor").stdout
 
 
