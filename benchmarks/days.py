@@ -112,8 +112,10 @@ def main(arguments: Sequence[str] = ()) -> None:
         print(f"start of the processes (a day of 24 polls): {_said(start)}", flush=True)
         _range(where / "range", asked.days, start)
         _month(where / "month", asked.month, start)
-        _devices(where, asked.devices, start)
-        _intervals(where, asked.fast, start)
+        if asked.devices:
+            _devices(where, asked.devices, start)
+        if asked.fast:
+            _intervals(where, asked.fast, start)
 
 
 def _range(folder: Path, days: int, start: Cost) -> None:
