@@ -126,6 +126,9 @@ class Exchange:
         user = self._access.user
         if user is None:
             return (yield from self._ask_once(target, self._access.headers))
+        if self._access.in_query:
+            target = target.asked_by(user, self._access.password)
+            return _of_login((yield from self._ask_once(target, self._access.headers)))
         # A challenge is answered once in the same poll, on a connection of its own; the next poll answers it at once.
         for is_last in (False, True):
             said = _challenges.authorization(self.url, user, self._access.password, target.path)
@@ -135,9 +138,7 @@ class Exchange:
                 break
             if not _challenges.take(self.url, user, self._challenged):
                 return replace(answer, reason=f"{answer.reason}; it wants a login of another kind than basic or digest")
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            return replace(answer, reason=f"{answer.reason}; it does not take this user and password")
-        return answer
+        return _of_login(answer)
 
     def _ask_once(self, target: Target, headers: Mapping[str, str]) -> Steps[Answer]:
         request = target.request(headers)
@@ -283,6 +284,13 @@ class Exchange:
             held, self._socket = self._socket, None
             if held is not None:
                 held.close()
+
+
+def _of_login(answer: Answer) -> Answer:
+    """An answer to who said who asks: a refusal is one of that."""
+    if answer.status != HTTPStatus.UNAUTHORIZED:
+        return answer
+    return replace(answer, reason=f"{answer.reason}; it does not take this user and password")
 
 
 def get(url: str, timeout_s: float, access: Access = NO_ACCESS) -> Answer:

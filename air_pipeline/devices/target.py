@@ -5,10 +5,10 @@ Belongs here: from a URL to the bytes of a GET. Does not: the connection (`clien
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib.metadata import version
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from air_pipeline.devices.login import basic, without_login
 from air_pipeline.showing import without_secrets
@@ -52,6 +52,12 @@ class Target:
         given = {name.lower() for name in more}
         headers = {name: value for name, value in self.headers.items() if name.lower() not in given} | dict(more)
         return _request(self.path, headers)
+
+    def asked_by(self, user: str, password: str) -> "Target":
+        """The same with who asks in its query, for devices that want to be told so there."""
+        said = urlencode({"user": user, "password": password}, quote_via=quote)
+        path = f"{self.path}{'&' if '?' in self.path else '?'}{said}"
+        return replace(self, path=path, bare=_request(path, self.headers))
 
 
 @lru_cache(maxsize=8192)

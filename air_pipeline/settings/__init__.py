@@ -46,11 +46,14 @@ class Access:
         user: who asks, where the device wants to know; None: nobody says so.
         password: for that user; left out of texts, as what headers say is.
         headers: further lines of each request.
+        in_query: whether user and password are said in the address, as some devices want it: added to what is sent,
+            and to nothing that is shown.
     """
 
     user: str | None = None
     password: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=_nothing, repr=False)
+    in_query: bool = False
 
 
 NO_ACCESS = Access()

@@ -150,7 +150,7 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             url = _whole(with_variables(entry.url, variables), None if entry.kind is None else kind)
         except ValueError as mistake:
             mistakes.append(((*place, "url"), str(mistake)))
-        access, unsaid = _access(entry, variables)
+        access, unsaid = _access(entry, kind, variables)
         mistakes += [((*place, *where), message) for where, message in unsaid]
         device = Device(
             id=entry.id,
@@ -197,7 +197,7 @@ def _whole(url: str, kind: Kind | None) -> str:
     return url.rstrip("/") + kind.path
 
 
-def _access(entry: DeviceEntry, variables: Mapping[str, str]) -> tuple[Access, list[tuple[Place, str]]]:
+def _access(entry: DeviceEntry, kind: Kind, variables: Mapping[str, str]) -> tuple[Access, list[tuple[Place, str]]]:
     """Who asks a device and what else is said to it, with what is wrong with that."""
     mistakes: list[tuple[Place, str]] = []
     said: dict[Place, str] = {("headers", name): value for name, value in entry.headers.items()}
@@ -213,7 +213,8 @@ def _access(entry: DeviceEntry, variables: Mapping[str, str]) -> tuple[Access, l
     headers = {name: said["headers", name] for name in entry.headers}
     if entry.auth is None:
         return Access(headers=MappingProxyType(headers)), mistakes
-    return Access(entry.auth.user, said["auth", "password"], MappingProxyType(headers)), mistakes
+    password = said["auth", "password"]
+    return Access(entry.auth.user, password, MappingProxyType(headers), kind.login_in_query), mistakes
 
 
 def _notify(entry: NotifyEntry | None) -> Notify | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, quote, urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
 import pytest
@@ -215,3 +216,66 @@ def test_a_mistake_in_a_login_is_a_sentence_without_the_secret(line, words):
     assert words in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert "hünter2" not in str(caught.value)
+
+
+class _Tasmota(BaseHTTPRequestHandler):
+    """Wants user and password in the address, as Tasmota does, and takes no other word for it."""
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        said = parse_qs(parts.query)
+        self.server.said.append(self.path)
+        right = (said.get("user"), said.get("password")) == ([USER], [PASSWORD]) and said.get("cmnd") == ["Status 10"]
+        status, body = (200, SENSORS) if right else (self.server.refusal, WARNING)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+SENSORS = (
+    b'{"StatusSNS":{"Time":"2026-11-21T10:31:07","DS18B20":{"Id":"00000566CC39","Temperature":13.3},"TempUnit":"C"}}'
+)
+WRONG = "wröng&pass word"
+WARNING = b'{"WARNING":"Need user=<username>&password=<password>"}'
+
+
+@pytest.mark.parametrize(
+    ("password", "refusal", "outcome", "reason"),
+    [
+        (PASSWORD, 401, Outcome.OK, ""),
+        (WRONG, 401, Outcome.HTTP_ERROR, "it does not take this user and password"),
+        (WRONG, 200, Outcome.REJECTED, "it wants another login: it says"),  # of older versions
+    ],
+)
+def test_a_tasmota_is_told_in_the_address_who_asks_and_nobody_else_is(password, refusal, outcome, reason):
+    text = """
+timezone: Europe/Warsaw
+start: 2026-11-01
+devices:
+- id: plug
+  url: http://127.0.0.1:{port}
+  kind: tasmota
+  auth: {{user: {user}, password: $PLUG}}
+  sensors: {{ds18b20: [temperature]}}
+"""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Tasmota)
+    server.said, server.refusal = [], refusal
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        settings = parse_settings(text.format(port=server.server_port, user=USER), variables={"PLUG": password})
+        asked = ask_device(settings.device("plug"))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert (asked.poll.outcome, len(server.said)) == (outcome, 1)
+    assert reason in asked.reason
+    assert asked.poll.values == ({"ds18b20_temperature": 13.3} if outcome is Outcome.OK else {})
+    shown = f"{asked} {settings} {finding_of(asked, datetime.now(UTC))}"
+    assert password not in shown
+    assert quote(password) not in shown

@@ -78,6 +78,7 @@ class Kind:
         identity: which device it is, whatever its address; empty where it does not say.
         measures_every_ms: how long it takes to measure again, at least; 0: no such thing. It is asked no oftener.
         interval: how often it is best asked, as the settings write it; empty: as any device.
+        login_in_query: whether it wants user and password in the address, and not by basic or digest.
         parse: bytes to the document, and whether they are no UTF-8; raises `DocumentUnusable`.
     """
 
@@ -94,6 +95,7 @@ class Kind:
     identity: Callable[[Root], str] = _nothing
     measures_every_ms: int = 0
     interval: str = ""
+    login_in_query: bool = False
     parse: Callable[[bytes], tuple[Root, bool]] = parse
 
     @property

@@ -50,7 +50,7 @@ def _find(root: Root, _: Wanted) -> Found:
     if not isinstance(said, dict):
         if "WARNING" in root:
             raise DocumentUnusable(
-                f"it wants another login: it says {shown(root['WARNING'])}; Tasmota takes user and password in the url"
+                f"it wants another login: it says {shown(root['WARNING'])}; its user is admin, see auth of devices.yaml"
             )
         raise DocumentUnusable("the document is none of a Tasmota's sensors: it has no StatusSNS")
     units = {
@@ -91,4 +91,5 @@ TASMOTA = Kind(
     names=parts.names,
     lesser=parts.LESSER,
     identity=_identity,
+    login_in_query=True,
 )
