@@ -80,8 +80,6 @@ def build_page(work: Work) -> Iterator[DayEvent]:
     html, picture = page_of(report, unwell_of_day(deployment, day)), picture_of(report)
     page = page_file(deployment.data, day)
     size = page.publish(html)
-    if why := commit_day(deployment.data, day):  # made by hand beside others, or another run replaced one
-        work.warn(f"{day} is not whole, and is built again by itself: {why}")
     yield dg.MaterializeResult(
         metadata={
             "picture": _markdown(report, picture),
@@ -95,6 +93,9 @@ def build_page(work: Work) -> Iterator[DayEvent]:
         },
         data_version=data_version(report.metadata),
     )
+    # Last, once Dagster knows of it: a kill before leaves a day that is built again, none that it has not heard of.
+    if why := commit_day(deployment.data, day):  # made by hand beside others, or another run replaced one
+        work.warn(f"{day} is not whole, and is built again by itself: {why}")
 
 
 def _markdown(report: DayReport, picture: bytes) -> dg.MarkdownMetadataValue:
