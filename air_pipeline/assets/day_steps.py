@@ -79,21 +79,22 @@ def build_page(work: Work) -> Iterator[DayEvent]:
     report = gather(deployment, day, in_memory)
     html, picture = page_of(report, unwell_of_day(deployment, day)), picture_of(report)
     page = page_file(deployment.data, day)
-    size = page.publish(html)
-    yield dg.MaterializeResult(
-        metadata={
-            "picture": _markdown(report, picture),
-            "path": dg.MetadataValue.path(str(page.path)),
-            "size_bytes": dg.MetadataValue.int(size),
-            "devices_shown": dg.MetadataValue.int(len(report.devices)),
-            "device_count": dg.MetadataValue.int(len(report.summaries)),
-            "input_fingerprint": report.metadata.input_fingerprint,
-            "rule_set_version": report.metadata.rule_set_version,
-            "settings_digest": report.metadata.settings_digest,
-        },
-        data_version=data_version(report.metadata),
-    )
-    # Last, once Dagster knows of it: a kill before leaves a day that is built again, none that it has not heard of.
+    # In place, and committed, once Dagster knows of it: after a kill before that the day is built again, and no day is
+    # built of which it has not heard.
+    with page.staged(html) as size:
+        yield dg.MaterializeResult(
+            metadata={
+                "picture": _markdown(report, picture),
+                "path": dg.MetadataValue.path(str(page.path)),
+                "size_bytes": dg.MetadataValue.int(size),
+                "devices_shown": dg.MetadataValue.int(len(report.devices)),
+                "device_count": dg.MetadataValue.int(len(report.summaries)),
+                "input_fingerprint": report.metadata.input_fingerprint,
+                "rule_set_version": report.metadata.rule_set_version,
+                "settings_digest": report.metadata.settings_digest,
+            },
+            data_version=data_version(report.metadata),
+        )
     if why := commit_day(deployment.data, day):  # made by hand beside others, or another run replaced one
         work.warn(f"{day} is not whole, and is built again by itself: {why}")
 

@@ -4,6 +4,8 @@ Belongs here: the file. Does not: what the page shows (`reports`).
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from html.parser import HTMLParser
@@ -62,17 +64,27 @@ class PageFile:
         Raises:
             TableError: it cannot be written.
         """
+        with self.staged(html) as size:
+            return size
+
+    @contextmanager
+    def staged(self, html: str) -> Iterator[int]:
+        """A page that is on the disk, and put in its place at the end of the block, unless that fails; its size.
+
+        Raises:
+            TableError: it cannot be written.
+        """
         content = html.encode("utf-8")
         try:
             with staged_file(self.path, like=self.path.parents[2]) as (partial, descriptor):
                 partial.write_bytes(content)
                 os.fsync(descriptor)
+                yield len(content)
                 put_in_place(partial, self.path)
         except OSError as error:
             raise TableError(
                 f"{PAGE} of {self.day} cannot be written ({error}); see to rights and space there"
             ) from error
-        return len(content)
 
     def _remedy(self) -> str:
         return f"build it with: air-pipeline build --from {self.day} --to {self.day}"
