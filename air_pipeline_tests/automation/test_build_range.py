@@ -1,6 +1,7 @@
 """The job `build_range`: what a run of many days leaves in Dagster's storage, and what it leaves alone."""
 
 import re
+from contextlib import suppress
 from datetime import date
 
 import dagster as dg
@@ -135,6 +136,25 @@ def test_a_table_that_is_not_what_it_should_be_is_logged_as_not_passed_and_not_p
     assert (check, passed) == ("row_count", False)
     assert not day_file(deployment.data, "observations", SECOND).exists
     assert statuses(instance, "observations")["observations"] == {str(FIRST), str(THIRD)}
+
+
+@pytest.mark.parametrize("killed_at", [*TABLES, PAGE])
+def test_whoever_is_killed_once_an_event_is_logged_has_left_no_built_day(deployment, instance, monkeypatch, killed_at):
+    """Else a day would be whole of which Dagster never heard, and which nobody asks for again."""
+    log_event = dg.OpExecutionContext.log_event
+
+    def ended(context, event):
+        log_event(context, event)
+        if isinstance(event, dg.AssetMaterialization) and event.asset_key == dg.AssetKey(killed_at):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        patch.setattr(dg.OpExecutionContext, "log_event", ended)
+        run_range(deployment, instance, to=FIRST.isoformat())
+    assert built_metadata(deployment.data, FIRST) is None
+    assert run_range(deployment, instance, to=FIRST.isoformat()).success
+    assert built_metadata(deployment.data, FIRST) is not None
+    assert statuses(instance, PAGE) == {PAGE: {FIRST.isoformat()}}
 
 
 def test_days_that_have_a_run_under_way_are_left_to_it(deployment, instance):
