@@ -274,12 +274,18 @@ def points_are_as_described(influxdb: InfluxServer, bucket: str, begun: int) -> 
         return list(result.get("series", []))
 
     [measurements] = ask("SHOW MEASUREMENTS")
-    assert measurements["values"] == [["air"], ["poll"]]
+    assert measurements["values"] == [["air"], ["collector"], ["poll"]]
     assert {(s["name"], *key) for s in ask("SHOW TAG KEYS") for key in s["values"]} == {
         ("air", "device"),
+        ("collector", "collector"),
         ("poll", "device"),
     }
     types = {s["name"]: dict(s["values"]) for s in ask("SHOW FIELD KEYS")}
+    told = {name: kind for name, kind in types["collector"].items() if name != "oldest_ms"}  # only while polls wait
+    assert told == {
+        **dict.fromkeys(("failures", "pending", "pid", "quarantined", "since_ms"), "float"),
+        **dict.fromkeys(("asides", "error", "notes", "reasons", "recording", "settings", "version"), "string"),
+    }
     assert types["poll"] == {
         "outcome": "string",
         "problems": "string",
