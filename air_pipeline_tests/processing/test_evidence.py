@@ -1,10 +1,13 @@
 """What a store holds of a device, as the rules see it: in its slots, with what it was asked for then."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from air_pipeline.devices.polls import AskedFor, Flag, Problem, problems_to_json
 from air_pipeline.processing.evidence import station_of
+from air_pipeline.processing.flags import flag_series
 from air_pipeline.processing.observations import ProcessingError
 from air_pipeline.processing.slots import expected_slots
 from air_pipeline_tests.processing.frames import SMALL, polls, readings
@@ -63,6 +66,15 @@ def test_what_was_asked_for_is_what_the_last_poll_with_anything_has():
         SECOND: [False, False, True, True],
         THIRD: [True, False, False, False],
     }
+
+
+def test_no_rule_speaks_of_what_was_not_asked_for():
+    """However bad: there is no observation of it."""
+    spoilt = problems_to_json((Problem(FIRST, "inf", Flag.BAD, "not finite"),))
+    found = station(readings([]), polls([0, 10_000], problems=[spoilt, ""]), AskedFor(frozenset({FIRST})))
+    told = flag_series(replace(found, asked={FIRST: np.zeros(4, dtype=bool)}))[FIRST]
+    assert (told.flags.tolist(), told.bits.tolist()) == ([0] * 4, [0] * 4)
+    assert flag_series(found)[FIRST].bits[0] != 0
 
 
 def test_what_a_poll_says_that_it_was_asked_for_holds_from_its_slot_on():

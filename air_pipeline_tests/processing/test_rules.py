@@ -12,6 +12,7 @@ from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import LONGEST_INTERVAL_MS
 from air_pipeline.processing.flags import flag_series, measure
 from air_pipeline.processing.local_time import span_ms
+from air_pipeline.processing.restarts import starting
 from air_pipeline.processing.rules import READ_BEFORE, RULE_BITS, influence, reach
 from air_pipeline.processing.rules.measuring import STAGES
 from air_pipeline.processing.rules.measuring import rule as made_rule
@@ -181,6 +182,66 @@ def test_a_value_that_is_gone_or_comes_back_makes_another_document():
             "same_document", Example("bmp180_pressure", 60, 0.0, changed(STILL, "dht22_humidity", place, NAN))
         )
         assert found.amount[60] == 61 - place
+
+
+def of_sensors(*names):
+    """A device that has some of the sensors."""
+    return replace(HOME, parameters=tuple(parameter for parameter in STATION if parameter.sensor in names))
+
+
+def test_what_stays_away_is_the_same_document():
+    values = {name: [row[0]] * 121 for name, row in STILL.items()} | {"dht22_humidity": [50.0, *[NAN] * 120]}
+    assert measured("same_document", Example("bmp180_pressure", 0, 0.0, values)).amount[-1] == 0
+
+
+@pytest.mark.parametrize("sensor", ["dht22", "bmp180"])
+def test_a_document_of_one_sensor_is_compared_with_nothing(sensor):
+    device = of_sensors(sensor)
+    values = {one.series: [20.0] * 121 for one in device.parameters}
+    assert measured("same_document", Example(device.parameters[0].series, 120, 0.0, values, device=device)) is None
+
+
+@pytest.mark.parametrize(("pressure", "verdict"), [(1200.0, Flag.BAD), (1000.0, Flag.GOOD), (200.0, Flag.BAD)])
+def test_what_a_bmp180_says_beside_a_pressure_of_no_air_is_garbage(pressure, verdict):
+    values = {"bmp180_pressure": [pressure], "bmp180_temperature": [20.0]}
+    assert flagged(Example("bmp180_temperature", 0, 0.0, values))[0] == verdict
+
+
+def test_a_device_with_two_thermometers_has_them_compared():
+    values = {"dht22_temperature": [20.0], "bmp180_temperature": [30.0]}
+    device = replace(of_sensors("dht22", "bmp180"), rules={name: {"max_apart": 5.0} for name in values})
+    for name in values:
+        example = Example(name, 0, 0.0, values, device=device)
+        assert measured("thermometers_apart", example).amount[0] == 10.0
+        assert flagged(example)[0] == Flag.SUSPECT
+
+
+def test_a_sea_level_pressure_of_another_altitude_than_the_firmware_s_is_compared_where_its_ratio_is_known():
+    sea = "bmp180_sea_level_pressure"
+    alone = replace(HOME, parameters=tuple(one for one in STATION if one.series == sea))
+    assert measured("pressure_ratio", Example(sea, 0, 0.0, {sea: [1013.0]}, device=alone)) is None
+
+
+@pytest.mark.parametrize(
+    ("sensors", "probes", "filled", "starts"),
+    [
+        (("ds18b20", "dht22"), 0.0, (), True),
+        (("ds18b20", "dht22"), 21.0, (), False),
+        (("ds18b20", "dht22"), 0.0, ("dht22_humidity",), False),
+        (("ds18b20",), 0.0, (), False),
+        (("dht22",), 0.0, (), False),
+    ],
+)
+def test_a_device_starts_where_all_texts_are_empty_but_that_of_its_probes_which_is_nothing(
+    sensors, probes, filled, starts
+):
+    device = of_sensors(*sensors)
+    others = [one.series for one in device.parameters if one.sensor != "ds18b20"]
+    values = {one.series: [probes] for one in device.parameters if one.sensor == "ds18b20"}
+    values |= {name: [50.0] for name in filled}
+    empty = {0: {name: "" for name in others if name not in filled}}
+    station = Example("dht22_humidity", 0, 0.0, values or {"dht22_humidity": [NAN]}, empty, device=device).station()
+    assert starting(station).tolist() == [starts]
 
 
 def test_a_thermometer_by_itself_is_not_compared():
