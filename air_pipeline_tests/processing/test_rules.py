@@ -369,6 +369,13 @@ def test_a_restart_is_seen_without_the_first_answer_by_gases_of_clean_air_after_
     assert flagged(Example("mq135_co", 2, 0.0, other, {1: empty})) == (Flag.GOOD, ())
 
 
+@pytest.mark.parametrize(("missing", "is_restart"), [(0, True), (2, True), (3, False)])
+def test_a_restart_is_seen_by_a_value_at_most_three_intervals_after_an_empty_one(missing, is_restart):
+    values = {name: [row[0], *[NAN] * (1 + missing), row[1]] for name, row in gases(4.4, 3.6).items()}
+    example = Example("mq135_co", 2 + missing, 0.0, values, {1: dict.fromkeys(gases(1.0), "")})
+    assert ("warming_up" in flagged(example)[1]) is is_restart
+
+
 def test_the_warm_up_ends_48_hours_after_the_restart_was_seen():
     hours = 50
     values = {name: [NAN, *row] for name, row in gases(*[5 + place / 100 for place in range(hours)]).items()}
