@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from air_pipeline.devices.polls import Flag
-from air_pipeline.processing.flags import flag_station
+from air_pipeline.processing.flags import flag_station, measure
 from air_pipeline.processing.rules import RULE_BITS
+from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.settings import Mark
 from air_pipeline_tests.processing.rule_examples import EXAMPLES, HOME, NAN, START, Example
 from air_pipeline_tests.processing.rule_names import rule_names
@@ -37,6 +38,13 @@ def flagged(values, *marks, of=OF, device=WORST, problems=None, **others):
 
 def values_of(observed, series):
     return observed.values[series].to_numpy()  # noqa: PD011 - not a frame
+
+
+def test_what_is_measured_is_whether_a_mark_is_there_with_what_it_says():
+    one = Example(OF, 0, 0.0, {OF: [20.0] * 3}, device=replace(WORST, marks=(mark("bad", 1, 1),)))
+    [(_, series, found)] = measure(one.station(), [rule for rule in RULES if rule.name == "marked"])
+    assert (series, found.note) == (OF, "in the fridge")
+    assert found.spoke.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(
