@@ -164,7 +164,7 @@ def test_the_ui_and_messages_get_it_escaped(text):
     from air_pipeline.notifying.deciding import Change
     from air_pipeline.notifying.messages import change_message
     from air_pipeline.notifying.sending import mail
-    from air_pipeline.settings import Email
+    from air_pipeline.settings.notify import Email
 
     found = replace(failure(text, f"see {text}", "hall"), check="devices_reporting")
     assert check_result(found).description == markdown(f"{text}; see {text}")

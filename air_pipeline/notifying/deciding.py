@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from air_pipeline.health import Finding, Level
-from air_pipeline.settings import Notify
+from air_pipeline.settings.notify import Notify
 
 Key = tuple[str, str]
 """A check and its subject: a device, a date, or "" where the check has but one."""

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.notifying.messages import Message
-from air_pipeline.settings import Email, Notify
+from air_pipeline.settings.notify import Email, Notify
 from air_pipeline.settings.values import is_address
 from air_pipeline.showing import plain
 

@@ -22,7 +22,7 @@ from air_pipeline.collection.clock import SystemClock
 from air_pipeline.notifying.deciding import Change, Key, Sight, Watched, decide, digest_due, has_lasted
 from air_pipeline.notifying.messages import Message, change_message, digest_message
 from air_pipeline.notifying.sending import Channel, SendError
-from air_pipeline.settings import Notify
+from air_pipeline.settings.notify import Notify
 from air_pipeline.state import StateDirectory
 
 SEND_WITHIN_S = 25.0

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from air_pipeline.catalogue import LIMITS, STATION, Parameter, of_name, shared_p
 from air_pipeline.devices.kinds import DEFAULT
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
+from air_pipeline.settings.notify import Notify
 
 _MOST_NAMED = 20
 _Said = TypeVar("_Said")
@@ -235,55 +236,6 @@ class Device:
             *(["sleeps"] if self.sleeps is not None else ()),
         ]
         return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Email:
-    """Where mail goes, and by which server. Its password is in the environment, never here.
-
-    Attributes:
-        to: the addresses.
-        sender: the address that it comes from.
-        host: the mail server.
-        port: its port.
-        security: TLS after STARTTLS, TLS from the first byte, or none.
-        user: who logs in; None: nobody does.
-    """
-
-    to: tuple[str, ...]
-    sender: str
-    host: str
-    port: int
-    security: Literal["starttls", "tls", "plain"] = "starttls"
-    user: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """Who is told of what is not well, how, and when.
-
-    Attributes:
-        webhooks: addresses, left out of texts; `$NAME` means what that variable of the environment says.
-        email: where mail goes, if anywhere.
-        quiet_hours: from and to on the deployment's clock, over midnight where `to` comes first; None: never quiet.
-        in_quiet_hours: whether grave conditions are told even then, or nothing is.
-        digest: when on the deployment's clock the daily summary comes; None: never.
-        wait: how long a condition must last before it is told.
-    """
-
-    webhooks: tuple[str, ...] = field(default=(), repr=False)
-    email: Email | None = None
-    quiet_hours: tuple[time, time] | None = None
-    in_quiet_hours: Literal["grave", "nothing"] = "grave"
-    digest: time | None = None
-    wait: timedelta = timedelta(minutes=5)
-
-    def is_quiet(self, clock: time) -> bool:
-        """Whether the deployment's clock shows a time in the quiet hours."""
-        if self.quiet_hours is None:
-            return False
-        begin, end = self.quiet_hours
-        return begin <= clock < end if begin < end else clock >= begin or clock < end
 
 
 def known_devices(devices: Iterable[Device], former: Iterable[Device]) -> dict[str, Device]:

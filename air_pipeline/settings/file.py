@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 from air_pipeline.catalogue import ANY_SERIES, LIMITS, RULE_PARAMETERS
 from air_pipeline.devices.kinds import DEFAULT, KINDS, Kind
-from air_pipeline.settings import Access, Device, Email, Notify, Settings, SettingsError
+from air_pipeline.settings import Access, Device, Settings, SettingsError
 from air_pipeline.settings.mistakes import mistakes_of
+from air_pipeline.settings.notify import Email, Notify
 from air_pipeline.settings.schema import AuthEntry, DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
 from air_pipeline.settings.sensors import parameters_of
 from air_pipeline.settings.values import near, shown

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from air_pipeline.notifying.deciding import Sight, decide, digest_due, is_quiet
-from air_pipeline.settings import Notify
+from air_pipeline.settings.notify import Notify
 from air_pipeline_tests.notifying.findings import unwell
 
 WARSAW = ZoneInfo("Europe/Warsaw")

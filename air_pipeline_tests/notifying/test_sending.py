@@ -11,7 +11,7 @@ import pytest
 from air_pipeline.notifying import sending
 from air_pipeline.notifying.messages import Message, trial_message
 from air_pipeline.notifying.sending import Mail, SendError, channels
-from air_pipeline.settings import Email, Notify
+from air_pipeline.settings.notify import Email, Notify
 from air_pipeline_tests.notifying.receivers import Hook, Post, certificate, mail_server
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)

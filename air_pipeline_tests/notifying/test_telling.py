@@ -27,7 +27,8 @@ from air_pipeline.notifying.telling import (
     tell,
     with_the_clock,
 )
-from air_pipeline.settings import Email, Notify, SettingsError
+from air_pipeline.settings import SettingsError
+from air_pipeline.settings.notify import Email, Notify
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.notifying.findings import unwell
 from air_pipeline_tests.notifying.receivers import Hook, Post, mail_server
@@ -139,7 +140,7 @@ from air_pipeline.health import Finding, Level
 from air_pipeline.notifying.deciding import Sight, Watched
 from air_pipeline.notifying.sending import channels
 from air_pipeline.notifying.telling import tell
-from air_pipeline.settings import Notify
+from air_pipeline.settings.notify import Notify
 from air_pipeline.state import StateDirectory
 
 rules = Notify((sys.argv[2],), wait=timedelta())

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import air_pipeline.settings.yaml
 from air_pipeline.catalogue import STATION, Parameter
-from air_pipeline.settings import Device, Email, Notify, Settings, SettingsError
+from air_pipeline.settings import Device, Settings, SettingsError
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
+from air_pipeline.settings.notify import Email, Notify
 
 DESIGN = """\
 timezone: Europe/Warsaw      # required
