@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from air_pipeline.collection.lease import Holder, holder, lease_holds
-from air_pipeline.collection.outbox import existing_outbox
+from air_pipeline.collection.outbox import Outbox, existing_outbox
 from air_pipeline.collection.outbox_status import OutboxStatus
 from air_pipeline.collection.recorder import Recording, recording
 from air_pipeline.collection.setting_aside import Aside
@@ -117,14 +117,23 @@ def _here(state: StateDirectory, newest: int) -> CollectorState:
     if box is None:
         return found
     with closing(box):
-        return replace(
-            found,
-            outbox=box.status(),
-            reasons=tuple(box.reasons(MOST_REASONS)),
-            notes=box.notes(),
-            newest=box.newest(newest) if newest else {},
-            asides=tuple(box.asides()),
-        )
+        return of_outbox(found, box, newest)
+
+
+def of_outbox(found: CollectorState, box: Outbox, newest: int = 0) -> CollectorState:
+    """A collector's state with what is in its outbox; who has that open already asks here.
+
+    Raises:
+        OutboxError: the outbox cannot be read.
+    """
+    return replace(
+        found,
+        outbox=box.status(),
+        reasons=tuple(box.reasons(MOST_REASONS)),
+        notes=box.notes(),
+        newest=box.newest(newest) if newest else {},
+        asides=tuple(box.asides()),
+    )
 
 
 def told_fields(state: CollectorState) -> dict[str, float | str]:

@@ -8,7 +8,7 @@ import logging
 from importlib.metadata import version
 
 from air_pipeline.collection.clock import Clock, SystemClock
-from air_pipeline.collection.collector_state import CollectorState, collector_state, told_fields
+from air_pipeline.collection.collector_state import CollectorState, of_outbox, process_state, told_fields
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.state import StateDirectory
@@ -52,7 +52,7 @@ class Teller:
         self._look_at = now + LOOK_EVERY_S
         try:
             self._tell_marks()
-            state = collector_state(self._state)
+            state = of_outbox(process_state(self._state), self._outbox)
             if now >= self._tell_at or self._known is None or _news(state) != _news(self._known):
                 self._tell(state)
                 self._known, self._tell_at = state, now + TELL_EVERY_S
