@@ -53,7 +53,11 @@ def local_date(time: Time, zone: ZoneInfo, now: datetime) -> date:
     if isinstance(time, str) and (relative := _RELATIVE.fullmatch(time)) and relative[2] in _DATES_AGO:
         with suppress(OverflowError, ValueError):
             meant = now.astimezone(zone).date() - int(relative[1]) * _UNITS[relative[2]]
-    return _instant(meant, zone, now, "a date", _DATES).astimezone(zone).date()
+    at = _instant(meant, zone, now, "a date", _DATES).astimezone(zone)
+    with suppress(_Unreadable):
+        meant = _parse(meant, now.astimezone(zone)) if isinstance(meant, str) else meant
+    # A date that is said is that date, also one that the zone skipped: devices elsewhere have it.
+    return meant if isinstance(meant, date) and not isinstance(meant, datetime) else at.date()
 
 
 def interval(start: Time, end: Time | None, zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:

@@ -125,6 +125,13 @@ def test_the_first_and_the_last_date_are_known_in_every_zone(zone):
     assert instant("1900-01-01", ZoneInfo(zone), NOW) < instant("1900-01-02", ZoneInfo(zone), NOW)
 
 
+@pytest.mark.parametrize(("zone", "skipped"), [("Pacific/Apia", "2011-12-30"), ("Pacific/Kwajalein", "1993-08-21")])
+def test_a_date_that_the_zone_skipped_is_itself(zone, skipped):
+    """It has no instant there, and devices in other zones have it."""
+    assert local_date(skipped, ZoneInfo(zone), NOW).isoformat() == skipped
+    assert local_date(f"{skipped}T12:00", ZoneInfo(zone), NOW).isoformat() > skipped
+
+
 def test_today_is_that_of_the_zone():
     late = utc(2026, 11, 21, 23, 30)
     assert instant("today", WARSAW, late) == utc(2026, 11, 21, 23)

@@ -18,7 +18,7 @@ from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.day_builder import Watch
-from air_pipeline.instance.runs_of_days import DAYS_TAG, FORCE_TAG, days_of, days_to_text, under_way
+from air_pipeline.instance.runs_of_days import DAYS_TAG, FORCE_TAG, days_of, days_to_text, is_made_by, under_way
 from air_pipeline.words import some
 
 LONGEST_S = 6 * 3600
@@ -47,7 +47,7 @@ def _days(
         if not watch.goes_on():
             context.log.info("ended before %s, as whoever began this run wants no more days", day)
             break
-        if day in under_way(context.instance, but=context.run_id):
+        if day in under_way(context.instance, of=context.run_id):
             said = f"left to the run of {day} that is under way"
             context.log.info(said)
         elif said := build(days[place:]):
@@ -57,8 +57,7 @@ def _days(
     if failed:
         named = some([day.isoformat() for day in failed], _MOST_NAMED)
         raise dg.Failure(
-            f"{len(failed)} of {len(days)} days failed, each of which is built once more by a run of its own: {named}",
-            allow_retries=False,
+            f"{len(failed)} of {len(days)} days failed, {_what_next(context)}: {named}", allow_retries=False
         )
 
 
@@ -82,6 +81,16 @@ def build_range() -> None:
     _days()
 
 
+def _is_forced(context: dg.OpExecutionContext) -> bool:
+    return context.run.tags.get(FORCE_TAG) == "true" or bool(context.op_config["force"])
+
+
+def _what_next(context: dg.OpExecutionContext) -> str:
+    if _is_forced(context):  # one that is current is asked for by nobody else
+        return "which this run builds if it is executed again"
+    return "each of which is built once more by a run of its own"
+
+
 def _planned(context: dg.OpExecutionContext, deployment: Deployment) -> list[date]:
     """The days that the configuration asks for; the run is tagged with them, so that nobody else asks for these."""
     asked, is_forced = context.op_config, context.op_config["force"]
@@ -98,9 +107,13 @@ def _builder(context: dg.OpExecutionContext, deployment: Deployment) -> Callable
     # With pandas, pyarrow and pandera, a second and 130 MB: every process loads the definitions, few build days.
     from air_pipeline.assets.day_events import DayEvents
 
-    is_forced = context.run.tags.get(FORCE_TAG) == "true" or context.op_config["force"]
+    is_forced = _is_forced(context)
     of_days = DayEvents(context.instance, deployment, force=is_forced, warn=context.log.warning)
     is_again = context.run.parent_run_id is not None  # then what the run before it came to is left alone
+
+    def is_done(day: date) -> bool:
+        is_current = compare_day(deployment, deployment.store, day).standing is Standing.CURRENT
+        return is_current and (not is_forced or is_made_by(context.instance, day, context.run))
 
     def build(days: Sequence[date]) -> str:
         """Builds the first of some days and logs what comes of it; what went wrong, empty if nothing did.
@@ -109,7 +122,7 @@ def _builder(context: dg.OpExecutionContext, deployment: Deployment) -> Callable
         """
         day = days[0]
         try:
-            if is_again and compare_day(deployment, deployment.store, day).standing is Standing.CURRENT:
+            if is_again and is_done(day):
                 context.log.info("%s is current", day)
                 return ""
             for event in of_days.build(days):

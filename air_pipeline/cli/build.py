@@ -43,6 +43,9 @@ def build(
     if plan.current:
         say(f"{len(plan.current)} days are current", err=True)
     failed = build_days(home, days, force=force, workers=workers)
+    if failed and not force:  # a worker may have been ended between a day and telling of it
+        whole = set(plan_range(deployment, min(failed).isoformat(), max(failed).isoformat(), force=False).current)
+        failed = {day: error for day, error in failed.items() if day not in whole}
     for day, error in sorted(failed.items()):
         say(f"{day}: {error}", err=True)
     for reason in plan.shrunk.values():

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._core.storage.tags import PARTITION_NAME_TAG, ROOT_RUN_ID_TAG
 
 DAYS_TAG = "air_pipeline/days"
 """The days of a run that builds many: `2026-11-01/2026-11-09,2026-11-12`."""
@@ -68,10 +68,26 @@ def days_of(run: dg.DagsterRun) -> set[date]:
     return set(days_from_text(run.tags.get(DAYS_TAG, ""))) if day is None else {day}
 
 
-def under_way(instance: dg.DagsterInstance, *, but: str = "") -> set[date]:
-    """The days with a run that is queued or runs, other than one run."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
-    return {day for run in runs if run.run_id != but for day in days_of(run)}
+def under_way(instance: dg.DagsterInstance, *, of: str = "") -> set[date]:
+    """The days with a run that is queued or runs.
+
+    Args:
+        instance: whose.
+        of: a run of many days, for which those count that it leaves to others: to the runs of a day, and to older runs
+            of many, as two of them would leave the same days to each other.
+    """
+    records = instance.get_run_records(dg.RunsFilter(statuses=_UNDER_WAY))
+    ours = next((record.storage_id for record in records if record.dagster_run.run_id == of), None)
+    others = [one.dagster_run for one in records if ours is None or one.storage_id < ours or day_of(one.dagster_run)]
+    return {day for run in others for day in days_of(run)}
+
+
+def is_made_by(instance: dg.DagsterInstance, day: date, run: dg.DagsterRun) -> bool:
+    """Whether a day was built last by a run, or by one that it repeats."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("daily_report"), asset_partitions=[day.isoformat()])
+    made = instance.fetch_materializations(wanted, limit=1).records
+    repeated = dg.RunsFilter(tags={ROOT_RUN_ID_TAG: run.root_run_id or run.run_id})
+    return bool(made) and made[0].run_id in {run.run_id, run.root_run_id, *instance.get_run_ids(repeated)}
 
 
 def last_runs(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, dg.DagsterRun]:

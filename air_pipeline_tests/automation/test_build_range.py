@@ -165,6 +165,31 @@ def test_days_that_have_a_run_under_way_are_left_to_it(deployment, instance):
     assert statuses(instance, PAGE)[PAGE] == {str(FIRST), str(THIRD)}
 
 
+class Another:
+    """Begins another run of many days once it hears of the first one of this run."""
+
+    def __init__(self, instance, days):
+        self.instance, self.days = instance, days
+
+    def ended(self, day, said):
+        if day == FIRST:
+            tags = {DAYS_TAG: days_to_text(self.days)}
+            self.instance.run_storage.add_run(
+                dg.DagsterRun("build_range", status=dg.DagsterRunStatus.STARTED, tags=tags)
+            )
+
+    def goes_on(self):
+        return True
+
+
+def test_two_ranges_do_not_leave_the_same_days_to_each_other(deployment, instance):
+    """The older one builds them, and the younger one leaves them to it."""
+    assert run_range(deployment, instance, Another(instance, [SECOND, THIRD]), to=str(SECOND)).success
+    assert statuses(instance, PAGE)[PAGE] == {str(FIRST), str(SECOND)}
+    assert run_range(deployment, instance, to=str(THIRD)).success
+    assert statuses(instance, PAGE)[PAGE] == {str(FIRST), str(SECOND)}
+
+
 class OneDay:
     """Who wants no more than one day."""
 
@@ -195,24 +220,35 @@ def many():
     return day_jobs(Unwatched()).days
 
 
-def test_executed_again_it_leaves_days_alone_that_are_current_even_where_all_were_asked_for(
+def test_a_forced_range_that_is_executed_again_builds_what_it_had_not_built_and_leaves_the_rest_alone(
     deployment, tmp_path, monkeypatch
 ):
     for name, value in deployment.environment.variables().items():
         monkeypatch.setenv(name, value)
-    config = {"ops": {"days": {"config": {"to": str(SECOND), "force": True}}}} | QUIET
+    config = {"ops": {"days": {"config": {"to": str(THIRD), "force": True}}}} | QUIET
     job = dg.reconstructable(many)
+
+    def stamps():
+        return [day_file(deployment.data, "observations", day).path.stat().st_mtime_ns for day in DAYS]
+
     with real_instance(tmp_path) as instance:
+        assert run_range(deployment, instance, to=str(THIRD)).success
+        before = stamps()
+        path = day_file(deployment.data, "observations", SECOND).path.parent
+        path.rename(tmp_path / "aside")
+        spoil(deployment, SECOND)
         first = dg.execute_job(job, instance, run_config=config)
-        assert first.success
-        day_file(deployment.data, "observations", SECOND).path.unlink()
-        stamps = {table: day_file(deployment.data, table, FIRST).path.stat().st_mtime_ns for table in TABLES}
+        assert not first.success
+        assert "which this run builds if it is executed again: 2026-03-02" in failures(first)["days"]
+        path.unlink()
+        (tmp_path / "aside").rename(path)
+        forced = stamps()
+        assert [old == new for old, new in zip(before, forced, strict=True)] == [False, True, False]
         again = dg.execute_job(
             job, instance, run_config=config, reexecution_options=dg.ReexecutionOptions(parent_run_id=first.run_id)
         )
         assert again.success
-    assert {table: day_file(deployment.data, table, FIRST).path.stat().st_mtime_ns for table in TABLES} == stamps
-    assert built_metadata(deployment.data, SECOND)
+    assert [old == new for old, new in zip(forced, stamps(), strict=True)] == [True, False, True]
 
 
 def test_a_failure_is_over_once_a_run_of_many_days_has_built_the_day(deployment, instance):
