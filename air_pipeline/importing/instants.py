@@ -21,8 +21,9 @@ NONE = np.iinfo(np.int64).min
 
 EPOCHS = {"epoch-s": 1000.0, "epoch-ms": 1.0, "epoch-us": 1e-3, "epoch-ns": 1e-6}
 """Numbers since 1970 by what they count, each with its ms."""
-_OFFSET = r"\d.*(?:[Zz]|[+-]\d{2}:?\d{2})$"
-_FARTHEST_MS = 9_223_372_036_000
+_OFFSET = r"\d[Tt ]+\d.*(?:[Zz]|[+-]\d{1,2}(?::?\d{2})?)$"
+_FIRST_MS, _LAST_MS = -2_208_988_800_000, 7_258_118_400_000
+"""Of the years 1900 to 2199, as everywhere: what is said to be earlier or later is a mistake."""
 
 SKIPPED = "rows at a local time that the clock skipped are left out"
 TWICE = "rows at a local time that the clock showed twice are left out (which is meant says twice: first, or second)"
@@ -51,12 +52,14 @@ def instants_of(
     if written in EPOCHS:
         numbers = pd.to_numeric(pd.Series(texts, dtype="object"), errors="coerce").to_numpy(np.float64, na_value=np.nan)
         at = np.floor(numbers * EPOCHS[written] + 1e-3)  # what is no exact number, as 0.1 s, is not a ms early
-        known = np.isfinite(at) & (np.abs(at) < _FARTHEST_MS)
+        known = (at >= _FIRST_MS) & (at < _LAST_MS)
         found = np.where(known, at, 0).astype(np.int64)
         found[~known] = NONE
     else:
         stripped = pd.Series(texts, dtype="str").str.strip()
-        has_offset = stripped.str.contains(_OFFSET).to_numpy(dtype=bool)
+        has_offset = np.zeros(len(texts), dtype=bool)
+        if written == "iso" or "%z" in written:  # else what looks like one is a year: 13:05 05-12-2025
+            has_offset = stripped.str.contains(_OFFSET).to_numpy(dtype=bool)
         found = np.full(len(texts), NONE)
         found[has_offset] = _with_offset(stripped[has_offset].str.replace(r"z$", "Z", regex=True), written)
         if not has_offset.all():
@@ -84,7 +87,8 @@ def _parsed(texts: pd.Series, written: str, *, utc: bool) -> pd.Series:
     meant = "ISO8601" if written == "iso" else written
     if not utc:
         meant = meant.removesuffix("%z")
-    return pd.to_datetime(texts, format=meant, errors="coerce", utc=utc)
+    found = pd.to_datetime(texts, format=meant, errors="coerce", utc=utc)
+    return found.where(found.dt.year.between(1900, 2199))
 
 
 def _in_zone(local: pd.Series, zone: ZoneInfo, twice: str | None) -> tuple[Instants, _Places, _Places]:

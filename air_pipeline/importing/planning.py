@@ -214,7 +214,8 @@ class _Others(NamedTuple):
 def _others(store: ReadingStore, device: str, aligned: Aligned, ignoring: Collection[str]) -> _Others:
     start, end = int(aligned.slots[0]) - HOUR_MS, int(aligned.slots[-1]) + 1
     frames = []
-    for midnight in range(start // DAY_MS * DAY_MS, end, DAY_MS):
+    days = np.unique(np.concatenate([aligned.slots, aligned.slots - HOUR_MS]) // DAY_MS)  # a wrong year is far away
+    for midnight in (days * DAY_MS).tolist():
         edges = max(start, midnight), min(end, midnight + DAY_MS)
         held = store.summaries(*edges).get(device)
         ours = store.imports(*edges).get(device, {}) if held else {}

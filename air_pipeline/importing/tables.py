@@ -8,6 +8,8 @@ import bz2
 import csv
 import gzip
 import lzma
+import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -28,6 +30,7 @@ _ROWS_AT_ONCE = 50_000
 _SEPARATORS = (",", ";", "\t")
 _MISSING = frozenset({"", "-", "na", "n/a", "nan", "null", "none", "unavailable", "unknown"})
 _PACKED: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
 _UNNAMED = "columns that the mapping does not name stay out"
 NO_NUMBER = "cells are no numbers; they become problems of their polls"
 SHORT = "rows have fewer or more cells than the header and are left out"
@@ -57,7 +60,11 @@ def read_tables(paths: Sequence[Path], meaning: Meaning, told: Callable[[int, in
         try:
             for first_row, cells in blocks:
                 parts.append(rows_of(cells, meaning, notes, first_row, path.name))
-        except (OSError, EOFError, pa.ArrowException, UnicodeDecodeError, csv.Error, LookupError) as error:
+        except UnicodeDecodeError as error:
+            raise ImportFailed(
+                f"{path} cannot be read: {error}; say its encoding in the mapping, as encoding: latin-1, or utf-16"
+            ) from error
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, csv.Error, LookupError) as error:
             raise ImportFailed(f"{path} cannot be read: {error}") from error
     told(sum(sizes), sum(sizes))
     return Rows.joined(parts), notes
@@ -103,7 +110,7 @@ def _numbers(cells: Any, meaning: Meaning, times: Instants, kept: np.ndarray) ->
     listed = cells.to_pylist() if isinstance(cells, pa.ChunkedArray) else cells
     texts = pd.Series(listed, dtype="object")
     if meaning.said.decimal == ",":
-        texts = texts.map(lambda cell: cell.replace(".", "").replace(",", ".") if isinstance(cell, str) else cell)
+        texts = texts.map(lambda cell: _with_point(cell.strip()) if isinstance(cell, str) else cell)
     numbers = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, na_value=np.nan).copy()
     numbers[np.isinf(numbers)] = np.nan
     missing = _MISSING | {one.strip().lower() for one in meaning.said.missing or ()}
@@ -114,6 +121,13 @@ def _numbers(cells: Any, meaning: Meaning, times: Instants, kept: np.ndarray) ->
             at = int(times[place])
             spoilt[at] = max(str(cell), spoilt.get(at, str(cell)))
     return numbers, spoilt
+
+
+def _with_point(text: str) -> str | None:
+    """A number with a decimal comma as one with a point; None if it has points elsewhere than before three digits."""
+    if _GROUPED.fullmatch(text):
+        text = text.replace(".", "")
+    return None if "." in text else text.replace(",", ".")
 
 
 def _wanted(columns: Sequence[str], meaning: Meaning, path: Path, notes: Notes | None = None) -> list[str]:

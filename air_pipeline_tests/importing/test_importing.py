@@ -260,6 +260,15 @@ def test_what_stays_out_is_counted(deployed, tmp_path):
     assert np.isclose(plan.aligned.series["sds011_pm25"][0], 2)
 
 
+def test_a_row_of_a_wrong_year_does_not_have_the_store_asked_for_every_day_since(deployed, tmp_path, monkeypatch):
+    path = table(tmp_path)
+    path.write_text(f"{path.read_text()}1970-01-01T01:00:00,1,1\n")
+    real, asked = type(deployed.store).summaries, []
+    monkeypatch.setattr(type(deployed.store), "summaries", lambda *edges: asked.append(edges) or real(*edges))
+    assert len(planned(deployed, path).aligned) == 145
+    assert len(asked) <= 4
+
+
 def test_a_day_of_polls_that_could_not_be_written_is_written_again(deployed, tmp_path, monkeypatch):
     plan = planned(deployed, table(tmp_path))
     real = type(deployed.store).write

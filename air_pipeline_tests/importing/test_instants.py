@@ -63,6 +63,30 @@ def test_times_of_many_writings_are_understood():
     assert read(["2019-08-11 02:01:15+0200", " 2019-08-11T00:01:15.000Z "], zone=None)[0] == [utc, utc]
 
 
+def test_a_year_at_the_end_is_no_offset():
+    """Of another way to write a time; as one, it would have made UTC of local times."""
+    local = ms("2025-12-05T13:05:00+01:00")
+    assert read(["13:05 05-12-2025"], "%H:%M %d-%m-%Y")[0] == [local]
+    assert read(["05-12-2025"], "%d-%m-%Y")[0] == [ms("2025-12-05T00:00:00+01:00")]
+
+
+@pytest.mark.parametrize("offset", ["+01", "+0100", "+01:00", " +01:00"])
+def test_an_offset_may_be_of_hours_alone(offset):
+    """As PostgreSQL writes it; a date alone has none, and is local."""
+    found, _ = read([f"2025-12-05 13:05:00{offset}", "2025-12-05"])
+    assert found == [ms("2025-12-05T13:05:00+01:00"), ms("2025-12-05T00:00:00+01:00")]
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01", "1899-12-31T00:00:00Z", "2200-01-02 00:00:00", "9999-12-31", "9999-12-31T00:00:00+00:00"]
+)
+def test_a_time_of_no_calendar_here_is_no_time(text):
+    found, notes = read([text, "2025-12-05"])
+    assert found[0] is None
+    assert notes.counts[NO_TIME] == 1
+    assert read(["-62135596800", "253402300799"], "epoch-s")[0] == [None, None]
+
+
 def test_what_is_no_time_is_named_with_its_row():
     found, notes = read(["", "soon", "2026-13-01", "2026-01-01T00:00:00"])
     assert found[:3] == [None] * 3

@@ -1,5 +1,6 @@
 """Each preset reads what such a source writes, with the right values, units and times."""
 
+import gzip
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -210,6 +211,18 @@ def test_cells_that_are_no_numbers_are_kept_as_they_came_and_empty_ones_are_none
     assert "2 cells are no numbers" in said
 
 
+def test_with_a_decimal_comma_a_point_stands_before_three_digits_or_the_cell_is_no_number(tmp_path):
+    """21.5 among numbers with a comma is no 215."""
+    cells = {"21.5": None, "1.5,2": None, "1.234": 1234.0, "-1.234.567,8": -1234567.8, "21,5": 21.5, " 7 ": 7.0}
+    lines = [f"2026-03-01T12:00:{second:02}Z;{cell}" for second, cell in enumerate(cells)]
+    (tmp_path / "a.csv").write_text("\n".join(["at;t", *lines]))
+    (tmp_path / "m.yaml").write_text("time: at\ndecimal: ','\ncolumns: {t: dht22_temperature}\n")
+    rows, _ = read_tables([tmp_path / "a.csv"], read_meaning(str(tmp_path / "m.yaml")), none)
+    read = [None if np.isnan(one) else one for one in rows.series["dht22_temperature"].tolist()]
+    assert read == list(cells.values())
+    assert list(rows.spoilt["dht22_temperature"].values()) == ["21.5", "1.5,2"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -231,6 +244,9 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing")
     (tmp_path / "bad.csv.gz").write_bytes(b"no gzip")
     (tmp_path / "bad.csv").write_bytes(b"at,a\n\xff\xfe,1\n")
-    for name in ("missing.csv", "bad.parquet", "bad.csv.gz", "bad.csv"):
+    (tmp_path / "bad.csv.xz").write_bytes(b"no xz")
+    packed = gzip.compress(b"at,a\n" + b"2026-03-01T12:00:00Z,1\n" * 1000, mtime=0)
+    (tmp_path / "damaged.csv.gz").write_bytes(packed[:20] + b"\xff\xff\xff\xff" + packed[24:])
+    for name in ("missing.csv", "bad.parquet", "bad.csv.gz", "bad.csv", "bad.csv.xz", "damaged.csv.gz"):
         with pytest.raises(ImportFailed, match="cannot be read"):
             read_tables([tmp_path / name], meaning, none)
