@@ -38,7 +38,7 @@ STEPPED_S = 1.0
 """The wall clock was stepped when it departs this far from the time that goes by: slots are planned anew."""
 CLOCK_EVERY_S = 1.0
 """How often it is looked whether the clock can be believed."""
-LONGEST_STEP_S = 0.5
+LONGEST_STEP_S = 1.0
 MANY = 16
 TOGETHER_S = 0.005
 """Where more than `MANY` answers are awaited, they are taken in together: a wake for each costs as much as its poll."""

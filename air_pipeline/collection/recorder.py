@@ -93,7 +93,8 @@ def recording(state: StateDirectory) -> Recording:
 class Recorder:
     """Takes begun slots, polls and notes from one thread, at once, and commits them in its own.
 
-    Used as a context: it is the last to end, and does so when everything is on the disk.
+    Used as a context: it is the last to end, and does so when everything is on the disk. Whoever waits for polls to be
+    there waits for `polls_came`.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Recorder:
         self.notes = self._outbox.notes()
         self._most_bytes = most_bytes
         self._watch = watch
+        self.polls_came = threading.Event()
         self._now = replace(recording(state), refused="", waiting=0, unconfirmed=0)
         self._told: Recording | None = None
         self._tell_at = self._reserve_at = 0.0
@@ -251,7 +253,8 @@ class Recorder:
             while not (self._tried < self._begins or self._looked < self._looks or boottime() >= self._due):
                 if self._ends:
                     return False
-                self._work_came.wait(min(self._due - boottime(), 1.0))
+                # Where something is due, by a time that also goes by while the machine is suspended.
+                self._work_came.wait(None if self._due == float("inf") else min(self._due - boottime(), 1.0))
             return not self._ends
 
     def _write_begun(self) -> None:
@@ -298,6 +301,7 @@ class Recorder:
     def _write(self, rows: list[Row], kept: Mapping[tuple[str, str], str]) -> None:
         if rows:
             self._outbox.add_encoded(rows)
+            self.polls_came.set()
             if self._watch is not None:
                 self._watch(rows)
         for (device, column), text in kept.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline.collection.delivery import GATHER_S, Delivery
+from air_pipeline.collection.delivery import IDLE_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError, existing_outbox
 from air_pipeline.collection.outbox_rows import encoded
 from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
@@ -123,7 +123,7 @@ def test_an_outbox_from_before_versions_is_taken_up_and_delivers_its_polls(path:
         assert box.status().error == "away"
         box.add([poll(3)])
         assert slots(box) == [0, 1, 2, 3]
-        assert Delivery(box, store, HeldClock()).step() == GATHER_S
+        assert Delivery(box, store, HeldClock()).step() == IDLE_S
         assert box.status().pending == 0
         assert len(store.polls("a", 0, 10**15)) == 4
 
