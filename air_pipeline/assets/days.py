@@ -50,7 +50,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
                 "dagster/column_schema": column_schema(name),
                 "dagster/table_name": name,
                 "dagster/storage_kind": "parquet",
-                "dagster/uri": (deployment.data / name).as_uri(),
+                "dagster/uri": (deployment.environment.data / name).as_uri(),
             },
             check_specs=check_specs(name, partitions),
             freshness_policy=_freshness(deployment.settings) if name == "daily_aggregates" else None,
