@@ -78,6 +78,7 @@ def collect(
 
         with recorder:
             showing = _showing_metrics(metrics_port, metrics, environment, configuration, recorder)
+            collector.bindings.recall(environment, configuration.settings.devices)
             with delivering(environment, telling=True), _every_second(look), showing:
                 log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
                 _spare_what_lasts()
@@ -140,6 +141,7 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
         environment.state.remember_store(environment.store)
         with delivering(environment), Recorder(environment.state) as recorder:
             collector = Collector(settings, recorder, holding=Holding(SystemClock(), environment.state))
+            collector.bindings.recall(environment, settings.devices)
             left_out = collector.poll_now()
             collector.finish()
     return left_out
