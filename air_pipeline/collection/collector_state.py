@@ -24,6 +24,8 @@ from air_pipeline.storage.store import ReadingStore, StoreError, Told
 
 SILENT_AFTER_S = 75.0
 """A collector elsewhere that has told nothing for so long does not run, or does not reach the store."""
+MOST_AHEAD_S = 3600.0
+"""Clocks differ; a word of a time further ahead says nothing of now: it would be believed until then."""
 MOST_REASONS = 3
 _LONGEST_TEXT = 2_000
 _LONGEST_NOTES = 20_000
@@ -174,7 +176,7 @@ def _told_state(told: Told, now: float) -> CollectorState:
     def text(name: str) -> str:
         return str(fields.get(name, ""))
 
-    runs = now - told.at / 1000 < SILENT_AFTER_S
+    runs = -MOST_AHEAD_S < now - told.at / 1000 < SILENT_AFTER_S
     box = OutboxStatus(
         pending=number("pending"),
         oldest=number("oldest_ms") if "oldest_ms" in fields else None,

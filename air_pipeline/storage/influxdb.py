@@ -68,6 +68,7 @@ class InfluxStore(ToldInInfluxDB):
         Raises:
             StoreRefused: the token has characters that no token has.
         """
+        super().__init__()
         self._connection = connection
         self._timeout_s = timeout_s
         self._read_timeout_s = read_timeout_s

@@ -7,7 +7,7 @@ from datetime import date
 from sqlite3 import Connection
 
 from air_pipeline.storage.sqlite_connections import Connections
-from air_pipeline.storage.store import LateMark, Told
+from air_pipeline.storage.store import LateMark, Told, late_mark
 
 TOLD_TABLES = (
     "CREATE TABLE collector (collector TEXT PRIMARY KEY, told_at INTEGER NOT NULL, fields TEXT NOT NULL)",
@@ -54,7 +54,8 @@ class ToldInSqlite:
             rows = connection.execute(
                 "SELECT collector, marked_at, day FROM late ORDER BY collector, marked_at"
             ).fetchall()
-        return [LateMark(name, at, date.fromisoformat(day)) for name, at, day in rows if at > passed.get(name, at - 1)]
+        marks = (late_mark(name, at, day) for name, at, day in rows if at > passed.get(name, at - 1))
+        return [mark for mark in marks if mark is not None]
 
 
 def _are_there(connection: Connection) -> bool:

@@ -5,6 +5,7 @@ before rows are read, so that the collector stays small.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -138,6 +139,15 @@ class LateMark(NamedTuple):
     day: date
 
 
+def late_mark(collector: str, at: int, day: object) -> LateMark | None:
+    """A mark as it was stored; None for what names no day that there are readings of, whoever left it there."""
+    with suppress(TypeError, ValueError):
+        if _FIRST_YEAR <= (of := date.fromisoformat(day)).year <= _LAST_YEAR:  # type: ignore[arg-type] # is told
+            return LateMark(collector, at, of)
+    return None
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
 FirstPoll = Callable[[str, int], int | None]
 """`ReadingStore.first_poll`, or who remembers what that said."""
 

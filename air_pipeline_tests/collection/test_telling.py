@@ -116,9 +116,12 @@ def test_what_it_told_is_what_is_found(machines: tuple[Machine, Machine]) -> Non
 
 
 @pytest.mark.influxdb
-def test_one_that_has_told_nothing_for_long_is_named_with_the_time(machines: tuple[Machine, Machine]) -> None:
+@pytest.mark.parametrize("ago_s", [SILENT_AFTER_S + 10, -86_400], ids=["long ago", "by a clock that was ahead"])
+def test_one_that_has_told_nothing_for_long_is_named_with_the_time(
+    machines: tuple[Machine, Machine], ago_s: float
+) -> None:
     _, here = machines
-    here.tell(CollectorState(), ago_s=SILENT_AFTER_S + 10)
+    here.tell(CollectorState(), ago_s=ago_s)
     [one] = here.sees(collector_running)
     assert one.level is Level.FAILURE
     assert one.text.startswith(f"{MAIN}, which runs elsewhere, has told nothing since 20")

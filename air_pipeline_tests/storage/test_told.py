@@ -3,11 +3,13 @@
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from air_pipeline.storage.influxdb import InfluxStore
+from air_pipeline.storage.line_protocol import told_line
+from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import LateMark, ReadingStore, StoreRefused, Told
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.storage.model import END, START, poll
@@ -66,6 +68,26 @@ def test_many_marks_in_one_moment_are_all_there(store: ReadingStore) -> None:
     assert len(store.late_marks({})) == 30
 
 
+def test_a_word_of_a_clock_that_was_ahead_does_not_hide_those_that_came_later(store: ReadingStore) -> None:
+    now = time.time_ns() // 1_000_000
+    store.tell(Told("main", now + 86_400_000, {"pending": 1.0}))
+    assert store.last_told()["main"].fields == {"pending": 1.0}
+    store.tell(Told("main", now, {"pending": 2.0}))
+    assert store.last_told() == {"main": Told("main", now, {"pending": 2.0})}
+
+
+@pytest.mark.parametrize("day", ["never", "", "0001-01-01", "9999-12-31", "2026-02-30"])
+def test_a_mark_of_no_day_is_none(store: ReadingStore, day: str) -> None:
+    """Whoever left it there: no day is built as long as marks cannot be read."""
+    store.mark_late("main", DAYS[:1])
+    if isinstance(store, SqliteStore):
+        with store._connections.writing() as connection:
+            connection.execute("INSERT INTO late VALUES ('main', 1, ?)", (day,))
+    else:
+        store._write_lines([told_line("late", Told("main", 1, {"day": day}))])
+    assert days(store.late_marks({})) == DAYS[:1]
+
+
 def test_what_is_told_is_no_reading(store: ReadingStore) -> None:
     store.write([poll()])
     before = (store.latest(), store.summaries(START, END), store.first_polls(START, END))
@@ -86,3 +108,10 @@ def test_a_token_that_may_only_write_tells_and_marks(influxdb: InfluxServer) -> 
         edge.mark_late("edge-1", DAYS)
         assert set(everything.last_told()) == {"edge-1"}
         assert days(everything.late_marks({})) == DAYS
+        first = everything.late_marks({})
+        many = [date(2020, 1, 1) + timedelta(days=number) for number in range(2_000)]  # a mark a ms: into the future
+        edge.mark_late("edge-1", many)
+        passed = {"edge-1": max(mark.at for mark in everything.late_marks({}))}
+        assert len(everything.late_marks({})) == len(first) + len(many)
+        edge.mark_late("edge-1", DAYS)
+        assert days(everything.late_marks(passed)) == DAYS
