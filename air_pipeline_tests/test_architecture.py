@@ -61,6 +61,7 @@ ONLY = {
     },
     "deployment": {"in_force", "state", "settings", "environment", "storage"},
     "collection": {
+        "words",
         "in_force",
         "boottime",
         "netloc",

@@ -13,6 +13,7 @@ from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.delivery import Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.collection.salvage import Salvage
+from air_pipeline.collection.share import Share
 from air_pipeline.collection.telling import Teller
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
@@ -29,7 +30,7 @@ _BEGIN_ANEW_S = 10.0
 
 
 @contextmanager
-def delivering(environment: Environment, *, telling: bool = False) -> Iterator[None]:
+def delivering(environment: Environment, share: Share | None = None) -> Iterator[None]:
     """Delivers the outbox to the store in a thread of its own, for whoever holds the collector's lock.
 
     At the end, waits a little for what is left, and then until nothing is being written any more: who takes the lock
@@ -37,16 +38,14 @@ def delivering(environment: Environment, *, telling: bool = False) -> Iterator[N
 
     Args:
         environment: whose outbox, and which store.
-        telling: whether the collector tells of itself through the store.
+        share: that of the collector which tells of itself through the store; None: nothing is told.
 
     Raises:
         SettingsError: the state directory was moved to another store before the lock was taken.
     """
     environment.state.check_store(environment.store)
     stop, given_up = threading.Event(), threading.Event()
-    thread = threading.Thread(
-        target=_deliver, args=(environment, stop, given_up, telling), name="delivery", daemon=True
-    )
+    thread = threading.Thread(target=_deliver, args=(environment, stop, given_up, share), name="delivery", daemon=True)
     thread.start()
     try:
         yield
@@ -57,14 +56,14 @@ def delivering(environment: Environment, *, telling: bool = False) -> Iterator[N
         thread.join()
 
 
-def _deliver(environment: Environment, stop: threading.Event, given_up: threading.Event, telling: bool) -> None:  # noqa: FBT001 - of a thread
+def _deliver(environment: Environment, stop: threading.Event, given_up: threading.Event, share: Share | None) -> None:
     while True:
         try:
             with (
                 closing(Outbox(environment.state.outbox)) as outbox,
                 closing(open_store(environment.influxdb, environment.state)) as store,
             ):
-                teller = Teller(environment.state, store, outbox) if telling else None
+                teller = Teller(environment.state, store, outbox, share) if share else None
                 _deliver_until(stop, Delivery(outbox, store, is_given_up=given_up.is_set), outbox, teller)
         except Exception as error:
             # Whatever it is, polling goes on and nothing is lost: the readings wait in the outbox for the next try.
