@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from air_pipeline.places import DataPlace
 from air_pipeline.replacing import open_at_once
-from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
-from air_pipeline.settings.values import is_address, shown
+from air_pipeline.settings import INFLUXDB_VARIABLES, MAIN, InfluxConnection, SettingsError
+from air_pipeline.settings.values import collector_name, is_address, shown
 from air_pipeline.showing import without_secrets
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
 
@@ -29,12 +29,14 @@ class Environment:
         state: the directory of everything that the program writes.
         data: where the days are, tables and pages.
         influxdb: the connection; None for the embedded store in the state directory.
+        collector: the name of the collector here: which devices it polls, `devices.yaml` says.
     """
 
     config: Path
     state: StateDirectory
     data: DataPlace
     influxdb: InfluxConnection | None = None
+    collector: str = MAIN
 
     @property
     def store(self) -> str:
@@ -44,11 +46,12 @@ class Environment:
         return f"{INFLUXDB_STORE}{self.influxdb.url}, org {self.influxdb.org}, bucket {self.influxdb.bucket}"
 
     def variables(self) -> dict[str, str]:
-        """The paths as variables, for processes that are started elsewhere."""
+        """The paths and the name as variables, for processes that are started elsewhere."""
         return {
             "AIR_PIPELINE_CONFIG": str(self.config),
             "AIR_PIPELINE_STATE": str(self.state),
             "AIR_PIPELINE_DATA": str(self.data),
+            "AIR_PIPELINE_COLLECTOR": self.collector,
         }
 
 
@@ -56,8 +59,8 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """What the variables (those of the process by default) say; paths are made absolute, nothing is written.
 
     Raises:
-        SettingsError: InfluxDB is named by half, its URL is none, its token cannot be read, or a path cannot be made
-            absolute.
+        SettingsError: InfluxDB is named by half, its URL is none, its token cannot be read, a path cannot be made
+            absolute, or the collector's name is none.
     """
     given = {name: value for name, value in (os.environ if variables is None else variables).items() if value.strip()}
     state = StateDirectory(_path(given, "AIR_PIPELINE_STATE", ".air_pipeline"))
@@ -66,7 +69,15 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
         state=state,
         data=_path(given, "AIR_PIPELINE_DATA", str(state.path / "data")),
         influxdb=_influxdb(given),
+        collector=_collector(given),
     )
+
+
+def _collector(given: Mapping[str, str]) -> str:
+    try:
+        return collector_name(given.get("AIR_PIPELINE_COLLECTOR", MAIN).strip())
+    except ValueError as mistake:
+        raise SettingsError(f"environment: AIR_PIPELINE_COLLECTOR: {mistake}") from None
 
 
 def _path(given: Mapping[str, str], name: str, default: str) -> Path:

@@ -53,6 +53,11 @@ class StateDirectory:
         return self.path / "collector.lease"
 
     @property
+    def share(self) -> Path:
+        """What the collector knows of its share of the devices, where there are others."""
+        return self.path / "share.json"
+
+    @property
     def recording(self) -> Path:
         """How the disk takes what is polled, as the collector saw it last."""
         return self.path / "recording"

@@ -63,6 +63,7 @@ ONLY = {
     },
     "deployment": {"places", "in_force", "state", "settings", "environment", "storage"},
     "collection": {
+        "words",
         "in_force",
         "boottime",
         "netloc",

@@ -101,6 +101,9 @@ def _by_hand(context: dg.AssetExecutionContext, deployment: Deployment, last: dg
 
 def _polls_once(context: dg.AssetExecutionContext, deployment: Deployment) -> bool:
     """Polls each device once, unless a collector does here, or elsewhere by devices.yaml; whether it did."""
+    if deployment.environment.collector not in deployment.settings.collectors:
+        context.log.info("reporting what came in: the devices of devices.yaml are of other collectors")
+        return False
     if deployment.settings.collector == "external":
         context.log.info("reporting what came in: devices.yaml says collector: external, so no device is asked here")
         return False
@@ -108,11 +111,12 @@ def _polls_once(context: dg.AssetExecutionContext, deployment: Deployment) -> bo
     from air_pipeline.collection.process import collect_once
 
     try:
+        own = [one for one in deployment.settings.devices if one.collector == deployment.environment.collector]
         left_out = collect_once(deployment.environment, deployment.settings)
     except CollectorRunning as running:
         context.log.info("reporting what the running collector brought in (%s)", running.holder)
         return False
-    context.log.info("no collector runs: %d devices were polled", len(deployment.settings.devices) - len(left_out))
+    context.log.info("no collector runs: %d devices were polled", len(own) - len(left_out))
     if left_out:
         context.log.warning(
             "left out, as their slot began longer ago than their timeout or they are not polled now: %s",
@@ -147,8 +151,8 @@ def report_metadata(report: Report) -> dict[str, dg.MetadataValue]:
         "devices": dg.MetadataValue.int(len(report.counts)),
         "polls": dg.MetadataValue.int(report.polls),
         "readings": dg.MetadataValue.int(report.readings),
-        "outbox_pending": dg.MetadataValue.int(report.collector.outbox.pending),
-        "quarantined": dg.MetadataValue.int(report.collector.outbox.quarantined),
+        "outbox_pending": dg.MetadataValue.int(report.pending),
+        "quarantined": dg.MetadataValue.int(report.quarantined),
         **{f"polls_{name}": dg.MetadataValue.int(number) for name, number in report.outcomes.items()},
     }
     if report.unwell:

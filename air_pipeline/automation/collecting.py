@@ -197,8 +197,13 @@ def collect_sensor() -> dg.SensorDefinition:
 
 
 def _keep_collector(deployment: Deployment) -> int | None:
-    """Extends the lease and starts a collector if none runs; its process id if so."""
-    if deployment.settings.collector == "external":
+    """Extends the lease and starts the collector of this environment if none runs; its process id if so.
+
+    Those of other names are for who runs them; where every device is of one of these, none is wanted here.
+    """
+    if deployment.settings.collector == "external" or deployment.environment.collector not in (
+        deployment.settings.collectors
+    ):
         return None
     extend_lease(deployment.environment.state)
     if holder(deployment.environment.state) is not None:

@@ -32,9 +32,9 @@ def doctor(
     """Say what is not well, and what to do: settings, devices, store, clock, disk, what runs, days.
 
     Nothing is written, and nothing stored; while a collector runs, its last polls are looked at, as with collector:
-    external, unless you say --ask. The exit status is 0
-    where nothing failed (warnings and what cannot be told included), 1 where something did (with --quiet, where a look
-    did not end as well), 2 where what you have set cannot be used at all.
+    external and of devices of a collector of another name, unless you say --ask. The exit status is 0 where nothing
+    failed (warnings and what cannot be told included), 1 where something did (with --quiet, where a look did not end as
+    well), 2 where what you have set cannot be used at all.
 
     Example: air-pipeline doctor
     """

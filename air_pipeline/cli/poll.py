@@ -16,7 +16,8 @@ def poll(
 ) -> None:
     """Show what devices answer: one GET each, or its last poll while a collector runs; nothing is stored.
 
-    With collector: external in devices.yaml its last poll is shown too, unless you say --ask.
+    With collector: external in devices.yaml, or where the device is of a collector of another name, its last poll is
+    shown too, unless you say --ask.
 
     Example: air-pipeline poll living-room
     """
@@ -29,8 +30,9 @@ def poll(
     settings = loaded.settings
     asked = ask_devices(
         environment,
+        settings,
         [settings.device(name) for name in device] if device else settings.devices,
-        may_ask=ask or settings.collector != "external",
+        may_ask=ask,
     )
     for error in sorted({one.store_error for one in asked} - {""}):
         say(f"the store does not answer, so only what waits in the outbox is known: {error}", err=True)

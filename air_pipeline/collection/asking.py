@@ -1,4 +1,7 @@
-"""Asking devices by hand, without storing: one GET each, or the last poll while a collector holds the lock."""
+"""Asking devices by hand, without storing: one GET each, or the last poll while a collector holds the lock.
+
+Devices of other collectors are not asked from here, unless somebody wants it.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +12,7 @@ from functools import partial
 from http import HTTPStatus
 from time import monotonic, time
 
-from air_pipeline.collection.collector_state import collector_state
+from air_pipeline.collection.collector_state import collector_states
 from air_pipeline.collection.lease import asking_by_hand, holder
 from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.schedule import slot_at
@@ -18,7 +21,7 @@ from air_pipeline.devices.client import get
 from air_pipeline.devices.document import other_identity, read_document
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
-from air_pipeline.settings import Device
+from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import Latest, StoreError
 
@@ -54,9 +57,10 @@ class Asked:
 
 def ask_devices(
     environment: Environment,
+    settings: Settings,
     devices: Sequence[Device],
     *,
-    may_ask: bool = True,
+    may_ask: bool = False,
     longest_s: float = math.inf,
     within_s: float = math.inf,
 ) -> list[Asked]:
@@ -66,22 +70,30 @@ def ask_devices(
 
     Args:
         environment: whose collector.
+        settings: those in force, which say who collects.
         devices: whom to ask.
-        may_ask: whether nobody else collects from them, as far as is known here; else their last polls are looked up.
+        may_ask: whether they are asked though something else collects from them; else their last polls are looked up.
         longest_s: how long one, or the store, may take, if its own timeout is longer.
         within_s: after so many seconds no more are asked.
 
     Raises:
         OutboxError: a collector runs and its outbox cannot be read.
     """
+    is_ours = settings.collector != "external"
+    asked = [one for one in devices if may_ask or (is_ours and one.collector == environment.collector)]
+    answered: dict[str, Asked] = {}
     with asking_by_hand(environment.state):
-        if may_ask and holder(environment.state) is None:
+        if asked and holder(environment.state) is None:
             end = monotonic() + within_s
             bound = bound_to(environment)
-            with ThreadPoolExecutor(min(len(devices), _AT_ONCE) or 1) as pool:
-                ask = partial(ask_device, longest_s=longest_s, end=end)
-                return list(pool.map(lambda device: ask(device, bound_to=bound.get(device.id, "")), devices))
-    return _last_polls(environment, devices, min(longest_s, _STORE_WITHIN_S))
+            ask = partial(ask_device, longest_s=longest_s, end=end)
+            with ThreadPoolExecutor(min(len(asked), _AT_ONCE)) as pool:
+                for one in pool.map(lambda device: ask(device, bound_to=bound.get(device.id, "")), asked):
+                    answered[one.device.id] = one
+    if rest := [device for device in devices if device.id not in answered]:
+        polls = _last_polls(environment, settings, rest, min(longest_s, _STORE_WITHIN_S))
+        answered |= {one.device.id: one for one in polls}
+    return [answered[device.id] for device in devices]
 
 
 def bound_to(environment: Environment) -> dict[str, str]:
@@ -113,26 +125,29 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
     return Asked(device, poll, live=True, reason=reason, notes=notes, body=answer.body, identity=identity)
 
 
-def _last_polls(environment: Environment, devices: Sequence[Device], within_s: float) -> list[Asked]:
-    """What the running collector knows: what it stored, and what waits."""
+def _last_polls(
+    environment: Environment, settings: Settings, devices: Sequence[Device], within_s: float
+) -> list[Asked]:
+    """What the running collectors know: what they stored, and what waits here."""
     until = int(time() * 1000) + max((device.interval_ms for device in devices), default=0) + 1
     stored: Mapping[str, Latest] = {}
     store_error = ""
     with closing(open_store(environment.influxdb, environment.state, within_s)) as store:
-        collector = collector_state(environment.state, store, newest=max(_WAITING_LOOKED_AT, 2 * len(devices)))
+        newest = max(_WAITING_LOOKED_AT, 2 * len(devices))
+        collectors = collector_states(environment, settings, store, newest=newest)
+        store_error = next((one.unanswered for one in collectors.values() if one.unanswered), "")
         try:
-            stored = {} if collector.unanswered else store.latest(end=until)
-            store_error = collector.unanswered
+            stored = {} if store_error else store.latest(end=until)
         except StoreError as error:
             store_error = str(error)
-    waiting = {name: poll for name, poll in collector.newest.items() if poll.observed_at < until}
-    notes = collector.notes
+    newest_polls = [poll for one in collectors.values() for poll in one.newest.values()]
+    waiting = {poll.device: poll for poll in newest_polls if poll.observed_at < until}
     found = []
     for device in devices:
         polls = [waiting[device.id]] if device.id in waiting else []
         polls += [stored[device.id].poll] if device.id in stored and _is_of_collector(stored[device.id].poll) else []
         poll = max(polls, key=lambda poll: poll.observed_at, default=None)
-        note = notes.get(device.id, "")
+        note = collectors[device.collector].notes.get(device.id, "")
         identity = other_identity(note)
         reason = note if identity and poll is not None else _reason(poll, device)
         of_device = () if identity else tuple(note.splitlines())

@@ -10,7 +10,7 @@ import logging
 import math
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -109,6 +109,17 @@ class Collector:
         self._series = {one.id: tuple(parameter.series for parameter in one.parameters) for one in settings.devices}
         self._look_at_clock()
         self._plan()
+
+    def begin_anew(self, names: Collection[str]) -> None:
+        """Has devices of the next settings begun with a slot after now: another collector may have the present one."""
+        if names:
+            now = self._now_ms()
+            self._remember({name: max(now, self._last.get(name, now)) for name in names})
+
+    @property
+    def asks_others(self) -> bool:
+        """Whether a device is still being asked that is none of the settings any more."""
+        return not self._flights.keys() <= self._devices.keys()
 
     @property
     def in_flight(self) -> int:

@@ -1,8 +1,8 @@
-"""How a collector stands: whether it runs, what waits, what it noted of the devices.
+"""How each collector stands: whether it runs, what waits, what it noted of the devices.
 
-Belongs here: the one function that everybody asks who wants to know, from the files of a collector that runs here or
-from what one tells through the store that runs elsewhere. Does not: when it tells (`telling`), what is made of the
-answer (`health`).
+Belongs here: the functions that everybody asks who wants to know, from the files of a collector that runs here or from
+what one tells through the store that runs elsewhere. Does not: when it tells (`telling`), what is made of the answer
+(`health`).
 """
 
 import json
@@ -18,12 +18,13 @@ from air_pipeline.collection.outbox import Outbox, existing_outbox
 from air_pipeline.collection.outbox_status import OutboxStatus
 from air_pipeline.collection.recorder import Recording, recording
 from air_pipeline.collection.setting_aside import Aside
+from air_pipeline.collection.share import SILENT_AFTER_S, read_share
 from air_pipeline.devices.polls import Poll
+from air_pipeline.environment import Environment
+from air_pipeline.settings import Settings
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.store import ReadingStore, StoreError, Told
 
-SILENT_AFTER_S = 75.0
-"""A collector elsewhere that has told nothing for so long does not run, or does not reach the store."""
 MOST_AHEAD_S = 3600.0
 """Clocks differ; a word of a time further ahead says nothing of now: it would be believed until then."""
 MOST_REASONS = 3
@@ -56,6 +57,11 @@ class CollectorState:
         told_at: when it told, ms UTC; None if nobody did.
         settings: tells the settings of that one from others.
         version: of the program there.
+        shares: tells what device is whose, by its settings, from what others think.
+        host: the name of the machine there.
+        waits: device to why it is not begun yet.
+        waits_since: since when one waits, seconds UTC; 0 where none does.
+        rival: another process that collects by the same name, in words; empty where none was noticed.
         unanswered: why the store did not say what a collector elsewhere told, where that was wanted.
     """
 
@@ -72,6 +78,11 @@ class CollectorState:
     told_at: int | None = None
     settings: str = ""
     version: str = ""
+    shares: str = ""
+    host: str = ""
+    waits: Mapping[str, str] = field(default_factory=dict)
+    waits_since: float = 0.0
+    rival: str = ""
     unanswered: str = ""
 
 
@@ -81,45 +92,92 @@ def process_state(state: StateDirectory) -> CollectorState:
     Raises:
         SettingsError: the lock cannot be read.
     """
-    begun = state.outbox.exists()
-    return CollectorState(holder(state), lease_holds(state), has_begun=begun, recording=recording(state))
+    kept = read_share(state)
+    return CollectorState(
+        holder(state),
+        lease_holds(state),
+        has_begun=state.outbox.exists(),
+        recording=recording(state),
+        waits=kept.waits,
+        waits_since=kept.since,
+        rival=kept.rival,
+    )
 
 
-def collector_state(state: StateDirectory, store: ReadingStore | None = None, *, newest: int = 0) -> CollectorState:
-    """How a collector stands; nothing is made.
+def collector_states(
+    environment: Environment,
+    settings: Settings,
+    store: ReadingStore,
+    *,
+    newest: int = 0,
+    here: CollectorState | None = None,
+) -> dict[str, CollectorState]:
+    """How each collector stands that devices name: the one here by its files, the others by what they told.
+
+    And any other that runs, or left polls in the outbox here.
 
     Args:
-        state: the directory of one that runs here.
-        store: where one that runs elsewhere tells of itself, if that counts where none runs here. The polls that wait
-            in an outbox here are told before those elsewhere: nobody delivers them.
+        environment: of what is here.
+        settings: those in force, which name collectors.
+        store: where the others tell of themselves; not asked where there can be none.
+        newest: as in `collector_state`.
+        here: how the one here stands, where that was looked at already.
+
+    Raises:
+        OutboxError: the outbox cannot be read.
+        SettingsError: the lock cannot be read.
+    """
+    here = here or collector_state(environment.state, newest=newest)
+    own = environment.collector if here.running is None else here.running.name
+    is_external = settings.collector == "external"
+    found: dict[str, CollectorState] = {}
+    told: Mapping[str, Told] = {}
+    unanswered = ""
+    if settings.collectors != (own,) or (is_external and here.running is None):
+        try:
+            told = store.last_told()
+        except StoreError as error:
+            unanswered = str(error)
+    for name in settings.collectors:
+        if name != own:
+            found[name] = told_state(told[name]) if name in told else CollectorState(unanswered=unanswered)
+        else:
+            found[name] = _merged(here, told.get(name), unanswered) if is_external else here
+    if own not in found and (here.running is not None or here.outbox.pending):
+        found[own] = here
+    others = {name: told_state(one) for name, one in told.items() if name not in found}
+    return found | {name: one for name, one in others.items() if one.running is not None}
+
+
+def collector_state(state: StateDirectory, *, newest: int = 0) -> CollectorState:
+    """How the collector of a state directory stands; nothing is made.
+
+    Args:
+        state: the directory.
         newest: how many of the newest polls that wait here are looked through for the last of each device.
 
     Raises:
         OutboxError: the outbox cannot be read.
         SettingsError: the lock cannot be read.
     """
-    found = _here(state, newest)
-    if store is None or found.running is not None:
-        return found
-    try:
-        told = max(store.last_told().values(), key=lambda told: told.at, default=None)
-    except StoreError as error:
-        return replace(found, unanswered=str(error))
-    if told is None:
-        return found
-    elsewhere = _told_state(told, time.time())
-    if elsewhere.running is None and found.has_begun:
-        return found
-    return replace(elsewhere, outbox=found.outbox) if found.outbox.pending else elsewhere
-
-
-def _here(state: StateDirectory, newest: int) -> CollectorState:
     found = process_state(state)
     box = existing_outbox(state.outbox)
     if box is None:
         return found
     with closing(box):
         return of_outbox(found, box, newest)
+
+
+def _merged(here: CollectorState, told: Told | None, unanswered: str) -> CollectorState:
+    """How one stands that may run here or elsewhere; polls that wait here come first: nobody delivers them."""
+    if here.running is not None or (told is None and not unanswered):
+        return here
+    if told is None:
+        return replace(here, unanswered=unanswered)
+    elsewhere = told_state(told)
+    if elsewhere.running is None and here.has_begun:
+        return here
+    return replace(elsewhere, outbox=here.outbox) if here.outbox.pending else elsewhere
 
 
 def of_outbox(found: CollectorState, box: Outbox, newest: int = 0) -> CollectorState:
@@ -144,6 +202,7 @@ def told_fields(state: CollectorState) -> dict[str, float | str]:
     numbers = {"pending": box.pending, "quarantined": box.quarantined, "failures": box.failures, "pid": os.getpid()}
     numbers |= {} if box.oldest is None else {"oldest_ms": box.oldest}
     numbers |= {} if state.running is None else {"since_ms": round(state.running.since * 1000)}
+    numbers |= {"waits_since_ms": round(state.waits_since * 1000)} if state.waits else {}
     texts = {
         "error": box.error[:_LONGEST_TEXT],
         "reasons": json.dumps([reason[:_LONGEST_TEXT] for reason in state.reasons]),
@@ -151,6 +210,8 @@ def told_fields(state: CollectorState) -> dict[str, float | str]:
         "recording": json.dumps(asdict(replace(state.recording, refused=state.recording.refused[:_LONGEST_TEXT]))),
         "asides": json.dumps([asdict(one) for one in state.asides[:MOST_REASONS]]),
     }
+    texts |= {"waits": json.dumps(_first(state.waits, _LONGEST_NOTES))} if state.waits else {}
+    texts |= {"rival": state.rival[:_LONGEST_TEXT]} if state.rival else {}
     return {name: float(number) for name, number in numbers.items()} | texts
 
 
@@ -165,7 +226,7 @@ def _first(notes: Mapping[str, str], most: int) -> dict[str, str]:
     return some
 
 
-def _told_state(told: Told, now: float) -> CollectorState:
+def told_state(told: Told) -> CollectorState:
     """What a collector elsewhere told; what another version told otherwise is left at what says nothing."""
     fields = told.fields
 
@@ -176,7 +237,7 @@ def _told_state(told: Told, now: float) -> CollectorState:
     def text(name: str) -> str:
         return str(fields.get(name, ""))
 
-    runs = -MOST_AHEAD_S < now - told.at / 1000 < SILENT_AFTER_S
+    runs = -MOST_AHEAD_S < time.time() - told.at / 1000 < SILENT_AFTER_S
     box = OutboxStatus(
         pending=number("pending"),
         oldest=number("oldest_ms") if "oldest_ms" in fields else None,
@@ -187,7 +248,7 @@ def _told_state(told: Told, now: float) -> CollectorState:
     )
     notes = _read(text("notes"), {})
     return CollectorState(
-        running=Holder(number("pid"), number("since_ms") / 1000, leased=False) if runs else None,
+        running=Holder(number("pid"), number("since_ms") / 1000, leased=False, name=told.collector) if runs else None,
         has_begun=True,
         outbox=box,
         recording=_made(Recording, _read(text("recording"), {})) or _TAKES_EVERYTHING,
@@ -198,6 +259,11 @@ def _told_state(told: Told, now: float) -> CollectorState:
         told_at=told.at,
         settings=text("settings"),
         version=text("version"),
+        shares=text("shares"),
+        host=text("host"),
+        waits={str(device): str(why) for device, why in _read(text("waits"), {}).items()},
+        waits_since=number("waits_since_ms") / 1000,
+        rival=text("rival"),
     )
 
 

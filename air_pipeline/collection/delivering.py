@@ -13,6 +13,7 @@ from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.delivery import GATHER_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.collection.salvage import Salvage
+from air_pipeline.collection.share import Share
 from air_pipeline.collection.telling import Teller
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
@@ -31,7 +32,7 @@ _BEGIN_ANEW_S = 10.0
 
 @contextmanager
 def delivering(
-    environment: Environment, polls_came: threading.Event | None = None, *, telling: bool = False
+    environment: Environment, polls_came: threading.Event | None = None, share: Share | None = None
 ) -> Iterator[None]:
     """Delivers the outbox to the store in a thread of its own, for whoever holds the collector's lock.
 
@@ -41,7 +42,7 @@ def delivering(
     Args:
         environment: whose outbox, and which store.
         polls_came: is set whenever polls were committed to the outbox.
-        telling: whether the collector tells of itself through the store.
+        share: that of the collector which tells of itself through the store; None: nothing is told.
 
     Raises:
         SettingsError: the state directory was moved to another store before the lock was taken.
@@ -49,7 +50,7 @@ def delivering(
     environment.state.check_store(environment.store)
     stop, given_up, polls_came = threading.Event(), threading.Event(), polls_came or threading.Event()
     thread = threading.Thread(
-        target=_deliver, args=(environment, stop, polls_came, given_up, telling), name="delivery", daemon=True
+        target=_deliver, args=(environment, stop, polls_came, given_up, share), name="delivery", daemon=True
     )
     thread.start()
     try:
@@ -67,7 +68,7 @@ def _deliver(
     stop: threading.Event,
     polls_came: threading.Event,
     given_up: threading.Event,
-    telling: bool,  # noqa: FBT001 - of a thread
+    share: Share | None,
 ) -> None:
     while True:
         try:
@@ -75,7 +76,7 @@ def _deliver(
                 closing(Outbox(environment.state.outbox)) as outbox,
                 closing(open_store(environment.influxdb, environment.state)) as store,
             ):
-                teller = Teller(environment.state, store, outbox) if telling else None
+                teller = Teller(environment.state, store, outbox, share) if share else None
                 delivery = Delivery(outbox, store, is_given_up=given_up.is_set)
                 _deliver_until(stop, polls_came, delivery, outbox, teller)
         except Exception as error:

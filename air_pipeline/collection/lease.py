@@ -19,7 +19,7 @@ from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.records import read_record, write_record
 from air_pipeline.replacing import open_at_once
-from air_pipeline.settings import SettingsError
+from air_pipeline.settings import MAIN, SettingsError
 from air_pipeline.state import StateDirectory
 
 LEASE_S = 75.0
@@ -40,11 +40,13 @@ class Holder:
         pid: its process id.
         since: when it took the lock, seconds UTC.
         leased: whether it ends with the lease.
+        name: of the collector.
     """
 
     pid: int
     since: float
     leased: bool
+    name: str = MAIN
 
 
 class CollectorRunning(AirPipelineError):
@@ -61,9 +63,10 @@ class CollectorRunning(AirPipelineError):
 class CollectorLock:
     """The lock of one state directory; released when the process ends, however it ends."""
 
-    def __init__(self, state: StateDirectory, *, leased: bool = False) -> None:
+    def __init__(self, state: StateDirectory, *, leased: bool = False, name: str = MAIN) -> None:
         self._state = state
         self._leased = leased
+        self._name = name
         self._file: int | None = None
 
     def acquire(self) -> None:
@@ -127,7 +130,10 @@ class CollectorLock:
         if not _lock(file, fcntl.LOCK_EX) or not self._is_in_place(file):
             os.close(file)
             return None
-        name = json.dumps(asdict(Holder(os.getpid(), time.time(), self._leased)))
+        who = asdict(Holder(os.getpid(), time.time(), self._leased, self._name))
+        if self._name == MAIN:  # older programs know no names
+            del who["name"]
+        name = json.dumps(who)
         # Written over what is there, a full disk takes it; without it, it is a lock all the same.
         with suppress(OSError):
             os.pwrite(file, f"{name:<{_NAME_BYTES}}".encode(), 0)

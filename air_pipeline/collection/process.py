@@ -6,7 +6,7 @@ import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from types import FrameType
 
 from air_pipeline.boottime import boottime
@@ -18,8 +18,11 @@ from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, lease_has_ended
 from air_pipeline.collection.metrics import Metrics
 from air_pipeline.collection.recorder import Recorder
+from air_pipeline.collection.share import Share
+from air_pipeline.collection.taking_over import STORE_WITHIN_S, taking_over
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Settings
+from air_pipeline.storage.opening import open_store
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +57,14 @@ def collect(
     _allow_many_files()
     configuration = Configuration(environment)
     stop = threading.Event()
-    with CollectorLock(environment.state, leased=leased) as lock, _stopped_by_signals(stop) as wakes:
+    lock = CollectorLock(environment.state, leased=leased, name=environment.collector)
+    with lock, _stopped_by_signals(stop) as wakes:
         environment.state.remember_store(environment.store)
         metrics = Metrics()
         recorder = Recorder(environment.state, watch=None if metrics_port is None else metrics.take)
         holding = Holding(SystemClock(), environment.state, believe=believe_clock)
-        collector = Collector(configuration.settings, recorder, holding=holding)
+        share = _share(environment, configuration.settings, recorder)
+        collector = Collector(_taken(share), recorder, holding=holding)
         wakes.append(collector.wake)
         others: list[CollectorRunning] = []
 
@@ -77,17 +82,26 @@ def collect(
             configuration.look()
 
         with recorder:
-            showing = _showing_metrics(metrics_port, metrics, environment, configuration, recorder)
-            collector.bindings.recall(environment, configuration.settings.devices)
-            with delivering(environment, recorder.polls_came, telling=True), _every_second(look), showing:
-                log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
+            showing = _showing_metrics(metrics_port, metrics, environment, share, recorder)
+            collector.bindings.recall(environment, share.settings.devices)
+            with (
+                delivering(environment, recorder.polls_came, share),
+                taking_over(share, environment, collector.wake),
+                _every_second(look),
+                showing,
+            ):
+                log.info("collecting from %d devices into %s", len(share.settings.devices), environment.store)
+                _say_none(configuration.settings, environment)
                 _spare_what_lasts()
                 try:
                     while not stop.is_set():
                         collector.step()
                         if (settings := configuration.changed()) is not None:
-                            collector.reconfigure(settings)
+                            share.take(settings)
+                            _say_none(settings, environment)
+                        if _take_up(share, collector, environment):
                             _spare_what_lasts()
+                        share.settle(is_done=not collector.asks_others)
                 finally:
                     ends_at = boottime() + END_WITHIN_S
                     collector.finish(FINISH_WITHIN_S)
@@ -99,7 +113,7 @@ def collect(
 
 
 def _showing_metrics(
-    port: int | None, metrics: Metrics, environment: Environment, configuration: Configuration, recorder: Recorder
+    port: int | None, metrics: Metrics, environment: Environment, share: Share, recorder: Recorder
 ) -> AbstractContextManager[None]:
     """`/metrics`, where it is wanted."""
     if port is None:
@@ -107,7 +121,41 @@ def _showing_metrics(
     # With http.server: only who asks for metrics pays for it.
     from air_pipeline.collection.metrics_server import serving
 
-    return serving(port, metrics, environment.state, lambda: configuration.settings, lambda: recorder.is_refused)
+    return serving(port, metrics, environment.state, lambda: share.settings, lambda: recorder.is_refused)
+
+
+def _share(environment: Environment, settings: Settings, recorder: Recorder) -> Share:
+    """What the collector of an environment polls; where readings are in the state directory itself, nobody else can."""
+    is_alone = environment.influxdb is None
+    share = Share(environment.collector, environment.state, recorder.last_slots, is_alone=is_alone)
+    share.take(settings)
+    return share
+
+
+def _taken(share: Share) -> Settings:
+    """What is to be polled of a share at first."""
+    change = share.changed()
+    return share.settings if change is None else change.settings
+
+
+def _take_up(share: Share, collector: Collector, environment: Environment) -> bool:
+    """Has other devices polled, where the share has changed; whether it has."""
+    change = share.changed()
+    if change is not None:
+        collector.bindings.recall(environment, change.settings.devices)
+        collector.begin_anew(change.anew)
+        collector.reconfigure(change.settings)
+    return change is not None
+
+
+def _say_none(settings: Settings, environment: Environment) -> None:
+    if environment.collector not in settings.collectors:
+        log.warning(
+            "no device of devices.yaml is of the collector %s (AIR_PIPELINE_COLLECTOR): they are of %s; nothing is"
+            " polled until one is",
+            environment.collector,
+            ", ".join(settings.collectors),
+        )
 
 
 def _spare_what_lasts() -> None:
@@ -129,7 +177,8 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
     """Collects the present slot of each device and delivers it, for when no collector runs.
 
     Returns:
-        The devices that were left out: an answer would not be true to their slot any more, or they are not polled now.
+        The devices that were left out: an answer would not be true to their slot any more, they are not polled now, or
+        another collector may still poll them. Devices of others are neither asked nor named.
 
     Raises:
         CollectorRunning: one does.
@@ -137,15 +186,20 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
         OutboxError: the outbox cannot be read.
         PollsLost: the disk refused what was polled.
     """
-    with CollectorLock(environment.state):
+    with CollectorLock(environment.state, name=environment.collector):
         environment.state.remember_store(environment.store)
         recorder = Recorder(environment.state)
         with delivering(environment, recorder.polls_came), recorder:
-            collector = Collector(settings, recorder, holding=Holding(SystemClock(), environment.state))
+            share = _share(environment, settings, recorder)
+            collector = Collector(_taken(share), recorder, holding=Holding(SystemClock(), environment.state))
             collector.bindings.recall(environment, settings.devices)
+            if share.waits:
+                with closing(open_store(environment.influxdb, environment.state, STORE_WITHIN_S)) as store:
+                    share.look(store)
+                _take_up(share, collector, environment)
             left_out = collector.poll_now()
             collector.finish()
-    return left_out
+    return left_out + share.left_out
 
 
 @contextmanager

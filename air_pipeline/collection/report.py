@@ -1,6 +1,6 @@
 """What came in: polls by device and outcome, and the devices that gave no reading lately.
 
-Belongs here: asking the store and the collector. Does not: whether that is well (`health`), how Dagster is told
+Belongs here: asking the store and the collectors. Does not: whether that is well (`health`), how Dagster is told
 (`assets`, `automation`).
 """
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from air_pipeline.collection.collector_state import CollectorState, collector_state
+from air_pipeline.collection.collector_state import CollectorState, collector_states
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.processing.local_time import epoch_ms, span_ms
-from air_pipeline.settings import Device
+from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.store import ReadingStore, StoreError
 
 SHORTEST_WINDOW = timedelta(minutes=5)
@@ -58,7 +58,7 @@ class Report:
         counts: what came in.
         unwell: the devices that gave no reading lately, though they should have.
         expected: how many devices should have.
-        collector: how the collector stands.
+        collectors: how each collector stands, by its name.
         store_error: why the store did not answer; then `counts` and `unwell` are empty and say nothing.
     """
 
@@ -67,7 +67,7 @@ class Report:
     counts: OutcomeCounts
     unwell: tuple[DeviceState, ...]
     expected: int
-    collector: CollectorState
+    collectors: Mapping[str, CollectorState]
     store_error: str = ""
 
     @property
@@ -76,6 +76,16 @@ class Report:
         return {
             outcome.value: sum(by_outcome.get(outcome, 0) for by_outcome in self.counts.values()) for outcome in Outcome
         }
+
+    @property
+    def pending(self) -> int:
+        """The polls that wait in any outbox."""
+        return sum(one.outbox.pending for one in self.collectors.values())
+
+    @property
+    def quarantined(self) -> int:
+        """Those that the store will never take."""
+        return sum(one.outbox.quarantined for one in self.collectors.values())
 
     @property
     def polls(self) -> int:
@@ -97,7 +107,7 @@ def look(
     *,
     all_done: bool = False,
 ) -> Report:
-    """Looks at the store and the collector.
+    """Looks at the store and the collectors.
 
     What still waits in the outbox is left for the next report: `until` is the first slot that may be incomplete.
 
@@ -112,14 +122,12 @@ def look(
     Raises:
         OutboxError: the outbox cannot be read.
     """
-    elsewhere = deployment.settings.collector == "external"
-    collector = collector_state(deployment.environment.state, store if elsewhere else None)
+    collectors = collector_states(deployment.environment, deployment.settings, store)
     now_ms = epoch_ms(now)
     devices = [device for device in deployment.settings.devices if device.is_polled_at(now_ms)]
     slowest_s = max((device.timeout_s for device in devices), default=0.0)
     until = now_ms + 1 if all_done else now_ms - round((slowest_s + COMMITTED_WITHIN_S) * 1000)
-    if collector.outbox.oldest is not None:
-        until = min(until, collector.outbox.oldest)
+    until = min([until, *(one.outbox.oldest for one in collectors.values() if one.outbox.oldest is not None)])
     counts: OutcomeCounts = {}
     unwell: list[DeviceState] = []
     store_error = ""
@@ -135,7 +143,7 @@ def look(
         counts=counts,
         unwell=tuple(unwell),
         expected=len(devices),
-        collector=collector,
+        collectors=collectors,
         store_error=store_error,
     )
 
@@ -169,9 +177,12 @@ def _may_sleep_yet(store: ReadingStore, device: Device, until: int) -> bool:
     return first is None or first > until - span_ms(_window(device))
 
 
-def silent_devices(report: Report, now: datetime) -> tuple[DeviceState, ...]:
+def silent_devices(report: Report, settings: Settings, now: datetime) -> tuple[DeviceState, ...]:
     """The devices that are not well, but for those that a collector which has just started did not come to yet."""
-    collector = report.collector.running
-    if collector and 0 <= now.timestamp() - collector.since < SHORTEST_WINDOW.total_seconds():
-        return tuple(state for state in report.unwell if state.polls)
-    return report.unwell
+    started = {
+        name
+        for name, one in report.collectors.items()
+        if one.running and 0 <= now.timestamp() - one.running.since < SHORTEST_WINDOW.total_seconds()
+    }
+    young = {device.id for device in settings.devices if device.collector in started}
+    return tuple(state for state in report.unwell if state.polls or state.device not in young)

@@ -10,6 +10,7 @@ from air_pipeline.health import Check, Finding, Level
 from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
+    collectors_agree,
     devices_reporting,
     devices_themselves,
     documents_known,
@@ -27,6 +28,7 @@ from air_pipeline.health.space import disk_lasts
 
 CHECKS: tuple[Check, ...] = (
     collector_running,
+    collectors_agree,
     clock_believed,
     devices_reporting,
     devices_themselves,

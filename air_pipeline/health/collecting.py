@@ -1,54 +1,83 @@
 """Whether collecting goes as it should: the collector, the devices, what waits for the store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.recorder import FORGET_AFTER_S
 from air_pipeline.collection.report import silent_devices
+from air_pipeline.deployment import settings_stamp
 from air_pipeline.devices.document import other_identity
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms, utc_text
+from air_pipeline.words import some
 
 LONGEST_WAIT = timedelta(minutes=2)
 """An outbox drains if nothing has waited in it for longer than two attempts at a store that is there."""
+MOST_DEVICES = 3
 
 
-def _not_known(seen: Seen) -> str:
+def _each(states: Mapping[str, CollectorState]) -> Iterator[tuple[str, str, CollectorState]]:
+    """Each collector: its name, the same as a subject where there are several, and how it stands."""
+    for name, state in states.items():
+        yield name, name if len(states) > 1 else "", state
+
+
+def _at(subject: str) -> str:
+    return f" at {subject}" if subject else ""
+
+
+def _not_known(seen: Seen, name: str, state: CollectorState) -> str:
     """Why nothing is known of a collector, which runs elsewhere if at all; empty where something is."""
-    found = seen.process
-    if seen.deployment.settings.collector != "external" or found.running is not None or found.has_begun:
+    is_external = seen.settings is not None and seen.settings.collector == "external"
+    is_here = name == seen.environment.collector
+    if state.running is not None or state.has_begun or (is_here and not is_external):
         return ""
-    if found.unanswered:
-        return f"the store does not say what the collector elsewhere tells of itself: {found.unanswered}"
-    return "devices.yaml says collector: external, and none ever ran here or told of itself through the store"
+    if state.unanswered:
+        who = "the collector elsewhere" if is_here else name
+        return f"the store does not say what {who} tells of itself: {state.unanswered}"
+    if is_here:
+        return "devices.yaml says collector: external, and none ever ran here or told of itself through the store"
+    return f"{name} has never told of itself through the store"
 
 
 @check(
     asset="raw_readings",
-    means="A collector runs. Without one no slot is polled.",
+    means="A collector runs, each that devices name. Without one no slot of its devices is polled.",
     remedy="See that `air-pipeline up` (or `collect`) runs, and what collector.log in the state directory says.",
     title="collector",
+    many="collectors do not run",
     bad="no collector runs",
     good="a collector runs again",
 )
 def collector_running(seen: Seen) -> Iterator[Finding]:
-    """Whether a collector runs; where one never did, that is no failure yet."""
-    state, settings = seen.process, seen.deployment.settings
-    if state.running is not None:
-        since = datetime.fromtimestamp(state.running.since, settings.zone).isoformat(sep=" ", timespec="seconds")
-        where = f", elsewhere, as {state.told_by} told at {utc_text(state.told_at)}" if state.told_at else ""
-        yield fine(f"process {state.running.pid}, since {since}{where}", numbers={"collectors": 1})
-        return
-    if why := _not_known(seen):
-        yield unknown(why, "look where it runs, or start it here: air-pipeline collect")
-        return
-    if state.told_at:
-        what = f"{state.told_by}, which runs elsewhere, has told nothing since {utc_text(state.told_at)}"
+    """Whether each collector runs; where one never did here, that is no failure yet."""
+    settings = seen.deployment.settings
+    for name, subject, state in _each(seen.processes):
+        if state.running is not None:
+            since = datetime.fromtimestamp(state.running.since, settings.zone).isoformat(sep=" ", timespec="seconds")
+            where = f", elsewhere, as {state.told_by} told at {utc_text(state.told_at)}" if state.told_at else ""
+            yield fine(f"process {state.running.pid}, since {since}{where}", subject, {"collectors": 1})
+        elif state.unanswered or (name == seen.environment.collector and _not_known(seen, name, state)):
+            why = _not_known(seen, name, state)
+            yield unknown(why, "look where it runs, or start it here: air-pipeline collect", subject)
+        else:
+            yield _none_runs(seen, name, subject, state)
+
+
+def _none_runs(seen: Seen, name: str, subject: str, state: CollectorState) -> Finding:
+    settings, numbers = seen.deployment.settings, {"collectors": 0}
+    devices = [device.id for device in settings.devices if device.collector == name]
+    polls = f", so nobody polls {some(devices, MOST_DEVICES)}" if subject else ""
+    if state.told_at or name != seen.environment.collector:
+        since = (
+            f"nothing since {utc_text(state.told_at)}" if state.told_at else "nothing of itself through the store yet"
+        )
         remedy = "see there that it runs and reaches the store: air-pipeline doctor"
-        yield failure(what, remedy, numbers={"collectors": 0})
-        return
+        return failure(f"{name}, which runs elsewhere, has told {since}{polls}", remedy, subject, numbers)
     if settings.collector == "external":
         remedy = "devices.yaml says collector: external, so start air-pipeline collect"
     elif state.is_wanted:  # so the sensor wants it
@@ -56,7 +85,55 @@ def collector_running(seen: Seen) -> Iterator[Finding]:
     else:
         remedy = "air-pipeline up starts one, while the sensor collect is on"
     is_grave = state.has_begun or seen.by_dagster  # which runs to collect
-    yield (failure if is_grave else warning)("none runs: devices are not polled", remedy, numbers={"collectors": 0})
+    text = f"none runs here{polls}" if subject else "none runs: devices are not polled"
+    return (failure if is_grave else warning)(text, remedy, subject, numbers)
+
+
+@check(
+    asset="raw_readings",
+    means="The collectors agree who polls which device: no two of them have one name, and none waits for another.",
+    remedy="Give all collectors the same devices.yaml, and each a name of its own: AIR_PIPELINE_COLLECTOR.",
+    title="collector",
+    many="collectors are not at one with the others",
+    bad="the collectors do not agree who polls what",
+    good="the collectors agree who polls what again",
+)
+def collectors_agree(seen: Seen) -> Iterator[Finding]:
+    """Which collectors have a rival of the same name, devices that wait, other settings, or no device at all."""
+    for name, subject, state in _each(seen.processes):
+        found = _disagreement(seen, name, state)
+        if why := _not_known(seen, name, state):
+            yield unknown(why, subject=subject)
+        elif found is None:
+            yield fine("each device is one collector's", subject, {"collectors_apart": 0})
+        else:
+            yield replace(found, subject=subject, numbers={"collectors_apart": 1}, patience=LONGEST_WAIT)
+
+
+def _disagreement(seen: Seen, name: str, state: CollectorState) -> Finding | None:
+    settings = seen.deployment.settings
+    if state.running is None:
+        return None
+    if state.rival:
+        where = f"on {state.host}" if state.host else "here"
+        return failure(
+            f"two processes collect as {name}: process {state.running.pid} {where}, and {state.rival}",
+            "their devices are asked twice: stop one of them, or give it another name: AIR_PIPELINE_COLLECTOR",
+        )
+    if state.waits:
+        devices, why = list(state.waits), next(iter(state.waits.values()))
+        found = warning(
+            f"{some(devices, MOST_DEVICES)} not begun yet by {name}: {why or 'the store was not asked yet'}",
+            "give all collectors the same devices.yaml; one that is stopped is waited for 75 s",
+        )
+        return replace(found, since=from_epoch_ms(round(state.waits_since * 1000)))
+    if name not in settings.collectors:
+        return warning(f"{name} runs, and no device is of it", f"say collector: {name} of a device, or stop it")
+    if state.shares and state.shares != settings.shares:
+        changed = settings_stamp(seen.environment.config)
+        found = warning(f"by the devices.yaml of {name}, other devices are its own than by the one here")
+        return replace(found, since=from_epoch_ms(changed[0] // 1_000_000) if changed else None)
+    return None
 
 
 @check(
@@ -75,7 +152,10 @@ def devices_reporting(seen: Seen) -> Iterator[Finding]:
     if report.store_error:
         yield unknown(f"the store did not answer: {report.store_error}")
         return
-    silent = {state.device: state.outcome or "not polled" for state in silent_devices(report, seen.now)}
+    silent = {
+        state.device: state.outcome or "not polled"
+        for state in silent_devices(report, seen.deployment.settings, seen.now)
+    }
     found = failure if len(silent) == report.expected else warning
     polled = [device for device in seen.deployment.settings.devices if device.is_polled_at(epoch_ms(seen.now))]
     if not polled:
@@ -98,22 +178,25 @@ def devices_reporting(seen: Seen) -> Iterator[Finding]:
 def outbox_draining(seen: Seen) -> Iterator[Finding]:
     """Whether what was polled waits for longer than it should."""
     try:
-        status = seen.collector.outbox
+        states = seen.collectors
     except OutboxError as error:
         what, _, remedy = str(error).partition(". ")
         yield failure(what, remedy)
         return
-    if why := _not_known(seen):
-        yield unknown(why)
-        return
-    numbers = {"pending": status.pending, "failures": status.failures}
-    if status.oldest is None or seen.now - from_epoch_ms(status.oldest) <= LONGEST_WAIT:
-        yield fine(f"{status.pending} polls wait" if seen.collector.has_begun else "nothing waits", numbers=numbers)
-        return
-    reason = status.error or "no collector delivers them"
-    do = "put right what the store says" if status.error else "start the collector: air-pipeline up (or collect)"
-    text = f"{status.pending} polls wait, the oldest since {utc_text(status.oldest)}: {reason}"
-    yield failure(text, f"{do}; nothing is lost", numbers=numbers)
+    for name, subject, state in _each(states):
+        status = state.outbox
+        numbers = {"pending": status.pending, "failures": status.failures}
+        if why := _not_known(seen, name, state):
+            yield unknown(why, subject=subject)
+        elif status.oldest is None or seen.now - from_epoch_ms(status.oldest) <= LONGEST_WAIT:
+            yield fine(f"{status.pending} polls wait" if state.has_begun else "nothing waits", subject, numbers)
+        else:
+            reason = status.error or "no collector delivers them"
+            do = (
+                "put right what the store says" if status.error else "start the collector: air-pipeline up (or collect)"
+            )
+            text = f"{status.pending} polls wait{_at(subject)}, the oldest since {utc_text(status.oldest)}: {reason}"
+            yield failure(text, f"{do}; nothing is lost", subject, numbers)
 
 
 @check(
@@ -125,21 +208,27 @@ def outbox_draining(seen: Seen) -> Iterator[Finding]:
     good="what is polled is on the disk again",
 )
 def polls_recorded(seen: Seen) -> Iterator[Finding]:
-    """Whether polls wait in the memory of the collector, and whether any were lost there lately."""
-    if why := _not_known(seen):
-        yield unknown(why)
-        return
-    found = seen.process.recording
+    """Whether polls wait in the memory of a collector, and whether any were lost there lately."""
+    for name, subject, state in _each(seen.processes):
+        why = _not_known(seen, name, state)
+        yield unknown(why, subject=subject) if why else _recorded(seen, subject, state)
+
+
+def _recorded(seen: Seen, subject: str, state: CollectorState) -> Finding:
+    found = state.recording
     numbers = {"waiting_in_memory": 0, "polls_lost": 0, "slots_unconfirmed": found.unconfirmed}
-    if found.refused and seen.process.running is not None:
+    if found.refused and state.running is not None:
         numbers |= {"waiting_in_memory": found.waiting, "polls_lost": found.dropped}
-        text = f"{found.waiting} polls wait in memory, as the disk refuses them: {found.refused}{found.and_lost}"
-        yield failure(text, numbers=numbers)
-    elif found.dropped and 0 <= seen.now.timestamp() - found.at < FORGET_AFTER_S:
+        text = (
+            f"{found.waiting} polls wait in memory{_at(subject)}, as the disk refuses them:"
+            f" {found.refused}{found.and_lost}"
+        )
+        return failure(text, "", subject, numbers)
+    if found.dropped and 0 <= seen.now.timestamp() - found.at < FORGET_AFTER_S:
         numbers["polls_lost"] = found.dropped
-        yield warning(f"{found.lost}: the disk refused them for too long", "see that it keeps room", numbers=numbers)
-    else:
-        yield fine("what is polled is on the disk", numbers=numbers)
+        text = f"{found.lost}{_at(subject)}: the disk refused them for too long"
+        return warning(text, "see that it keeps room", subject, numbers)
+    return fine("what is polled is on the disk", subject, numbers)
 
 
 @check(
@@ -153,20 +242,20 @@ def polls_recorded(seen: Seen) -> Iterator[Finding]:
 def quarantine_empty(seen: Seen) -> Iterator[Finding]:
     """Whether polls were set aside; of an outbox that cannot be read that is said by the look at what drains."""
     try:
-        number = seen.collector.outbox.quarantined
+        states = seen.collectors
     except OutboxError:
         return
-    if why := _not_known(seen):
-        yield unknown(why)
-        return
-    if not number:
-        yield fine("no poll was set aside", numbers={"quarantined": 0})
-        return
-    reasons = "; ".join(dict.fromkeys(seen.collector.reasons))
-    text = f"the store will not take {number} polls, so they were set aside: {reasons}"
-    yield warning(
-        text, "put right what the store says, then: air-pipeline outbox --release", numbers={"quarantined": number}
-    )
+    for name, subject, state in _each(states):
+        number = state.outbox.quarantined
+        if why := _not_known(seen, name, state):
+            yield unknown(why, subject=subject)
+        elif not number:
+            yield fine("no poll was set aside", subject, {"quarantined": 0})
+        else:
+            reasons = "; ".join(dict.fromkeys(state.reasons))
+            text = f"the store will not take {number} polls, so they were set aside{_at(subject)}: {reasons}"
+            remedy = f"put right what the store says, then{_at(subject)}: air-pipeline outbox --release"
+            yield warning(text, remedy, subject, {"quarantined": number})
 
 
 @check(
@@ -180,19 +269,21 @@ def quarantine_empty(seen: Seen) -> Iterator[Finding]:
 def outbox_whole(seen: Seen) -> Iterator[Finding]:
     """Which outboxes were set aside, and what was saved of them."""
     try:
-        asides = seen.collector.asides
+        states = seen.collectors
     except OutboxError:
         return
-    if why := _not_known(seen):
-        yield unknown(why)
-        return
-    if not asides:
-        yield fine("none was damaged", numbers={"damaged": 0})
-        return
-    saved = "; ".join(f"{one.file}, of which {one.saved} polls were saved" for one in asides)
-    going_on = "" if all(one.is_done for one in asides) else "; it is still being read"
-    numbers = {"damaged": len(asides), "saved": sum(one.saved for one in asides)}
-    yield warning(f"it was damaged and set aside as {saved}{going_on}", numbers=numbers)
+    for name, subject, state in _each(states):
+        asides = state.asides
+        if why := _not_known(seen, name, state):
+            yield unknown(why, subject=subject)
+        elif not asides:
+            yield fine("none was damaged", subject, {"damaged": 0})
+        else:
+            saved = "; ".join(f"{one.file}, of which {one.saved} polls were saved" for one in asides)
+            going_on = "" if all(one.is_done for one in asides) else "; it is still being read"
+            numbers = {"damaged": len(asides), "saved": sum(one.saved for one in asides)}
+            text = f"it was damaged{_at(subject)} and set aside as {saved}{going_on}"
+            yield warning(text, "", subject, numbers)
 
 
 @check(
@@ -206,16 +297,14 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
 )
 def devices_themselves(seen: Seen) -> Iterator[Finding]:
     """At which addresses another device answers, which is rejected."""
-    if why := _not_known(seen):
-        yield unknown(why)
-        return
-    for device in seen.deployment.settings.devices:
-        note = seen.collector.notes.get(device.id, "")
-        if other_identity(note):
+    for name, why, note in _notes(seen):
+        if why:
+            yield unknown(why, subject=name)
+        elif other_identity(note):
             text = note.partition("; write the address")[0]
-            yield warning(text, subject=device.id, numbers={"devices_of_others": 1})
+            yield warning(text, subject=name, numbers={"devices_of_others": 1})
         else:
-            yield fine("no other device answers for it", device.id, {"devices_of_others": 0})
+            yield fine("no other device answers for it", name, {"devices_of_others": 0})
 
 
 @check(
@@ -229,12 +318,22 @@ def devices_themselves(seen: Seen) -> Iterator[Finding]:
 )
 def documents_known(seen: Seen) -> Iterator[Finding]:
     """What each device sends that is not known."""
-    if why := _not_known(seen):
-        yield unknown(why)
+    for name, why, note in _notes(seen):
+        if why:
+            yield unknown(why, subject=name)
+        elif note and not other_identity(note):
+            yield warning(note, subject=name, numbers={"devices_with_unknowns": 1})
+        else:
+            yield fine("everything that it sends is known", name, {"devices_with_unknowns": 0})
+
+
+def _notes(seen: Seen) -> Iterator[tuple[str, str, str]]:
+    """Each device: its id, why nothing is known of its collector, and what that noted; without an id, of all."""
+    why = {name: _not_known(seen, name, state) for name, state in seen.processes.items()}
+    if set(why) == {seen.environment.collector} and any(why.values()):
+        yield "", *why.values(), ""
         return
     for device in seen.deployment.settings.devices:
-        note = seen.collector.notes.get(device.id)
-        if note and not other_identity(note):
-            yield warning(note, subject=device.id, numbers={"devices_with_unknowns": 1})
-        else:
-            yield fine("everything that it sends is known", device.id, {"devices_with_unknowns": 0})
+        unknown_why = why[device.collector]
+        note = "" if unknown_why else seen.collectors[device.collector].notes.get(device.id, "")
+        yield device.id, unknown_why, note

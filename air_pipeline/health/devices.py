@@ -65,9 +65,9 @@ def devices_answer(seen: Seen) -> Iterator[Finding]:
             text = f"is not polled now, by its since and until ({device.since or '…'} to {device.until or '…'})"
             yield fine(text, device.id)
     if polled:
-        may_ask = seen.may_ask or settings.collector != "external"
-        found = ask_devices(seen.environment, polled, may_ask=may_ask, longest_s=LONGEST_S, within_s=ASK_WITHIN_S)
-        for asked in found:
+        for asked in ask_devices(
+            seen.environment, settings, polled, may_ask=seen.may_ask, longest_s=LONGEST_S, within_s=ASK_WITHIN_S
+        ):
             yield finding_of(asked, seen.now)
 
 

@@ -6,6 +6,7 @@ from air_pipeline.health import Check, Finding, Level
 from air_pipeline.health.clock import clock_believed, clock_kept, clocks_agree
 from air_pipeline.health.collecting import (
     collector_running,
+    collectors_agree,
     outbox_draining,
     outbox_whole,
     polls_recorded,
@@ -43,6 +44,7 @@ EXAMINATION: tuple[Check, ...] = (
     *_WITHOUT_SETTINGS,
     devices_answer,  # which says more than what the collector noted to somebody who asks
     collector_running,
+    collectors_agree,
     up_running,
     *OF_A_DAY,
     days_built,

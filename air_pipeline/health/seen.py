@@ -1,7 +1,7 @@
 """What is seen of a deployment at one moment; each part is asked for when a check first wants it, and then once."""
 
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -9,8 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from air_pipeline.collection.collector_state import CollectorState, collector_state, process_state
-from air_pipeline.collection.outbox import OutboxError
+from air_pipeline.collection.collector_state import CollectorState, collector_state, collector_states, process_state
 from air_pipeline.collection.report import Report, look
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
@@ -70,38 +69,36 @@ class Seen:
         return Deployment(self.environment, self.settings, self.mistake, now=lambda: self.now)
 
     @cached_property
-    def collector(self) -> CollectorState:
-        """How the collector stands, here or by what one elsewhere tells through the store.
+    def collectors(self) -> Mapping[str, CollectorState]:
+        """How each collector stands, here or by what one elsewhere tells through the store.
 
         Raises:
             OutboxError: the outbox cannot be read.
         """
-        if self.reported:
-            return self.reported.collector
-        state = self.environment.state
-        if not self._is_external:
-            return collector_state(state)
-        with closing(open_store(self.environment.influxdb, state, STORE_WITHIN_S)) as store:
-            return collector_state(state, store)
+        return self.reported.collectors if self.reported else self._collectors()
 
     @cached_property
-    def process(self) -> CollectorState:
-        """Which collector runs, here or elsewhere, whatever an outbox here is like.
+    def processes(self) -> Mapping[str, CollectorState]:
+        """Which collectors run, here or elsewhere, whatever an outbox here is like.
 
         Raises:
-            SettingsError: its lock cannot be read.
+            SettingsError: the lock cannot be read.
         """
         if self.reported:
-            return self.reported.collector
-        found = process_state(self.environment.state)
-        if found.running is None and self._is_external:
-            with suppress(OutboxError):
-                return self.collector
-        return found
+            return self.reported.collectors
+        return self._collectors(process_state(self.environment.state))
 
-    @property
-    def _is_external(self) -> bool:
-        return self.settings is not None and self.settings.collector == "external"
+    def _collectors(self, here: CollectorState | None = None) -> Mapping[str, CollectorState]:
+        environment = self.environment
+        if self.settings is None:
+            return {environment.collector: here or collector_state(environment.state)}
+        with closing(open_store(environment.influxdb, environment.state, STORE_WITHIN_S)) as store:
+            return collector_states(environment, self.settings, store, here=here)
+
+    def runs(self, device: str) -> bool:
+        """Whether the collector of a device runs, as far as is known."""
+        found = self.processes.get(self.deployment.settings.device(device).collector)
+        return found is not None and found.running is not None
 
     @cached_property
     def report(self) -> Report:

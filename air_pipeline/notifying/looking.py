@@ -23,11 +23,9 @@ def sight(checks: Iterable[Check], seen: Seen) -> Sight:
     holds: dict[Key, Finding | None] = {}
     unknown: set[str] = set()
     for check in checks:
-        if check is devices_reporting and seen.process.running is None:
-            unknown.add(check.name)
-            continue
         for found in check.findings(seen):
-            if found.level is Level.UNKNOWN:
+            is_of_device = check is devices_reporting and found.subject
+            if found.level is Level.UNKNOWN or (is_of_device and not seen.runs(found.subject)):
                 unknown.add(check.name)
             else:
                 holds[check.name, found.subject] = found if found.is_bad else None
@@ -42,8 +40,9 @@ def day_summary(seen: Seen) -> list[str]:
         told.append(f"Of the last {len(days)} days, not built: {', '.join(day.isoformat() for day in missing)}.")
     elif days:
         told.append(f"The last {len(days)} days are built.")
-    outbox = seen.collector.outbox
-    told.append(f"Outbox: {outbox.pending} polls wait, {outbox.quarantined} are in quarantine.")
+    boxes = [state.outbox for state in seen.collectors.values()]
+    pending, quarantined = sum(box.pending for box in boxes), sum(box.quarantined for box in boxes)
+    told.append(f"Outbox: {pending} polls wait, {quarantined} are in quarantine.")
     return told
 
 

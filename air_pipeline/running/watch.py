@@ -13,7 +13,7 @@ from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.deployment import settings_stamp
 from air_pipeline.environment import Environment
 from air_pipeline.health import Level
-from air_pipeline.health.collecting import devices_reporting
+from air_pipeline.health.collecting import collector_running, devices_reporting
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.set_up import start_reached
 from air_pipeline.in_force import load_settings
@@ -36,12 +36,14 @@ class Noticed:
         start: what is to be said of the `start`.
         store_error: why the store does not take readings; empty if it does.
         silent: the devices that give no readings, each with what became of its polls.
+        absent: the collectors of other names that do not run, as far as they told.
     """
 
     mistake: str = ""
     start: str = ""
     store_error: str = ""
     silent: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 def changes(before: Noticed, now: Noticed) -> Iterator[str]:
@@ -63,6 +65,10 @@ def changes(before: Noticed, now: Noticed) -> Iterator[str]:
         yield f"no readings from {some(outcomes, MOST_NAMED)}; what to do: air-pipeline doctor"
     if back := before.silent.keys() - now.silent.keys():
         yield f"readings again from {some(sorted(back), MOST_NAMED)}"
+    for name in sorted(now.absent.keys() - before.absent.keys()):
+        yield now.absent[name]
+    if back := before.absent.keys() - now.absent.keys():
+        yield f"word again of {some(sorted(back), MOST_NAMED)}"
 
 
 class Watch:
@@ -90,7 +96,7 @@ class Watch:
             now = replace(now, mistake=mistake, start=start)
         if monotonic() >= self._look_at_store:
             now = replace(now, store_error=self._store_error())
-            now = replace(now, silent=self._silent(now))
+            now = replace(now, silent=self._silent(now), absent=self._absent(now))
             self._look_at_store = monotonic() + LOOK_EVERY_S
         said = list(changes(self._seen, now))
         self._seen = now
@@ -124,13 +130,23 @@ class Watch:
         try:
             seen = self._look()
             found = list(devices_reporting.findings(seen))
-            if seen.collector.running is None:
+            if not any(state.running for state in seen.processes.values()):
                 return now.silent
         except Exception:  # noqa: BLE001 - a look must not end what it looks at; what is wrong is said by the others
             return now.silent
         if any(one.level is Level.UNKNOWN for one in found):
             return now.silent
-        return {one.subject: one.text for one in found if one.is_bad}
+        return {one.subject: one.text for one in found if one.is_bad and (not one.subject or seen.runs(one.subject))}
+
+    def _absent(self, now: Noticed) -> Mapping[str, str]:
+        """The collectors of other names that do not run, by what they told; as before where that cannot be told."""
+        if self._settings is None or self._settings.collectors == (self._environment.collector,):
+            return {}
+        found = list(collector_running.findings(self._look()))
+        if any(one.level is Level.UNKNOWN for one in found):
+            return now.absent
+        own = self._environment.collector
+        return {one.subject: one.text for one in found if one.is_bad and one.subject not in {"", own}}
 
     def _attempt(self) -> tuple[str, int, float] | None:
         """The collector's last attempt at the store, if it failed: why, and what tells it from others."""

@@ -60,6 +60,9 @@ class Access:
 
 NO_ACCESS = Access()
 
+MAIN = "main"
+"""The name of a collector where nothing else is said."""
+
 ALWAYS, NEVER = -(10**15), 10**15
 """Before and after every time that there is, in ms UTC."""
 
@@ -135,6 +138,7 @@ class Device:
         access: who asks it, and what else is said to it.
         kind: which kind of device it is, one of `devices.kinds.KINDS`.
         identity: which device it has to be, by its own word; None: whichever answers.
+        collector: the name of the one collector that polls it.
     """
 
     id: str
@@ -156,6 +160,7 @@ class Device:
     access: Access = field(default=NO_ACCESS, repr=False)
     kind: str = DEFAULT
     identity: str | None = None
+    collector: str = MAIN
 
     def expected_between(self, first_poll: int | None) -> tuple[int, int]:
         """From when and until when (not included) it is expected, in ms UTC.
@@ -315,6 +320,17 @@ class Settings:
         What the file says of a device and of a series now counts for all of the past.
         """
         return MappingProxyType(known_devices(self.devices, self.former))
+
+    @cached_property
+    def collectors(self) -> tuple[str, ...]:
+        """The names of the collectors that devices name, in the order of the file."""
+        return tuple(dict.fromkeys(device.collector for device in self.devices))
+
+    @cached_property
+    def shares(self) -> str:
+        """A short text that changes with what device is whose: two collectors with the same poll none both."""
+        whose = sorted((device.id, device.collector) for device in self.devices)
+        return hashlib.sha256(json.dumps(whose).encode()).hexdigest()[:16]
 
     @property
     def zone(self) -> ZoneInfo:

@@ -188,6 +188,7 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             access=access,
             kind=kind.name,
             identity=entry.identity,
+            collector=entry.collector,
         )
         if not wrong:
             mistakes += [((*place, *where), message) for where, message in _device_mistakes(device)]

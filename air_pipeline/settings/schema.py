@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from air_pipeline.devices.kinds import KINDS
+from air_pipeline.settings import MAIN
 from air_pipeline.settings.moments import Moment
 from air_pipeline.settings.values import (
     Address,
     Clock,
     ClockRange,
+    CollectorName,
     Day,
     DeviceId,
     Gain,
@@ -87,6 +89,7 @@ class DeviceEntry(Entry):
     url: Address
     kind: Annotated[str | None, BeforeValidator(choice(*KINDS))] = None
     identity: Text | None = None
+    collector: CollectorName = MAIN
     timezone: Zone | None = None
     interval: Interval | None = None
     timeout: Timeout | None = None

@@ -24,6 +24,7 @@ _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DATE, _LAST_DATE = date(1970, 1, 1), date(2199, 12, 31)  # stores end in 2262
 _DEVICE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_KEPT_BY = ("dagster", "external")  # what `collector` of the whole file may say
 _CLOCK = re.compile(r"[0-9]{2}:[0-9]{2}")
 VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -109,6 +110,21 @@ def _device_id(value: object) -> str:
     if value is None or not _DEVICE_ID.fullmatch(value):
         raise ValueError(
             f"{shown(value)} is not a device id; use at most 63 of a-z, 0-9, _ and -, and begin with a letter or digit"
+        )
+    return value
+
+
+def collector_name(value: object) -> str:
+    """A name of a collector, by the rules of a device's id.
+
+    Raises:
+        ValueError: it is none; the message says what would be.
+    """
+    if value in _KEPT_BY:
+        raise ValueError(f"{shown(value)} is said of the whole file; here stands a collector's name, such as edge-1")
+    if not isinstance(value, str) or not _DEVICE_ID.fullmatch(value):
+        raise ValueError(
+            f"{shown(value)} is no name of a collector; use at most 63 of a-z, 0-9, _ and -, such as edge-1"
         )
     return value
 
@@ -321,6 +337,7 @@ Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 Text = Annotated[str, BeforeValidator(_text)]
 Spelling = Annotated[str, BeforeValidator(_spelling)]
 DeviceId = Annotated[str, BeforeValidator(_device_id)]
+CollectorName = Annotated[str, BeforeValidator(collector_name)]
 Address = Annotated[str, BeforeValidator(_url)]
 Interval = Annotated[int, BeforeValidator(_duration("1s", "1h"))]
 Timeout = Annotated[int, BeforeValidator(_duration("100ms", "1h"))]

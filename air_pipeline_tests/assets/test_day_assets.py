@@ -21,6 +21,7 @@ from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
 from air_pipeline.processing.aggregates import hourly_aggregates
 from air_pipeline.processing.columns import TABLES
+from air_pipeline.settings import MAIN
 from air_pipeline.storage.day_files import built_days, day_file
 from air_pipeline.storage.parquet import stage
 from air_pipeline.storage.sqlite import SqliteStore
@@ -176,7 +177,7 @@ def test_readings_that_come_in_do_not_make_days_look_out_of_date(built, instance
 
     deployment, _ = built
     definitions = build_definitions(deployment)
-    report = Report(0, 1, {}, (), 2, CollectorState())
+    report = Report(0, 1, {}, (), 2, {MAIN: CollectorState()})
 
     def status():
         graph = definitions.resolve_asset_graph()

@@ -10,6 +10,7 @@ from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.report import Report
 from air_pipeline.devices.simulator import Simulator
+from air_pipeline.settings import MAIN
 from air_pipeline_tests.assets.small_deployments import (
     checks_of,
     deployment_in,
@@ -55,7 +56,7 @@ def test_with_an_external_collector_no_device_is_asked_and_nothing_passes_by_it(
 def test_without_a_collector_every_device_is_polled_once_and_reported(deployment, instance, simulator):
     before = len(simulator.requests("hall").times_ms)
     now_ms = round(datetime.now(UTC).timestamp() * 1000)  # the slots of this hour began before this report
-    report = Report(now_ms - 1, now_ms, {}, (), expected=2, collector=CollectorState())
+    report = Report(now_ms - 1, now_ms, {}, (), expected=2, collectors={MAIN: CollectorState()})
     instance.report_runless_asset_event(materialization(report))
     result = run_job(deployment, instance)
     assert failures(result) == {}
@@ -69,6 +70,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
     assert checks.keys() == {
         f"raw_readings.{name}"
         for name in (
+            "collectors_agree",
             "clock_believed",
             "devices_reporting",
             "devices_themselves",

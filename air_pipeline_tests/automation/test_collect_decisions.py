@@ -21,6 +21,7 @@ from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.report import DeviceState, Report
 from air_pipeline.health import Finding, Level
 from air_pipeline.health.checks import checks_of
+from air_pipeline.settings import MAIN
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -44,7 +45,7 @@ def report(**more):
         "counts": {"hall": {"ok": 6}},
         "unwell": (),
         "expected": 2,
-        "collector": CollectorState(),
+        "collectors": {MAIN: CollectorState()},
     }
     return Report(**{**given, **more})
 

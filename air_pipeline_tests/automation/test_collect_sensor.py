@@ -23,6 +23,7 @@ from air_pipeline_tests.waiting import WITHIN_S, wait_for
 EXTERNAL = {"collector": "external"}
 CHECKS = {
     "collector_running",
+    "collectors_agree",
     "clock_believed",
     "devices_reporting",
     "devices_themselves",
@@ -287,6 +288,7 @@ def test_an_outbox_that_cannot_be_read_fails_its_check_and_the_others_are_made(i
     found = {name: one.passed for name, one in checks(answer).items()}
     assert found == {
         "collector_running": False,
+        "collectors_agree": True,
         "clock_believed": True,
         "outbox_draining": False,
         "polls_recorded": True,

@@ -252,8 +252,9 @@ def test_a_store_that_the_directory_was_moved_to_while_the_lock_was_waited_for_i
 def test_a_device_is_asked_by_one_at_a_time(environment: Environment, simulator: Simulator) -> None:
     simulator.set_fault("a", "slow", seconds=0.3)
     environment.state.make()
-    devices = [load_settings(environment.config, environment.state).settings.device("a")]
-    asking = [threading.Thread(target=ask_devices, args=(environment, devices)) for _ in range(3)]
+    settings = load_settings(environment.config, environment.state).settings
+    arguments = (environment, settings, [settings.device("a")])
+    asking = [threading.Thread(target=ask_devices, args=arguments) for _ in range(3)]
     for one in asking:
         one.start()
     for one in asking:

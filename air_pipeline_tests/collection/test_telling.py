@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline.collection.collector_state import SILENT_AFTER_S, CollectorState, collector_state, told_fields
+from air_pipeline.collection.collector_state import CollectorState, told_fields, told_state
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.collection.recorder import Recording
 from air_pipeline.collection.setting_aside import Aside
-from air_pipeline.collection.telling import MAIN, TELL_EVERY_S, Teller
+from air_pipeline.collection.share import SILENT_AFTER_S, Share
+from air_pipeline.collection.telling import TELL_EVERY_S, Teller
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.health import Finding, Level
 from air_pipeline.health.collecting import (
@@ -23,6 +24,7 @@ from air_pipeline.health.collecting import (
     quarantine_empty,
 )
 from air_pipeline.health.seen import seen_from_outside
+from air_pipeline.settings import MAIN, Settings
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.sqlite import SqliteStore
@@ -170,7 +172,9 @@ class Store(SqliteStore):
 def telling(tmp_path: Path) -> Iterator[tuple[Teller, Store, Outbox, HeldClock]]:
     state, clock = StateDirectory(tmp_path), HeldClock()
     with closing(Store(state.readings)) as store, closing(Outbox(state.outbox)) as outbox:
-        yield Teller(state, store, outbox, clock), store, outbox, clock
+        share = Share(MAIN, state, {}, is_alone=True)
+        share.take(Settings("Europe/Warsaw", DAY, ()))
+        yield Teller(state, store, outbox, share, clock), store, outbox, clock
 
 
 def test_it_tells_every_half_minute_and_at_once_what_somebody_waits_for(telling) -> None:
@@ -226,7 +230,7 @@ def test_a_collector_of_a_thousand_chatty_devices_fits_into_a_field(tmp_path: Pa
     assert max(len(str(value).encode()) for value in fields.values()) < 64 * 1024
     with closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
         store.tell(Told(MAIN, now_ms(), fields))
-        known = collector_state(StateDirectory(tmp_path / "elsewhere"), store).notes
+        known = told_state(store.last_told()[MAIN]).notes
     assert known
     assert all(state.notes[device] == note for device, note in known.items())
 
@@ -236,12 +240,13 @@ def test_a_collector_of_a_thousand_chatty_devices_fits_into_a_field(tmp_path: Pa
     [
         {},
         {"pending": "many", "since_ms": "long"},
+        {"waits": "[1]", "waits_since_ms": "long", "shares": 3.0, "rival": 4.0},
         {"notes": "[1, 2]", "reasons": "{", "recording": '{"grown": 1}', "asides": '[{"file": "x", "grown": 1}, 3]'},
     ],
 )
 def test_what_another_version_tells_otherwise_does_no_harm(tmp_path: Path, fields: dict[str, float | str]) -> None:
     with closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
         store.tell(Told(MAIN, now_ms(), fields))
-        found = collector_state(StateDirectory(tmp_path / "elsewhere"), store)
+        found = told_state(store.last_told()[MAIN])
     assert found.running is not None
     assert (found.outbox.pending, found.notes, found.asides, found.recording) == (0, {}, (), Recording())

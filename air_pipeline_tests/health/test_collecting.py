@@ -15,7 +15,7 @@ from air_pipeline.environment import read_environment
 from air_pipeline.health import Level
 from air_pipeline.health.checks import CHECKS, checks_of, summaries
 from air_pipeline.health.seen import Seen
-from air_pipeline.settings import Device, Settings, SettingsError
+from air_pipeline.settings import MAIN, Device, Settings, SettingsError
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 NOW_S = NOW.timestamp()
@@ -37,7 +37,7 @@ def waiting(pending=0, oldest=None, quarantined=0, failures=0, error=""):
 
 def seen(state=RUNS, *silent, store_error="", mistake=None, devices=DEVICES, **more):
     settings = Settings("Europe/Warsaw", NOW.date(), devices, **more)
-    report = Report(NOW_MS - 60_000, NOW_MS, {}, silent, len(devices), state, store_error)
+    report = Report(NOW_MS - 60_000, NOW_MS, {}, silent, len(devices), {MAIN: state}, store_error)
     return Seen(read_environment({}), NOW, settings, mistake, reported=report, by_dagster=True)
 
 
@@ -63,6 +63,13 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
     [
         ("collector_running", seen(), Level.OK, "process 7, since 2026-03-20 12:00:00+01:00"),
         ("collector_running", seen(CollectorState(has_begun=True)), Level.FAILURE, "none runs"),
+        ("collectors_agree", seen(), Level.OK, "each device is one collector's"),
+        (
+            "collectors_agree",
+            seen(replace(RUNS, rival="process 8 on pi, since then", host="here")),
+            Level.FAILURE,
+            "two processes collect as main: process 7 on here, and process 8 on pi, since then",
+        ),
         ("devices_reporting", seen(), Level.OK, "well: 2 of 2"),
         (
             "devices_reporting",
@@ -179,6 +186,78 @@ def test_nothing_passes_by_a_collector_that_runs_elsewhere():
     one = found("outbox_draining", elsewhere)
     assert one.level is Level.UNKNOWN
     assert "none ever ran here or told of itself through the store" in one.text
+
+
+NAMED = (Device("attic", "http://attic/", "UTC", collector="edge-1"), Device("hall", "http://hall/", "UTC"))
+TOLD = {"told_by": "edge-1", "told_at": NOW_MS - 90_000, "has_begun": True}
+
+
+def several(edge_1, *silent):
+    """Two collectors: main, which runs here, and another one."""
+    return replace(
+        seen(RUNS, *silent, devices=NAMED),
+        reported=Report(NOW_MS - 60_000, NOW_MS, {}, silent, 2, {"edge-1": edge_1, MAIN: RUNS}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "of", "level", "text"),
+    [
+        ("collector_running", several(replace(RUNS, **TOLD)), Level.OK, "well: 2 of 2"),
+        (
+            "collector_running",
+            several(CollectorState(**TOLD)),
+            Level.FAILURE,
+            "1 of 2 collectors do not run: edge-1 (edge-1, which runs elsewhere, has told nothing since",
+        ),
+        (
+            "collector_running",
+            several(CollectorState()),
+            Level.FAILURE,
+            "1 of 2 collectors do not run: edge-1 (edge-1, which runs elsewhere, has told nothing of itself",
+        ),
+        ("collector_running", several(CollectorState(unanswered="away")), Level.OK, "well: 1 of 1"),
+        (
+            "collectors_agree",
+            several(replace(RUNS, **TOLD, waits={"attic": "main may still poll it"}, waits_since=NOW_S - 600)),
+            Level.WARNING,
+            "1 of 2 collectors are not at one with the others: edge-1 (attic not begun yet by edge-1: main may still",
+        ),
+        (  # it waits for 75 s at most, as a rule
+            "collectors_agree",
+            several(replace(RUNS, **TOLD, waits={"attic": "main may still poll it"}, waits_since=NOW_S - 60)),
+            Level.OK,
+            "well: 1 of 2 that were looked at; not for long otherwise: edge-1",
+        ),
+        (
+            "outbox_draining",
+            several(replace(waiting(9, NOW_MS - 180_000, error="away"), **TOLD)),
+            Level.FAILURE,
+            "1 of 2: edge-1 (9 polls wait at edge-1, the oldest since 2026-03-20T11:57:00Z: away)",
+        ),
+        (
+            "documents_known",
+            several(replace(RUNS, **TOLD, notes={"attic": "new", "hall": "of before"})),
+            Level.WARNING,
+            "1 of 2 devices send something that is not known: attic (new)",
+        ),
+        (  # one that has just started gets its time, and nobody else
+            "devices_reporting",
+            several(replace(JUST_STARTED, **TOLD), DeviceState("attic", 0, 0, ""), DeviceState("hall", 0, 0, "")),
+            Level.WARNING,
+            "1 of 2 devices gave no reading lately: hall (not polled)",
+        ),
+    ],
+)
+def test_of_several_collectors_each_is_told_by_its_name(check, of, level, text):
+    one = found(check, of)
+    assert (one.level, one.text[: len(text)]) == (level, text)
+
+
+def test_a_collector_that_says_nothing_is_told_with_the_devices_that_nobody_polls():
+    [one] = [one for one in CHECKS if one.name == "collector_running"]
+    said = {found.subject: found.text for found in one.findings(several(CollectorState(**TOLD)))}
+    assert said["edge-1"].endswith(", so nobody polls attic")
 
 
 def test_a_mistake_in_the_configuration_is_told_with_its_place():

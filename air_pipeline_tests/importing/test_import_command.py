@@ -209,7 +209,7 @@ def test_what_was_imported_says_nothing_of_how_a_device_answers(home):
     """Its last stored poll is one that ends the import: while a collector runs, doctor knows of no poll yet."""
     home.imports("--yes")
     environment = Environment(home.path / "devices.yaml", StateDirectory(home.path / "state"), home.path / "data")
-    devices = read_settings(environment.config).devices
+    settings = read_settings(environment.config)
     with CollectorLock(environment.state):
-        [asked] = ask_devices(environment, devices, may_ask=True, longest_s=5, within_s=5)
+        [asked] = ask_devices(environment, settings, settings.devices, may_ask=True, longest_s=5, within_s=5)
     assert (asked.poll, asked.live) == (None, False)

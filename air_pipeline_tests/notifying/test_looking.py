@@ -13,6 +13,7 @@ from air_pipeline.health.checks import told_checks
 from air_pipeline.health.days import BUILT_WITHIN
 from air_pipeline.health.seen import seen_by_dagster
 from air_pipeline.notifying.looking import day_summary, sight
+from air_pipeline.settings import MAIN
 from air_pipeline.storage.day_files import day_file
 from air_pipeline_tests.days.deployments import MINUTE, build, deployment, device, poll, seed, window, with_devices
 
@@ -25,7 +26,7 @@ RUNNING = Holder(7, NOW.timestamp() - 3600, leased=True)
 def report(*silent, expected=2, running=RUNNING, notes=MappingProxyType({}), store_error=""):
     states = tuple(DeviceState(name, 3, 0, "timeout") for name in silent)
     return Report(
-        NOW_MS, NOW_MS, {}, states, expected, CollectorState(running, has_begun=True, notes=notes), store_error
+        NOW_MS, NOW_MS, {}, states, expected, {MAIN: CollectorState(running, has_begun=True, notes=notes)}, store_error
     )
 
 
@@ -71,7 +72,9 @@ def test_without_a_store_nobody_knows_of_devices(two):
 
 def test_a_collector_that_has_just_started_gets_its_time(two):
     just = Holder(7, NOW.timestamp() - 10, leased=True)
-    silent = Report(NOW_MS, NOW_MS, {}, (DeviceState("hall", 0, 0, ""),), 2, CollectorState(just, has_begun=True))
+    silent = Report(
+        NOW_MS, NOW_MS, {}, (DeviceState("hall", 0, 0, ""),), 2, {MAIN: CollectorState(just, has_begun=True)}
+    )
     assert without_days(unwell(two, silent)) == {}
 
 

@@ -267,7 +267,7 @@ MISTAKES = [
     (
         ONE + "    zzz: red\n",
         6,
-        "devices[1].zzz: unknown key; known are: id, url, kind, identity, timezone, interval, timeout",
+        "devices[1].zzz: unknown key; known are: id, url, kind, identity, collector, timezone, interval",
     ),
     (ONE + '"a\\nb": red\n', 6, "'a\\nb': unknown key"),
     # Who is told.
