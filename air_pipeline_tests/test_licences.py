@@ -11,7 +11,8 @@ HEAD = """\
 
 air_pipeline is under the MIT licence. `requirements.lock` names what is installed with it, each part under the licence
 that its own metadata state; nothing of it is in this repository. None of them asks more of a user than to
-keep its notices; what is under the MPL asks who changes *their* files to publish these changes.
+keep its notices; what is under the MPL or the LGPL asks who changes *it* and passes that on to publish these
+changes, and the LGPL that whoever gets it can put another version in its place, as with every package of Python.
 
 | package | licence |
 |---|---|
@@ -48,8 +49,13 @@ def test_the_page_of_licences_names_every_package_of_the_lock_with_its_own():
     assert {package: rows[package] for package in here} == here
 
 
+REPLACEABLE = {"zeroconf": "LGPL-2.1-or-later"}
+"""Imported as it is installed, by `init --discover` alone: what the LGPL asks of that is said on the page."""
+
+
 def test_no_package_asks_for_more_than_its_notices():
     licences = {package: licence(package) for package in locked()}
+    assert {package: licences.pop(package) for package in REPLACEABLE} == REPLACEABLE
     assert all(licences.values())
     assert not any(UNKNOWN_HERE.search(one) for one in licences.values())
 

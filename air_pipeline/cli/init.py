@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -35,6 +35,9 @@ from air_pipeline.settings.values import Zone, is_address, is_ipv6, shown
 from air_pipeline.settings.variables import with_variables
 from air_pipeline.showing import without_secrets
 
+if TYPE_CHECKING:
+    from air_pipeline.devices.discovering import Announced
+
 _PATH = KINDS[DEFAULT].path
 _WANTS_LOGIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
@@ -56,6 +59,12 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a file that is there, and write of devices that do not answer.")
     ] = False,
+    discovers: Annotated[
+        bool, typer.Option("--discover", help="Listen for 3 s for devices that tell the network of themselves.")
+    ] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Of those, write names in .local, which stay when addresses change.")
+    ] = False,
 ) -> None:
     """Write a devices.yaml that fits your devices: each is asked for what it sends, until its kind is known.
 
@@ -66,12 +75,19 @@ def init(
     if environment.config.exists() and not force:
         raise SettingsError(f"{environment.config} is there already; --force replaces it, --config names another")
     zone = _zone(timezone)
-    entries = _entries(urls or _asked_for_addresses(), ids or [])
+    found = _discovered(local=local) if discovers else {}
+    addresses = [*(urls or ()), *found] if discovers else urls or _asked_for_addresses()
+    entries = _entries(addresses, ids or [], {where: one.name for where, one in found.items()})
+    kinds = {entry.url: found[where].kind for where, entry in zip(addresses, entries, strict=True) if where in found}
     if (running := holder(environment.state)) and _is_polled(environment, entries):
         raise CollectorRunning(environment.state, running)  # one request at a time is all that a device can take
     start = datetime.now(ZoneInfo(zone) if _is_zone(zone) else UTC).date()
     new_configuration(zone, start, entries)  # what is wrong with these is said before a device is asked
-    introduced = [_introduced(entry, zone) for entry in entries]
+    introduced = [_introduced(entry, zone, kinds.get(entry.url)) for entry in entries]
+    if not force:  # what was only heard of is no mistake of anybody
+        introduced = [(entry, well) for entry, well in introduced if well or entry.url not in kinds]
+    if not introduced:
+        raise SettingsError(f"none of them can be used, so nothing was written; {_BY_ADDRESS}")
     if (
         not all(well for _, well in introduced)
         and not force
@@ -154,7 +170,37 @@ def _asked_for_addresses() -> list[str]:
     return str(typer.prompt("Address of the device, such as 192.168.1.32 (several with spaces between)")).split()
 
 
-def _entries(addresses: list[str], ids: list[str]) -> list[Entry]:
+def _discovered(*, local: bool) -> "dict[str, Announced]":
+    """The devices that tell the network of themselves, as far as they are wanted, by where each is asked.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    from air_pipeline.devices.discovering import LISTEN_S, discover  # with zeroconf: only who listens pays for it
+
+    try:
+        found = discover()
+    except OSError as error:
+        raise SettingsError(f"there is no network to listen to ({error.strerror or error}); {_BY_ADDRESS}") from error
+    if not found:
+        raise SettingsError(f"no device of a kind that is known told of itself within {LISTEN_S:g} s; {_BY_ADDRESS}")
+    for number, one in enumerate(found, start=1):
+        who = f" ({one.identity})" if one.identity else ""
+        say(f"{number:>3}  {one.kind:<12} {one.name}{who}  {one.where(local=False)}  {one.where(local=True)}")
+    if _on_a_terminal():
+        numbers = str(typer.prompt("Which are yours, such as 1 3", default="all")).replace(",", " ").split()
+        if numbers != ["all"]:
+            wanted = {int(number) for number in numbers if number.isdecimal()}
+            found = [one for number, one in enumerate(found, start=1) if number in wanted]
+        local = local or typer.confirm("Write their names in .local, which stay when addresses change?", default=False)
+    return {one.where(local=local): one for one in found}
+
+
+_BY_ADDRESS = "name devices by their addresses: air-pipeline init 192.168.1.32"
+
+
+def _entries(addresses: list[str], ids: list[str], names: Mapping[str, str]) -> list[Entry]:
+    """The devices at addresses, by the ids that are given or suggested: from a name of theirs, or their address."""
     if len(ids) > len(addresses):
         raise SettingsError(
             f"there are {len(ids)} --id for {len(addresses)} devices; give one a device, in their order"
@@ -162,29 +208,35 @@ def _entries(addresses: list[str], ids: list[str]) -> list[Entry]:
     entries: list[Entry] = []
     for number, address in enumerate(addresses):
         url = device_address(address)
-        name = ids[number] if number < len(ids) else _suggested_id(url, {entry.id for entry in entries} | set(ids))
+        taken = {entry.id for entry in entries} | set(ids)
+        name = ids[number] if number < len(ids) else _suggested_id(names.get(address) or _host_name(url), taken)
         if number >= len(ids) and _on_a_terminal():
             name = typer.prompt(f"Your name for the device at {url} (a-z, 0-9, _ and -)", default=name)
         entries.append(Entry(name, url))
     return entries
 
 
-def _suggested_id(url: str, taken: set[str]) -> str:
+def _host_name(url: str) -> str:
+    """What a host is called; empty where it has an address alone."""
     host = urlsplit(url).hostname or ""
     try:
         ipaddress.ip_address(host)
-        name = ""
     except ValueError:
-        name = re.sub(r"[^a-z0-9_-]", "-", host.split(".")[0]).strip("-_")[:50]
+        return host.split(".")[0]
+    return ""
+
+
+def _suggested_id(called: str, taken: set[str]) -> str:
+    name = re.sub(r"[^a-z0-9_-]", "-", called.lower()).strip("-_")[:50]
     names = [name] if name else []
     return next(
         one for one in [*names, *(f"{name or 'device'}-{n}" for n in range(1, len(taken) + 2))] if one not in taken
     )
 
 
-def _introduced(entry: Entry, zone: str) -> tuple[Entry, bool]:
+def _introduced(entry: Entry, zone: str, kind_told: str | None) -> tuple[Entry, bool]:
     """The entry with what the device says, and whether it said something that can be used."""
-    asked, found, introduction = _asked_until_known(entry, zone)
+    asked, found, introduction = _asked_until_known(entry, zone, kind_told)
     if introduction is None:
         finding = finding_of(asked, datetime.now(UTC))
         say(f"{entry.id}: {finding.text} → {finding.remedy}", err=True)
@@ -207,8 +259,12 @@ def _introduced(entry: Entry, zone: str) -> tuple[Entry, bool]:
     return replace(entry, lines=tuple(introduction.lines(units))), stores
 
 
-def _asked_until_known(entry: Entry, zone: str) -> tuple[Asked, list[tuple[str, str]], Introduction | None]:
+def _asked_until_known(
+    entry: Entry, zone: str, kind_told: str | None
+) -> tuple[Asked, list[tuple[str, str]], Introduction | None]:
     """Asks a device at its url, or, of an address alone, where one kind after the other answers, until it is known.
+
+    First where one of the kind answers of which it said to be.
 
     Returns:
         The answer of the one that is known, else the first; addresses of pages that are readable, and what to write for
@@ -216,7 +272,7 @@ def _asked_until_known(entry: Entry, zone: str) -> tuple[Asked, list[tuple[str, 
     """
     first: Asked | None = None
     found: list[tuple[str, str]] = []
-    for url in _places(entry.url):
+    for url in _places(entry.url, kind_told):
         asked = ask_device(Device(entry.id, with_variables(url, os.environ), zone), LONGEST_S)
         asked = replace(asked, device=replace(asked.device, url=url))
         first = first or asked
@@ -238,9 +294,12 @@ def _is_bare(url: str) -> bool:
     return parts.path == _PATH and not parts.query
 
 
-def _places(url: str) -> list[str]:
+def _places(url: str, kind_told: str | None) -> list[str]:
     """Where a device is asked: at its url, or wherever a kind answers if it is an address alone."""
-    return [url.removesuffix(_PATH) + path for path in PATHS] if _is_bare(url) else [url]
+    if not _is_bare(url):
+        return [url]
+    paths = dict.fromkeys([KINDS[kind_told].path, *PATHS] if kind_told else PATHS)
+    return [url.removesuffix(_PATH) + path for path in paths]
 
 
 def _units(introduction: Introduction) -> dict[tuple[str, str], str]:

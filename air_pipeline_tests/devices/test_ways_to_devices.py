@@ -48,14 +48,14 @@ WORDS = {
 }
 
 
-def _may_have_a_network() -> bool:
+def can_have_a_network() -> bool:
     tools = shutil.which("unshare") and shutil.which("ip")
     return bool(tools) and subprocess.run(["unshare", "-n", "true"], check=False, capture_output=True).returncode == 0
 
 
 @pytest.fixture(scope="module")
 def asked() -> dict[str, dict[str, object]]:
-    if not _may_have_a_network():
+    if not can_have_a_network():
         pytest.skip("needs root, unshare and ip for a network of its own")
     script = [sys.executable, "-m", "air_pipeline_tests.devices.addresses_of_a_network", *SPELT]
     ran = subprocess.run(["unshare", "-n", *script], check=False, capture_output=True, text=True)
