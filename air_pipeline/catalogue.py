@@ -207,6 +207,8 @@ RULE_PARAMETERS: Mapping[str, str] = MappingProxyType(
         "still": "step by which the series always moves: by less than half of it in half an hour, it stands still",
         "frozen": "the same, of the two series of the DHT22 together",
         "max_apart": "largest believable distance from the device's other sensors of the same parameter, in their unit",
+        "max_channels_apart": "the same of its mean over an hour, in their unit, where the next is exceeded as well",
+        "max_channels_share": "largest believable distance of that mean as a part of the mean of both",
         "fixed_within": "how near to one of the values that stand for a failure a value is that value, in °C",
         "probe_within": "how near to a step of dropped or reset probes a step is one, in °C",
         "gases_off_below": "all gases below this, in ppm above what the firmware adds: the sensor is off",
@@ -218,7 +220,7 @@ RULE_PARAMETERS: Mapping[str, str] = MappingProxyType(
 )
 """Names of the rule parameters that `devices.yaml` may override, with their meaning."""
 
-ANY_SERIES = frozenset({"max_rate", "max_spike", "still", "max_apart"})
+ANY_SERIES = frozenset({"max_rate", "max_spike", "still", "max_apart", "max_channels_apart", "max_channels_share"})
 """The rule parameters that any series may be given; the others mean something for those of `LIMITS` alone."""
 
 _NO_AIR = "our choice: 5 °C in 10 s; the air of a room does not do that, and a door opened to the frost less"
@@ -229,6 +231,7 @@ _PROBES = "our choice: five steps of the sensor (0.0625 °C, Maxim DS18B20)"
 _DOOR = "our choice: more than wind and doors make of the pressure in a room; no weather does it within minutes"
 _COUNTS = "step of what the firmware prints; the noise alone is 0.03 hPa and more (Bosch BMP180, RMS)"
 _GAS_STEP = "step of what the firmware prints; near clean air (402 ppm) x moves by 0.1 % for it"
+_LASERS = "US EPA, sensortoolkit, after Barkjohn et al. 2021 (doi 10.5194/amt-14-4617-2021); both must be exceeded"
 _HALF = "half of what the firmware's two decimals tell apart"
 _PRESSURES = "our choice: 0.5 hPa; the two are measured one after the other, and their noise is a tenth of that"
 
@@ -283,6 +286,16 @@ LIMITS: Mapping[str, Mapping[str, Limit]] = MappingProxyType(
                 "restart_within": Limit(0.05, "1", "our choice: how far x moves within three slots of a start"),
             }
         ),
+        **{
+            f"pms5003-{channel}_{name}": MappingProxyType(
+                {
+                    "max_channels_apart": Limit(5.0, "µg/m³", _LASERS),
+                    "max_channels_share": Limit(0.7, "1", _LASERS),
+                }
+            )
+            for channel in "ab"
+            for name in ("pm25", "pm25_standard")
+        },
     }
 )
 """Series to rule parameter to limit: what holds where `devices.yaml` says nothing else under `rules`."""

@@ -65,7 +65,7 @@ def test_every_rule_has_its_picture():
 
 def test_every_limit_is_documented_with_its_source():
     page = text("docs/rules.md")
-    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
     limits = [(series, name, one) for series, limits in LIMITS.items() for name, one in limits.items()]
     assert rows == [(series, name, f"{one.value:g} {one.unit}", one.source) for series, name, one in limits]
     assert re.findall(r"^\| `(\w+)` \| ([^|`\d][^|]*) \|$", page, re.MULTILINE) == list(RULE_PARAMETERS.items())

@@ -25,6 +25,7 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "pressure_ratio": "give the ratio of your firmware as sea_level_ratio under rules in devices.yaml",
         "gas_ratio": "if the firmware has other curves, switch max_gas_error off under rules in devices.yaml",
         "same_cycle": "ask it less often: its interval is shorter than it takes to measure",
+        "channels_apart": "blow out both lasers: dust, a spider or a dying fan; replace the one that stays off",
         "warming_up": "wait until the gas sensor is warm",
     }
 )

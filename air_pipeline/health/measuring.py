@@ -8,14 +8,16 @@ of all that come after it.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from air_pipeline.catalogue import ABSENT_PROBE, GAS_CURVES, PROBES
 from air_pipeline.health import Check, Finding, Level, fine
+from air_pipeline.health.by_hand import without_marks
 from air_pipeline.health.hints import HINTS
+from air_pipeline.health.intervals import interval_for
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.tallies import DayTallies, newest_tallies
 from air_pipeline.processing.local_time import from_epoch_ms
@@ -45,8 +47,6 @@ MOST_SERIES = 3
 """Series that are named of a device."""
 _NEARLY = 0.25
 """How near to a whole number of probes: what 5 °C between healthy thermometers make of one."""
-_BY_HAND = sum(bit for rule, bit in RULE_BITS.items() if rule not in HINTS)
-"""What somebody said, and no rule that looked at the hardware."""
 _PROBE = "ds18b20_temperature"
 _DHT22 = ("dht22_temperature", "dht22_humidity")
 
@@ -73,7 +73,7 @@ class Fault:
 def faults(device: str, of_day: "Tally") -> list[Fault]:
     """What is not well with a device on a day, each thing once; of what was not expected nothing is said."""
     found: list[Fault] = []
-    tally = {name: _without_marks(one) for name, one in of_day.items() if one.expected}
+    tally = {name: without_marks(one) for name, one in of_day.items() if one.expected}
     left = dict(tally)
     for judge in _JUDGES if tally else ():
         fault = judge(device, tally, left)
@@ -226,6 +226,30 @@ def _disagreeing(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Faul
     return Fault("thermometers_agreeing", "; ".join(said), frozenset(apart), cost)
 
 
+interval_fits = _of_a_day(
+    "interval_fits",
+    means="No device is asked oftener than it measures: at most 5 % of its values are of the measuring cycle of the one"
+    " before, by the mark of some kinds of devices.",
+    remedy="Write the interval that it names, in devices.yaml; past days stay as they are.",
+    many="devices are asked oftener than they measure",
+    well="no device is asked oftener than it measures",
+    bad="{subject} is asked oftener than it measures",
+    good="{subject} is asked as often as it measures",
+)
+"""Which devices repeat themselves as they have not measured again, and how often they are better asked."""
+
+
+def _repeating(device: str, _: "Tally", left: "Mapping[str, SeriesTally]") -> Fault | None:
+    again = {name: one.spoken_by("same_cycle") / max(one.observed, 1) for name, one in left.items() if one.cycle_s}
+    again = {name: share for name, share in again.items() if share > DOUBTFUL}
+    if not again:
+        return None
+    cycle_s, share = max(left[name].cycle_s or 0.0 for name in again), max(again.values())
+    text = f"{share:.0%} of its values are of the measuring cycle of the one before: a cycle takes {cycle_s:.0f} s"
+    remedy = f"write interval: {interval_for(cycle_s)} for {device} in devices.yaml"
+    return Fault("interval_fits", text, frozenset(again), sum(left[name].flagged for name in again), remedy)
+
+
 mq135_zero_kept = _of_a_day(
     "mq135_zero_kept",
     means="No MQ135 took a new zero: none of its values is of the warm-up after a restart.",
@@ -333,6 +357,7 @@ _JUDGES: tuple[Callable[[str, "Tally", "Mapping[str, SeriesTally]"], Fault | Non
     _probes,
     _frozen,
     _disagreeing,
+    _repeating,
     _uncovered,
     _doubted,
     _incomplete,
@@ -343,6 +368,7 @@ OF_A_DAY: tuple[Check, ...] = (
     ds18b20_measuring,
     dht22_moving,
     thermometers_agreeing,
+    interval_fits,
     mq135_zero_kept,
     devices_covered,
     values_believed,
@@ -356,17 +382,6 @@ _SERIES: Mapping[str, frozenset[str]] = {
     mq135_zero_kept.name: frozenset(GAS_CURVES),
 }
 """The checks that are about some series, so that only devices that have one are looked at."""
-
-
-def _without_marks(one: "SeriesTally") -> "SeriesTally":
-    """The tally without what somebody said of values by hand: who knows of a fault is not told of it."""
-    spoke = [said for said in one.spoke if not said.bits & _BY_HAND]
-    marked = sum(said.times for said in one.spoke) - sum(said.times for said in spoke)
-    if not marked:
-        return one
-    flagged = one.flagged - marked
-    is_complete = one.is_complete or marked > one.missing + flagged
-    return replace(one, flagged=flagged, is_complete=is_complete, spoke=spoke)
 
 
 def _silent(tally: "Tally") -> int:

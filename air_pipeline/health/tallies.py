@@ -67,22 +67,40 @@ def _tallies(
     daily: DayFile, _daily_stamp: Stamp | None, observations: DayFile, _observations_stamp: Stamp | None
 ) -> DayTallies:
     # With pyarrow, 0.2 s and 50 MB: the definitions and the collector are spared it.
-    from air_pipeline.processing.tally import APART, OF_APART, OF_EACH, OF_THE_DAY, apart_of, spoken_of, tally_of
+    from air_pipeline.processing.tally import (
+        AGAIN,
+        APART,
+        OF_APART,
+        OF_EACH,
+        OF_THE_DAY,
+        apart_of,
+        cycles_of,
+        spoken_of,
+        tally_of,
+    )
 
     days = dict(daily.device_columns(OF_THE_DAY))
     flagged = {name for name, rows in days.items() if _any_flagged(rows)}
     spoken = {name: spoken_of(rows) for name, rows in observations.device_columns(OF_EACH, flagged)} if flagged else {}
     compared = _compared(daily.metadata().limits)
-    disagreeing = {
-        name
-        for name, of_series in spoken.items()
-        if name in compared and any(one.bits & APART for spoke in of_series.values() for one in spoke)
-    }
+
+    def spoken_by(bit: int) -> set[str]:
+        return {
+            name for name, said in spoken.items() if any(one.bits & bit for of_one in said.values() for one in of_one)
+        }
+
+    disagreeing = spoken_by(APART).intersection(compared)
     apart = {}
     if disagreeing:
         for name, rows in observations.device_columns(OF_APART, disagreeing):
             apart[name] = apart_of(rows, compared[name])
-    found = {name: tally_of(rows, spoken.get(name, {}), apart.get(name, {})) for name, rows in days.items()}
+    cycles = {}
+    if repeating := spoken_by(AGAIN):
+        cycles = {name: cycles_of(rows) for name, rows in observations.device_columns(OF_EACH, repeating)}
+    found = {
+        name: tally_of(rows, spoken.get(name, {}), apart.get(name, {}), cycles.get(name, {}))
+        for name, rows in days.items()
+    }
     return DayTallies(
         daily.day, {name: one for name, one in sorted(found.items()) if any(s.expected for s in one.values())}
     )

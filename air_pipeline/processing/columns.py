@@ -13,7 +13,7 @@ from air_pipeline.devices.polls import OF_SLOTS, Flag
 
 SCHEMA_VERSION = "2"
 """Of the tables; raised when a column is added, removed or changes its meaning."""
-RULE_SET_VERSION = "2"
+RULE_SET_VERSION = "3"
 """Of the rules (`rules`); raised when one is added, removed or judges otherwise."""
 
 ColumnType = Literal["dictionary", "string", "instant", "clock", "int8", "int16", "int32", "float64", "bool"]

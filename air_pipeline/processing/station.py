@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.bool_]
 FEWEST_CYCLES = 5
 """A span with fewer measuring cycles says nothing: what repeats itself within a cycle is no evidence."""
+_MILLION = 1e6
 NO_INSTANTS: Instants = np.empty(0, np.int64)
 
 
@@ -93,6 +94,24 @@ class Series:
         if span not in self._moved:
             self._moved[span] = self._moved_within(span_ms(span))
         return self._moved[span]
+
+    def mean_within(self, span: timedelta) -> Floats:
+        """The mean of the values of a span that ends with each slot; NaN where `moved` is.
+
+        Sums are of whole millionths, so that a mean does not depend on what was before the span: of what is larger than
+        a million of the unit it says no more than that.
+        """
+        mean = np.full(len(self.values), np.nan)
+        places = np.flatnonzero(self.has_value)
+        if not len(places):
+            return mean
+        slots, length = self.slots.of(places), span_ms(span)
+        whole = is_whole(slots, length)
+        millionths = np.rint(np.clip(self.values[places], -_MILLION, _MILLION) * _MILLION).astype(np.int64)
+        total = np.concatenate([[0], np.cumsum(millionths)])
+        first, end = np.searchsorted(slots.at, slots.at - length), np.arange(1, len(places) + 1)
+        mean[places] = np.where(whole, (total[end] - total[first]) / (end - first) / _MILLION, np.nan)
+        return mean
 
     @cached_property
     def _moved(self) -> dict[timedelta, Floats]:

@@ -1,12 +1,14 @@
-"""A device's day in numbers: how often each rule spoke of each series, and how far its thermometers were apart.
+"""A device's day in numbers: how often rules spoke, how far thermometers were apart, how long measuring cycles took.
 
 Belongs here: counting what a built day says. Does not: what it means for the hardware (`health`), flagging (`flags`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +22,10 @@ OF_EACH = ("series", "observed_at", "flag", "rules")
 OF_APART = ("series", "observed_at", "value", "flag", "rules")
 """Those that tell how far thermometers were apart."""
 APART = RULE_BITS["thermometers_apart"]
+AGAIN = RULE_BITS["same_cycle"]
+_LONGEST_CYCLE = 3
+"""So many times as long as most cycles is no cycle, but a device that hung."""
+_FEWEST_CYCLES = 5
 _AGAINST = [int(Flag.SUSPECT), int(Flag.BAD)]
 
 
@@ -53,6 +59,7 @@ class SeriesTally:
         is_complete: as `daily_aggregates` says.
         spoke: which rules spoke together, and how often.
         apart: how far it was from others, where it was called apart.
+        cycle_s: how long a measuring cycle took, in seconds, where values were of the cycle of the one before.
     """
 
     expected: int
@@ -62,6 +69,7 @@ class SeriesTally:
     is_complete: bool
     spoke: Sequence[Spoke] = ()
     apart: Apart | None = None
+    cycle_s: float | None = None
 
     @property
     def missing(self) -> int:
@@ -82,13 +90,25 @@ Tally = Mapping[str, SeriesTally]
 """Series to how it fared, of one device on one day."""
 
 
-def tally_of(day: pa.Table, spoken: Mapping[str, Sequence[Spoke]], apart: Mapping[str, Apart]) -> Tally:
+def tally_of(
+    day: pa.Table,
+    spoken: Mapping[str, Sequence[Spoke]],
+    apart: Mapping[str, Apart],
+    cycles: Mapping[str, float] = MappingProxyType({}),
+) -> Tally:
     """The tally of one device, from its rows of `daily_aggregates` and what was counted of its observations."""
     found = {}
     columns = (day.column(name).to_pylist() for name in OF_THE_DAY)
     for name, expected, observed, suspect, bad, coverage, is_complete in zip(*columns, strict=True):
         found[name] = SeriesTally(
-            expected, observed, suspect + bad, coverage, is_complete, spoken.get(name, ()), apart.get(name)
+            expected,
+            observed,
+            suspect + bad,
+            coverage,
+            is_complete,
+            spoken.get(name, ()),
+            apart.get(name),
+            cycles.get(name),
         )
     return found
 
@@ -126,4 +146,28 @@ def apart_of(observations: pa.Table, compared: Iterable[Sequence[str]]) -> dict[
             others = of_then.drop(columns=name).median(axis=1)
             if others.notna().any():
                 found[str(name)] = Apart(float((of_then[name] - others).median()), float(others.median()))
+    return found
+
+
+def cycles_of(observations: pa.Table) -> dict[str, float]:
+    """Each series of a device that was read again within a measuring cycle, with how long a cycle took, in seconds.
+
+    From one value that was measured anew to the next one, on average, where no slot between them is without a value. A
+    series of too few cycles is left out.
+
+    Args:
+        observations: the rows of the device.
+    """
+    frame = observations.select(OF_EACH).to_pandas().astype({"series": "str"})
+    found = {}
+    for name, rows in frame.groupby("series"):
+        again, missing = rows["rules"].to_numpy() & AGAIN != 0, rows["flag"].to_numpy() == Flag.MISSING
+        if not again.any():
+            continue
+        anew = np.flatnonzero(~again & ~missing)
+        gaps = np.cumsum(missing)[anew]
+        at = rows["observed_at"].dt.tz_convert("UTC").dt.as_unit("ms").astype("int64").to_numpy()[anew]
+        took = np.diff(at)[np.diff(gaps) == 0] / 1000
+        if len(took) >= _FEWEST_CYCLES:
+            found[str(name)] = float(took[took <= _LONGEST_CYCLE * np.median(took)].mean())
     return found

@@ -1,6 +1,7 @@
 """Simulated devices with a day behind them on which each had one fault, by a script."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from air_pipeline.days.calendar import DeviceDay
 from air_pipeline.devices.polls import Poll
@@ -31,7 +32,9 @@ FAULTS = (
     entry("clumsy", "dht22_frozen", 6, 1),  # speaks for half an hour, which is no fault yet
 )
 """What goes wrong, in hours of the day."""
-DEVICES = ("well", *dict.fromkeys(one.device for one in FAULTS))
+HASTY, CYCLE_MS = "hasty", 280_000
+"""A device that is asked oftener than it measures."""
+DEVICES = ("well", HASTY, *dict.fromkeys(one.device for one in FAULTS))
 
 
 def polls_of(one: DeviceDay) -> Iterator[Poll]:
@@ -41,5 +44,6 @@ def polls_of(one: DeviceDay) -> Iterator[Poll]:
     name = one.device.id
     booted_s = script.booted_at(name, one.end / 1000)
     restart = one.end if booted_s is None else round(booted_s * 1000)
-    yield from polls_between(one.device, Profile(name, SEED), one.start, restart, script.fault_at)
+    for poll in polls_between(one.device, Profile(name, SEED), one.start, restart, script.fault_at):
+        yield replace(poll, cycle=str(poll.observed_at // CYCLE_MS)) if name == HASTY else poll
     yield from polls_between(one.device, Profile(name, SEED, booted_s), restart, one.end, script.fault_at)

@@ -6,6 +6,7 @@ import pytest
 
 from air_pipeline.catalogue import STATION
 from air_pipeline.health.hints import HINTS
+from air_pipeline.health.intervals import interval_for
 from air_pipeline.health.measuring import faults
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.processing.tally import Apart, SeriesTally, Spoke
@@ -137,7 +138,7 @@ def test_of_a_series_that_was_not_expected_that_day_nothing_is_said():
 
 
 def test_what_somebody_said_by_hand_is_not_told_to_them(monkeypatch):
-    monkeypatch.setattr("air_pipeline.health.measuring._BY_HAND", BY_HAND)
+    monkeypatch.setattr("air_pipeline.health.by_hand._BY_HAND", BY_HAND)
     said = [Spoke(BY_HAND, 1500, 7_000), Spoke(BY_HAND | RULE_BITS["rate"], 100, 7_000)]
     marked = SeriesTally(SLOTS, SLOTS, 1600, 800 / SLOTS, is_complete=False, spoke=said)
     assert found(bmp180_pressure=marked) == {}
@@ -150,3 +151,44 @@ def test_what_somebody_said_by_hand_is_not_told_to_them(monkeypatch):
 
 def test_there_is_a_hint_for_every_rule_that_looks_at_values():
     assert HINTS.keys() == RULE_BITS.keys() - {"marked"}
+
+
+def asked_too_often(cycle_s, **spoke):
+    return replace(series(**spoke), cycle_s=cycle_s)
+
+
+def test_who_is_asked_oftener_than_it_measures_is_told_the_interval_to_write():
+    tally = {one.series: asked_too_often(290.0, same_cycle=1400) for one in STATION}
+    [fault] = faults("hall", tally)
+    assert (fault.check, fault.observations) == ("interval_fits", 13 * 1400)
+    assert fault.text == "58% of its values are of the measuring cycle of the one before: a cycle takes 290 s"
+    assert fault.remedy == "write interval: 5m for hall in devices.yaml"
+
+
+def test_a_few_repeats_are_no_fault_and_a_device_that_hung_is_another():
+    few, many = asked_too_often(290.0, same_cycle=120), asked_too_often(290.0, same_cycle=121)
+    assert found(bmp180_pressure=few) == {}
+    assert list(found(bmp180_pressure=many)) == ["interval_fits"]
+    assert list(found(bmp180_pressure=series(same_cycle=600))) == ["values_believed"]
+
+
+@pytest.mark.parametrize(
+    ("cycle_s", "interval"),
+    [
+        (0.4, "1s"),
+        (12.0, "12s"),
+        (31.0, "1m"),
+        (59.9, "1m"),
+        (61.0, "90s"),
+        (145.0, "150s"),
+        (151.4, "150s"),
+        (152.0, "3m"),
+        (299.0, "5m"),
+        (301.0, "5m"),
+        (1801.0, "30m"),
+        (3000.0, "1h"),
+        (9000.0, "1h"),
+    ],
+)
+def test_the_interval_to_write_is_the_next_round_one(cycle_s, interval):
+    assert interval_for(cycle_s) == interval

@@ -32,6 +32,7 @@ FOUND = {
     },
     "dht22_moving": {"frozen": "both of its values stood still in 19% of the slots, while others moved"},
     "thermometers_agreeing": {"sunny": "ds18b20_temperature was 9."},
+    "interval_fits": {"hasty": "57% of its values are of the measuring cycle of the one before: a cycle takes 280 s"},
     "mq135_zero_kept": {"restarted": "it restarted, and 46% of its gas values are of the warm-up"},
     "devices_covered": {"silent": "it gave readings in 62% of its slots"},
     "values_believed": {"gasless": "mq135_acetone, mq135_alcohol, mq135_co and 3 more: 17% suspect or bad, most by "},

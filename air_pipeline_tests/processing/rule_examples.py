@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from air_pipeline.catalogue import GAS_CURVES, STATION
+from air_pipeline.catalogue import GAS_CURVES, STATION, Parameter
 from air_pipeline.devices.polls import Flag, Problem, problems_to_json
 from air_pipeline.processing.evidence import station_of
 from air_pipeline.processing.slots import expected_slots
@@ -88,6 +88,19 @@ BOOTED |= {"ds18b20_temperature": [27.0, 0.0, 27.0, 27.0, 27.0]}
 IN_THE_FRIDGE = replace(
     HOME, marks=(Mark("home", "dht22_temperature", START + 10_000, START + 20_000, "bad", "in the fridge"),)
 )
+
+LASERS = replace(
+    HOME,
+    kind="purpleair",
+    parameters=tuple(Parameter(f"pms5003-{channel}", "pm25", "µg/m³", "pm25") for channel in "ab"),
+)
+AN_HOUR = 31
+"""Slots of two minutes, both ends included."""
+
+
+def lasers(a: float, b: float) -> dict[str, list[float]]:
+    return {"pms5003-a_pm25": [a] * AN_HOUR, "pms5003-b_pm25": [b] * AN_HOUR}
+
 
 EXAMPLES: dict[str, tuple[Example, Example]] = {
     "unusable_value": (
@@ -185,6 +198,10 @@ EXAMPLES: dict[str, tuple[Example, Example]] = {
     "warming_up": (
         Example("mq135_co2", 3, 10 / 3600, BOOTED, {1: EMPTY}),
         Example("mq135_co2", 4, 20 / 3600, BOOTED, {1: EMPTY}, device=WARMED_UP),
+    ),
+    "channels_apart": (
+        Example("pms5003-b_pm25", 30, 5.1, lasers(4.0, 9.1), interval_s=120.0, device=LASERS),
+        Example("pms5003-b_pm25", 30, 5.0, lasers(4.0, 9.0), interval_s=120.0, device=LASERS),
     ),
     "marked": (
         Example("dht22_temperature", 1, 1.0, {"dht22_temperature": [20.0, 20.1, 20.2]}, device=IN_THE_FRIDGE),

@@ -28,6 +28,7 @@ from air_pipeline.processing.slots import expected_slots
 from air_pipeline.settings import Device
 from air_pipeline_tests.processing.frames import index
 from air_pipeline_tests.processing.rule_examples import EMPTY, START
+from air_pipeline_tests.processing.test_channels import score as score_of_channels
 
 SEEDS = (11, 12, 13)
 DEVICES = ("attic", "hall", "living-room")
@@ -46,7 +47,9 @@ WARM_UP = timedelta(hours=1)
 HOME = Device("home", "http://home/", "UTC", warm_up=WARM_UP, expected_range={"bmp180_temperature": (5.0, 35.0)})
 
 FINDING = tuple(rule for rule in RULE_BITS if rule not in {"marked", "same_cycle"})
-"""The rules that find faults of the station: it has no mark of its cycles, and what somebody marks is not found."""
+"""The rules that find faults: the station has no mark of its cycles, and what somebody marks is not found.
+
+`channels_apart` is scored on devices that have two lasers."""
 
 Values = dict[str, np.ndarray]
 
@@ -218,6 +221,7 @@ def scores(seed: int) -> dict[str, Score]:
                 spoke = (bits[series] & RULE_BITS[rule]) != 0
                 found[rule].spoken += int(spoke.sum())
                 found[rule].right += int((spoke & (warm if rule == "warming_up" else allowed[series])).sum())
+    found["channels_apart"] = Score(*score_of_channels(seed, DEVICES))
     return found
 
 

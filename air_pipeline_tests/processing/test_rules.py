@@ -358,6 +358,7 @@ def test_what_is_measured_over_a_time_says_over_which():
         "flat_line": {half_an_hour, three_hours},
         "dht22_frozen": {half_an_hour, three_hours},
         "same_document": {ten_minutes},
+        "channels_apart": {timedelta(hours=1)},
     }
 
 
@@ -406,7 +407,7 @@ def test_the_warm_up_ends_48_hours_after_the_restart_was_seen():
 )
 def test_a_limit_that_is_off_takes_its_rule_away(rule):
     trips, _ = EXAMPLES[rule]
-    off = {series: dict.fromkeys(limits) for series, limits in HOME.limits.items()}
+    off = {series: dict.fromkeys(limits) for series, limits in trips.device.limits.items()}
     assert rule not in flagged(replace(trips, device=replace(trips.device, rules=off)))[1]
 
 

@@ -2,11 +2,12 @@
 
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.processing.schemas import arrow_schema
-from air_pipeline.processing.tally import APART, OF_APART, Apart, Spoke, apart_of, spoken_of
+from air_pipeline.processing.tally import AGAIN, APART, OF_APART, Apart, Spoke, apart_of, cycles_of, spoken_of
 
 SPIKE, RATE = RULE_BITS["spike"], RULE_BITS["rate"]
 AT = 1_780_000_000_000
@@ -62,3 +63,33 @@ def test_of_two_each_is_apart_from_the_other_and_what_is_bad_is_compared_with_no
     )
     assert apart_of(table, [["a", "b", "c"]]) == {"a": Apart(-8.0, 28.0), "b": Apart(8.0, 20.0)}
     assert apart_of(table, []) == {}
+
+
+def of_cycles(*cycles):
+    """A value a second, each of a measuring cycle; None: there is none."""
+    return [
+        (None, Flag.MISSING, 0)
+        if cycle is None
+        else (1.0, Flag.SUSPECT, AGAIN)
+        if place and cycle == cycles[place - 1]
+        else (1.0, Flag.GOOD, 0)
+        for place, cycle in enumerate(cycles)
+    ]
+
+
+def test_a_cycle_is_as_long_as_it_takes_on_average_to_measure_anew():
+    often = [at * 10 // 25 for at in range(500)]  # every 2.5 s
+    assert cycles_of(rows(a=of_cycles(*often), b=of_cycles(*range(500)))) == {"a": pytest.approx(2.5, abs=0.01)}
+
+
+def test_neither_gaps_nor_a_device_that_hung_make_a_cycle_longer():
+    often = [at // 2 for at in range(100)]
+    gap = [None if at % 9 == 8 else often[at - at // 9] for at in range(100)]
+    hung = [*often[:40], *[often[39]] * 60, *often[40:]]
+    assert cycles_of(rows(a=of_cycles(*gap))) == {"a": 2.0}
+    assert cycles_of(rows(a=of_cycles(*hung))) == {"a": 2.0}
+
+
+def test_of_few_cycles_nothing_is_said_of_how_long_they_are():
+    assert cycles_of(rows(a=of_cycles(0, 0, 1, 1, 2, 2, 3, 3, 4, 4))) == {}
+    assert cycles_of(rows(a=of_cycles(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5))) == {"a": 2.0}

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from air_pipeline.catalogue import STATION
+from air_pipeline.devices.kinds.purpleair import PURPLEAIR
 from air_pipeline.devices.polls import Flag
 from air_pipeline.devices.simulator.arrays import values_at
 from air_pipeline.devices.simulator.weather import Profile
@@ -54,7 +55,15 @@ def in_the_fridge(values: Values, where: slice, _: Random) -> None:
     values["dht22_temperature"][where] -= np.round(14 * np.minimum(1, np.minimum(away, away[::-1]) / 120), 1)
 
 
+LASERS = tuple(one.series for one in PURPLEAIR.usual if one.name == "pm25")
+
+
+def says_too_much(values: Values, where: slice, _: Random) -> None:
+    values[LASERS[1]][where] = np.round(values[LASERS[1]][where] * 3, 1)
+
+
 FRIDGE = Kind("marked", "dht22_temperature", 3 * HALF_AN_HOUR, DHT22, in_the_fridge)
+APART = Kind("channels_apart", LASERS[1], 3 * HALF_AN_HOUR, LASERS, says_too_much)
 AGAIN = Kind("same_cycle", "dht22_temperature", 3 * HALF_AN_HOUR, DHT22, stays(*DHT22))
 IN_THE_FRIDGE = Mark(
     HOME.id,
@@ -71,10 +80,15 @@ def series_day(rule: str, *, trips: bool) -> SeriesDay:
     """The series that shows a rule best, on a day with the fault that it finds or on the same day without."""
     home = replace(HOME, marks=(IN_THE_FRIDGE,) if rule == "marked" and trips else ())
     found_by = "before_first_measurement" if rule == "warming_up" else rule
-    kind = next(kind for kind in (*KINDS, FRIDGE, AGAIN) if kind.rule == found_by)
+    kind = next(kind for kind in (*KINDS, FRIDGE, AGAIN, APART) if kind.rule == found_by)
+    if rule == "channels_apart":
+        home = replace(home, parameters=(*STATION, *PURPLEAIR.usual))
     of = "mq135_co2" if rule == "warming_up" else kind.of
     at = FIRST + np.arange(DAY_MS // STEP_MS, dtype=np.int64) * STEP_MS
     values, problems = values_at(Profile("hall", 7), at), np.full(len(at), "", dtype=object)
+    if rule == "channels_apart":
+        dust = np.round(values["dht22_humidity"] / 4, 1)
+        values |= {LASERS[0]: dust, LASERS[1]: dust + 0.2}
     if trips:
         where = slice(len(at) // 2, len(at) // 2 + kind.lasts)
         kind.happens(values, where, Random(rule))
@@ -97,7 +111,7 @@ def series_day(rule: str, *, trips: bool) -> SeriesDay:
     seen = flag_station(station_of(home, read, polled, slots))
     if ((seen.rules[of].to_numpy() & RULE_BITS[rule]) != 0).any() is not np.bool_(trips):
         raise AssertionError(f"{rule} does not show in {of}")
-    (parameter,) = (one for one in STATION if one.series == of)
+    (parameter,) = (one for one in home.parameters if one.series == of)
     series = Series(of, parameter.name, parameter.unit, step=parameter.resolution or 0.0)
     flags = seen.flags[of].to_numpy()
     curve = thinned(seen.at, seen.values[of].to_numpy(), flags, *span)  # noqa: PD011

@@ -11,7 +11,7 @@ from typing import Any
 
 from air_pipeline.catalogue import PROBES
 from air_pipeline.devices.simulator.firmware import Payload, boot_payload, payload_at, render
-from air_pipeline.devices.simulator.speaking import AFTER_START, SAY_WHO, SPEAKERS, air_at
+from air_pipeline.devices.simulator.speaking import AFTER_START, SAY_WHO, SPEAKERS, TWO_LASERS, air_at
 from air_pipeline.devices.simulator.weather import Profile
 
 Options = Mapping[str, Any]
@@ -122,6 +122,8 @@ def _of_kind(profile: Profile, time_s: float, fault: Fault | None) -> _Message:
         air = air_at(profile, fault.since_s)
     elif name == "other_device":
         air = replace(air, who="0123456789ab")
+    elif fault and name == "lasers_apart":
+        air = replace(air, second_laser=float(fault.option("times")))
     elif name == "missing_sensor":
         air = replace(air, pm25=None, pm10=None)
     elif name == "boot":
@@ -225,6 +227,7 @@ FAULTS: Mapping[str, Options] = MappingProxyType(
         "nan": {"sensor": "dht22"},
         "inf": {"sensor": "mq135"},
         "missing_sensor": {"sensor": "dht22"},
+        "lasers_apart": {"times": 3.0},
     }
 )
 """Every fault's name, with its options and what they are when nothing is said."""
@@ -233,7 +236,12 @@ FAULTS: Mapping[str, Options] = MappingProxyType(
 def is_of(fault: str, kind: str) -> bool:
     """Whether a device of a kind can have a fault."""
     if kind not in SPEAKERS:
-        return fault not in {"stuck", "other_device"}
+        return fault not in {"stuck", "other_device", "lasers_apart"}
     own = {"stuck": True, "missing_sensor": True}
-    own |= {"other_device": kind in SAY_WHO, "boot": kind in AFTER_START, "invalid_utf8": False}
+    own |= {
+        "lasers_apart": kind in TWO_LASERS,
+        "other_device": kind in SAY_WHO,
+        "boot": kind in AFTER_START,
+        "invalid_utf8": False,
+    }
     return own.get(fault, fault in _WIRE or fault in _DOCUMENTS)

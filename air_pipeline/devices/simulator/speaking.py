@@ -24,6 +24,7 @@ class Air:
     Attributes:
         who: its serial number or MAC, twelve hexadecimal digits.
         cycle: the number of its measuring cycle.
+        second_laser: how many times what the first of two lasers counts the second does.
     """
 
     who: str
@@ -34,6 +35,7 @@ class Air:
     co2: float
     pm25: float | None
     pm10: float | None
+    second_laser: float = 1.0
 
 
 def air_at(profile: Profile, time_s: float) -> Air:
@@ -52,6 +54,10 @@ def air_at(profile: Profile, time_s: float) -> Air:
         pm25=pm25,
         pm10=round(1.4 * pm25, 1),
     )
+
+
+TWO_LASERS = frozenset({"purpleair"})
+"""The kinds that have a second laser beside the first."""
 
 
 def _airgradient(air: Air) -> bytes:
@@ -80,9 +86,10 @@ def _purpleair(air: Air) -> bytes:
     said |= {"current_temp_f": round(air.temperature * 1.8 + 32), "current_humidity": round(air.humidity)}
     said |= {"pressure": air.pressure}
     if air.pm25 is not None and air.pm10 is not None:
-        for channel, more in (("", 0.0), ("_b", 0.2)):
-            said |= {f"pm1_0_atm{channel}": air.pm25, f"pm2_5_atm{channel}": round(air.pm25 + more, 2)}
-            said |= {f"pm10_0_atm{channel}": air.pm10, f"pm2_5_cf_1{channel}": air.pm25}
+        for channel, times, more in (("", 1.0, 0.0), ("_b", air.second_laser, 0.2)):
+            fine, coarse = round(air.pm25 * times, 2), round(air.pm10 * times, 2)
+            said |= {f"pm1_0_atm{channel}": fine, f"pm2_5_atm{channel}": round(fine + more, 2)}
+            said |= {f"pm10_0_atm{channel}": coarse, f"pm2_5_cf_1{channel}": fine}
     return _json(said)
 
 

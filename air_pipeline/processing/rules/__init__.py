@@ -31,6 +31,7 @@ RULE_BITS: Mapping[str, int] = MappingProxyType(
         "warming_up": 65536,
         "marked": 131072,
         "same_cycle": 262144,
+        "channels_apart": 524288,
     }
 )
 """Rule name to the bit that stands for it, as in the metadata of the files. A bit, once given, keeps its rule for ever:

@@ -17,6 +17,8 @@ from air_pipeline.processing.rules.measuring import Measured, rule
 from air_pipeline.processing.station import Floats, Places, Series, Station, is_whole
 
 SAME_FOR = timedelta(minutes=10)
+COMPARED_OVER = timedelta(hours=1)
+"""A laser counts particles one by one: two of them agree over many, and never from slot to slot."""
 _HALF_PRINTED = 0.005
 """Half of what the firmware's two decimals tell apart."""
 _HOUR_MS = 3_600_000
@@ -95,15 +97,45 @@ def thermometers_apart(station: Station) -> Iterator[tuple[str, Measured]]:
 
 
 def _apart(compared: list[Series]) -> Iterator[tuple[str, Measured]]:
-    values = np.sort(np.stack([series.values for series in compared]), axis=0)  # NaN come last
+    apart, _ = _from_median(np.stack([series.values for series in compared]))
+    for series, own in zip(compared, apart, strict=True):
+        yield series.name, Measured(own, Flag.SUSPECT, most=series.limits["max_apart"])
+
+
+def _from_median(values: Floats) -> tuple[Floats, Floats]:
+    """How far each row is from the median of all, or where there are two values from the other; and that median."""
+    rising = np.sort(values, axis=0)  # NaN come last
     count = (~np.isnan(values)).sum(axis=0)
-    middle = np.take_along_axis(values, np.stack([(count - 1) // 2, count // 2]), axis=0).mean(axis=0)
-    for series in compared:
-        apart = abs(series.values - middle) * np.where(count == 2, 2, 1)  # noqa: PLR2004 - two
-        yield (
-            series.name,
-            Measured(np.where(count > 1, apart, np.nan), Flag.SUSPECT, most=series.limits["max_apart"]),
-        )
+    median = np.take_along_axis(rising, np.stack([(count - 1) // 2, count // 2]), axis=0).mean(axis=0)
+    apart = abs(values - median) * np.where(count == 2, 2, 1)  # noqa: PLR2004 - two
+    return np.where(count > 1, apart, np.nan), median
+
+
+@rule(
+    "course",
+    says="its mean of {span} is {amount:.3g} {unit} from the other channels', and too large a part of it;"
+    " at most {most:g} is believable",
+    before=COMPARED_OVER,
+)
+def channels_apart(station: Station) -> Iterator[tuple[str, Measured]]:
+    """The lasers of the device disagree over an hour, by amount and by share: suspect, the one apart; of two, both.
+
+    |A − B| of the means over an hour, or of more than two each one's distance from their median; 0 where that is at
+    most `max_channels_share` of the median, which of two is the mean of both.
+    """
+    for members in shared_parameters(station.device.parameters).values():
+        compared = [station.series[member.series] for member in members]
+        compared = [series for series in compared if "max_channels_apart" in series.limits]
+        if len(compared) > 1:
+            yield from _channels_apart(compared)
+
+
+def _channels_apart(compared: list[Series]) -> Iterator[tuple[str, Measured]]:
+    apart, median = _from_median(np.stack([series.mean_within(COMPARED_OVER) for series in compared]))
+    for series, own in zip(compared, apart, strict=True):
+        small = own <= series.limits.get("max_channels_share", 0.0) * abs(median)
+        most = series.limits["max_channels_apart"]
+        yield series.name, Measured(np.where(small, 0.0, own), Flag.SUSPECT, most=most, span=COMPARED_OVER)
 
 
 @rule("course", says="the two pressures are {amount:.2g} off the ratio that the firmware computes them by")

@@ -1,6 +1,7 @@
 """All rules, in the order of their bits."""
 
 from air_pipeline.processing.rules.agreement import (
+    channels_apart,
     dht22_frozen,
     gas_ratio,
     pressure_ratio,
@@ -41,4 +42,5 @@ RULES: tuple[Rule, ...] = (
     warming_up,
     marked,
     same_cycle,
+    channels_apart,
 )
