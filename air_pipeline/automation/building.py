@@ -41,6 +41,7 @@ from air_pipeline.instance.runs_of_days import (
     data_version_of_run,
     last_runs,
     under_way,
+    was_handed_over,
 )
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.rules import influence
@@ -174,7 +175,7 @@ def _decide(
                 takewhile(lambda _: time.monotonic() < end, days),
                 _comparison(deployment, store, by_footers),
                 under_way(context.instance),
-                _failures(last_run),
+                _failures(context.instance, last_run),
                 _comings_out(context.instance, last_run),
             )
         kept = unsettled_marks(marks, influence(), finished, decision)
@@ -212,13 +213,16 @@ def _comparison(
 _LastRun = Callable[[date], dg.DagsterRun | None]
 
 
-def _failures(last_run: _LastRun) -> Callable[[Candidate], bool]:
+def _failures(instance: dg.DagsterInstance, last_run: _LastRun) -> Callable[[Candidate], bool]:
     def has_failed(candidate: Candidate) -> bool:
         """Whether the last run of the day ended badly, on this fingerprint, for a reason that does not pass."""
         run = last_run(candidate.day)
         if run is None or run.status not in FAILED:
             return False
-        return run.tags.get(FINGERPRINT_TAG) == candidate.fingerprint and AGAIN_TAG not in run.tags
+        if run.tags.get(FINGERPRINT_TAG) != candidate.fingerprint or AGAIN_TAG in run.tags:
+            return False
+        # One that nobody took says nothing of its day; one that was canceled in the queue is not wanted.
+        return run.status is dg.DagsterRunStatus.CANCELED or was_handed_over(instance, run)
 
     return has_failed
 

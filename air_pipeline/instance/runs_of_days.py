@@ -126,6 +126,12 @@ def days_that_failed(instance: dg.DagsterInstance, days: Sequence[date]) -> dict
     }
 
 
+def was_handed_over(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a process ever took a run that ended; if none did, its day had no part in how it ended."""
+    record = instance.get_run_record_by_id(run.run_id)
+    return record is not None and record.start_time is not None
+
+
 def days_with_failures(instance: dg.DagsterInstance, after: datetime) -> list[date]:
     """The days of which a run failed after a time."""
     lately = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after)

@@ -92,20 +92,34 @@ def wanted(answer):
     return [date.fromisoformat(request.partition_key) for request in answer.run_requests]
 
 
-def run(instance, status, day, fingerprint="", **tags):
+def run(instance, status, day, fingerprint="", *, begun=True, **tags):
     """A run of a day as the daemon leaves it."""
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("air_pipeline"), "__repository__")
     known = {PARTITION_NAME_TAG: str(day), **tags}
     if fingerprint:
         known[FINGERPRINT_TAG] = fingerprint
-    instance.run_storage.add_run(
-        dg.DagsterRun(
-            "build_day",
-            status=dg.DagsterRunStatus[status],
-            tags=known,
-            remote_job_origin=RemoteJobOrigin(repository, "build_day"),
-        )
+    made = dg.DagsterRun(
+        "build_day",
+        status=dg.DagsterRunStatus[status],
+        tags=known,
+        remote_job_origin=RemoteJobOrigin(repository, "build_day"),
     )
+    instance.run_storage.add_run(made.with_status(dg.DagsterRunStatus.STARTING) if ended(made) else made)
+    if ended(made):
+        events = [dg.DagsterEventType.RUN_START] if begun else []
+        for kind in [*events, _ENDINGS[made.status]]:
+            instance.report_dagster_event(dg.DagsterEvent(kind.value, "build_day"), made.run_id)
+
+
+def ended(run):
+    return run.status in _ENDINGS
+
+
+_ENDINGS = {
+    dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterRunStatus.FAILURE: dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterRunStatus.CANCELED: dg.DagsterEventType.RUN_CANCELED,
+}
 
 
 def at(*when):
@@ -293,6 +307,19 @@ def test_a_day_is_tried_again_unless_its_last_run_failed_for_good(tick, deployme
     assert ended("FAILURE", **{AGAIN_TAG: "true"})
     assert not ended("FAILURE")
     assert ended("SUCCESS")  # it was built, and its files are gone
+
+
+def test_a_run_that_nobody_took_is_no_failure_of_its_day(tick, deployment, instance):
+    """As while there was no broker or worker to hand it to."""
+    built(deployment, *FINISHED[1:])
+    [request] = tick().run_requests
+    fingerprint = request.tags[FINGERPRINT_TAG]
+    run(instance, "FAILURE", FINISHED[0], fingerprint, begun=False)
+    assert wanted(tick()) == FINISHED[:1]
+    run(instance, "FAILURE", FINISHED[0], fingerprint)
+    assert wanted(tick()) == []
+    run(instance, "CANCELED", FINISHED[0], fingerprint, begun=False)
+    assert wanted(tick()) == []
 
 
 def test_the_whole_month_is_compared_once_a_utc_day(tick, deployment, present):
