@@ -35,7 +35,7 @@ def accept(
     if not may_say_who(known):
         raise SettingsError(f"a device of kind {known.kind} does not say which one it is: there is nothing to accept")
     bound = known.identity or bound_to(environment).get(device, "")
-    [asked] = ask_devices(environment, [known], may_ask=settings.collector != "external")
+    [asked] = ask_devices(environment, settings, [known])
     answers = asked.identity or (bound if asked.poll is not None and asked.poll.outcome.has_reading else "")
     if not answers:
         why = f": {asked.reason}" if asked.reason else "; nothing that tells one from another is in its document"

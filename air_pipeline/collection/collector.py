@@ -285,7 +285,7 @@ class Collector:
             if now >= flight.ends(now):  # also where the machine was suspended meanwhile
                 answer = flight.exchange.timed_out()
         except Exception as error:  # noqa: BLE001 - one device's poll, whatever it is, is one failed poll
-            _say_unusable(flight, error)
+            flight.say_unusable(error)
             return Answer(Outcome.UNREACHABLE, None), self._clock.monotonic()
         return answer, now
 
@@ -295,7 +295,7 @@ class Collector:
         try:
             finished = self._finished(flight, answer, now)
         except Exception as error:  # noqa: BLE001 - as above
-            _say_unusable(flight, error)
+            flight.say_unusable(error)
             unusable = replace(answer, outcome=answer.outcome or Outcome.REJECTED)
             finished = self._finished(flight, unusable, self._clock.monotonic())
         finally:
@@ -396,7 +396,3 @@ class Collector:
             self._recorder.keep(device, notes=notes)
             if self._said.is_due(device, notes, self._clock.monotonic()):
                 log.info("%s: %s", device, notes or "everything it sends is known again")
-
-
-def _say_unusable(flight: InFlight, error: Exception) -> None:
-    log.error("%s: what came of its poll cannot be used: %.200r", flight.device.id, error)

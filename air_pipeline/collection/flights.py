@@ -3,6 +3,7 @@
 Belongs here: what is known of it meanwhile. Does not: when it is begun and what becomes of it (`collector`).
 """
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +12,8 @@ from air_pipeline.collection.outbox_rows import Row
 from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.steps import Steps
 from air_pipeline.settings import Device
+
+log = logging.getLogger(__name__)
 
 
 class Asking(Protocol):
@@ -54,6 +57,10 @@ class InFlight:
     def ends(self, now: float) -> float:
         """Its deadline; as long as no worker has taken it up, the earliest that it can be."""
         return min(self.asked, now) + self.device.timeout_s
+
+    def say_unusable(self, error: Exception) -> None:
+        """Says in the log that it failed otherwise than by what a device does."""
+        log.error("%s: what came of its poll cannot be used: %.200r", self.device.id, error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,7 +331,8 @@ def _notes(seen: Seen) -> Iterator[tuple[str, str, str]]:
     """Each device: its id, why nothing is known of its collector, and what that noted; without an id, of all."""
     why = {name: _not_known(seen, name, state) for name, state in seen.processes.items()}
     if set(why) == {seen.environment.collector} and any(why.values()):
-        yield "", *why.values(), ""
+        [unknown_why] = why.values()
+        yield "", unknown_why, ""
         return
     for device in seen.deployment.settings.devices:
         unknown_why = why[device.collector]

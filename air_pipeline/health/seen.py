@@ -1,7 +1,7 @@
 """What is seen of a deployment at one moment; each part is asked for when a check first wants it, and then once."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
