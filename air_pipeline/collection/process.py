@@ -26,7 +26,7 @@ from air_pipeline.storage.opening import open_store
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 2.0
 """How often the lock, the lease and the configuration file are looked at."""
 FINISH_WITHIN_S = 10.0
 """How long the end waits for answers; what has not come by then is a `timeout`."""
@@ -83,8 +83,9 @@ def collect(
 
         with recorder:
             showing = _showing_metrics(metrics_port, metrics, environment, share, recorder)
+            collector.bindings.recall(environment, share.settings.devices)
             with (
-                delivering(environment, share),
+                delivering(environment, recorder.polls_came, share),
                 taking_over(share, environment, collector.wake),
                 _every_second(look),
                 showing,
@@ -98,7 +99,7 @@ def collect(
                         if (settings := configuration.changed()) is not None:
                             share.take(settings)
                             _say_none(settings, environment)
-                        if _take_up(share, collector):
+                        if _take_up(share, collector, environment):
                             _spare_what_lasts()
                         share.settle(is_done=not collector.asks_others)
                 finally:
@@ -137,11 +138,13 @@ def _taken(share: Share) -> Settings:
     return share.settings if change is None else change.settings
 
 
-def _take_up(share: Share, collector: Collector) -> bool:
+def _take_up(share: Share, collector: Collector, environment: Environment) -> bool:
     """Has other devices polled, where the share has changed; whether it has."""
     change = share.changed()
     if change is not None:
-        collector.begin_anew(change.anew)
+        if change.anew:
+            collector.begin_anew(change.anew)
+        collector.bindings.recall(environment, change.settings.devices)
         collector.reconfigure(change.settings)
     return change is not None
 
@@ -186,13 +189,15 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
     """
     with CollectorLock(environment.state, name=environment.collector):
         environment.state.remember_store(environment.store)
-        with delivering(environment), Recorder(environment.state) as recorder:
+        recorder = Recorder(environment.state)
+        with delivering(environment, recorder.polls_came), recorder:
             share = _share(environment, settings, recorder)
             collector = Collector(_taken(share), recorder, holding=Holding(SystemClock(), environment.state))
+            collector.bindings.recall(environment, share.settings.devices)
             if share.waits:
                 with closing(open_store(environment.influxdb, environment.state, STORE_WITHIN_S)) as store:
                     share.look(store)
-                _take_up(share, collector)
+                _take_up(share, collector, environment)
             left_out = collector.poll_now()
             collector.finish()
     return left_out + share.left_out

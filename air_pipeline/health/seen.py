@@ -1,7 +1,7 @@
 """What is seen of a deployment at one moment; each part is asked for when a check first wants it, and then once."""
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -17,7 +17,9 @@ from air_pipeline.environment import Environment, read_environment
 from air_pipeline.in_force import load_settings
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.storage.binding import check_days
 from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.shelf import ShelfError
 
 if TYPE_CHECKING:
     from air_pipeline.storage.influxdb_examination import Examined
@@ -162,6 +164,8 @@ def seen_from_outside(
     try:
         environment = read_environment(variables)
         environment.state.check_store(environment.store)
+        with suppress(ShelfError):  # said when the days are looked at
+            check_days(environment.data, environment.store)
     except SettingsError as error:
         misset = error
         environment = read_environment(

@@ -73,6 +73,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
             "collectors_agree",
             "clock_believed",
             "devices_reporting",
+            "devices_themselves",
             "outbox_draining",
             "polls_recorded",
             "outbox_whole",

@@ -26,6 +26,7 @@ CHECKS = {
     "collectors_agree",
     "clock_believed",
     "devices_reporting",
+    "devices_themselves",
     "outbox_draining",
     "polls_recorded",
     "outbox_whole",
