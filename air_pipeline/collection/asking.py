@@ -86,8 +86,8 @@ def ask_devices(
         if asked and holder(environment.state) is None:
             end = monotonic() + within_s
             bound = bound_to(environment)
-            ask = partial(ask_device, longest_s=longest_s, end=end)
             with ThreadPoolExecutor(min(len(asked), _AT_ONCE)) as pool:
+                ask = partial(ask_device, longest_s=longest_s, end=end)
                 for one in pool.map(lambda device: ask(device, bound_to=bound.get(device.id, "")), asked):
                     answered[one.device.id] = one
     if rest := [device for device in devices if device.id not in answered]:

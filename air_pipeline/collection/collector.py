@@ -112,9 +112,7 @@ class Collector:
 
     def begin_anew(self, names: Collection[str]) -> None:
         """Has devices of the next settings begun with a slot after now: another collector may have the present one."""
-        if names:
-            now = self._now_ms()
-            self._remember({name: max(now, self._last.get(name, now)) for name in names})
+        self._remember({name: max(self._now_ms(), self._last.get(name, 0)) for name in names})
 
     @property
     def asks_others(self) -> bool:

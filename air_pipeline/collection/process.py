@@ -142,8 +142,9 @@ def _take_up(share: Share, collector: Collector, environment: Environment) -> bo
     """Has other devices polled, where the share has changed; whether it has."""
     change = share.changed()
     if change is not None:
+        if change.anew:
+            collector.begin_anew(change.anew)
         collector.bindings.recall(environment, change.settings.devices)
-        collector.begin_anew(change.anew)
         collector.reconfigure(change.settings)
     return change is not None
 
@@ -192,7 +193,7 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
         with delivering(environment, recorder.polls_came), recorder:
             share = _share(environment, settings, recorder)
             collector = Collector(_taken(share), recorder, holding=Holding(SystemClock(), environment.state))
-            collector.bindings.recall(environment, settings.devices)
+            collector.bindings.recall(environment, share.settings.devices)
             if share.waits:
                 with closing(open_store(environment.influxdb, environment.state, STORE_WITHIN_S)) as store:
                     share.look(store)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from air_pipeline.boottime import boottime
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.settings import MAIN, Settings, SettingsError
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.store import ReadingStore, StoreError, Told
 from air_pipeline.words import some
@@ -133,7 +133,7 @@ class Share:
         self._held: set[str] = set()
         self._waits: dict[str, str] = {}
         self._since = 0.0
-        self._rival = ""
+        self.rival = ""
         self._anew: set[str] = set()
         self._is_changed = self._is_settled = False
         self._said = ""
@@ -148,8 +148,7 @@ class Share:
             self._last.update(dict.fromkeys(self._held - mine, round(time.time() * 1000)))
             self._held &= mine
             self._others |= set(settings.collectors) - {self.name}
-            is_sole = not self._others
-            self._hold(mine if self._is_alone else mine & self._polled_here if is_sole else set())
+            self._hold(mine if self._is_alone else mine & self._polled_here if self._is_sole else set())
             self._waits = {name: self._waits.get(name, "") for name in mine - self._held}
             self._is_changed, self._is_settled = True, False
         self.wake.set()
@@ -193,16 +192,16 @@ class Share:
 
     def meets(self, rival: str) -> None:
         """Takes note of another process that collects by the same name, in words; empty: of none any more."""
-        if rival != self._rival:
+        if rival != self.rival:
             if rival:
                 log.error("another process collects as %s too, so that devices are asked twice: %s", self.name, rival)
-            self._rival = rival
+            self.rival = rival
             self.wake.set()
 
     def look(self, store: ReadingStore) -> None:
         """Asks the store whether what waits may be begun, and keeps what has changed."""
         with self._lock:
-            waiting, settings, is_sole = set(self._waits), self._settings, not self._others
+            waiting, settings, is_sole = set(self._waits), self._settings, self._is_sole
         if waiting:
             found = self._find(waiting, settings, store, is_sole=is_sole)
             with self._lock:
@@ -211,6 +210,11 @@ class Share:
                 self._let(found)
             self._say(found.why)
         self._keep()
+
+    @property
+    def _is_sole(self) -> bool:
+        """Whether there is no other, as far as is known: who has a name of its own has it because of others."""
+        return self.name == MAIN and not self._others
 
     @property
     def _polled_here(self) -> set[str]:
@@ -272,7 +276,7 @@ class Share:
         with self._lock:
             self._since = (self._since or time.time()) if self._waits else 0.0
             given, others = (tuple(sorted(names)) for names in (self._given, self._others))
-            kept = Kept(given, others, dict(self._waits), self._since, self._rival)
+            kept = Kept(given, others, dict(self._waits), self._since, self.rival)
         if kept == self._kept:
             return
         try:

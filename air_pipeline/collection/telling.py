@@ -103,8 +103,8 @@ class Teller:
 
 def _who(told: Told) -> str:
     pid, since_ms = (told.fields.get(name) for name in ("pid", "since_ms"))
-    since = f", since {utc_text(round(since_ms))}" if isinstance(since_ms, float) else ""
-    process = f"process {pid:.0f}" if isinstance(pid, float) else "a process"
+    since = f", since {utc_text(round(since_ms))}" if isinstance(since_ms, int | float) else ""
+    process = f"process {pid:.0f}" if isinstance(pid, int | float) else "a process"
     return f"{process} on {told.fields.get('host', 'another machine')}{since}"
 
 

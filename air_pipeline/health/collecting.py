@@ -1,6 +1,6 @@
 """Whether collecting goes as it should: the collector, the devices, what waits for the store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from air_pipeline.devices.document import other_identity
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms, utc_text
+from air_pipeline.settings import Device
 from air_pipeline.words import some
 
 LONGEST_WAIT = timedelta(minutes=2)
@@ -42,6 +43,19 @@ def _not_known(seen: Seen, name: str, state: CollectorState) -> str:
     if is_here:
         return "devices.yaml says collector: external, and none ever ran here or told of itself through the store"
     return f"{name} has never told of itself through the store"
+
+
+def _of_devices(seen: Seen, look: Callable[[Device, str], Finding]) -> Iterator[Finding]:
+    """What a look at each device and what was noted of it finds, as far as something is known of its collector."""
+    why = {name: _not_known(seen, name, state) for name, state in seen.processes.items()}
+    if all(why.values()):
+        yield unknown(next(iter(why.values())))
+        return
+    for device in seen.deployment.settings.devices:
+        if why[device.collector]:
+            yield unknown(why[device.collector], subject=device.id)
+        else:
+            yield look(device, seen.collectors[device.collector].notes.get(device.id, ""))
 
 
 @check(
@@ -297,14 +311,14 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
 )
 def devices_themselves(seen: Seen) -> Iterator[Finding]:
     """At which addresses another device answers, which is rejected."""
-    for name, why, note in _notes(seen):
-        if why:
-            yield unknown(why, subject=name)
-        elif other_identity(note):
+
+    def look(device: Device, note: str) -> Finding:
+        if other_identity(note):
             text = note.partition("; write the address")[0]
-            yield warning(text, subject=name, numbers={"devices_of_others": 1})
-        else:
-            yield fine("no other device answers for it", name, {"devices_of_others": 0})
+            return warning(text, subject=device.id, numbers={"devices_of_others": 1})
+        return fine("no other device answers for it", device.id, {"devices_of_others": 0})
+
+    return _of_devices(seen, look)
 
 
 @check(
@@ -318,23 +332,10 @@ def devices_themselves(seen: Seen) -> Iterator[Finding]:
 )
 def documents_known(seen: Seen) -> Iterator[Finding]:
     """What each device sends that is not known."""
-    for name, why, note in _notes(seen):
-        if why:
-            yield unknown(why, subject=name)
-        elif note and not other_identity(note):
-            yield warning(note, subject=name, numbers={"devices_with_unknowns": 1})
-        else:
-            yield fine("everything that it sends is known", name, {"devices_with_unknowns": 0})
 
+    def look(device: Device, note: str) -> Finding:
+        if note and not other_identity(note):
+            return warning(note, subject=device.id, numbers={"devices_with_unknowns": 1})
+        return fine("everything that it sends is known", device.id, {"devices_with_unknowns": 0})
 
-def _notes(seen: Seen) -> Iterator[tuple[str, str, str]]:
-    """Each device: its id, why nothing is known of its collector, and what that noted; without an id, of all."""
-    why = {name: _not_known(seen, name, state) for name, state in seen.processes.items()}
-    if set(why) == {seen.environment.collector} and any(why.values()):
-        [unknown_why] = why.values()
-        yield "", unknown_why, ""
-        return
-    for device in seen.deployment.settings.devices:
-        unknown_why = why[device.collector]
-        note = "" if unknown_why else seen.collectors[device.collector].notes.get(device.id, "")
-        yield device.id, unknown_why, note
+    return _of_devices(seen, look)

@@ -28,7 +28,6 @@ def settings(**whose: str) -> Settings:
 
 BEFORE = settings(hall="edge-1", attic="edge-2", loft="edge-1")
 AFTER = settings(hall="edge-2", attic="edge-2", loft="edge-1")
-ALL_OF_ONE = settings(hall="edge-2", attic="edge-2", loft="edge-2")
 
 
 class Store(SqliteStore):
@@ -168,19 +167,25 @@ def test_who_had_others_beside_is_not_alone_before_they_are_known_to_have_gone(
     tmp_path: Path, store: Store, elapsed: list[float]
 ) -> None:
     """Not by the settings alone, nor after a restart: the others may go by those of before."""
-    store.word("edge-1", BEFORE)
-    edge_2(tmp_path, BEFORE).look(store)
+    before = settings(hall="edge-1", attic=MAIN)
+    store.word("edge-1", before)
+    main = Share(MAIN, StateDirectory(tmp_path), {}, is_alone=False)
+    main.take(before)
+    main.look(store)
     store.away = True
-    share = edge_2(tmp_path, ALL_OF_ONE)
+    share = Share(MAIN, StateDirectory(tmp_path), {"attic": 1_000}, is_alone=False)
+    share.take(settings(hall=MAIN, attic=MAIN))
+    assert polled(share) == []
     share.look(store)
-    assert share.left_out == ["attic", "hall", "loft"]
+    assert polled(share) == ["attic"]
+    assert share.left_out == ["hall"]
     store.away = False
     share.look(store)
     assert share.waits
     elapsed[0] += SILENT_AFTER_S
     share.look(store)
     assert not share.waits
-    assert read_share(StateDirectory(tmp_path / "edge-2")) == Kept()
+    assert read_share(StateDirectory(tmp_path)) == Kept()
 
 
 def test_with_a_store_of_its_own_nobody_is_waited_for(tmp_path: Path, store: Store) -> None:

@@ -250,3 +250,29 @@ def test_what_another_version_tells_otherwise_does_no_harm(tmp_path: Path, field
         found = told_state(store.last_told()[MAIN])
     assert found.running is not None
     assert (found.outbox.pending, found.notes, found.asides, found.recording) == (0, {}, (), Recording())
+
+
+def test_two_processes_of_one_name_notice_each_other_and_a_former_one_is_none(telling, tmp_path: Path) -> None:
+    """The words of one that ended before this one began are of no rival, however its clock went."""
+    _, store, outbox, clock = telling
+    share = Share("edge-1", StateDirectory(tmp_path / "edge-1"), {}, is_alone=True)
+    share.take(Settings("Europe/Warsaw", DAY, ()))
+    teller = Teller(StateDirectory(tmp_path), store, outbox, share, clock)
+
+    def tells(pid: float, token: str) -> None:
+        fields = {"pid": pid, "since_ms": float(clock.ms), "host": "pi", "token": token}
+        store.tell(Told("edge-1", clock.ms, fields))
+
+    tells(7.0, "of a former process")
+    for _ in range(2):
+        teller.step()
+        assert share.rival == ""
+        clock.advance(int(TELL_EVERY_S * 1000))
+    tells(8.0, "of another process")
+    clock.advance(1_000)
+    teller.step()
+    assert share.rival.startswith("process 8 on pi, since ")
+    for _ in range(4):  # it says nothing any more
+        clock.advance(int(TELL_EVERY_S * 1000))
+        teller.step()
+    assert share.rival == ""
