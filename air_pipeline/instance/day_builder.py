@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
+from sqlalchemy.exc import DBAPIError
 
 from air_pipeline.instance.lost_runs import PROCESS_TAG, this_process
 from air_pipeline.instance.runs_of_days import DAYS_TAG, FORCE_TAG, days_to_text, failure_of
@@ -114,6 +115,8 @@ class DayBuilder:
             )
         except dg.DagsterError as error:  # no run came about, such as for a date that is no partition
             return str(error).strip()
+        except DBAPIError as error:
+            return f"Dagster's storage cannot be used ({error.orig}); see to space and rights there, and build again"
         if result.success:
             return ""
         return next(filter(None, map(failure_of, result.all_events)), "the run failed before its first step")

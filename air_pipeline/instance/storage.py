@@ -17,6 +17,7 @@ from pathlib import Path
 
 import dagster as dg
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.home import is_of_files, opened_lock
@@ -39,10 +40,15 @@ def open_storage(home: Path) -> None:
     with opened_lock(home / "storage.lock", StorageError, "Dagster's storage") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         is_old = is_of_files(home) and is_of_older_dagster(home)
-        with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(sys.stderr):
-            if is_old:
-                instance.upgrade(print)
-            give_up_lost_runs(instance)
+        try:
+            with dg.DagsterInstance.from_config(str(home)) as instance, redirect_stdout(sys.stderr):
+                if is_old:
+                    instance.upgrade(print)
+                give_up_lost_runs(instance)
+        except DBAPIError as error:
+            raise StorageError(
+                f"Dagster's storage in {home} cannot be used ({error.orig}); see to space and rights there"
+            ) from error
         if is_of_files(home):
             with suppress(sqlite3.Error, OSError):  # while it is small, so that what is pruned can be given back
                 give_back(home / "history" / "runs" / "index.db", Pruned())

@@ -24,6 +24,7 @@ from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.pages import PAGE
 from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
 from air_pipeline_tests.cli.in_this_process import in_this_process
+from air_pipeline_tests.collection.disks import fill, small_disk
 from air_pipeline_tests.waiting import wait_for
 
 DAYS = [date(2026, 3, number) for number in (1, 2, 3)]
@@ -175,6 +176,24 @@ def test_a_worker_that_is_killed_costs_its_days_and_the_next_build_ends_its_work
     with dg.DagsterInstance.from_config(str(deployment.environment.state.dagster)) as instance:
         assert instance.get_materialized_partitions(dg.AssetKey(PAGE)) == set(map(str, days))
         assert under_way(instance) == set()
+
+
+@pytest.mark.slow
+def test_a_full_disk_under_dagsters_storage_is_told_in_a_sentence(deployment, command):
+    """Whether it is to be made there, or to hear of a day."""
+    seed(deployment, *DAYS)
+    home = deployment.environment.state.dagster
+    home.mkdir(parents=True)
+    with small_disk(home, megabytes=16) as disk:
+        for day in DAYS[:2]:
+            filler = fill(disk, 100_000)
+            status, said = command("--to", day.isoformat())
+            assert status == 1
+            assert "Dagster's storage" in said
+            assert "see to space and rights there" in said
+            filler.unlink()
+            assert command("--to", day.isoformat())[0] == 0
+    assert built_days(deployment.data, "daily_aggregates") == DAYS[:2]
 
 
 class Killed:
