@@ -31,7 +31,7 @@ COMMANDS = {
     ),
     "up": _Command("up", "Run everything on your devices: collecting, daily builds and the Dagster UI."),
     "ui": _Command("ui", "Serve the Dagster UI alone; with --read-only, nothing can be changed in it."),
-    "demo": _Command("demo", "Show everything on three simulated devices with two weeks of history."),
+    "demo": _Command("demo", "Show everything on simulated devices of three kinds with two weeks of history."),
     "collect": _Command("collect", "Collect from the devices until stopped: the collector as a process of its own."),
     "poll": _Command("poll", "Show what devices answer: one GET each, or its last poll while a collector runs."),
     "latest": _Command("latest", "Show the last reading of each device and how its last poll went."),

@@ -24,6 +24,7 @@ from air_pipeline.running.demo import (
     DYING,
     FAR,
     FLAKY,
+    OUTSIDE,
     check_is_demo,
     check_no_others,
     first_day,
@@ -49,7 +50,7 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of the UI, or the next free one.", min=1, max=65_535)] = 3000,
     behind_proxy: BehindProxyOption = None,
 ) -> None:
-    """Show everything on three simulated devices with two weeks of history. Ctrl-C stops all of it.
+    """Show everything on simulated devices of three kinds with two weeks of history. Ctrl-C stops all of it.
 
     It lives in a directory of its own; starting it again goes on there. With the INFLUXDB_V2_* variables set it keeps
     its readings in that bucket, which must hold no other devices.
@@ -109,7 +110,7 @@ def _prepare(environment: Environment, start: date, device_port: int) -> Deploym
     if not has_past(deployment):
         until = deployment.now()
         written, polls = 0, past_polls(deployment.settings, until)
-        say("Writing two weeks of polls, one every ten seconds, and building their days …", err=True)
+        say("Writing two weeks of polls and building their days …", err=True)
         with bar_if_long("writing two weeks of polls") as progress:
             for batch in write_past(deployment, until):
                 written += batch
@@ -131,7 +132,8 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
   {url}/assets/daily_report?view=lineage&lineageScope=upstream&lineageDepth=5
       where everything comes from: devices, their readings, and a partition for each local day
   {url}/assets/raw_readings?view=events
-      what came in, every quarter of an hour: {FLAKY} fails now and then, {FAR} has local days of its own
+      what came in, every quarter of an hour: {FLAKY} fails now and then, {FAR} has local days
+      of its own, {OUTSIDE} is asked as often as it measures
   {url}/assets/daily_aggregates?view=checks
       the check `ds18b20_measuring` warns, and rightly: the string of thermometers of {DYING} has died
   {url}/assets/daily_aggregates?view=partitions&partition={yesterday}
@@ -140,6 +142,6 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
       yesterday on a page
 
 In another terminal, in {environment.config.parent}: {command} latest (or poll, history, daily, report, doctor)
-The two weeks were polled every ten seconds, from now on it is every five.
+Of the two weeks {FLAKY} and {DYING} were polled every ten seconds, from now on it is every five.
 
 """

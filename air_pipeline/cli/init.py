@@ -24,7 +24,7 @@ from air_pipeline.devices.introduction import Introduction
 from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.devices.recognizing import PATHS, recognize, to_write
+from air_pipeline.devices.recognizing import PATHS, kind_of_stream, recognize, to_write
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.health.devices import LONGEST_S, finding_of
 from air_pipeline.replacing import replace_file
@@ -273,7 +273,8 @@ def _asked_until_known(
     first: Asked | None = None
     found: list[tuple[str, str]] = []
     for url in _places(entry.url, kind_told):
-        asked = ask_device(Device(entry.id, with_variables(url, os.environ), zone), LONGEST_S)
+        device = Device(entry.id, with_variables(url, os.environ), zone, kind=kind_of_stream(url))
+        asked = ask_device(device, LONGEST_S)
         asked = replace(asked, device=replace(asked.device, url=url))
         first = first or asked
         if asked.body:
@@ -298,7 +299,9 @@ def _places(url: str, kind_told: str | None) -> list[str]:
     """Where a device is asked: at its url, or wherever a kind answers if it is an address alone."""
     if not _is_bare(url):
         return [url]
-    paths = dict.fromkeys([KINDS[kind_told].path, *PATHS] if kind_told else PATHS)
+    kind = KINDS.get(kind_told or "")
+    first = [path for path in (kind.path, kind.stream_path) if path] if kind else []
+    paths = dict.fromkeys([*first, *PATHS])
     return [url.removesuffix(_PATH) + path for path in paths]
 
 

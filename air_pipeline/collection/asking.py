@@ -17,7 +17,7 @@ from air_pipeline.collection.lease import asking_by_hand, holder
 from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import get
+from air_pipeline.devices.client import exchange_with, within
 from air_pipeline.devices.document import other_identity, read_document
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
@@ -118,7 +118,8 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
     if began > end:
         return Asked(device, None, live=True, reason="there was no time left to ask it")
     slot = slot_at(int(time() * 1000), device.interval_ms)
-    answer = get(device.url, min(device.timeout_s, longest_s), device.access)
+    timeout_s = min(device.timeout_s, longest_s)
+    answer = within(exchange_with(device, timeout_s), timeout_s)
     poll, document = make_poll(device, slot, answer, round((monotonic() - began) * 1000), bound_to)
     reason = answer.reason or (document.rejection if document else "")
     notes, identity = (document.notes, document.identity) if document else ((), "")

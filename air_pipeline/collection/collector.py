@@ -27,12 +27,12 @@ from air_pipeline.collection.schedule import next_slot
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
 from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import Exchange
+from air_pipeline.devices.client import exchange_with
 from air_pipeline.devices.document import other_identity
 from air_pipeline.devices.notes import Said
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.steps import Steps, take
-from air_pipeline.settings import Access, Device, Settings
+from air_pipeline.settings import Device, Settings
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Collector:
         settings: whom to ask; `reconfigure` changes them.
         recorder: where polls go.
         clock: a test's own, or that of the machine.
-        ask: makes the GET for a URL, a timeout in seconds and what is sent beside.
+        ask: makes the GET for a device.
         holding: says which slots may be begun, by what is to be thought of the clock.
     """
 
@@ -65,7 +65,7 @@ class Collector:
         settings: Settings,
         recorder: Recorder,
         clock: Clock | None = None,
-        ask: Callable[[str, float, Access], Asking] = Exchange,
+        ask: Callable[[Device], Asking] = exchange_with,
         holding: Holding | None = None,
     ) -> None:
         self._recorder = recorder
@@ -231,7 +231,7 @@ class Collector:
                 skipped, _ = make_poll(device, slot, Answer(Outcome.SKIPPED, None), round(late * 1000))
                 self._rows.append(encoded(skipped))
                 continue
-            exchange = self._ask(device.url, device.timeout_s, device.access)
+            exchange = self._ask(device)
             flight = InFlight(device, slot, exchange, late, self._to_say(device, slot), now)
             self._flights[name] = flight
             self._awaited += 1

@@ -19,26 +19,30 @@ import selectors
 import socket
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from air_pipeline.boottime import boottime
 from air_pipeline.devices.answers import Answer, Failure, failed
+from air_pipeline.devices.kinds import KINDS
+from air_pipeline.devices.kinds.kind import Wanted
 from air_pipeline.devices.login import Challenges
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.devices.response import Response, read_response
+from air_pipeline.devices.response import Response, body_so_far, read_response
 from air_pipeline.devices.sockets import addresses_of, is_address, require_connected, shut_down
 from air_pipeline.devices.steps import Steps, Wait, take
 from air_pipeline.devices.target import Target, target_of
-from air_pipeline.settings import NO_ACCESS, Access
+from air_pipeline.settings import NO_ACCESS, Access, Device
 from air_pipeline.tls import trusted
 
 _challenges = Challenges()
 NEXT_ADDRESS_S = 0.25
 """So long an address is waited for before the next one is tried (RFC 8305, 5: connection attempt delay)."""
+_STREAM_SHARE = 0.8
 _GRACE_S = 0.05
 _AT_ONCE = 64 * 1024
 _BLANK = re.compile(rb"\n\r?\n")
@@ -53,18 +57,23 @@ class Exchange:
     `abort`. Without that, it ends `timeout_s` after it began, but for that look-up. It holds one file descriptor.
     """
 
-    def __init__(self, url: str, timeout_s: float, access: Access = NO_ACCESS) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, access: Access = NO_ACCESS, has_all: Callable[[bytes], bool] | None = None
+    ) -> None:
         """Nothing is sent yet.
 
         Args:
             url: what to fetch, `http` or `https`.
             timeout_s: how long it may take, in seconds.
             access: who asks, and what else is sent.
+            has_all: of an answer without an end, whether what has come has all that is wanted: then it is over. It is
+                too once `_STREAM_SHARE` of the time is, with whatever has come.
         """
+        self._has_all = has_all
         self.url = url
         self._access = access
         self._timeout_s = timeout_s
-        self._deadline = math.inf
+        self._deadline = self._stream_ends = math.inf
         self._status: int | None = None
         self._lock = threading.Lock()
         self._challenged: Sequence[str] = ()
@@ -91,6 +100,7 @@ class Exchange:
     def steps(self) -> Steps[Answer]:
         """The same in steps, for a thread that has others to take meanwhile."""
         self._deadline = boottime() + self._timeout_s
+        self._stream_ends = self._deadline - (1 - _STREAM_SHARE) * self._timeout_s
         try:
             answer = yield from self._ask()
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in the layers below is one failed poll
@@ -239,15 +249,18 @@ class Exchange:
         while True:
             try:
                 data = connection.recv(_AT_ONCE)
-            except BlockingIOError:
-                yield from self._wait(connection, selectors.EVENT_READ)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                so_far = body_so_far(bytes(received)) if self._has_all else b""
+                if self._has_all and so_far and (self._has_all(so_far) or boottime() >= self._stream_ends):
+                    return Response(self._status, Answer(None, self._status, so_far))
+                yield from self._wait_for_more(connection, self._stream_ends if so_far else math.inf)
                 continue
             except ssl.SSLError as error:
                 yield from self._wait_as_tls(connection, error)
                 continue
             received += data
             may_be_all = looks <= _LOOKS and _BLANK.search(received, max(len(received) - len(data) - 2, 0))
-            if data and len(received) < needs and not may_be_all:
+            if data and len(received) < needs and not may_be_all and not self._has_all:
                 continue
             response = read_response(bytes(received), target.where, is_over=not data)
             self._status = response.status
@@ -255,6 +268,14 @@ class Exchange:
                 return response
             looks = _LOOKS + 1 if response.needs else looks + 1
             needs = response.needs or 2 * len(received)
+
+    def _wait_for_more(self, connection: socket.socket, until: float) -> Steps[None]:
+        """Waits for what comes next of an answer; that nothing has come until a time is an error at the deadline."""
+        try:
+            yield from self._wait(connection, selectors.EVENT_READ, until)
+        except TimeoutError:
+            if boottime() >= self._deadline:
+                raise
 
     def _wait_as_tls(self, connection: socket.socket, error: ssl.SSLError) -> Steps[None]:
         if isinstance(error, ssl.SSLWantReadError):
@@ -293,13 +314,26 @@ def _of_login(answer: Answer) -> Answer:
     return replace(answer, reason=f"{answer.reason}; it does not take this user and password")
 
 
+def exchange_with(device: Device, timeout_s: float | None = None) -> Exchange:
+    """The GET that a device of its kind is asked by; within a time of its own, or another one."""
+    kind = KINDS[device.kind]
+    is_stream = bool(kind.stream_path) and urlsplit(device.url).path.endswith(kind.stream_path)
+    wanted = Wanted(device.parameters, device.payload_key)
+    has_all = (lambda body: kind.has_all(body, wanted)) if is_stream else None
+    return Exchange(device.url, device.timeout_s if timeout_s is None else timeout_s, device.access, has_all)
+
+
 def get(url: str, timeout_s: float, access: Access = NO_ACCESS) -> Answer:
-    """One GET that never takes longer than `timeout_s` seconds, whatever hangs: name look-up, headers, body, TLS.
+    """One GET that never takes longer than `timeout_s` seconds, whatever hangs; see `within`."""
+    return within(Exchange(url, timeout_s, access), timeout_s)
+
+
+def within(exchange: Exchange, timeout_s: float) -> Answer:
+    """Asks, and never takes longer than `timeout_s` seconds, whatever hangs: name look-up, headers, body, TLS.
 
     For callers without a watchdog of their own: it starts a thread for the exchange, and leaves it behind where a name
     look-up hangs.
     """
-    exchange = Exchange(url, timeout_s, access)
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(exchange.run()), name="get", daemon=True)
     thread.start()

@@ -4,8 +4,10 @@ Belongs here: the order in which kinds are tried, what is said of an answer of n
 the lines for `devices.yaml` (`introduction`).
 """
 
+from urllib.parse import urlsplit
+
 from air_pipeline.devices.introduction import Introduction, introduce
-from air_pipeline.devices.kinds import KINDS
+from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.kinds.json_paths import paths_of_numbers
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
 from air_pipeline.devices.kinds.kind import Kind, Wanted
@@ -45,6 +47,12 @@ def recognize(body: bytes, *, as_station: bool = True) -> Introduction:
     if not as_station:
         raise DocumentUnusable("it is of no kind that is known by its document")
     return introduce(body)
+
+
+def kind_of_stream(url: str) -> str:
+    """The kind whose devices go on telling without an end where this address leads; else the default."""
+    path = urlsplit(url).path
+    return next((name for name, kind in KINDS.items() if kind.stream_path and path.endswith(kind.stream_path)), DEFAULT)
 
 
 def _introduced(kind: Kind, body: bytes) -> Introduction | None:

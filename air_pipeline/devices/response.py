@@ -8,7 +8,7 @@ import http.client
 import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -86,6 +86,28 @@ def read_response(received: bytes, where: str, *, is_over: bool) -> Response:
         return Response(head.status, failed(error, head.status))
     return Response(head.status, _TOO_LARGE if len(body) > MAX_BODY_BYTES else Answer(None, head.status, body))
 
+
+def body_so_far(received: bytes) -> bytes:
+    """What has come of the body of an answer that is not over; nothing where it is compressed, or no good answer."""
+    try:
+        head = _head_of(received, is_over=False)
+    except (_NotYetError, http.client.HTTPException):
+        return b""
+    if head.status != HTTPStatus.OK or head.encodings:
+        return b""
+    rest = received[head.ends :]
+    return b"".join(_pieces(rest)) if head.is_chunked else rest
+
+
+def _pieces(rest: bytes) -> Iterator[bytes]:
+    """The pieces of a body that comes in such, as far as they have come."""
+    while found := _PIECE.match(rest):
+        size = int(found[1], 16)
+        yield rest[found.end() : found.end() + size]
+        rest = rest[found.end() + size :].removeprefix(b"\r\n")
+
+
+_PIECE = re.compile(rb"([0-9A-Fa-f]{1,6})(?:;[^\r\n]*)?\r\n")
 
 _TOO_LARGE = Answer(
     Outcome.TOO_LARGE, HTTPStatus.OK.value, reason=f"the document is longer than {MAX_BODY_BYTES // 1024} KiB"

@@ -1,4 +1,4 @@
-"""The demo: three simulated devices with a past of two weeks, as a deployment of its own in one directory.
+"""The demo: simulated devices of three kinds with a past of two weeks, as a deployment of its own in one directory.
 
 Belongs here: which devices, what goes wrong with them, and their past in the store. Does not: the processes that run on
 it (`cli`), how a device is simulated (`devices.simulator`).
@@ -21,15 +21,16 @@ from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.devices.simulator.script import Entry
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
-from air_pipeline.settings import Settings
+from air_pipeline.settings import Device, Settings
 
 ZONE = "Europe/Warsaw"
 PAST_DAYS = 14
 PAST_INTERVAL_MS = 10_000
 """The past was polled less often than the present is, so that it is there soon."""
 GRACE = timedelta(minutes=15)
-FLAKY, DYING, FAR = "living-room", "greenhouse", "tokyo-office"
-DEVICES = (FLAKY, DYING, FAR)
+FLAKY, DYING, FAR, OUTSIDE = "living-room", "greenhouse", "tokyo-office", "balcony"
+KIND_OF = {FLAKY: "nodemcu", DYING: "nodemcu", FAR: "airgradient", OUTSIDE: "airrohr"}
+DEVICES = tuple(KIND_OF)
 HEAD = "# The devices of the demo"
 """How its `devices.yaml` begins."""
 SEED = 7
@@ -83,7 +84,12 @@ class World:
 
     def simulator(self, port: int) -> Simulator:
         """The devices of now, on a port of this machine."""
-        return Simulator(DEVICES, seed=SEED, port=port, script=self.script, flaky=self.flaky)
+        return Simulator(map(profile_of, DEVICES), port=port, script=self.script, flaky=self.flaky)
+
+
+def profile_of(device: str) -> Profile:
+    """What is simulated under an id."""
+    return Profile(device, SEED, kind=KIND_OF[device])
 
 
 def first_day(now: datetime) -> date:
@@ -108,7 +114,7 @@ def settings_text(start: date, port: int) -> str:
 {HEAD}: simulated, and answering only while it runs. It is written anew whenever the demo starts.
 timezone: {ZONE}
 start: {start}
-interval: 5s                # now; the two weeks before the first start were polled every {PAST_INTERVAL_MS // 1000} s
+interval: 5s                # now; before the first start the stations were polled every {PAST_INTERVAL_MS // 1000} s
 timeout: 2s
 grace: {GRACE.seconds // 60}m
 devices:
@@ -119,8 +125,15 @@ devices:
     url: {url}/{DYING}/circumstances
     expected_range: {{ds18b20_temperature: [5, 45]}}
   - id: {FAR}             # its days are those of Tokyo
-    url: {url}/{FAR}/circumstances
+    url: {url}/{FAR}/measures/current
+    kind: {KIND_OF[FAR]}
+    interval: 1m
     timezone: Asia/Tokyo
+  - id: {OUTSIDE}                  # measures every 145 s, and is asked no oftener
+    url: {url}/{OUTSIDE}/data.json
+    kind: {KIND_OF[OUTSIDE]}
+    interval: 150s
+    sensors: {{sds011: [pm25, pm10], bme280: [temperature, humidity, pressure]}}
 """
 
 
@@ -154,7 +167,13 @@ def has_past(deployment: Deployment) -> bool:
 
 def past_polls(settings: Settings, until: datetime) -> int:
     """How many polls the past of all devices has."""
-    return sum(len(range(*_span(settings, until), PAST_INTERVAL_MS)) for _ in settings.devices)
+    start, end = _span(settings, until)
+    return sum(len(range(-(-start // every) * every, end, every)) for every in map(_past_interval_ms, settings.devices))
+
+
+def _past_interval_ms(device: Device) -> int:
+    """How often a device was polled in the past."""
+    return max(device.interval_ms, PAST_INTERVAL_MS)
 
 
 def write_past(deployment: Deployment, until: datetime) -> Iterator[int]:
@@ -177,8 +196,8 @@ def write_past(deployment: Deployment, until: datetime) -> Iterator[int]:
     marker = deployment.environment.state.path / _MARKER
     marker.unlink(missing_ok=True)
     for device in settings.devices:
-        past = replace(device, interval_ms=PAST_INTERVAL_MS)
-        polls = polls_between(past, Profile(device.id, SEED), *_span(settings, until), world.fault_at)
+        past = replace(device, interval_ms=_past_interval_ms(device))
+        polls = polls_between(past, profile_of(device.id), *_span(settings, until), world.fault_at)
         while batch := list(islice(polls, _BATCH)):
             deployment.store.write(batch)
             yield len(batch)

@@ -81,6 +81,23 @@ def test_of_every_kind_the_address_is_enough(shell: Shell, kind: str) -> None:
         assert "not stored" not in ran.out
 
 
+def test_an_esphome_without_metrics_is_known_by_its_events(shell: Shell) -> None:
+    with Simulator([Profile("garage", kind="esphome")]) as simulator:
+        url = simulator.url("garage").replace("/metrics", "/events")
+        ran = shell("init", url, *ZONE)
+        assert (ran.status, ran.err) == (0, "")
+        [device] = read_settings(shell.config).devices
+        assert (device.kind, device.url) == ("esphome", url)
+        named = {(one.key, one.unit) for one in device.parameters}
+        assert named == {
+            ("Room Temperature", "°C"),
+            ("Room Humidity", "%"),
+            ("Room Pressure", "hPa"),
+            ("Dust", "µg/m³"),
+        }
+        assert shell("poll").status == 0
+
+
 def test_what_is_read_before_a_device_has_measured_is_what_is_usual(shell: Shell) -> None:
     with Simulator([Profile("garage", kind="airrohr")]) as simulator:
         simulator.set_fault("garage", "boot")

@@ -9,9 +9,9 @@ from pathlib import Path
 from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.collection.recorder import Recorder
-from air_pipeline.devices.client import Exchange
+from air_pipeline.devices.client import Exchange, exchange_with
 from air_pipeline.devices.polls import Poll
-from air_pipeline.settings import NO_ACCESS, Access, Device, Settings
+from air_pipeline.settings import Device, Settings
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.waiting import WITHIN_S
 
@@ -83,9 +83,9 @@ class ReadRecorder(Recorder):
         return self.committed()
 
 
-def patient(url: str, timeout_s: float, access: Access = NO_ACCESS) -> Exchange:
+def patient(device: Device) -> Exchange:
     """A GET that has all the time of the machine: the collector alone ends it, by the clock that the test holds."""
-    return Exchange(url, WITHIN_S, access)
+    return exchange_with(device, WITHIN_S)
 
 
 def settings_for(*devices: Device) -> Settings:

@@ -53,11 +53,12 @@ def test_the_past_begins_two_weeks_ago_on_the_local_calendar():
 def test_what_a_device_said_in_the_past_it_says_again(slot, name):
     at = epoch_ms(datetime(2026, 3, 19, 23, tzinfo=UTC)) + slot * 10_000
     [device] = [one for one in parse_settings(demo.settings_text(START, 8080)).devices if one.id == name]
-    (past,) = polls_between(device, Profile(name, demo.SEED), at, at + 1, WORLD.fault_at)
+    at -= at % device.interval_ms
+    (past,) = polls_between(device, demo.profile_of(name), at, at + 1, WORLD.fault_at)
     script = {"script": WORLD.script, "flaky": WORLD.flaky}
     if past.outcome is Outcome.TIMEOUT:
         return  # asking again would take as long
-    with Simulator(demo.DEVICES, seed=demo.SEED, clock=lambda: at / 1000, **script) as simulator:
+    with Simulator(map(demo.profile_of, demo.DEVICES), clock=lambda: at / 1000, **script) as simulator:
         live, _ = make_poll(device, at, get(simulator.url(name), WITHIN_S), 40.0)
     assert (past.outcome, past.values, past.problems) == (live.outcome, live.values, live.problems)
 
@@ -72,7 +73,12 @@ def test_the_past_is_whole_once_it_was_written_to_its_end(deployment):
     assert demo.has_past(deployment)
     start, end = epoch_ms(datetime(2026, 3, 19, tzinfo=UTC)), epoch_ms(until)
     polls = {device: len(deployment.store.polls(device, start, end)) for device in demo.DEVICES}
-    assert polls == dict.fromkeys(demo.DEVICES, demo.past_polls(deployment.settings, until) // 3)
+    assert sum(polls.values()) == demo.past_polls(deployment.settings, until)
+    hours = (until - datetime(2026, 3, 19, 15, tzinfo=UTC)).total_seconds() / 3600  # of Tokyo's day
+    each = {demo.FLAKY: 360, demo.DYING: 360, demo.FAR: 60, demo.OUTSIDE: 24}
+    assert polls == {name: hours * each[name] for name in demo.DEVICES}
+    assert {one.kind for one in deployment.settings.devices} == {"nodemcu", "airgradient", "airrohr"}
+    assert list(deployment.store.identities()) == [demo.FAR]
     deployment.store.close()
 
 

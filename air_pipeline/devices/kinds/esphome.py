@@ -1,10 +1,12 @@
-"""ESPHome: `/metrics` (component `prometheus`), all sensors in one request; or one of them at `/sensor/…` (web_server).
+"""ESPHome: `/metrics` (component `prometheus`) or `/events` (`web_server`), all sensors in one request; or `/sensor/…`.
 
 Source: `prometheus_handler.cpp` and `web_server.cpp` of esphome/esphome. A key of the settings is a sensor's object id
-or its name. The unit of each metric comes with it. A sensor without a value has no `esphome_sensor_value`.
+or its name. The unit of each metric comes with it. A sensor without a value has no `esphome_sensor_value`. `/events`
+begins with an event `state` for each entity, all of it said, and goes on with what changes: the last of each counts.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from air_pipeline.devices.kinds import parts
 from air_pipeline.devices.kinds.json_text import DocumentUnusable, parse, shown
@@ -26,6 +28,8 @@ def _parse(body: bytes) -> tuple[Root, bool]:
     if body.lstrip().startswith(b"{"):
         root, is_latin1 = parse(body)
         return {_ALL: [_one(root)]}, is_latin1
+    if _EVENT.search(body):
+        return _of_events(body)
     root, is_latin1 = parse_metrics(body)
     found = [(dict(sample.labels), sample.value) for sample in samples(root) if sample.name == _VALUE]
     if not found:
@@ -41,6 +45,46 @@ def _one(root: Root) -> tuple[Mapping[str, str], object]:
         raise DocumentUnusable("the document is none of an ESPHome sensor: it has no id and value")
     unit = root.get("uom")
     return names | ({"unit": unit} if isinstance(unit, str) else {}), root["value"]
+
+
+def _of_events(body: bytes) -> tuple[Root, bool]:
+    """The sensors of a stream of events, as far as it has come; what has not come whole is left out."""
+    found: dict[str, tuple[Mapping[str, str], object]] = {}
+    are_latin1 = False
+    for said in _states(body):
+        try:
+            root, is_latin1 = parse(said)
+        except DocumentUnusable:  # its neighbours are not touched by it
+            continue
+        are_latin1 |= is_latin1
+        spelt = root.get("name_id", root.get("id"))
+        if isinstance(spelt, str) and spelt.startswith((f"{_SENSOR}/", f"{_SENSOR}-")) and "value" in root:
+            found[spelt] = _one(root)
+    if not found:
+        raise DocumentUnusable("no event of a sensor has come: there is none, or the device is slower than its timeout")
+    return {_ALL: list(found.values())}, are_latin1
+
+
+def _states(body: bytes) -> Iterator[bytes]:
+    """What the events `state` say that have come whole, https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    *whole, _ = _BLANK_LINE.split(body)
+    for event in whole:
+        fields = [line.partition(b":")[::2] for line in event.splitlines()]
+        said = [(name, value.removeprefix(b" ")) for name, value in fields]
+        if (b"event", b"state") in said:
+            yield b"\n".join(value for name, value in said if name == b"data")
+
+
+_EVENT = re.compile(rb"^event:", re.MULTILINE)
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_SPELT = re.compile(rb'"(?:name_)?id"\s*:\s*"([^"]*)"')
+
+
+def _has_all(body: bytes, wanted: Wanted) -> bool:
+    """Whether an event of each sensor that is wanted has come; which ones there are, nobody knows before."""
+    said = (spelt.decode("utf-8", "replace") for event in _states(body) for spelt in _SPELT.findall(event))
+    names = {name for _, name in map(_told_apart, said)}
+    return bool(wanted.parameters) and all(one.key in names for one in wanted.parameters)
 
 
 def _told_apart(spelt: str) -> tuple[str, str]:
@@ -72,7 +116,8 @@ def _ours(labels: Mapping[str, str]) -> str:
 
 
 def _key(labels: Mapping[str, str]) -> str:
-    return labels.get("id") or labels.get("name", "")
+    """By what it is best called: what comes first stays."""
+    return next((text for label, text in labels.items() if label in {"id", "name"} and text), "")
 
 
 def _unasked(left: list[tuple[Mapping[str, str], object]]) -> list[str]:
@@ -84,4 +129,13 @@ def _unasked(left: list[tuple[Mapping[str, str], object]]) -> list[str]:
     return [f"sends {names}, not stored; to store the first add under sensors: {{esphome: {line}}}"]
 
 
-ESPHOME = Kind(name="esphome", path="/metrics", find=_find, known=parts.known, names=parts.names, parse=_parse)
+ESPHOME = Kind(
+    name="esphome",
+    path="/metrics",
+    find=_find,
+    known=parts.known,
+    names=parts.names,
+    parse=_parse,
+    stream_path="/events",
+    has_all=_has_all,
+)

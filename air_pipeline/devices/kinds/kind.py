@@ -48,6 +48,10 @@ def _nothing(_: Root) -> str:
     return ""
 
 
+def _never(_: bytes, __: Wanted) -> bool:
+    return False
+
+
 def _unknown(_: str, __: str) -> None:
     return None
 
@@ -80,6 +84,8 @@ class Kind:
         interval: how often it is best asked, as the settings write it; empty: as any device.
         login_in_query: whether it wants user and password in the address, and not by basic or digest.
         parse: bytes to the document, and whether they are no UTF-8; raises `DocumentUnusable`.
+        stream_path: where a device tells of its values one after the other and goes on without an end; empty: nowhere.
+        has_all: whether what has come of that has all that is wanted.
     """
 
     name: str
@@ -97,6 +103,8 @@ class Kind:
     interval: str = ""
     login_in_query: bool = False
     parse: Callable[[bytes], tuple[Root, bool]] = parse
+    stream_path: str = ""
+    has_all: Callable[[bytes, Wanted], bool] = _never
 
     @property
     def tells_identity(self) -> bool:

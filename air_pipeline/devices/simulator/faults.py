@@ -11,7 +11,7 @@ from typing import Any
 
 from air_pipeline.catalogue import PROBES
 from air_pipeline.devices.simulator.firmware import Payload, boot_payload, payload_at, render
-from air_pipeline.devices.simulator.speaking import AFTER_START, SAY_WHO, SPEAKERS, TWO_LASERS, air_at
+from air_pipeline.devices.simulator.speaking import AFTER_START, SAY_WHO, SPEAKERS, STREAMS, TWO_LASERS, Air, air_at
 from air_pipeline.devices.simulator.weather import Profile
 
 Options = Mapping[str, Any]
@@ -74,27 +74,31 @@ def document_at(profile: Profile, time_ms: int, fault: Fault | None = None) -> b
     return _message(profile, time_ms / 1000, fault).body
 
 
-def reply_at(profile: Profile, time_s: float, fault: Fault | None = None) -> Reply:
-    """What the device does when it is asked at an instant, in seconds since 1970 UTC."""
-    message = _message(profile, time_s, fault)
-    head = message.head()
-    whole = Reply(head + message.body)
+def reply_at(profile: Profile, time_s: float, fault: Fault | None = None, *, is_stream: bool = False) -> Reply:
+    """What the device does when it is asked at an instant, in seconds since 1970 UTC; `is_stream`: without an end."""
+    message = _of_kind(profile, time_s, fault, STREAMS) if is_stream else _message(profile, time_s, fault)
+    is_stream = is_stream and message.status == _OK
+    head = message.head(is_stream=is_stream)
+    whole = Reply(head + message.body, hang=is_stream)
     change = _WIRE.get(fault.name) if fault else None
     return change(fault, whole, len(head)) if fault and change else whole
+
+
+_OK = "200 OK"
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
     body: bytes
-    status: str = "200 OK"
+    status: str = _OK
     content_type: str = "application/json"
     headers: tuple[str, ...] = ()
 
-    def head(self) -> bytes:
+    def head(self, *, is_stream: bool = False) -> bytes:
+        about = ("Content-Type: text/event-stream", "Cache-Control: no-cache")
         lines = (
             f"HTTP/1.1 {self.status}",
-            f"Content-Type: {self.content_type}",
-            f"Content-Length: {len(self.body)}",
+            *(about if is_stream else (f"Content-Type: {self.content_type}", f"Content-Length: {len(self.body)}")),
             *self.headers,
             "Connection: close",
         )
@@ -114,10 +118,12 @@ def _message(profile: Profile, time_s: float, fault: Fault | None) -> _Message:
     return _DOCUMENTS[fault.name](fault, whole) if fault.name in _DOCUMENTS else _Message(whole)
 
 
-def _of_kind(profile: Profile, time_s: float, fault: Fault | None) -> _Message:
+def _of_kind(
+    profile: Profile, time_s: float, fault: Fault | None, speakers: Mapping[str, Callable[[Air], bytes]] = SPEAKERS
+) -> _Message:
     """What a device of another kind than the station says; faults that only the station has leave it well."""
     name = fault.name if fault else ""
-    air, say = air_at(profile, time_s), SPEAKERS[profile.kind]
+    air, say = air_at(profile, time_s), speakers[profile.kind]
     if fault and name == "stuck":
         air = air_at(profile, fault.since_s)
     elif name == "other_device":

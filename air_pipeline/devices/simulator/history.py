@@ -14,6 +14,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.response import read_response
 from air_pipeline.devices.simulator.arrays import unit, values_at
 from air_pipeline.devices.simulator.faults import Fault, Reply, reply_at
+from air_pipeline.devices.simulator.speaking import SPEAKERS
 from air_pipeline.devices.simulator.weather import Profile
 from air_pipeline.settings import Device
 
@@ -34,8 +35,9 @@ def polls_between(
 ) -> Iterator[Poll]:
     """One poll for each slot of the device in [start, end), ms UTC, with what it would have said.
 
-    The first of all, and of each UTC day, states the series that the device was asked for, as a collector does.
-    Series that the simulated station does not have are left out. Without `fault_at` every poll is `ok`.
+    The first of all, and of each UTC day, states the series that the device was asked for, and the first which device
+    it is, as a collector does. Series that the simulated device does not have are left out of a station's polls.
+    Without `fault_at` every poll of a station is `ok`.
     """
     interval = device.interval_ms
     slots = np.arange(-(-start // interval) * interval, end, interval, dtype=np.int64)
@@ -43,17 +45,22 @@ def polls_between(
     asked = tuple(parameter.series for parameter in device.parameters)
     first_of_days = set(slots[np.flatnonzero(np.diff(slots // _DAY_MS, prepend=-1))].tolist())
     rejected: str | None = None
+    identity = ""
+    is_station = profile.kind not in SPEAKERS
     for first in range(0, len(slots), _CHUNK):
         chunk = slots[first : first + _CHUNK]
-        values = {series: column.tolist() for series, column in values_at(profile, chunk).items() if series in wanted}
+        columns = values_at(profile, chunk) if is_station else {}  # what others say is read as it is said
+        values = {series: column.tolist() for series, column in columns.items() if series in wanted}
         spread = unit(chunk / 1000, zlib.crc32(device.id.encode()))
         took = np.rint(ANSWER_MS + ANSWER_SPREAD_MS * spread).tolist()
         for place, slot in enumerate(chunk.tolist()):
             said = asked if slot in first_of_days else None
             fault = fault_at(device.id, slot / 1000) if fault_at else None
-            if fault is not None:
-                poll, rejected = _faulty(device, profile, slot, fault, took[place], rejected)
-                yield replace(poll, series=said)
+            if fault is not None or not is_station:
+                poll, rejected = _asked(device, profile, slot, fault, took[place], rejected)
+                is_news = poll.identity is not None and poll.identity != identity
+                identity = poll.identity or identity
+                yield replace(poll, series=said, identity=identity if is_news else None)
                 continue
             yield Poll(
                 device=device.id,
@@ -67,12 +74,14 @@ def polls_between(
             )
 
 
-def _faulty(
-    device: Device, profile: Profile, slot: int, fault: Fault, took_ms: float, rejected: str | None
+def _asked(
+    device: Device, profile: Profile, slot: int, fault: Fault | None, took_ms: float, rejected: str | None
 ) -> tuple[Poll, str | None]:
-    """The poll of a slot with a fault, and the last rejected body: one that comes again is not kept again."""
+    """The poll of a slot, and the last rejected body: one that comes again is not kept again."""
     answer, waited_s = answer_to(reply_at(profile, slot / 1000, fault), device.timeout_s)
-    poll, _ = make_poll(device, slot, answer, took_ms + waited_s * 1000)
+    poll, document = make_poll(device, slot, answer, took_ms + waited_s * 1000)
+    if document and document.identity and poll.outcome.has_reading:
+        poll = replace(poll, identity=document.identity)
     if poll.outcome is Outcome.TIMEOUT:
         poll = replace(poll, duration_ms=float(round(device.timeout_s * 1000)))
     if poll.body is None:

@@ -106,10 +106,12 @@ class Simulator:
         self._flaky = flaky
         self._clock = clock
         self._started_s = clock()
-        self._paths = {f"/{name}{path_of(unit.profile.kind)}".encode(): unit for name, unit in self._units.items()}
-        if len(self._units) == 1:
-            (unit,) = self._units.values()
-            self._paths[path_of(unit.profile.kind).encode()] = unit
+        self._paths: dict[bytes, tuple[_Unit, bool]] = {}
+        for name, unit in self._units.items():
+            for below in (f"/{name}", "") if len(self._units) == 1 else (f"/{name}",):
+                self._paths[f"{below}{path_of(unit.profile.kind)}".encode()] = unit, False
+                if stream := KINDS[unit.profile.kind].stream_path:
+                    self._paths[f"{below}{stream}".encode()] = unit, True
         self._lock = threading.Lock()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_count = 0
@@ -230,7 +232,7 @@ class Simulator:
 
     def _answer(self, connection: _Connection) -> None:
         _, _, rest = connection.received.partition(b" ")
-        unit = self._paths.get(rest.partition(b" ")[0].partition(b"?")[0])
+        unit, is_stream = self._paths.get(rest.partition(b" ")[0].partition(b"?")[0], (None, False))
         if unit is None:
             connection.reply = Reply(_NOT_FOUND)
             self._send(connection)
@@ -241,14 +243,14 @@ class Simulator:
             unit.times_ms.append(round(now * 1000))
             unit.open_now += 1
             unit.most_at_once = max(unit.most_at_once, unit.open_now)
-        connection.reply = self._reply(unit, now)
+        connection.reply = self._reply(unit, now, is_stream=is_stream)
         if connection.reply.delay_s:
             self._watch(connection, selectors.EVENT_READ)
             self._later(connection.reply.delay_s, connection)
         else:
             self._send(connection)
 
-    def _reply(self, unit: _Unit, now_s: float) -> Reply:
+    def _reply(self, unit: _Unit, now_s: float, *, is_stream: bool) -> Reply:
         device = unit.profile.device
         fault = unit.fault or self._script.fault_at(device, now_s, self._started_s)
         booted_at = self._script.booted_at(device, now_s, self._started_s)
@@ -258,7 +260,7 @@ class Simulator:
             unit.profile = replace(unit.profile, booted_at=booted_at)
         if fault is None and self._flaky:
             fault = self._flaky.fault_at(device, now_s)
-        return reply_at(unit.profile, now_s, fault)
+        return reply_at(unit.profile, now_s, fault, is_stream=is_stream)
 
     def _send(self, connection: _Connection) -> None:
         reply = connection.reply

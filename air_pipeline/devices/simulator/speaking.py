@@ -115,13 +115,32 @@ def _shelly(air: Air) -> bytes:
     )
 
 
-def _esphome(air: Air) -> bytes:
-    said = (
+def _entities(air: Air) -> tuple[tuple[str, str, str, float | None], ...]:
+    """The sensors of an ESPHome: object id, name, unit, value."""
+    return (
         ("room_temperature", "Room Temperature", "°F", air.temperature * 1.8 + 32),
         ("room_humidity", "Room Humidity", "%", air.humidity),
         ("room_pressure", "Room Pressure", "Pa", air.pressure * 100),
         ("dust", "Dust", "µg/m³", air.pm25),
     )
+
+
+def _esphome_events(air: Air) -> bytes:
+    """What it says at first of each entity, all details; a sensor that has no value yet says "NA" and null."""
+    ping = {"title": "room", "comment": "", "ota": True, "log": True, "lang": "en"}
+    relay: dict[str, object] = {"id": "switch/Relay", "domain": "switch", "value": False, "state": "OFF"}
+    said: list[dict[str, object]] = [relay]
+    for _, name, unit, value in _entities(air):
+        state = "NA" if value is None else f"{value:.1f} {unit}"
+        about = {"id": f"sensor/{name}", "domain": "sensor", "value": value, "state": state}
+        said.append({**about, "sorting_weight": 0, "uom": unit})
+    events = [f"retry: 30000\r\nid: 1\r\nevent: ping\r\ndata: {json.dumps(ping)}"]
+    events += [f"event: state\r\ndata: {json.dumps(one, ensure_ascii=False)}" for one in said]
+    return "\r\n\r\n".join([*events, "event: log\r\ndata: [D][sensor:093]: event: state", ""]).encode()
+
+
+def _esphome(air: Air) -> bytes:
+    said = _entities(air)
     lines = ["#TYPE esphome_sensor_value gauge", "#TYPE esphome_sensor_failed gauge"]
     for key, name, unit, value in said:
         labels = f'id="{key}",name="{name}"'
@@ -164,6 +183,9 @@ SPEAKERS: Mapping[str, Callable[[Air], bytes]] = MappingProxyType(
     }
 )
 """Kind to what its device says of what it measured."""
+
+STREAMS: Mapping[str, Callable[[Air], bytes]] = MappingProxyType({"esphome": _esphome_events})
+"""Kind to what its device says where it goes on without an end: at `Kind.stream_path`."""
 
 AFTER_START: Mapping[str, Callable[[Air], bytes]] = MappingProxyType(
     {
