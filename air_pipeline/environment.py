@@ -5,18 +5,20 @@ Belongs here: environment variables, and the paths that follow from them. Does n
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from air_pipeline.places import DataPlace
+from air_pipeline.places import DataPlace, ObjectAddress
 from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import INFLUXDB_VARIABLES, MAIN, InfluxConnection, SettingsError
 from air_pipeline.settings.values import collector_name, is_address, shown
 from air_pipeline.showing import without_secrets
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
 
+_OBJECTS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?", re.ASCII)
 _TOKEN, _TOKEN_FILE = "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_TOKEN_FILE"
 
 
@@ -64,13 +66,32 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """
     given = {name: value for name, value in (os.environ if variables is None else variables).items() if value.strip()}
     state = StateDirectory(_path(given, "AIR_PIPELINE_STATE", ".air_pipeline"))
-    return Environment(
+    environment = Environment(
         config=_path(given, "AIR_PIPELINE_CONFIG", "devices.yaml"),
         state=state,
-        data=_path(given, "AIR_PIPELINE_DATA", str(state.path / "data")),
+        data=_data(given, state.path / "data"),
         influxdb=_influxdb(given),
         collector=_collector(given),
     )
+    if environment.influxdb is None and isinstance(environment.data, ObjectAddress):
+        raise SettingsError(
+            f"environment: AIR_PIPELINE_DATA is {environment.data}, which machines share, and no InfluxDB is named:"
+            f" each would build from an embedded store of its own; set {', '.join(INFLUXDB_VARIABLES)}, or"
+            " AIR_PIPELINE_DATA to a directory"
+        )
+    return environment
+
+
+def _data(given: Mapping[str, str], otherwise: Path) -> DataPlace:
+    text = given.get("AIR_PIPELINE_DATA", str(otherwise)).strip()
+    if not text.startswith("s3://"):
+        return _path(given, "AIR_PIPELINE_DATA", str(otherwise))
+    if not _OBJECTS.fullmatch(text):
+        raise SettingsError(
+            f"environment: AIR_PIPELINE_DATA is {shown(text)}, which is no place for objects; set it as"
+            " s3://bucket/prefix"
+        )
+    return ObjectAddress(text.rstrip("/"))
 
 
 def _collector(given: Mapping[str, str]) -> str:
@@ -83,8 +104,10 @@ def _collector(given: Mapping[str, str]) -> str:
 def _path(given: Mapping[str, str], name: str, default: str) -> Path:
     text = given.get(name, default)
     if "://" in text:
+        also = " and s3://bucket/prefix" if name == "AIR_PIPELINE_DATA" else ""
         raise SettingsError(
-            f"environment: {name} is {shown(text)}, and only directories of this machine are known; set it to a path"
+            f"environment: {name} is {shown(text)}, and only directories of this machine{also} are known; set it to"
+            " a path"
         )
     try:
         return Path(text).expanduser().absolute()

@@ -50,7 +50,7 @@ from air_pipeline.storage.binding import remember_days
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
-from air_pipeline.storage.shelf import ShelfError
+from air_pipeline.storage.shelf import ShelfError, shelf_at
 from air_pipeline.storage.store import ReadingStore, StoreError
 
 MONTH_DAYS = 30
@@ -193,11 +193,11 @@ def _comparison(
 ) -> Callable[[date], Candidate]:
     """Compares a day with the store; some, where their files say that they were built under what there is, by these."""
     first_poll = cache(store.first_poll)
-    settings = deployment.settings
+    settings, as_listed = deployment.settings, shelf_at(deployment.data).at_once()
 
     def compare(day: date) -> Candidate:
         if day in by_footers:
-            built = built_metadata(deployment.data, day, read_all=False)
+            built = built_metadata(as_listed, day, read_all=False)
             if built is not None and built_under(built, settings, day, store, first_poll) is Under.NOW:
                 return Candidate(day, wanted=False, fingerprint="", built=built)
         compared = compare_day(deployment, store, day, first_poll)

@@ -5,6 +5,7 @@ import sys
 import webbrowser
 from datetime import date
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.places import DataPlace
 from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayNotBuilt, built_days, day_file
-from air_pipeline.storage.pages import page_file
+from air_pipeline.storage.pages import PageFile, page_file
 from air_pipeline.times import instant
 
 
@@ -61,7 +62,7 @@ def report(
     else:
         say(str(path))
     if show or (show is None and output is None and not as_json and _display()):
-        _open(path)
+        _open(path if isinstance(path, Path) else _copy(page))
 
 
 def _day(deployment: Deployment, text: str | None) -> date:
@@ -98,7 +99,14 @@ def _display() -> bool:
     )
 
 
-def _open(path: DataPlace) -> None:
+def _copy(page: PageFile) -> Path:
+    """A copy on this machine of a page elsewhere, which no browser reads there."""
+    path = Path(mkdtemp(prefix="air_pipeline-")) / f"{page.day}.html"
+    path.write_bytes(page.read())
+    return path
+
+
+def _open(path: Path) -> None:
 
     if not webbrowser.open(path.as_uri()):
         say("No browser could be opened; open the file yourself.", err=True)

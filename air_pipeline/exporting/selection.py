@@ -22,6 +22,7 @@ from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.settings.values import near as near_names
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.day_files import built_days, day_file
+from air_pipeline.storage.shelf import shelf_at
 from air_pipeline.times import Time, interval
 
 _LONG_AGO = date(1970, 1, 1)
@@ -86,6 +87,7 @@ def select(
         ExportError: nothing is, or a series does not keep one unit.
         SettingsError: nobody has such a device or series.
         TableError: a file cannot be read.
+        ShelfError: the object store with the files does not answer, or refuses.
         TimeError: a time is none.
     """
     _check_names(deployment.settings, devices or (), series or ())
@@ -154,7 +156,8 @@ class _Units:
 
 def _whole(data: DataPlace, days: Sequence[date]) -> Iterator[date]:
     """The days whose files are all there and of one making."""
-    return (day for day in days if built_metadata(data, day, read_all=False) is not None)
+    as_listed = shelf_at(data).at_once()
+    return (day for day in days if built_metadata(as_listed, day, read_all=False) is not None)
 
 
 def _is_near(day: date, stretch: tuple[datetime, datetime]) -> bool:

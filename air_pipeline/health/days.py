@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import islice
+from pathlib import Path
 from time import monotonic
 
 from air_pipeline.days.calendar import finished_days, over_at
@@ -14,10 +15,10 @@ from air_pipeline.health import Finding, Level, check, fine, warning
 from air_pipeline.health.seen import WATCHED_DAYS, Seen
 from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.storage.commit import torn
+from air_pipeline.storage.commit import committed_metadata, torn
 from air_pipeline.storage.day_files import DayFile, DayMetadata, TableError, built_days, day_file
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.shelf import Stamp
+from air_pipeline.storage.shelf import Stamp, shelf_at
 from air_pipeline.storage.store import StoreError
 from air_pipeline.words import some
 
@@ -96,14 +97,15 @@ def days_rebuilt(seen: Seen) -> Iterator[Finding]:
 def days_current(seen: Seen) -> Iterator[Finding]:
     """How many built days were built under other rules, columns or settings, by their footers alone."""
     end = monotonic() + COMPARE_WITHIN_S
-    days = built_days(seen.environment.data, "daily_aggregates")
+    shelf = shelf_at(seen.environment.data).at_once()
+    days = built_days(shelf, "daily_aggregates")
     kept = read_compared(seen.environment).kept
     found: dict[Under, list[date]] = {under: [] for under in Under if under is not Under.NOW}
     unread = left_as_they_are = 0
     with closing(open_store(seen.environment.influxdb, seen.environment.state, COMPARE_WITHIN_S)) as store:
         first_poll = cache(store.first_poll)
         for day in reversed(days):
-            made = _made(day_file(seen.environment.data, "daily_aggregates", day))
+            made = _made(day_file(shelf, "daily_aggregates", day))
             if made is None or monotonic() > end:
                 unread += 1
                 continue
@@ -137,7 +139,10 @@ def days_current(seen: Seen) -> Iterator[Finding]:
 
 
 def _made(file: DayFile) -> DayMetadata | None:
-    """How a file was made, whatever columns it has; None if it cannot be read."""
+    """How a file was made, whatever columns it has; None if it cannot be read.
+
+    Where that would be several requests, the day's commit says it in one.
+    """
     try:
         return _read_metadata(file, file.stamp())
     except (TableError, OSError):
@@ -147,7 +152,8 @@ def _made(file: DayFile) -> DayMetadata | None:
 @lru_cache(maxsize=4096)
 def _read_metadata(file: DayFile, stamp: Stamp | None) -> DayMetadata:
     del stamp
-    return file.metadata(of_any_columns=True)
+    committed = None if isinstance(file.path, Path) else committed_metadata(file.shelf, file.day)
+    return committed or file.metadata(of_any_columns=True)
 
 
 @check(

@@ -9,6 +9,8 @@ from air_pipeline.health.seen import Seen
 from air_pipeline.health.space import nearest
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.marks import misplaced
+from air_pipeline.storage.day_files import built_days
+from air_pipeline.storage.shelf import ShelfError
 from air_pipeline.words import some
 
 
@@ -78,7 +80,7 @@ def environment_usable(seen: Seen) -> Iterator[Finding]:
 
 
 @check(
-    means="The directories of the state and of the data can be read and written.",
+    means="The directories of the state and of the data can be read and written, and an object store answers.",
     remedy="set AIR_PIPELINE_STATE and AIR_PIPELINE_DATA to directories that this user may read and write",
     title="{subject}",
 )
@@ -87,6 +89,12 @@ def directories_usable(seen: Seen) -> Iterator[Finding]:
     yield _usable("state directory", seen.environment.state.path, "AIR_PIPELINE_STATE")
     if isinstance(data := seen.environment.data, Path):
         yield _usable("data directory", data, "AIR_PIPELINE_DATA")
+        return
+    try:
+        days = len(built_days(data, "daily_aggregates"))
+        yield fine(f"{data} answers; {days} day{'' if days == 1 else 's'} there", "object store")
+    except (ShelfError, SettingsError) as error:
+        yield failure(str(error), "set it up as docs/object-stores.md says", "object store")
 
 
 def _usable(subject: str, path: Path, name: str) -> Finding:

@@ -75,7 +75,7 @@ def built_metadata(data: DataPlace | Shelf, day: date, *, read_all: bool = True)
         return None
 
 
-def committed_metadata(data: DataPlace, day: date) -> DayMetadata | None:
+def committed_metadata(data: DataPlace | Shelf, day: date) -> DayMetadata | None:
     """How a day was built, as its commit says, whatever became of its files since; None where it says nothing."""
     try:
         commit = _read(shelf_at(data), day)

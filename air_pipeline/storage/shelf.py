@@ -8,6 +8,7 @@ its place once it is on the disk. What belongs to no day (`datapackage.json`) st
 
 import os
 import stat
+import sys
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,6 +18,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.places import DataPlace, ObjectAddress
 from air_pipeline.replacing import open_at_once, put_in_place, staged_file
+from air_pipeline.settings import SettingsError
 
 
 class ShelfError(AirPipelineError):
@@ -172,8 +174,19 @@ def shelf_at(place: "DataPlace | Shelf") -> Shelf:
     if isinstance(place, Path):
         return Folder(place)
     if isinstance(place, ObjectAddress):
-        raise NotImplementedError
+        return _object_shelf(place)
     return place
+
+
+def _object_shelf(address: ObjectAddress) -> Shelf:
+    try:
+        from air_pipeline.storage.object_shelf import ObjectShelf  # half a second, and a library that is an extra
+    except ImportError as error:
+        raise SettingsError(
+            f"environment: AIR_PIPELINE_DATA is {address}, and {error.name} is not installed, which reads and writes"
+            f" there; install it: {sys.executable} -m pip install 'air-pipeline[s3]'"
+        ) from None
+    return ObjectShelf(address)
 
 
 def put_text(shelf: Shelf, day: date | None, name: str, text: str) -> None:

@@ -14,9 +14,11 @@ NAME, OTHER = "observations/observations.parquet", "days/built.json"
 DAYS = [date(2026, 3, 31), date(2026, 4, 1), date(2026, 11, 21)]
 
 
-@pytest.fixture
-def shelf(tmp_path):
-    return shelf_at(tmp_path / "data")
+@pytest.fixture(params=["folder", "objects"])
+def shelf(request, tmp_path):
+    if request.param == "folder":
+        return shelf_at(tmp_path / "data")
+    return shelf_at(request.getfixturevalue("objects").bucket())
 
 
 def test_a_file_is_where_other_programs_look_for_it():
@@ -96,5 +98,7 @@ def test_whatever_a_build_makes_has_the_rights_of_the_data_directory(tmp_path):
     assert {path.stat().st_mode & 0o777 for path in made.data.rglob("*") if path.is_dir()} == {0o750}
 
 
-def test_a_path_is_a_path(shelf):
-    assert isinstance(shelf.place(DAY, NAME), Path)
+def test_a_place_says_where_it_is_for_people_and_programs(shelf):
+    place = shelf.place(DAY, NAME)
+    assert str(place).endswith(f"/{place_of(DAY, NAME)}")
+    assert place.as_uri().startswith("file:///" if isinstance(place, Path) else "s3://air-")
