@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.answering import store_answering
 from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     collector_running,
     clock_believed,
     devices_reporting,
+    store_answering,
     outbox_draining,
     polls_recorded,
     outbox_whole,
