@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
+from air_pipeline.settings.remote import ConfigFile, RemoteFile, remote_file
 from air_pipeline.settings.values import is_address, shown
 from air_pipeline.showing import without_secrets
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
 
+_CONFIG = "AIR_PIPELINE_CONFIG"
 _TOKEN, _TOKEN_FILE = "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_TOKEN_FILE"
 
 
@@ -24,13 +26,13 @@ class Environment:
     """Where everything is.
 
     Attributes:
-        config: the configuration file.
+        config: the configuration file, of this machine or in an object store.
         state: the directory of everything that the program writes.
         data: the directory of the Parquet tables.
         influxdb: the connection; None for the embedded store in the state directory.
     """
 
-    config: Path
+    config: ConfigFile
     state: StateDirectory
     data: Path
     influxdb: InfluxConnection | None = None
@@ -42,10 +44,23 @@ class Environment:
             return EMBEDDED_STORE
         return f"{INFLUXDB_STORE}{self.influxdb.url}, org {self.influxdb.org}, bucket {self.influxdb.bucket}"
 
+    def config_here(self) -> Path:
+        """The configuration file, to be written.
+
+        Raises:
+            SettingsError: it is in an object store, which this program only reads.
+        """
+        if isinstance(self.config, RemoteFile):
+            raise SettingsError(
+                f"environment: {self.config} is only read there; change it, and marks.yaml beside it, where you keep"
+                " them, and put them there again"
+            )
+        return self.config
+
     def variables(self) -> dict[str, str]:
         """The paths as variables, for processes that are started elsewhere."""
         return {
-            "AIR_PIPELINE_CONFIG": str(self.config),
+            _CONFIG: str(self.config),
             "AIR_PIPELINE_STATE": str(self.state),
             "AIR_PIPELINE_DATA": str(self.data),
         }
@@ -61,11 +76,20 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     given = {name: value for name, value in (os.environ if variables is None else variables).items() if value.strip()}
     state = StateDirectory(_path(given, "AIR_PIPELINE_STATE", ".air_pipeline"))
     return Environment(
-        config=_path(given, "AIR_PIPELINE_CONFIG", "devices.yaml"),
+        config=config_file(given.get("AIR_PIPELINE_CONFIG", "devices.yaml")),
         state=state,
         data=_path(given, "AIR_PIPELINE_DATA", str(state.path / "data")),
         influxdb=_influxdb(given),
     )
+
+
+def config_file(named: str | Path) -> ConfigFile:
+    """The configuration file that a text or a path names, of which the first may be an address.
+
+    Raises:
+        SettingsError: it is another address than one of an object, or cannot be made absolute.
+    """
+    return remote_file(str(named)) or _path({_CONFIG: str(named)}, _CONFIG, "")
 
 
 def _path(given: Mapping[str, str], name: str, default: str) -> Path:
@@ -73,6 +97,7 @@ def _path(given: Mapping[str, str], name: str, default: str) -> Path:
     if "://" in text:
         raise SettingsError(
             f"environment: {name} is {shown(text)}, and only directories of this machine are known; set it to a path"
+            + (", or to s3://bucket/devices.yaml" if name == _CONFIG else "")
         )
     try:
         return Path(text).expanduser().absolute()

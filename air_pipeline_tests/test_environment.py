@@ -4,6 +4,7 @@ import pytest
 
 from air_pipeline.environment import read_environment
 from air_pipeline.settings import SettingsError
+from air_pipeline.settings.remote import RemoteFile
 from air_pipeline_tests.environments import INFLUX, TOKEN, environment_in, mistake
 
 
@@ -44,12 +45,26 @@ def test_the_data_are_in_the_state_directory_unless_they_have_their_own(tmp_path
     assert read_environment(state | {"AIR_PIPELINE_DATA": str(tmp_path / "data")}).data == tmp_path / "data"
 
 
-@pytest.mark.parametrize("name", ["AIR_PIPELINE_DATA", "AIR_PIPELINE_STATE", "AIR_PIPELINE_CONFIG"])
-@pytest.mark.parametrize("url", ["s3://bucket/air", "file:///data", "gs://b"])
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        *(("AIR_PIPELINE_DATA", url) for url in ("s3://bucket/air", "file:///data", "gs://b")),
+        *(("AIR_PIPELINE_STATE", url) for url in ("s3://bucket/air", "file:///data", "gs://b")),
+        *(("AIR_PIPELINE_CONFIG", url) for url in ("file:///data/devices.yaml", "gs://b/devices.yaml")),
+    ],
+)
 def test_a_url_is_no_directory_and_makes_none(name, url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=f"environment: {name} is '{url}', and only directories of this machine"):
         read_environment({name: url})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_configuration_may_be_an_object_that_all_machines_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environment = read_environment({"AIR_PIPELINE_CONFIG": "s3://bucket/air/devices.yaml"})
+    assert environment.config == RemoteFile("s3://bucket/air/devices.yaml")
+    assert environment.variables()["AIR_PIPELINE_CONFIG"] == "s3://bucket/air/devices.yaml"
     assert not list(tmp_path.iterdir())
 
 
