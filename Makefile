@@ -60,7 +60,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # Resolves the newest versions that fit pyproject.toml; commit the result.
 lock: .venv/.dev
 	$(LOCK) --upgrade --group install pyproject.toml -o requirements.lock
-	$(LOCK) --upgrade --constraint requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) --upgrade --constraint requirements.lock --extra celery --extra s3 pyproject.toml -o requirements-many.lock
+	$(LOCK) --upgrade --constraint requirements.lock --constraint requirements-many.lock --group dev pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist site mutants

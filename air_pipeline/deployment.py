@@ -10,12 +10,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 
-from air_pipeline.environment import Environment, read_environment
+from air_pipeline.environment import Environment, config_file, read_environment
 from air_pipeline.in_force import Loaded, keep_former, load_marks, load_settings, read_former, with_former
 from air_pipeline.places import DataPlace
 from air_pipeline.settings import Device, Settings, SettingsError
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.marks import marks_file
+from air_pipeline.settings.remote import ConfigFile, RemoteFile
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.binding import check_days, check_days_here, remember_days
 from air_pipeline.storage.opening import open_store
@@ -90,7 +91,7 @@ def open_deployment(config: str | Path | None = None, *, strict: bool = True, ke
     """
     environment = read_environment()
     if config is not None:
-        environment = replace(environment, config=Path(config).expanduser().absolute())
+        environment = replace(environment, config=config_file(config))
     environment.state.check_store(environment.store)
     check_days_here(environment.data, environment.store)
     if strict:
@@ -118,8 +119,13 @@ def present(deployment: Deployment) -> Deployment:
     return replace(deployment, settings=replace(loaded.settings, former=former), mistake=loaded.mistake)
 
 
-def settings_stamp(path: Path) -> tuple[int, int, int] | None:
+Stamp = tuple[int, int, int] | str | None
+
+
+def settings_stamp(path: ConfigFile) -> Stamp:
     """What changes whenever a file does; None where there is none."""
+    if isinstance(path, RemoteFile):
+        return path.stamp()
     try:
         status = path.stat()
     except OSError:
@@ -128,13 +134,13 @@ def settings_stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(environment: Environment, *stamps: tuple[int, int, int] | None) -> Loaded:
+def _loaded(environment: Environment, *stamps: Stamp) -> Loaded:
     """The settings at these stamps: reading a thousand devices takes a second, and a tick should not."""
     del stamps
     return load_settings(environment.config, environment.state)
 
 
 @lru_cache(maxsize=1)
-def _former(state: StateDirectory, stamp: tuple[int, int, int] | None) -> tuple[Device, ...]:
+def _former(state: StateDirectory, stamp: Stamp) -> tuple[Device, ...]:
     del stamp
     return read_former(state).devices

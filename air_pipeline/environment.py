@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 from air_pipeline.places import DataPlace, ObjectAddress
 from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import INFLUXDB_VARIABLES, MAIN, InfluxConnection, SettingsError
+from air_pipeline.settings.remote import ConfigFile, RemoteFile, remote_file
 from air_pipeline.settings.values import collector_name, is_address, shown
 from air_pipeline.showing import without_secrets
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
 
+_CONFIG = "AIR_PIPELINE_CONFIG"
 _OBJECTS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?", re.ASCII)
+_ALSO = {"AIR_PIPELINE_DATA": " and s3://bucket/prefix", _CONFIG: " and s3://bucket/devices.yaml"}
 _TOKEN, _TOKEN_FILE = "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_TOKEN_FILE"
 
 
@@ -27,14 +30,14 @@ class Environment:
     """Where everything is.
 
     Attributes:
-        config: the configuration file.
+        config: the configuration file, of this machine or in an object store.
         state: the directory of everything that the program writes.
         data: where the days are, tables and pages.
         influxdb: the connection; None for the embedded store in the state directory.
         collector: the name of the collector here: which devices it polls, `devices.yaml` says.
     """
 
-    config: Path
+    config: ConfigFile
     state: StateDirectory
     data: DataPlace
     influxdb: InfluxConnection | None = None
@@ -47,10 +50,23 @@ class Environment:
             return EMBEDDED_STORE
         return f"{INFLUXDB_STORE}{self.influxdb.url}, org {self.influxdb.org}, bucket {self.influxdb.bucket}"
 
+    def config_here(self) -> Path:
+        """The configuration file, to be written.
+
+        Raises:
+            SettingsError: it is in an object store, which this program only reads.
+        """
+        if isinstance(self.config, RemoteFile):
+            raise SettingsError(
+                f"environment: {self.config} is only read there; change it, and marks.yaml beside it, where you keep"
+                " them, and put them there again"
+            )
+        return self.config
+
     def variables(self) -> dict[str, str]:
         """The paths and the name as variables, for processes that are started elsewhere."""
         return {
-            "AIR_PIPELINE_CONFIG": str(self.config),
+            _CONFIG: str(self.config),
             "AIR_PIPELINE_STATE": str(self.state),
             "AIR_PIPELINE_DATA": str(self.data),
             "AIR_PIPELINE_COLLECTOR": self.collector,
@@ -67,7 +83,7 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     given = {name: value for name, value in (os.environ if variables is None else variables).items() if value.strip()}
     state = StateDirectory(_path(given, "AIR_PIPELINE_STATE", ".air_pipeline"))
     environment = Environment(
-        config=_path(given, "AIR_PIPELINE_CONFIG", "devices.yaml"),
+        config=config_file(given.get(_CONFIG, "devices.yaml")),
         state=state,
         data=_data(given, state.path / "data"),
         influxdb=_influxdb(given),
@@ -101,10 +117,19 @@ def _collector(given: Mapping[str, str]) -> str:
         raise SettingsError(f"environment: AIR_PIPELINE_COLLECTOR: {mistake}") from None
 
 
+def config_file(named: str | Path) -> ConfigFile:
+    """The configuration file that a text or a path names, of which the first may be an address.
+
+    Raises:
+        SettingsError: it is another address than one of an object, or cannot be made absolute.
+    """
+    return remote_file(str(named)) or _path({_CONFIG: str(named)}, _CONFIG, "")
+
+
 def _path(given: Mapping[str, str], name: str, default: str) -> Path:
     text = given.get(name, default)
     if "://" in text:
-        also = " and s3://bucket/prefix" if name == "AIR_PIPELINE_DATA" else ""
+        also = _ALSO.get(name, "")
         raise SettingsError(
             f"environment: {name} is {shown(text)}, and only directories of this machine{also} are known; set it to"
             " a path"

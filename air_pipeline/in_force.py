@@ -13,6 +13,7 @@ from air_pipeline.settings import Device, Mark, Settings, SettingsError, known_d
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 from air_pipeline.settings.former import Former
 from air_pipeline.settings.marks import marks_file, marks_text, parse_marks, read_marks
+from air_pipeline.settings.remote import ConfigFile
 from air_pipeline.state import StateDirectory
 
 
@@ -24,7 +25,7 @@ class Loaded:
     mistake: SettingsError | None = None
 
 
-def load_settings(config: Path, state: StateDirectory, *, keep: bool = True, marks: bool = True) -> Loaded:
+def load_settings(config: ConfigFile, state: StateDirectory, *, keep: bool = True, marks: bool = True) -> Loaded:
     """The settings of the configuration file, with the marks beside it; while one is invalid, its last valid ones.
 
     What is wrong with marks never takes the settings away: where no valid ones have been seen before, there are none.
@@ -46,7 +47,7 @@ def load_settings(config: Path, state: StateDirectory, *, keep: bool = True, mar
     return Loaded(with_marks.settings, SettingsError("\n".join(mistakes)) if mistakes else None)
 
 
-def load_marks(settings: Settings, config: Path, state: StateDirectory, *, keep: bool = True) -> Loaded:
+def load_marks(settings: Settings, config: ConfigFile, state: StateDirectory, *, keep: bool = True) -> Loaded:
     """The settings with the marks beside the configuration file; see `load_settings`."""
     copy = state.last_valid_marks
     try:
@@ -61,7 +62,7 @@ def load_marks(settings: Settings, config: Path, state: StateDirectory, *, keep:
     return Loaded(replace(settings, marks=found))
 
 
-def _marks_now(file: Path, copy: Path, settings: Settings) -> tuple[str | None, tuple[Mark, ...]]:
+def _marks_now(file: ConfigFile, copy: Path, settings: Settings) -> tuple[str | None, tuple[Mark, ...]]:
     text = marks_text(file)
     if text is not None:
         return text, parse_marks(text, str(file), settings)
@@ -73,7 +74,7 @@ def _marks_now(file: Path, copy: Path, settings: Settings) -> tuple[str | None, 
     return None, ()
 
 
-def _load_devices(config: Path, state: StateDirectory, *, keep: bool) -> Loaded:
+def _load_devices(config: ConfigFile, state: StateDirectory, *, keep: bool) -> Loaded:
     copy = state.last_valid
     try:
         text = settings_text(config)

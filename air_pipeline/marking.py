@@ -102,7 +102,7 @@ _Change = Callable[[Sequence[Mark]], tuple[Mapping[int, Sequence[Mark]], Sequenc
 
 def _change(deployment: Deployment, change: _Change) -> None:
     """Changes the file as it is now; who else does so meanwhile waits."""
-    file = marks_file(deployment.environment.config).resolve()  # a link stays, and what it leads to is replaced
+    file = marks_file(deployment.environment.config_here()).resolve()  # a link stays, and what it leads to is replaced
     try:
         with alone_in(file.parent):
             text = marks_text(file) or ""

@@ -325,6 +325,15 @@ class Pipeline:
         """The ids of the runs with a status."""
         return [run["runId"] for run in self.ask(_RUNS, filter={"statuses": [status]})["runsOrError"]["results"]]
 
+    def runs_under_way(self) -> list[str]:
+        """The ids of the runs that are queued, begin or run."""
+        return [run for status in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED") for run in self.runs(status)]
+
+    def said_by_run(self, run: str) -> str:
+        """The messages of a run's events."""
+        found = self.ask(_EVENTS_OF_RUN, id=run)["logsForRun"]
+        return "\n".join(event["message"] for event in found["events"] if event.get("message"))
+
     def sensor(self) -> dict[str, Any]:
         """The state of the sensor `collect`."""
         selector = {**_LOCATION, "sensorName": "collect"}
@@ -419,6 +428,9 @@ query($key: AssetKeyInput!) { assetNodes(assetKeys: [$key]) {
 """
 _RUNS = """
 query($filter: RunsFilter!) { runsOrError(filter: $filter) { ...on Runs { results { runId } } } }
+"""
+_EVENTS_OF_RUN = """
+query($id: ID!) { logsForRun(runId: $id) { ...on EventConnection { events { ...on MessageEvent { message } } } } }
 """
 _SENSOR = """
 query($selector: SensorSelector!) {

@@ -5,6 +5,7 @@ import pytest
 
 from air_pipeline.environment import read_environment
 from air_pipeline.settings import SettingsError
+from air_pipeline.settings.remote import RemoteFile
 from air_pipeline_tests.environments import INFLUX, TOKEN, environment_in, mistake
 
 
@@ -48,14 +49,23 @@ def test_the_data_are_in_the_state_directory_unless_they_have_their_own(tmp_path
 @pytest.mark.parametrize(
     ("name", "url"),
     [
-        *product(["AIR_PIPELINE_STATE", "AIR_PIPELINE_CONFIG"], ["s3://bucket/air", "file:///data"]),
+        *product(["AIR_PIPELINE_STATE"], ["s3://bucket/air", "file:///data", "gs://b"]),
         ("AIR_PIPELINE_DATA", "gs://b"),
+        *product(["AIR_PIPELINE_CONFIG"], ["file:///data/devices.yaml", "gs://b/devices.yaml"]),
     ],
 )
 def test_a_url_is_no_directory_and_makes_none(name, url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=f"environment: {name} is '{url}', and only directories of this machine"):
         read_environment({name: url})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_configuration_may_be_an_object_that_all_machines_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environment = read_environment({"AIR_PIPELINE_CONFIG": "s3://bucket/air/devices.yaml"})
+    assert environment.config == RemoteFile("s3://bucket/air/devices.yaml")
+    assert environment.variables()["AIR_PIPELINE_CONFIG"] == "s3://bucket/air/devices.yaml"
     assert not list(tmp_path.iterdir())
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -42,6 +42,7 @@ LONGEST_REPORT = timedelta(hours=1)
 """A report counts no further back: after a month without Dagster, counting would take longer than a tick may."""
 STARTS_WITHIN_S = 60.0
 """A collector that has to be started again within this time does not stay up."""
+_TIMES = ("reported", "checked", "started", "silent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Cursor:
         settings: what tells the last valid devices.yaml from others.
         mistake: what was wrong with devices.yaml last.
         unwell: tells the devices of the last report that were not well from others; empty if there was none.
+        silent: since when the store has not answered, seconds UTC; 0 while it does.
     """
 
     until: int | None = None
@@ -67,6 +69,7 @@ class Cursor:
     settings: str = ""
     mistake: str = ""
     unwell: str = ""
+    silent: float = 0.0
 
     @classmethod
     def from_text(cls, text: str | None) -> "Cursor":
@@ -76,7 +79,7 @@ class Cursor:
             until = read.get("until")
             return cls(
                 until=None if until is None else int(until),
-                **{name: float(read.get(name, 0.0)) for name in ("reported", "checked", "started")},
+                **{name: float(read.get(name, 0.0)) for name in _TIMES},
                 settings=str(read.get("settings", "")),
                 mistake=str(read.get("mistake", "")),
                 unwell=str(read.get("unwell", "")),
@@ -88,6 +91,13 @@ class Cursor:
     def to_text(self) -> str:
         """The inverse of `from_text`."""
         return json.dumps(asdict(self))
+
+
+def with_silence(cursor: Cursor, report: Report, now: float) -> Cursor:
+    """The cursor after the store was asked: since when it has not answered; a clock set back begins that anew."""
+    if not report.store_error:
+        return replace(cursor, silent=0.0)
+    return replace(cursor, silent=cursor.silent if 0 < cursor.silent <= now else now)
 
 
 def since(cursor: Cursor, now: datetime) -> int:
@@ -170,7 +180,10 @@ def collect_sensor() -> dg.SensorDefinition:
             return dg.SensorResult(asset_events=list(evaluations(due)), cursor=cursor.to_text(), skip_reason=said)
         with suppress(OSError):  # what the disk lacks is said by its check
             sample_space(current.environment, now)
-        found = summaries(checks_of("raw_readings"), seen_by_dagster(current, report), now)
+        cursor = with_silence(cursor, report, now.timestamp())
+        silent_since = datetime.fromtimestamp(cursor.silent, UTC) if cursor.silent else None
+        seen = seen_by_dagster(current, report, store_silent_since=silent_since)
+        found = summaries(checks_of("raw_readings"), seen, now)
         if pid is not None:
             context.log.info("no collector ran: process %d was started", pid)
             if is_over(cursor.started, STARTS_WITHIN_S, now.timestamp()):  # it is not up yet, and that is not its fault

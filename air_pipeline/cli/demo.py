@@ -59,7 +59,7 @@ def demo(
     """
     names = offered(host, port, behind_proxy)
     environment = _environment(directory)
-    check_is_demo(environment.config)
+    check_is_demo(environment.config_here())
     environment.state.make()
     keep_to_this_user(environment.state.path, environment.data)
     with only_one(environment.state):
@@ -104,7 +104,7 @@ def _began(environment: Environment) -> date:
 
 def _prepare(environment: Environment, start: date, device_port: int) -> Deployment:
     """Writes the settings, the past and its days; what is there from an earlier start stays."""
-    replace_file(environment.config, settings_text(start, device_port))
+    replace_file(environment.config_here(), settings_text(start, device_port))
     deployment = open_deployment()
     check_no_others(deployment)
     if not has_past(deployment):
@@ -141,7 +141,7 @@ The Dagster UI is at {url} — Ctrl-C stops everything. Look at
   {page_file(environment.data, yesterday).path.as_uri()}
       yesterday on a page
 
-In another terminal, in {environment.config.parent}: {command} latest (or poll, history, daily, report, doctor)
+In another terminal, in {environment.config_here().parent}: {command} latest (or poll, history, daily, report, doctor)
 Of the two weeks {FLAKY} and {DYING} were polled every ten seconds, from now on it is every five.
 
 """

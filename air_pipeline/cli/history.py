@@ -8,6 +8,8 @@ from pathlib import Path
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HeldDay, HistoryError
 from air_pipeline.places import DataPlace
+from air_pipeline.settings.file import settings_text
+from air_pipeline.settings.remote import ConfigFile
 from air_pipeline.storage.day_files import built_days
 
 ALL_TIME = (-(2**63), 2**63 - 1)
@@ -38,9 +40,9 @@ def built_around(data: DataPlace, days: Sequence[HeldDay]) -> list[date]:
     return [day for day in built_days(data, "observations") if day in around]
 
 
-def lines_of(config: Path, device: str) -> str:
+def lines_of(config: ConfigFile, device: str) -> str:
     """Where the configuration names a device: the file, and the line if it is one that says just that."""
-    lines = config.read_text(encoding="utf-8").splitlines()
+    lines = settings_text(config).splitlines()
     found = [
         n for n, line in enumerate(lines, start=1) if re.search(rf"\bid:\s*['\"]?{re.escape(device)}\b(?!-)", line)
     ]

@@ -72,8 +72,9 @@ def init(
     """
     use_config(config)
     environment = read_environment()
-    if environment.config.exists() and not force:
-        raise SettingsError(f"{environment.config} is there already; --force replaces it, --config names another")
+    config_file = environment.config_here()
+    if config_file.exists() and not force:
+        raise SettingsError(f"{config_file} is there already; --force replaces it, --config names another")
     zone = _zone(timezone)
     found = _discovered(local=local) if discovers else {}
     addresses = [*(urls or ()), *found] if discovers else urls or _asked_for_addresses()
@@ -91,20 +92,18 @@ def init(
     if (
         not all(well for _, well in introduced)
         and not force
-        and not _agreed(f"Write {environment.config} all the same?")
+        and not _agreed(f"Write {config_file} all the same?")
     ):
         say("nothing was written; --force writes it all the same", err=True)
         raise typer.Exit(1)
     try:
-        replace_file(environment.config, new_configuration(zone, start, [entry for entry, _ in introduced]))
+        replace_file(config_file, new_configuration(zone, start, [entry for entry, _ in introduced]))
     except OSError as error:
-        raise SettingsError(
-            f"{environment.config} cannot be written ({error.strerror}); name another by --config"
-        ) from error
+        raise SettingsError(f"{config_file} cannot be written ({error.strerror}); name another by --config") from error
     given = [entry.id for entry, _ in introduced[len(ids or []) :]]
     if given and not _on_a_terminal():
         say(f"Names stay with their readings: if you want others than {', '.join(given)}, change them now")
-    say(f"{environment.config} is written. Start everything: air-pipeline up")
+    say(f"{config_file} is written. Start everything: air-pipeline up")
 
 
 def _is_polled(environment: Environment, entries: list[Entry]) -> bool:

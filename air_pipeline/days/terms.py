@@ -15,6 +15,7 @@ from air_pipeline.days.calendar import DayError
 from air_pipeline.days.compared import settings_now
 from air_pipeline.deployment import Deployment, settings_stamp
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
+from air_pipeline.settings.remote import remote_file
 
 
 class OtherTerms(DayError):
@@ -88,7 +89,9 @@ def check_terms(told: str | None, deployment: Deployment) -> None:
             f"this worker has {here.versions}, and the code server {asked.versions}; install the same in both places,"
             " and start both again. The day is then built by itself"
         )
-    if asked.settings != here.settings:
+    one_address = asked.config == here.config and remote_file(here.config) is not None
+    is_read_anew = one_address and deployment.mistake is None
+    if asked.settings != here.settings and not is_read_anew:
         raise OtherTerms(
             f"this worker's devices.yaml ({here.config}, or the marks.yaml beside it) is not that of the code server"
             f" ({asked.config}): digest {here.settings} here, {asked.settings} there; give both the same files. The day"

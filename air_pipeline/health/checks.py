@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.answering import store_answering
 from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     clock_believed,
     devices_reporting,
     devices_themselves,
+    store_answering,
     outbox_draining,
     polls_recorded,
     outbox_whole,

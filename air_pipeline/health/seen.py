@@ -13,7 +13,7 @@ from air_pipeline.collection.collector_state import CollectorState, collector_st
 from air_pipeline.collection.report import Report, look
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
-from air_pipeline.environment import Environment, read_environment
+from air_pipeline.environment import Environment, config_file, read_environment
 from air_pipeline.in_force import load_settings
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
@@ -47,6 +47,7 @@ class Seen:
         reported: how collecting stands, where that is known already.
         by_dagster: whether Dagster looks, so that something is meant to run.
         may_ask: whether devices are asked though something else collects from them.
+        store_silent_since: since when the store has not answered, where somebody keeps that.
     """
 
     environment: Environment
@@ -60,6 +61,7 @@ class Seen:
     reported: Report | None = None
     by_dagster: bool = False
     may_ask: bool = False
+    store_silent_since: datetime | None = None
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -131,7 +133,10 @@ class Seen:
 
 
 def seen_by_dagster(
-    deployment: Deployment, report: Report | None = None, failed_runs: Mapping[date, str] | None = None
+    deployment: Deployment,
+    report: Report | None = None,
+    failed_runs: Mapping[date, str] | None = None,
+    store_silent_since: datetime | None = None,
 ) -> Seen:
     """What the sensors see: the deployment with the settings of now, and what they have asked already."""
     return Seen(
@@ -143,6 +148,7 @@ def seen_by_dagster(
         failed_runs=failed_runs or {},
         reported=report,
         by_dagster=True,
+        store_silent_since=store_silent_since,
     )
 
 
@@ -172,7 +178,7 @@ def seen_from_outside(
             {name: value for name, value in variables.items() if not name.startswith("INFLUXDB_V2_")}
         )
     if config is not None:
-        environment = replace(environment, config=config.expanduser().absolute())
+        environment = replace(environment, config=config_file(config))
     now = datetime.now(UTC)
     try:
         loaded = load_settings(environment.config, environment.state, keep=False)

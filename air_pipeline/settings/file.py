@@ -23,6 +23,7 @@ from air_pipeline.settings.calibration import Calibration, Calibrations, calibra
 from air_pipeline.settings.mistakes import mistakes_of
 from air_pipeline.settings.moments import instant_of
 from air_pipeline.settings.notify import Email, Notify
+from air_pipeline.settings.remote import LARGEST_BYTES, ConfigFile, RemoteFile
 from air_pipeline.settings.schema import (
     AuthEntry,
     CalibrationEntry,
@@ -39,8 +40,6 @@ from air_pipeline.settings.yaml import Place, read_yaml, settings_error
 from air_pipeline.showing import without_secrets
 
 _DEFAULT_TIMEOUT_MS = 5_000
-_LARGEST_BYTES = 10_000_000
-"""Ten thousand devices have a tenth of it."""
 _EXAMPLES = {
     "timezone": "timezone: Europe/Warsaw",
     "start": "start: 2026-11-01",
@@ -55,7 +54,7 @@ _EXAMPLES = {
 }
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: ConfigFile) -> Settings:
     """The settings in a file.
 
     Raises:
@@ -64,14 +63,14 @@ def read_settings(path: Path) -> Settings:
     return parse_settings(settings_text(path), str(path))
 
 
-def settings_text(path: Path) -> str:
+def settings_text(path: ConfigFile) -> str:
     """The text of a configuration file.
 
     Raises:
         SettingsError: the file is not there or cannot be read.
     """
     try:
-        content = _content(path)
+        content = path.content() if isinstance(path, RemoteFile) else _content(path)
     except FileNotFoundError:
         raise SettingsError(
             f"{path}: there is no such file; air-pipeline init writes one, or name another in AIR_PIPELINE_CONFIG"
@@ -94,9 +93,9 @@ def _content(path: Path) -> bytes:
     with open(path, "rb", opener=at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError("it is no file")
-        content = file.read(_LARGEST_BYTES + 1)
-    if len(content) > _LARGEST_BYTES:
-        raise OSError(f"it is larger than {_LARGEST_BYTES // 1_000_000} MB")
+        content = file.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise OSError(f"it is larger than {LARGEST_BYTES // 1_000_000} MB")
     return content
 
 

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -22,10 +22,12 @@ from air_pipeline.settings import EVERY_SERIES, Mark, Settings, SettingsError, V
 from air_pipeline.settings.file import settings_text
 from air_pipeline.settings.mistakes import mistakes_of
 from air_pipeline.settings.moments import Moment, instant_of
+from air_pipeline.settings.remote import ConfigFile, RemoteFile
 from air_pipeline.settings.schema import Entry
 from air_pipeline.settings.values import DeviceId, Text, choice, near, shown
 from air_pipeline.settings.yaml import read_yaml, settings_error
 
+MARKS = "marks.yaml"
 HEAD = """\
 # What was said of values by hand. Written by `air-pipeline mark`, and free to be edited:
 # - device: living-room
@@ -63,12 +65,15 @@ _KEYS = [field.alias or name for name, field in _MarkEntry.model_fields.items()]
 _LIST = TypeAdapter(list[_MarkEntry])
 
 
-def marks_file(config: Path) -> Path:
+_Place = TypeVar("_Place", Path, RemoteFile, ConfigFile)
+
+
+def marks_file(config: _Place) -> _Place:
     """Where the marks of a configuration file are."""
-    return config.parent / "marks.yaml"
+    return config.beside(MARKS) if isinstance(config, RemoteFile) else config.parent / MARKS
 
 
-def marks_text(path: Path) -> str | None:
+def marks_text(path: ConfigFile) -> str | None:
     """The text of a file of marks; None where there is none.
 
     Raises:
@@ -77,7 +82,7 @@ def marks_text(path: Path) -> str | None:
     return settings_text(path) if path.exists() else None
 
 
-def read_marks(path: Path, settings: Settings) -> tuple[Mark, ...]:
+def read_marks(path: ConfigFile, settings: Settings) -> tuple[Mark, ...]:
     """The marks in a file; none where there is none.
 
     Raises:

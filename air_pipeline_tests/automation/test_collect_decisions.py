@@ -16,6 +16,7 @@ from air_pipeline.automation.collecting import (
     due_checks,
     report_is_due,
     since,
+    with_silence,
 )
 from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.report import DeviceState, Report
@@ -35,6 +36,7 @@ cursors = st.builds(
     passed=st.dictionaries(st.sampled_from(CHECKS), st.booleans()),
     checked=st.floats(0, 2e9),
     started=st.floats(0, 2e9),
+    silent=st.floats(0, 2e9),
 )
 
 
@@ -52,6 +54,14 @@ def report(**more):
 
 def finding(check, passed=True):
     return Finding(check, "", Level.OK if passed else Level.WARNING, "")
+
+
+def test_a_store_that_does_not_answer_is_known_since_when():
+    silent = report(store_error="away")
+    begun = with_silence(Cursor(), silent, NOW_S)
+    assert with_silence(begun, silent, NOW_S + 60).silent == NOW_S
+    assert with_silence(begun, report(), NOW_S + 60).silent == 0
+    assert with_silence(begun, silent, NOW_S - 60).silent == NOW_S - 60  # the clock was set back
 
 
 @given(cursors)

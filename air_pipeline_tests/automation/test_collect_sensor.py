@@ -27,6 +27,7 @@ CHECKS = {
     "clock_believed",
     "devices_reporting",
     "devices_themselves",
+    "store_answering",
     "outbox_draining",
     "polls_recorded",
     "outbox_whole",

@@ -66,7 +66,7 @@ def test_without_a_collector_that_is_told_and_not_every_device(two):
 
 def test_without_a_store_nobody_knows_of_devices(two):
     found = look(two, report(store_error="away"))
-    assert found.unknown == {"devices_reporting"}
+    assert found.unknown == {"devices_reporting", "store_answering"}
     assert not [key for key in found.holds if key[0] == "devices_reporting"]
 
 

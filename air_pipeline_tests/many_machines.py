@@ -1,0 +1,132 @@
+"""air_pipeline on many machines, on one: a head, a worker that cannot see the head's files, a collector elsewhere."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from air_pipeline_tests.running_pipeline import Installation
+from air_pipeline_tests.waiting import WITHIN_S, wait_for
+
+MANY = Path(__file__).parents[1] / "deploy" / "many"
+UNIT = MANY / "air-pipeline-worker.service"
+_HIDING = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
+
+
+class Machine(Installation):
+    """A machine of several: a folder of its own, with what all of them have in common in the environment."""
+
+    def __init__(self, folder: Path, common: Mapping[str, str]) -> None:
+        super().__init__(folder)
+        self._common = dict(common)
+        home = folder / "dagster"
+        home.mkdir(parents=True)
+        shutil.copy(MANY / "dagster.yaml", home)
+        self._common["DAGSTER_HOME"] = str(home)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of its services."""
+        return super().variables | self._common
+
+
+class Service:
+    """A process of one machine, started again at will."""
+
+    def __init__(self, machine: Machine, name: str, *command: str, hidden: Path | None = None) -> None:
+        """Starts nothing yet.
+
+        Args:
+            machine: where it runs.
+            name: for its log.
+            command: what runs; one of our environment's programs.
+            hidden: a folder of another machine, of which it sees nothing.
+        """
+        hiding = [] if hidden is None else ["unshare", "--mount", "sh", "-c", _HIDING, str(hidden)]
+        self._command = [*hiding, *command]
+        self._machine = machine
+        self._log = machine.folder / f"{name}.log"
+        self.process: psutil.Popen | None = None
+
+    def start(self) -> None:
+        """Starts it."""
+        with self._log.open("ab") as log:
+            self.process = psutil.Popen(
+                self._command,
+                env=self._machine.variables,
+                cwd=self._machine.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def keep(self) -> None:
+        """Starts it again if it has ended, as its unit's `Restart=always` does."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
+
+    @property
+    def said(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def children(self) -> list[psutil.Process]:
+        """The processes that it has started."""
+        with suppress(psutil.NoSuchProcess):
+            return list(self.process.children(recursive=True)) if self.process else []
+        return []
+
+    def kill(self) -> None:
+        """Ends it and its children at once."""
+        process, children = self.process, self.children()
+        self.process = None
+        for one in (process, *children):
+            with suppress(psutil.NoSuchProcess):
+                if one is not None:
+                    one.kill()
+        if process is not None:
+            process.wait(WITHIN_S)
+
+
+@contextmanager
+def running(service: Service) -> Iterator[Service]:
+    """A service, started; whatever is left of it at the end is killed."""
+    service.start()
+    try:
+        yield service
+    finally:
+        service.kill()
+
+
+def worker_of(machine: Machine, head: Machine) -> Service:
+    """A Celery worker, as the unit starts it, which sees nothing of the head's files."""
+    [line] = re.findall("^ExecStart=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    program, *options = line.split()
+    command = [str(Path(sys.executable).with_name(Path(program).name)), *options]
+    return Service(machine, "worker", *command, hidden=head.folder)
+
+
+def collector_of(machine: Machine) -> Service:
+    """A collector."""
+    return Service(machine, "collector", sys.executable, "-m", "air_pipeline", "collect")
+
+
+def wait_until_ready(worker: Service) -> None:
+    """Waits until a worker takes tasks."""
+
+    def ready() -> bool:
+        assert worker.process is not None
+        assert worker.process.is_running(), worker.said
+        return " ready." in worker.said
+
+    wait_for(ready, "the worker")
+
+
+def is_root() -> bool:
+    """Whether this process may hide files from others."""
+    return os.geteuid() == 0
