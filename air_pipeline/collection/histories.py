@@ -19,6 +19,7 @@ from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.copying import copy_device, span_of
 from air_pipeline.storage.store import ReadingStore
+from air_pipeline.storage.written_over import mark_written_over
 
 _DAY_MS = 86_400_000
 
@@ -98,10 +99,9 @@ def rename_history(
             " changed. If the two are one device, delete what one of them said there, and start again:"
             f" air-pipeline delete {name} --from {first} --to {after} --yes"
         )
-    box.mark_late(held.day for held in days)
+    mark_written_over(store, [held.day for held in days])
     box.rename(device, name)
     for held in days:
-        box.mark_late([held.day])
         copy_device(store, store, device, held.start, held.end, name)
         if _differing(store, device, name, held, all_of_it=True):
             raise HistoryError(
@@ -109,6 +109,7 @@ def rename_history(
                 " writes there. Stop it, and start again; nothing was deleted of that day"
             )
         store.delete(device, held.start, held.end)
+        mark_written_over(store, [held.day])
         yield held
 
 
@@ -152,11 +153,11 @@ def delete_history(
         StoreError: the store cannot be read or written.
         OutboxError: the outbox cannot.
     """
-    box.mark_late(held.day for held in days)
+    mark_written_over(store, [held.day for held in days])
     box.delete(device, *span, forget=forget)
     for held in days:
-        box.mark_late([held.day])
         store.delete(device, held.start, held.end)
+        mark_written_over(store, [held.day])  # who has built it meanwhile has seen what is gone now
         if device in store.summaries(held.start, held.end):
             raise HistoryError(
                 f"polls of {device!r} are still there on {held.day} (UTC): something writes there; stop it"

@@ -11,13 +11,14 @@ from datetime import date
 from functools import partial
 
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, holder
-from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import SettingsError
 from air_pipeline.storage.binding import bind_days
 from air_pipeline.storage.copying import CopiedDay, CopyError, copy_readings, span_of
 from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.store import ReadingStore
+from air_pipeline.storage.written_over import mark_written_over
 
 _ALL_TIME = (-(2**63), 2**63)
 
@@ -107,12 +108,11 @@ def _copy(move: Move, start: int, end: int, *, growing: bool) -> Iterator[Copied
             )
         target.latest()  # a wrong token or bucket is told before anything is read
         yield from copy_readings(
-            origin, target, max(start, span[0]), min(end, span[1]), growing=growing, mark=partial(_mark, move)
+            origin, target, max(start, span[0]), min(end, span[1]), growing=growing, mark=partial(_mark, move, target)
         )
 
 
-def _mark(move: Move, day: date) -> None:
-    """Has the days of a UTC date compared again that are built from the store that is written to, however old."""
+def _mark(move: Move, target: ReadingStore, day: date) -> None:
+    """Has the days of a UTC date built again that are built from the store that is written to, however old."""
     if move.is_done:
-        with closing(Outbox(move.target.state.outbox)) as box:
-            box.mark_late([day])
+        mark_written_over(target, [day])

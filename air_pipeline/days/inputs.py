@@ -13,11 +13,12 @@ from air_pipeline.days.calendar import DeviceDay, device_days, stretches_of_rest
 from air_pipeline.days.holdings import now_held
 from air_pipeline.days.presence import PresentDay, expected_stretches, present_day, reach_of
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
-from air_pipeline.processing.local_time import span_ms
+from air_pipeline.processing.local_time import from_epoch_ms, span_ms
 from air_pipeline.processing.rules import influence
 from air_pipeline.settings import Device, Settings
 from air_pipeline.storage.day_files import DayMetadata, Holding
-from air_pipeline.storage.store import FirstPoll, ReadingStore, Summary
+from air_pipeline.storage.store import FirstPoll, LateMark, ReadingStore, Summary
+from air_pipeline.storage.written_over import written_over
 
 
 class Standing(StrEnum):
@@ -40,7 +41,8 @@ class DayInputs:
     Attributes:
         settings_digest: changes with what is set for the devices that were expected and the series that they were asked
             for, and with when they were expected.
-        fingerprint: JSON with `polls` and `sha256`: changes with what the store holds of them.
+        fingerprint: JSON with `polls` and `sha256`: changes with what the store holds of them, and whenever that was
+            written over.
         polls: how many polls the store holds of them.
         rule_set_version: of the rules that would flag it.
         devices: the devices that were expected at any time of the day, by id.
@@ -70,6 +72,7 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
     """
     first_poll, summaries_of = cache(first_poll or store.first_poll), cache(store.summaries)
     imports_of, held_in = cache(store.imports), cache(partial(now_held, store))
+    marks = written_over(store)
     present: list[PresentDay] = []
     digests: list[list[Any]] = []
     held: list[list[Any]] = []
@@ -79,6 +82,8 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
         # Of what is not read whole: the one slot after the day, and where restarts are looked up.
         following = store.first_polls(days[0].end, days[0].end + span_ms(influence()[1]))
         emptied = store.emptied(days[0].start - span_ms(influence()[0]), start)
+        if over := _last_written_over(marks, days[0]):
+            held.append(["", 0, over])
         for day_of in days:
             name = day_of.device.id
             summary = summaries.get(name, _NOTHING)
@@ -151,6 +156,13 @@ def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]
     for one in days:
         windows.setdefault(reach_of(one), []).append(one)
     return windows
+
+
+def _last_written_over(marks: Iterable[LateMark], one: DeviceDay) -> int:
+    """When something was written over last that flags of a day may depend on, ms UTC; 0: never."""
+    before, after = map(span_ms, influence())
+    first, last = (from_epoch_ms(at).date() for at in (one.start - before, one.end + after - 1))
+    return max((mark.at for mark in marks if first <= mark.day <= last), default=0)
 
 
 def _restarts_held(store: ReadingStore, device: Device, emptied: Sequence[int]) -> Iterator[list[float]]:

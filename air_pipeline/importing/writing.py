@@ -4,14 +4,12 @@ Belongs here: the order in which marks, memory and polls survive a kill. Does no
 """
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from typing import NamedTuple
 
 import numpy as np
 
-from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.imports import Import, Stage, keep_import, known_imports
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Outcome, Poll
@@ -23,6 +21,7 @@ from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import Device
 from air_pipeline.storage.copying import span_of
 from air_pipeline.storage.store import Summary
+from air_pipeline.storage.written_over import mark_written_over
 
 _POLLS_AT_ONCE = 5_000
 
@@ -55,18 +54,18 @@ def write_import(deployment: Deployment, plan: Plan) -> Iterator[Day]:
     series = Device(plan.device.id, "", plan.device.timezone, parameters=plan.history.parameters)
     keep_former(deployment.settings, state, also=[series])
     days = sorted({*(plan.aligned.slots // DAY_MS).tolist(), *(at // DAY_MS for at in plan.ends)})
-    with closing(Outbox(state.outbox)) as box:
-        for number, day in enumerate(days, start=1):
-            midnight, date_of = day * DAY_MS, from_epoch_ms(day * DAY_MS).date()
-            written = 0
-            if _there(deployment, plan, midnight) != _wanted(plan, midnight):
-                polls = list(_polls(plan, midnight, midnight + DAY_MS))
-                box.mark_late([date_of])
-                for first in range(0, len(polls), _POLLS_AT_ONCE):
-                    store.write(polls[first : first + _POLLS_AT_ONCE])
-                written = len(polls)
-            yield Day(date_of, written, len(days) - number)
-        box.mark_late({from_epoch_ms(day * DAY_MS).date() for day in days})  # those that a killed start wrote too
+    for number, day in enumerate(days, start=1):
+        midnight, date_of = day * DAY_MS, from_epoch_ms(day * DAY_MS).date()
+        written = 0
+        if _there(deployment, plan, midnight) != _wanted(plan, midnight):
+            polls = list(_polls(plan, midnight, midnight + DAY_MS))
+            mark_written_over(store, [date_of])
+            for first in range(0, len(polls), _POLLS_AT_ONCE):
+                store.write(polls[first : first + _POLLS_AT_ONCE])
+            written = len(polls)
+        yield Day(date_of, written, len(days) - number)
+    # Those that a killed start wrote, too.
+    mark_written_over(store, [from_epoch_ms(day * DAY_MS).date() for day in days])
     keep_import(state, replace(one, stage=Stage.DONE))
 
 
@@ -128,11 +127,10 @@ def undo_import(deployment: Deployment, import_id: str) -> int:
     else:
         device, held = next(iter(found.items()))
         keep_import(state, Import(import_id, device, "", start, end, held.polls, "", Stage.UNDONE))
-    with closing(Outbox(state.outbox)) as box:
-        box.mark_late(days)
-        for device in found:
-            store.delete_import(device, import_id, *span)
-        box.mark_late(days)  # a tick in between has compared them with what was still there
+    mark_written_over(store, days)
+    for device in found:
+        store.delete_import(device, import_id, *span)
+    mark_written_over(store, days)  # a tick in between has compared them with what was still there
     if held_of(deployment, import_id):
         raise ImportFailed(f"polls of import {import_id} are still there: is another import running? Undo it again")
     return sum(one.polls for one in found.values())

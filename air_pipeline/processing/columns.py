@@ -11,8 +11,8 @@ from typing import Literal
 
 from air_pipeline.devices.polls import OF_SLOTS, Flag
 
-SCHEMA_VERSION = "2"
-"""Of the tables; raised when a column is added, removed or changes its meaning."""
+SCHEMA_VERSION = "3"
+"""Of the tables; raised when a column is added, removed, changes its meaning, or is otherwise described."""
 RULE_SET_VERSION = "3"
 """Of the rules (`rules`); raised when one is added, removed or judges otherwise."""
 
@@ -32,6 +32,8 @@ class Column:
         type: how it is stored.
         description: what it means, for people.
         unit: of its numbers; `series` where it is the unit of the row's series; empty where there is none.
+        standard_name: what the CF conventions call it (standard name table, version 93); empty where they do not, or
+            where that depends on the row's series.
         nullable: whether a value may be missing.
         at_least: the smallest value allowed.
         at_most: the largest value allowed.
@@ -42,6 +44,7 @@ class Column:
     type: ColumnType
     description: str
     unit: str = ""
+    standard_name: str = ""
     nullable: bool = False
     at_least: float | None = None
     at_most: float | None = None
@@ -56,6 +59,12 @@ class Table:
     description: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+
+    @property
+    def unit_of_series(self) -> str:
+        """Where the unit of a row's series is, in words."""
+        is_here = "unit" in self.column_names
+        return "the column unit" if is_here else "the column unit of daily_aggregates, by device and series"
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -74,8 +83,15 @@ _OFFSET = Column(
 _UNIT = Column("unit", "string", "unit of the series")
 
 
-def _count(name: str, description: str) -> Column:
-    return Column(name, "int32", description, unit="1", at_least=0)
+_DEVICE = Column("device", "dictionary", "id of the device, as in devices.yaml", standard_name="platform_id")
+
+
+def _instant(name: str, description: str) -> Column:
+    return Column(name, "instant", description, unit="UTC", standard_name="time")
+
+
+def _count(name: str, description: str, standard_name: str = "") -> Column:
+    return Column(name, "int32", description, unit="1", standard_name=standard_name, at_least=0)
 
 
 def _statistic(name: str, description: str, *, at_least: float | None = None) -> Column:
@@ -86,7 +102,7 @@ def _counts(period: str) -> tuple[Column, ...]:
     return (
         _count("expected_count", f"slots in the {period}"),
         _count("observed_count", "observations not flagged 9 (missing)"),
-        _count("valid_count", "observations flagged 1 (good) or 2 (not evaluated)"),
+        _count("valid_count", "observations flagged 1 (good) or 2 (not evaluated)", "number_of_observations"),
         _count("suspect_count", "observations flagged 3 (suspect)"),
         _count("bad_count", "observations flagged 4 (bad)"),
         _count("missing_count", "observations flagged 9 (missing)"),
@@ -117,9 +133,13 @@ OBSERVATIONS = Table(
     "A row for every slot in which a device was expected and every series that it was asked for: value, flag, time.",
     ("device", "series", "observed_at"),
     (
-        Column("device", "dictionary", "id of the device, as in devices.yaml"),
-        Column("series", "dictionary", "one sensor's parameter, or the mean over a device's sensors of one parameter"),
-        Column("observed_at", "instant", "the slot: the instant at which the device was due", unit="UTC"),
+        _DEVICE,
+        Column(
+            "series",
+            "dictionary",
+            "one sensor's parameter, the mean over a device's sensors of one parameter, or one of these as calibrated",
+        ),
+        _instant("observed_at", "the slot: the instant at which the device was due"),
         Column("local_time", "clock", "what the clock at the device shows then"),
         _OFFSET,
         Column(
@@ -133,9 +153,16 @@ OBSERVATIONS = Table(
             "flag",
             "int8",
             "quality, QARTOD: 1 good, 2 not evaluated, 3 suspect, 4 bad, 9 missing",
+            standard_name="aggregate_quality_flag",
             one_of=tuple(int(flag) for flag in Flag),
         ),
-        Column("rules", "int32", "a bit for each rule that spoke; the file's metadata names the bits", at_least=0),
+        Column(
+            "rules",
+            "int32",
+            "a bit for each rule that spoke; the file's metadata names the bits",
+            standard_name="quality_flag",
+            at_least=0,
+        ),
         Column(
             "poll_outcome",
             "dictionary",
@@ -151,9 +178,9 @@ HOURLY_AGGREGATES = Table(
     "A row for every device, series and hour of the local day: counts, coverage and statistics of valid observations.",
     ("device", "series", "hour_start"),
     (
-        Column("device", "dictionary", "id of the device, as in devices.yaml"),
+        _DEVICE,
         Column("series", "dictionary", "as in observations"),
-        Column("hour_start", "instant", "first instant of the hour", unit="UTC"),
+        _instant("hour_start", "first instant of the hour"),
         Column("hour_start_local", "clock", "what the clock at the device shows then"),
         _OFFSET,
         _UNIT,
@@ -168,10 +195,10 @@ DAILY_AGGREGATES = Table(
     "A row for every device and series: counts, coverage and statistics of the local day's valid observations.",
     ("device", "series"),
     (
-        Column("device", "dictionary", "id of the device, as in devices.yaml"),
+        _DEVICE,
         Column("series", "dictionary", "as in observations"),
-        Column("day_start", "instant", "first instant of the local day", unit="UTC"),
-        Column("day_end", "instant", "first instant of the next local day", unit="UTC"),
+        _instant("day_start", "first instant of the local day"),
+        _instant("day_end", "first instant of the next local day"),
         Column("hours_in_day", "float64", "elapsed hours from day_start to day_end", unit="h", at_least=0),
         Column("timezone", "string", "IANA name of the device's time zone"),
         _UNIT,

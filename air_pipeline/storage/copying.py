@@ -80,7 +80,7 @@ def copy_readings(
         start: ms UTC.
         end: ms UTC.
         growing: whether polls may come into `origin` meanwhile; days to which some came are for the next time.
-        mark: told of each UTC date before something of it is written.
+        mark: told of each UTC date before something of it is written, and after that.
 
     Raises:
         CopyError: the target holds other polls of a device, or afterwards a day is not the same in both stores.
@@ -94,6 +94,7 @@ def copy_readings(
             mark(day)
         copied = {device: copy_device(origin, target, device, *edges) for device in differing}
         if differing:
+            mark(day)  # who has built it meanwhile has not seen all of it
             now = origin.summaries(*edges) if growing else held
             settled = {device: copied.get(device, there) for device, there in held.items() if now.get(device) == there}
             _require_same(origin, target, day, settled, target.summaries(*edges))

@@ -89,6 +89,8 @@ def _resource(table: Table) -> dict[str, Any]:
 
 def _field(column: Column) -> dict[str, Any]:
     field: dict[str, Any] = {"name": column.name, "type": _TYPES[column.type], "description": column.description}
+    if column.standard_name:
+        field["standardName"] = column.standard_name
     if column.unit:
         field["unit"] = "the unit of the row's series" if column.unit == "series" else column.unit
     if column.name == "flag":

@@ -22,6 +22,7 @@ from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import Summary
+from air_pipeline.storage.written_over import written_over
 from air_pipeline_tests.cli.test_commands import Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.running_pipeline import ZONE, dead_port, today
@@ -89,7 +90,9 @@ class History(Shell):
             waiting = [one.poll.device for one in box.pending(100)]
             aside = [one.poll.device for one in box.quarantined()]
             found = {"waiting": sorted(waiting), "aside": sorted(aside)}
-            return found | {"last": box.last_slots(), "late": set(box.late_marks())}
+            found |= {"last": box.last_slots()}
+        with self.open_store() as store:
+            return found | {"late": {mark.day for mark in written_over(store)}}
 
     def devices(self, day: date) -> list[str]:
         return sorted(day_file(self.environment.data, "observations", day).devices())

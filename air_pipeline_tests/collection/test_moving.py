@@ -24,6 +24,7 @@ from air_pipeline.settings import InfluxConnection, SettingsError
 from air_pipeline.storage.copying import CopyError
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import StoreRefused, StoreUnavailable
+from air_pipeline.storage.written_over import written_over
 from air_pipeline_tests.days.deployments import BEFORE, DAY, build, deployment, poll, seed, window
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import Installation
@@ -82,8 +83,32 @@ def test_what_is_copied_into_the_store_of_built_days_has_them_compared(home: Mov
 
 
 def late_marks(home: Moved) -> set[date]:
-    with closing(Outbox(home.environment.state.outbox)) as box:
-        return set(box.late_marks())
+    with closing(open_store(home.environment.influxdb, home.environment.state)) as store:
+        return {mark.day for mark in written_over(store)}
+
+
+def test_days_that_other_values_were_copied_over_are_built_again_however_many_there_were_before(
+    tmp_path: Path, influxdb: InfluxServer
+) -> None:
+    """By the counts alone the day is what it was: one poll more of the next one is why its values are copied."""
+    start, end = window()
+    home = Moved(tmp_path, influxdb.connection())
+    settings = deployment(tmp_path, start=DAY, now=datetime(2026, 11, 22, 12, tzinfo=UTC)).settings
+    deployed = Deployment(home.embedded, settings, now=lambda: datetime(2026, 11, 22, 12, tzinfo=UTC))
+    polls = [poll(at, value=20.0) for at in range(start, end, 10 * MINUTE)]
+    deployed.store.write([*polls, poll(end)])
+    build(deployed)
+    assert plan_range(deployed, None, None, force=False) == Plan(current=[DAY])
+    others = [poll(one.observed_at, value=25.0) for one in polls]
+    home.write([*others, poll(end), poll(end + 10 * MINUTE)], home.environment)
+    copied = home.run("copy", "embedded", "--from", "2026-11-21T00:00Z", "--to", "2026-11-21T23:30Z")
+    assert (copied.returncode, "140 polls" in copied.stderr) == (0, True), copied.stderr
+    assert set(deployed.store.readings("hall", start + 60 * MINUTE, end)["first_temperature"]) == {25.0}
+    assert plan_range(deployed, None, None, force=False) == Plan(wanted=[DAY])
+    observed, *_ = build(deployed)
+    assert set(observed["value"]) == {20.0, 25.0}
+    assert plan_range(deployed, None, None, force=False) == Plan(current=[DAY])
+    deployed.store.close()
 
 
 def test_days_stay_current_and_the_state_directory_is_the_new_stores(tmp_path: Path, influxdb: InfluxServer) -> None:

@@ -1,13 +1,11 @@
 """A history in a store: own polls before it, days built from it, taken back, replaced, finished when it was killed."""
 
-from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
-from air_pipeline.collection.outbox import Outbox
 from air_pipeline.days.comparing import compare_day
 from air_pipeline.days.holdings import DayShrunk, held
 from air_pipeline.days.imports import Stage, known_imports
@@ -21,6 +19,7 @@ from air_pipeline.importing.writing import undo_import, write_import
 from air_pipeline.in_force import with_former
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import SettingsError
+from air_pipeline.storage.written_over import written_over
 from air_pipeline_tests.days.deployments import AFTER, BEFORE, DAY, build, window
 from air_pipeline_tests.importing.histories import END, MINUTE, NAME, START, deployed_in, imported, planned, table
 
@@ -149,9 +148,8 @@ def test_its_days_are_marked_before_something_of_them_is_written(deployed, tmp_p
     real = type(deployed.store).write
 
     def write(store, polls):
-        with closing(Outbox(deployed.environment.state.outbox)) as box:
-            days = {from_epoch_ms(poll.observed_at).date() for poll in polls}
-            seen.append(days <= set(box.late_marks()))
+        days = {from_epoch_ms(poll.observed_at).date() for poll in polls}
+        seen.append(days <= {mark.day for mark in written_over(store)})
         real(store, polls)
 
     monkeypatch.setattr(type(deployed.store), "write", write)
@@ -159,22 +157,21 @@ def test_its_days_are_marked_before_something_of_them_is_written(deployed, tmp_p
     assert seen == [True] * 3
 
 
-def looked_at(deployed):
+def looked_at(deployed, passed):
     """As the schedule does once it has compared the days that are marked; which they were."""
-    with closing(Outbox(deployed.environment.state.outbox)) as box:
-        marks = box.late_marks()
-        box.forget_late(marks)
-    return set(marks)
+    marks = deployed.store.late_marks(passed)
+    passed.update({mark.collector: mark.at for mark in marks})
+    return {mark.day for mark in marks}
 
 
 def test_its_days_are_marked_again_once_they_are_there_and_once_they_are_gone(deployed, tmp_path):
     """A tick in between has looked at them too soon."""
-    plan = planned(deployed, table(tmp_path))
+    plan, passed = planned(deployed, table(tmp_path)), {}
     for _ in write_import(deployed, plan):
-        assert looked_at(deployed)
-    assert looked_at(deployed) == {BEFORE, DAY}
+        assert looked_at(deployed, passed)
+    assert looked_at(deployed, passed) == {BEFORE, DAY}
     undo_import(deployed, plan.import_id)
-    assert looked_at(deployed) >= {BEFORE, DAY}
+    assert looked_at(deployed, passed) >= {BEFORE, DAY}
 
 
 def test_what_was_interrupted_is_finished_by_the_same_import(deployed, tmp_path):
@@ -204,8 +201,7 @@ def test_an_import_that_is_taken_back_is_gone_and_its_days_are_built_from_the_re
     assert compare_day(settled, settled.store, DAY).standing is Standing.CHANGED
     *_, daily = build(settled)
     assert set(daily["observed_count"]) == {6}
-    with closing(Outbox(deployed.environment.state.outbox)) as box:
-        assert DAY in box.late_marks()
+    assert DAY in {mark.day for mark in written_over(deployed.store)}
 
 
 def test_what_else_is_lost_of_such_a_day_is_still_noticed(deployed, tmp_path):

@@ -1,17 +1,23 @@
+import re
 import subprocess
 import sys
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from air_pipeline.access import Archive
 from air_pipeline.processing.aggregates import daily_aggregates, hourly_aggregates
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import observations_table
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.processing.violations import counts_add_up, frame_schema, validate
+from air_pipeline.storage.day_files import day_file
+from air_pipeline_tests.days.deployments import AFTER, BEFORE, build, deployment, seed
 from air_pipeline_tests.processing.frames import SMALL, observations
 
 DAY = pd.Timestamp("2026-11-21").date()
@@ -53,6 +59,69 @@ def test_every_column_is_described_once_and_the_file_carries_it(table):
         assert arrow.field(column.name).metadata[b"description"].decode() == column.description
         assert arrow.field(column.name).nullable == column.nullable
     assert set(TABLES[table].key) <= set(arrow.names)
+
+
+def said(table, key):
+    """Column to what its field says under a key."""
+    fields = ((field.name, (field.metadata or {}).get(key.encode())) for field in arrow_schema(table))
+    return {name: text.decode() for name, text in fields if text is not None}
+
+
+def test_fields_say_their_one_unit_or_where_the_unit_of_each_row_is():
+    counts = {
+        "expected_count",
+        "observed_count",
+        "valid_count",
+        "suspect_count",
+        "bad_count",
+        "missing_count",
+        "coverage",
+    }
+    statistics = {"mean", "min", "max", "sd", "median", "p02", "p98"}
+    assert said("observations", "unit") == {"observed_at": "UTC", "utc_offset_minutes": "min"}
+    assert said("observations", "unit_in") == {"value": "the column unit of daily_aggregates, by device and series"}
+    hourly = {"hour_start": "UTC", "utc_offset_minutes": "min", **dict.fromkeys(counts, "1")}
+    assert said("hourly_aggregates", "unit") == hourly
+    assert said("hourly_aggregates", "unit_in") == dict.fromkeys(statistics, "the column unit")
+    daily = {"day_start": "UTC", "day_end": "UTC", "hours_in_day": "h", "exceedance_minutes": "min"}
+    daily |= dict.fromkeys({*counts, "hour_count", "complete_hours"}, "1")
+    assert said("daily_aggregates", "unit") == daily
+    windows = {"mean_06_22", "mean_22_06", "max_8h_mean"}
+    assert said("daily_aggregates", "unit_in") == dict.fromkeys(statistics | windows, "the column unit")
+
+
+def test_standard_names_are_of_the_cf_table_and_every_field_has_a_long_name():
+    text = files("compliance_checker").joinpath("data/cf-standard-name-table.xml").read_text(encoding="utf-8")
+    known = set(re.findall(r'<entry id="(\w+)">', text))
+    for name, one in TABLES.items():
+        assert set(said(name, "standard_name").values()) <= known
+        assert set(said(name, "long_name")) == set(one.column_names)
+    assert said("observations", "standard_name") == {
+        "device": "platform_id",
+        "observed_at": "time",
+        "flag": "aggregate_quality_flag",
+        "rules": "quality_flag",
+    }
+
+
+def test_a_file_that_is_written_says_it_and_one_that_said_less_is_read_beside_it(tmp_path):
+    deployed = deployment(tmp_path)
+    seed(deployed, (BEFORE, DAY))
+    for day in (BEFORE, DAY):
+        build(deployed, day)
+    older = day_file(deployed.data, "observations", BEFORE).path
+    rows = pq.read_table(older)
+    plain = [field.remove_metadata() for field in rows.schema]
+    made = rows.schema.metadata | {b"air_pipeline.schema_version": b"2"}
+    pq.write_table(rows.cast(pa.schema(plain)).replace_schema_metadata(made), older)
+    field = pq.read_schema(day_file(deployed.data, "observations", DAY).path).field("utc_offset_minutes")
+    assert field.metadata[b"unit"] == b"min"
+    both = Archive(deployed).observations(BEFORE, AFTER)
+    assert both.groupby(both["observed_at"].dt.tz_convert("Europe/Warsaw").dt.date).size().to_dict() == {
+        BEFORE: 144,
+        DAY: 144,
+    }
+    deployed.store.close()
 
 
 def test_arrow_types_are_those_that_other_programs_see():

@@ -102,14 +102,14 @@ def test_the_schema_is_explicit_and_the_same_for_every_day(tmp_path):
     assert empty.row_count() == 0
     assert empty.devices() == []
     assert list(empty.read().columns) == arrow_schema("observations").names
-    assert pq.read_schema(full.path).field("value").metadata[b"unit"] == b"series"
+    assert pq.read_schema(full.path).field("value").metadata[b"unit_in"].startswith(b"the column unit of")
 
 
 def test_metadata_says_how_the_file_was_made(tmp_path):
     file = publish(tmp_path, rows("a"))
     assert file.metadata() == METADATA
     texts = pq.ParquetFile(file.path).metadata.metadata
-    assert texts[b"air_pipeline.schema_version"] == b"2"
+    assert texts[b"air_pipeline.schema_version"] == b"3"
     assert texts[b"air_pipeline.rules"] == b'{"sensor_range":2}'
     assert texts[b"air_pipeline.input_fingerprint"] == b'{"polls":3}'
 
