@@ -16,6 +16,7 @@ from rich.text import Text
 
 from air_pipeline.showing import plain, without_secrets_in
 
+_WIDE = 10_000
 LONG_S = 2.0
 """What is done sooner needs no sign of life."""
 
@@ -26,7 +27,12 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     for row in rows:
         table.add_row(*(Text("–" if cell is None else plain(without_secrets_in(str(cell)))) for cell in row))
     console = Console()
-    console.print(table, no_wrap=not console.is_terminal, crop=False)
+    if not console.is_terminal:
+        console.width = _WIDE  # what reads it has no width, and wants whole words
+    for column in table.columns[:-1]:
+        column.no_wrap = True  # ids and times are copied: they stay whole, and what is said of them wraps
+    table.columns[-1].overflow = "fold"
+    console.print(table, crop=False)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from air_pipeline.cli.terminal import say, show_json, utc_text
 from air_pipeline.days.imports import known_imports
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.importing.mapping import presets, read_meaning
-from air_pipeline.importing.planning import Plan, check_start, history_of, plan_import
+from air_pipeline.importing.planning import COVERED, Plan, check_start, history_of, plan_import
 from air_pipeline.importing.rows import Notes
 from air_pipeline.importing.sources import read_source
 from air_pipeline.importing.writing import held_of, undo_import, write_import
@@ -117,11 +117,10 @@ def _import(
         for done, day in enumerate(write_import(deployment, plan), start=1):
             written += day.written
             progress(done, done + day.left)
+    first, last = plan.days
     was_there = "" if written else " (all of it was there already)"
-    say(
-        f"imported as {plan.import_id}{was_there}; its days are built by themselves, or now: air-pipeline build --from"
-        f" {plan.first_day}"
-    )
+    say(f"imported as {plan.import_id}{was_there}; its days are built by themselves while air-pipeline up runs; now:")
+    say(f"air-pipeline build --from {first} --to {last}")
     say(f"to take it back: air-pipeline import --undo {plan.import_id} --yes")
 
 
@@ -141,9 +140,11 @@ def _say_plan(plan: Plan, notes: Notes) -> None:
         gaps = aligned.gaps()
         texts = [" to ".join(local_text(from_epoch_ms(at), zone) for at in gap) for gap in gaps]
         if gaps:
-            say(f"  {len(gaps)} gaps of more than an hour: {some(texts, _MOST_GAPS)}")
+            say(f"  {len(gaps)} gap{'s' if len(gaps) > 1 else ''} of more than an hour: {some(texts, _MOST_GAPS)}")
     for sentence in notes.sentences():
         say(f"  {sentence}")
+    if others := notes.examples.get(COVERED):
+        say(f"  to have both there, import all files at once, by one mapping, with --replace {others[0].split()[1]}")
 
 
 def _undo(deployment: Deployment, import_id: str, *, yes: bool) -> None:
@@ -153,7 +154,10 @@ def _undo(deployment: Deployment, import_id: str, *, yes: bool) -> None:
         say(f"{polls} polls of import {import_id} of {', '.join(held) or 'no device'} would be deleted")
         say("nothing was changed; to do it, add --yes")
         return
-    say(f"{undo_import(deployment, import_id)} polls of import {import_id} are taken back; its days are built again")
+    if polls := undo_import(deployment, import_id):
+        say(f"{polls} polls of import {import_id} are taken back; its days are built again")
+    else:
+        say(f"import {import_id} was taken back before: nothing of it is there")
 
 
 def _list(deployment: Deployment, *, as_json: bool) -> None:
@@ -170,6 +174,9 @@ def _list(deployment: Deployment, *, as_json: bool) -> None:
     if as_json:
         show_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif rows:
-        show_table(columns, rows)
+        show_table(
+            columns,
+            [(*row[:3], *(at[:10] for at in row[3:5]), *row[5:]) for row in rows],
+        )
     else:
         say("nothing was imported")

@@ -46,7 +46,7 @@ class Aligned:
         interval_ms: the interval in force at each.
         series: each with its values; NaN: none.
         spoilt: series to slots in which it had a text that is no number, and no value, with that text.
-        shared: how many rows have a slot that a later row has too.
+        shared: how many rows have a value in whose place a later row of their slot has another.
     """
 
     slots: Instants
@@ -128,7 +128,7 @@ def align(rows: Rows, interval_ms: int | None = None) -> Aligned:
     frame.insert(0, "", rows.times)
     frame = frame.sort_values(list(frame.columns), na_position="first", ignore_index=True)
     times = frame.pop("").to_numpy(np.int64)
-    intervals = np.full(len(times), interval_ms, np.int64) if interval_ms else _intervals(times)
+    intervals = np.full(len(times), interval_ms, np.int64) if interval_ms else _intervals(times, frame)
     slots = _slots(times, intervals)
     frame["_interval"] = intervals
     in_slots = frame.groupby(slots, sort=True).last()  # of each column, leaving out what is missing
@@ -140,7 +140,7 @@ def align(rows: Rows, interval_ms: int | None = None) -> Aligned:
         interval_ms=in_slots["_interval"].to_numpy(np.int64),
         series=values,
         spoilt={name: _without_value(said, taken, values[name]) for name, said in texts.items() if name in values},
-        shared=len(times) - len(taken),
+        shared=_overruled(frame[list(rows.series)], slots),
     )
 
 
@@ -158,17 +158,19 @@ def _slots(times: Instants, intervals: Instants) -> Instants:
     return slots
 
 
-def _intervals(times: Instants) -> Instants:
-    """The interval at each of some rising instants: that of its UTC day, or of the nearest day before that has one."""
-    distinct = np.unique(times)
-    steps = np.diff(distinct)
-    real = steps >= _SAME_MS
-    if not real.any():
+def _intervals(times: Instants, values: pd.DataFrame) -> Instants:
+    """The interval at each of some rising instants: that of its UTC day, or of the nearest day before that has one.
+
+    It is that of the series that came most often: rows of two sensors may take turns.
+    """
+    every = _steps(times)
+    if every.empty:
         return np.full(len(times), 60_000, np.int64)
-    by_day = pd.Series(steps[real]).groupby(distinct[1:][real] // DAY_MS)
-    pace = by_day.median()[by_day.size() >= _FEWEST]
+    pace = _paces([_steps(times[values[name].notna()]) for name in values])
     if pace.empty:
-        pace = pd.Series([float(np.median(steps[real]))], index=[int(times[0] // DAY_MS)])
+        pace = _paces([every])
+    if pace.empty:
+        pace = pd.Series([every.median()], index=[int(times[0] // DAY_MS)])
     found = pace.map(usual_interval)
     if (found > HOUR_MS).all():
         raise ImportFailed(
@@ -180,6 +182,30 @@ def _intervals(times: Instants) -> Instants:
     places = np.maximum(np.searchsorted(found.index.to_numpy(), days, side="right") - 1, 0)
     intervals: Instants = found.to_numpy(np.int64)[places]
     return intervals
+
+
+def _overruled(values: pd.DataFrame, slots: Instants) -> int:
+    """How many rows, in their order, lose a value to a later row of their slot; rows of two files have one each."""
+    lost = np.zeros(len(slots), dtype=bool)
+    for name in values:
+        having = np.flatnonzero(values[name].notna())
+        lost[having[pd.Series(slots[having]).duplicated(keep="last")]] = True
+    return int(lost.sum())
+
+
+def _paces(of_each: "list[pd.Series[float]]") -> "pd.Series[float]":
+    """The least median step of some series, ms, by those UTC days in which one of them has enough."""
+    by_day = [steps.groupby(level=0) for steps in of_each]
+    enough = [days.median()[days.size() >= _FEWEST] for days in by_day]
+    return pd.concat(enough, axis="columns").min(axis="columns").sort_index()
+
+
+def _steps(times: Instants) -> "pd.Series[float]":
+    """The steps between rising instants, each by the UTC day in which it ends."""
+    distinct = np.unique(times)
+    steps = np.diff(distinct)
+    real = steps >= _SAME_MS
+    return pd.Series(steps[real], index=distinct[1:][real] // DAY_MS)
 
 
 def _in_slots(spoilt: Mapping[str, Mapping[int, str]], times: Instants, slots: Instants) -> dict[str, dict[int, str]]:

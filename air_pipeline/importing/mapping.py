@@ -56,10 +56,14 @@ def _time(value: object) -> object:
     return {"column": value} if isinstance(value, str) else value
 
 
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 class MappingFile(Entry):
     """The whole file."""
 
-    like: Text | None = None
+    like: Annotated[list[Text], BeforeValidator(_several)] = Field([])
     origin: Annotated[Origin, BeforeValidator(choice("table", "influxdb", "home-assistant"))] | None = None
     device: DeviceId | None = None
     interval: Interval | None = None
@@ -133,8 +137,9 @@ def _meaning(name: str, text: str) -> Meaning:
     root, said = read_yaml(text, name)
     if not isinstance(said, dict):
         raise SettingsError(f"{name}: is not a mapping; write columns: and what they mean, as docs/importing.md shows")
-    if isinstance(like := said.get("like"), str):
-        _, usual = read_yaml(_preset(like), like)
+    likes = _several(said.get("like"))
+    for like in reversed(likes if isinstance(likes, list) else []):
+        _, usual = read_yaml(_preset(str(like)), str(like))
         said = _merged(cast("dict[str, Any]", usual), said)
     try:
         entry = MappingFile.model_validate(said)

@@ -36,7 +36,7 @@ AFTER_LAST_MS = 1
 EMPTY = "rows have no value and are left out"
 FUTURE = "rows lie in the future and are left out"
 OUTSIDE = "rows lie outside of --from and --to and are left out"
-SHARED = "rows share a slot with a later row; of each column the last value counts"
+SHARED = "rows share a slot with a later row of the same columns; the last value counts"
 COVERED = "slots are left out, as polls of ours or another import have them"
 
 
@@ -85,9 +85,10 @@ class Plan:
         return int(self.aligned.slots[0]), int(self.aligned.slots[-1] + self.aligned.interval_ms[-1])
 
     @property
-    def first_day(self) -> date:
-        """The local date of its first slot."""
-        return from_epoch_ms(self.span[0]).astimezone(self.device.zone).date()
+    def days(self) -> tuple[date, date]:
+        """The local dates of its first and its last slot."""
+        first, last = (from_epoch_ms(int(self.aligned.slots[place])) for place in (0, -1))
+        return first.astimezone(self.device.zone).date(), last.astimezone(self.device.zone).date()
 
 
 def history_of(deployment: Deployment, device_id: str, meaning: Meaning, rows: Rows, source: str) -> History:
@@ -181,11 +182,12 @@ def check_start(deployment: Deployment, plan: Plan) -> None:
     Raises:
         SettingsError: `start` is later.
     """
-    if plan.first_day < deployment.settings.start:
+    first, _ = plan.days
+    if first < deployment.settings.start:
         raise SettingsError(
             f"{deployment.environment.config} says start: {deployment.settings.start}, and this begins on"
-            f" {plan.first_day}: days before start are never built, so nothing was written. Set there\n"
-            f"start: {plan.first_day}\nand start again; or import a part: --from {deployment.settings.start}"
+            f" {first}: days before start are never built, so nothing was written. Set there\n"
+            f"start: {first}\nand give this command again; or import a part: --from {deployment.settings.start}"
         )
 
 

@@ -32,6 +32,7 @@ _MISSING = frozenset({"", "-", "na", "n/a", "nan", "null", "none", "unavailable"
 _PACKED: Mapping[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
 _UNNAMED = "columns that the mapping does not name stay out"
+_NOWHERE = "columns that the mapping names are in none of the files"
 NO_NUMBER = "cells are no numbers; they become problems of their polls"
 SHORT = "rows have fewer or more cells than the header and are left out"
 OTHERS = "rows of others are left out (where)"
@@ -67,7 +68,10 @@ def read_tables(paths: Sequence[Path], meaning: Meaning, told: Callable[[int, in
         except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, csv.Error, LookupError) as error:
             raise ImportFailed(f"{path} cannot be read: {error}") from error
     told(sum(sizes), sum(sizes))
-    return Rows.joined(parts), notes
+    rows = Rows.joined(parts)
+    nowhere = [column for column, (series, _) in meaning.columns.items() if series not in rows.series]
+    notes.add(_NOWHERE, len(nowhere), nowhere)
+    return rows, notes
 
 
 def rows_of(cells: Mapping[str, Any], meaning: Meaning, notes: Notes, first_row: int, where: str) -> Rows:

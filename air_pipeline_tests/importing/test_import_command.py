@@ -74,7 +74,7 @@ def test_first_it_is_said_what_would_come_and_nothing_is_written(home):
     assert "432 rows → 426 polls with 852 values, 2026-10-23 00:00 to 2026-10-26 00:00 (Europe/Warsaw)" in said
     assert "series: dht22_temperature (°C), sds011_pm25 (µg/m³)" in said
     assert "every 600 s, in 1 stretch with 12 missed slots" in said
-    assert "1 gaps of more than an hour: 2026-10-25 02:00 to 2026-10-25 03:00" in said
+    assert "1 gap of more than an hour: 2026-10-25 02:00 to 2026-10-25 03:00" in said
     assert "6 rows at a local time that the clock showed twice are left out" in said
     assert said.endswith("nothing was changed; to do it, add --yes\n")
     assert not (home.path / "state" / "readings.sqlite").exists()
@@ -86,6 +86,9 @@ def test_it_is_written_listed_built_taken_back_and_written_again(home):
     [one] = home.listed()
     assert f"imported as {one['import']}" in said
     assert (one["device"], one["stage"], one["polls"], one["source"]) == ("hall", "done", 427, "history.csv")
+    assert "air-pipeline build --from 2026-10-23 --to 2026-10-25" in said  # these days, and none that has nothing
+    shown = home("import", "--list")[1]
+    assert all(whole in shown for whole in (one["import"], "2026-10-22", "2026-10-25", "history.csv"))
     first = home.rows()
     assert "(all of it was there already)" in home.imports("--yes")
     assert home.rows() == first
@@ -96,6 +99,8 @@ def test_it_is_written_listed_built_taken_back_and_written_again(home):
     assert home("import", "--undo", one["import"], "--yes")[1].startswith(f"427 polls of import {one['import']} are")
     assert home.rows() == ([], [])
     assert [row["stage"] for row in home.listed()] == ["undone"]
+    again = home("import", "--undo", one["import"], "--yes")[1]
+    assert again == f"import {one['import']} was taken back before: nothing of it is there\n"
     home.imports("--yes")
     assert home.rows() == first
     assert [row["stage"] for row in home.listed()] == ["done"]
@@ -106,6 +111,7 @@ def test_one_command_puts_an_import_in_the_place_of_another(home):
     [old] = home.listed()
     table(home.path, DAYS, value=10.0)
     assert f"import {old['import']}" in home.imports()  # whose slots they are
+    assert f"with --replace {old['import']}" in home.imports()
     said = home.imports("--replace", old["import"], "--yes")
     assert f"427 polls of import {old['import']} are taken back" in said
     stages = {row["import"]: (row["stage"], row["polls"]) for row in home.listed()}

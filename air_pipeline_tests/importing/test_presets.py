@@ -93,6 +93,22 @@ def test_a_preset_reads_what_its_source_writes(tmp_path, name):
     deployed.store.close()
 
 
+def test_the_files_of_two_sensors_of_one_device_are_one_import_by_what_both_presets_say(tmp_path):
+    paths = []
+    for name in ("sds011", "bme280"):
+        paths.append(tmp_path / f"{name}.csv")
+        paths[-1].write_text(FILES[f"sensor.community-{name}"][0], encoding="utf-8")
+    mapping = tmp_path / "both.yaml"
+    columns = "columns: {humidty: bme280_humidity}"
+    mapping.write_text(f"like: [sensor.community-sds011, sensor.community-bme280]\n{columns}\n")
+    with pytest.raises(SettingsError, match=r"columns.humidity: bme280_humidity is also what humidty is"):
+        read_meaning(str(mapping))
+    mapping.write_text(mapping.read_text().replace("bme280_humidity", "sht31_humidity"))
+    rows, notes = read_tables(paths, read_meaning(str(mapping)), none)
+    assert {"sds011_pm10", "sds011_pm25", "bme280_pressure", "bme280_temperature"} <= set(rows.series)
+    assert "1 columns that the mapping names are in none of the files: humidty" in notes.sentences()
+
+
 @pytest.mark.parametrize("old", [False, True], ids=["seconds since 1970", "texts in UTC, before 2023"])
 def test_the_statistics_of_home_assistant_are_the_means_of_hours(tmp_path, old):
     path = tmp_path / "home-assistant_v2.db"
