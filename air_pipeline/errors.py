@@ -9,7 +9,8 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     │   ├── DayNotOver           it has not ended yet, or its grace has not
     │   ├── DayOfOtherSettings   its observations were built with other settings
     │   ├── DayOutOfRange        it is before `start`
-    │   └── DayShrunk            the store holds less of it than was built before
+    │   ├── DayShrunk            the store holds less of it than was built before
+    │   └── OtherTerms           this worker has other settings or versions than the code server
     ├── DemoError                the demo cannot be made
     ├── DocumentUnusable         not one value can be read in what a device answered
     ├── ExportError              built days cannot be exported as asked

@@ -17,9 +17,10 @@ from air_pipeline.assets.metadata import column_schema
 from air_pipeline.assets.names import DAYS, OWNER, RAW_READINGS
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.days.calendar import over_at
+from air_pipeline.days.terms import check_terms
 from air_pipeline.deployment import Deployment
 from air_pipeline.health.days import BUILT_WITHIN
-from air_pipeline.instance.runs_of_days import FORCE_TAG
+from air_pipeline.instance.runs_of_days import FORCE_TAG, TERMS_TAG
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings
 from air_pipeline.storage.day_files import DayFile
@@ -108,4 +109,5 @@ def step(name: str, context: dg.AssetExecutionContext, deployment: Deployment, *
     is_forced = context.run.tags.get(FORCE_TAG) == "true"
     work = Work(deployment, date.fromisoformat(context.partition_key), is_forced, context.log.warning)
     with explained(context.log, context.retry_number, context.instance, context.run.run_id):
+        check_terms(context.run.tags.get(TERMS_TAG), deployment)
         yield from STEPS[name](work, *made_from)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from air_pipeline.days.terms import OtherTerms
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.runs_of_days import AGAIN_TAG
 from air_pipeline.storage.shelf import ShelfUnavailable
@@ -35,6 +36,9 @@ def explained(log: dg.DagsterLogManager, attempt: int, instance: dg.DagsterInsta
         if attempt < RETRIES:
             log.warning("%s Next attempt in %d s.", error, RETRY_AFTER_S)
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
+        instance.add_run_tags(run_id, {AGAIN_TAG: "true"})
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except OtherTerms as error:  # another worker may do it, or this one later
         instance.add_run_tags(run_id, {AGAIN_TAG: "true"})
         raise dg.Failure(str(error), allow_retries=False) from error
     except AirPipelineError as error:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from itertools import takewhile
+from typing import Any
 
 from air_pipeline.environment import Environment
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
@@ -76,9 +77,21 @@ class Compared:
 
 def under_now(settings: Settings) -> str:
     """What changes whenever days may come out otherwise without other readings: by columns, rules or settings."""
+    return _digest([SCHEMA_VERSION, RULE_SET_VERSION, *_matters(settings)])
+
+
+def settings_now(settings: Settings) -> str:
+    """What changes whenever days may come out otherwise by settings alone."""
+    return _digest(_matters(settings))
+
+
+def _matters(settings: Settings) -> list[Any]:
     devices = sorted((one.digest, one.interval_ms, str(one.since), str(one.until)) for one in settings.devices)
-    matters = [SCHEMA_VERSION, RULE_SET_VERSION, settings.timezone, settings.start.isoformat(), devices]
-    matters += [astuple(mark) for mark in settings.marks]
+    marks = [astuple(mark) for mark in settings.marks]
+    return [settings.timezone, settings.start.isoformat(), devices, *marks]
+
+
+def _digest(matters: list[Any]) -> str:
     return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
 
 

@@ -18,13 +18,14 @@ from air_pipeline.days.calendar import device_days
 from air_pipeline.days.choosing import MOST_RUNS
 from air_pipeline.days.compared import Compared, read_compared, under_now, write_compared
 from air_pipeline.days.deleted import remember_deletion
+from air_pipeline.days.terms import terms_now
 from air_pipeline.definitions import build_definitions
 from air_pipeline.deployment import present as present_deployment
 from air_pipeline.health import Level
 from air_pipeline.health.days import days_current
 from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import seen_by_dagster
-from air_pipeline.instance.runs_of_days import AGAIN_TAG, DAYS_TAG, FINGERPRINT_TAG, days_to_text
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, DAYS_TAG, FINGERPRINT_TAG, TERMS_TAG, days_to_text
 from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.settings.marks import marks_file
@@ -38,6 +39,7 @@ from air_pipeline_tests.assets.small_deployments import (
     failures,
     seed,
     small_device,
+    write_settings,
 )
 from air_pipeline_tests.days.deployments import build as build_tables
 from air_pipeline_tests.devices.raw_server import answering
@@ -162,6 +164,16 @@ def test_what_it_asks_for_can_be_run(tick, deployment, instance):
     result = build(deployment, instance, date.fromisoformat(request.partition_key), request.tags, only=WHOLE)
     assert failures(result) == {}
     assert wanted(tick()) == FINISHED[1:]
+
+
+def test_they_are_told_the_settings_of_now(tick, deployment, tmp_path):
+    """Which may be others than those with which the code location was loaded."""
+    before = terms_now(deployment)
+    write_settings(tmp_path / "devices.yaml", [small_device("hall"), small_device("attic")])
+    assert {request.tags[TERMS_TAG] for request in tick().run_requests} == {
+        terms_now(present_deployment(deployment)).to_text()
+    }
+    assert terms_now(present_deployment(deployment)).settings != before.settings
 
 
 def test_they_go_before_backfills(tick, deployment):
