@@ -5,11 +5,13 @@ Belongs here: environment variables, and the paths that follow from them. Does n
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from air_pipeline.places import DataPlace, ObjectAddress
 from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
 from air_pipeline.settings.remote import ConfigFile, RemoteFile, remote_file
@@ -18,6 +20,7 @@ from air_pipeline.showing import without_secrets
 from air_pipeline.state import EMBEDDED_STORE, INFLUXDB_STORE, StateDirectory
 
 _CONFIG = "AIR_PIPELINE_CONFIG"
+_OBJECTS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?", re.ASCII)
 _TOKEN, _TOKEN_FILE = "INFLUXDB_V2_TOKEN", "INFLUXDB_V2_TOKEN_FILE"
 
 
@@ -28,13 +31,13 @@ class Environment:
     Attributes:
         config: the configuration file, of this machine or in an object store.
         state: the directory of everything that the program writes.
-        data: the directory of the Parquet tables.
+        data: where the days are, tables and pages.
         influxdb: the connection; None for the embedded store in the state directory.
     """
 
     config: ConfigFile
     state: StateDirectory
-    data: Path
+    data: DataPlace
     influxdb: InfluxConnection | None = None
 
     @property
@@ -75,12 +78,31 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """
     given = {name: value for name, value in (os.environ if variables is None else variables).items() if value.strip()}
     state = StateDirectory(_path(given, "AIR_PIPELINE_STATE", ".air_pipeline"))
-    return Environment(
-        config=config_file(given.get("AIR_PIPELINE_CONFIG", "devices.yaml")),
+    environment = Environment(
+        config=config_file(given.get(_CONFIG, "devices.yaml")),
         state=state,
-        data=_path(given, "AIR_PIPELINE_DATA", str(state.path / "data")),
+        data=_data(given, state.path / "data"),
         influxdb=_influxdb(given),
     )
+    if environment.influxdb is None and isinstance(environment.data, ObjectAddress):
+        raise SettingsError(
+            f"environment: AIR_PIPELINE_DATA is {environment.data}, which machines share, and no InfluxDB is named:"
+            f" each would build from an embedded store of its own; set {', '.join(INFLUXDB_VARIABLES)}, or"
+            " AIR_PIPELINE_DATA to a directory"
+        )
+    return environment
+
+
+def _data(given: Mapping[str, str], otherwise: Path) -> DataPlace:
+    text = given.get("AIR_PIPELINE_DATA", str(otherwise)).strip()
+    if not text.startswith("s3://"):
+        return _path(given, "AIR_PIPELINE_DATA", str(otherwise))
+    if not _OBJECTS.fullmatch(text):
+        raise SettingsError(
+            f"environment: AIR_PIPELINE_DATA is {shown(text)}, which is no place for objects; set it as"
+            " s3://bucket/prefix"
+        )
+    return ObjectAddress(text.rstrip("/"))
 
 
 def config_file(named: str | Path) -> ConfigFile:
@@ -95,9 +117,10 @@ def config_file(named: str | Path) -> ConfigFile:
 def _path(given: Mapping[str, str], name: str, default: str) -> Path:
     text = given.get(name, default)
     if "://" in text:
+        also = {"AIR_PIPELINE_DATA": " and s3://bucket/prefix", _CONFIG: " and s3://bucket/devices.yaml"}.get(name, "")
         raise SettingsError(
-            f"environment: {name} is {shown(text)}, and only directories of this machine are known; set it to a path"
-            + (", or to s3://bucket/devices.yaml" if name == _CONFIG else "")
+            f"environment: {name} is {shown(text)}, and only directories of this machine{also} are known; set it to"
+            " a path"
         )
     try:
         return Path(text).expanduser().absolute()

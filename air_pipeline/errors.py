@@ -29,6 +29,8 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── RowUnreadable            a row of the outbox is no poll that this program knows
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)
+    ├── ShelfError               the object store with the days' files refuses what was asked
+    │   └── ShelfUnavailable     it does not answer
     ├── StorageError             Dagster's storage was written by a newer Dagster, or is damaged
     ├── StoreError               the reading store cannot do what was asked
     │   ├── CopyError            readings cannot be copied

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from air_pipeline_tests.influxdb_server import InfluxServer, open_server
+from air_pipeline_tests.object_store import ObjectStore, object_store
 
 # Tests assert no times. Here hypothesis goes on searching; in CI it tries the same cases every time.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -58,3 +59,19 @@ def influxdb(influxdb_server: InfluxServer) -> Iterator[InfluxServer]:
     influxdb_server.start()
     yield influxdb_server
     influxdb_server.start()
+
+
+@pytest.fixture(scope="session")
+def object_store_server() -> Iterator[ObjectStore]:
+    """An object store, one for all tests of a worker."""
+    with object_store() as store:
+        yield store
+
+
+@pytest.fixture
+def objects(object_store_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An object store to which the environment leads."""
+    for name, value in object_store_server.variables.items():
+        monkeypatch.setenv(name, value)
+    yield object_store_server
+    object_store_server.meanwhile = lambda _asked, _environ: None

@@ -78,7 +78,7 @@ class Archive:
     the store yet and counts as missing.
 
     Every question raises `TimeError` (a time that is none, or nothing but future), `SettingsError` (no such device or
-    series), `StoreError` and `TableError` (store or file cannot be read).
+    series), `StoreError`, `TableError` and `ShelfError` (store, file or object store cannot be read).
     """
 
     def __init__(self, deployment: Deployment, progress: "Progress" = lambda _done, _steps: None) -> None:

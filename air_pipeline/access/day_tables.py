@@ -26,6 +26,7 @@ from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
 from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import Holding, TableError, built_days, day_file
+from air_pipeline.storage.shelf import shelf_at
 
 Progress = Callable[[int, int], None]
 """Told how many of how many steps of a question are done."""
@@ -69,6 +70,7 @@ def day_rows(
     Raises:
         StoreError: the store cannot be read.
         TableError: a file cannot be read.
+        ShelfError: the object store with the files does not answer, or refuses.
         ProcessingError: the store holds what cannot be flagged.
     """
     parts: list[pa.Table] = []
@@ -83,7 +85,8 @@ def day_rows(
     joined = _joined(parts or [_dated(arrow_schema(table).empty_table(), table, date.min)]).to_pandas()
     joined = _once(joined, parts, table)
     built = dict.fromkeys(step.day for step in steps if step.built)
-    reasons = {day.isoformat(): torn(deployment.data, day, read_all=False) for day in built}
+    as_listed = shelf_at(deployment.data).at_once()
+    reasons = {day.isoformat(): torn(as_listed, day, read_all=False) for day in built}
     joined.attrs["torn"] = {day: why for day, why in reasons.items() if why}
     joined.attrs["rule_sets"] = sorted(rule_sets or {RULE_SET_VERSION})
     return joined

@@ -1,34 +1,30 @@
 """The assets of a local day: observations, hourly and daily aggregates, a partition a date.
 
-Belongs here: what they are, and what becomes of a step that fails. Does not: the steps (`day_steps`).
+Belongs here: what they are. Does not: the steps (`day_steps`), what becomes of one that fails (`explaining`).
 
 For the underlying Dagster concept, see docs.dagster.io: assets.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from air_pipeline.assets.checks import check_specs
+from air_pipeline.assets.explaining import explained
 from air_pipeline.assets.metadata import column_schema
 from air_pipeline.assets.names import DAYS, OWNER, RAW_READINGS
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.days.calendar import over_at
-from air_pipeline.days.terms import OtherTerms, check_terms
+from air_pipeline.days.terms import check_terms
 from air_pipeline.deployment import Deployment
-from air_pipeline.errors import AirPipelineError
 from air_pipeline.health.days import BUILT_WITHIN
-from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG, TERMS_TAG
+from air_pipeline.instance.runs_of_days import FORCE_TAG, TERMS_TAG
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings
 from air_pipeline.storage.day_files import DayFile
-from air_pipeline.storage.store import StoreUnavailable
 
-RETRIES = 3
-RETRY_AFTER_S = 10
 _Event = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
 
@@ -51,7 +47,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
                 "dagster/column_schema": column_schema(name),
                 "dagster/table_name": name,
                 "dagster/storage_kind": "parquet",
-                "dagster/uri": (deployment.data / name).as_uri(),
+                "dagster/uri": (deployment.environment.data / name).as_uri(),
             },
             check_specs=check_specs(name, partitions),
             freshness_policy=_freshness(deployment.settings) if name == "daily_aggregates" else None,
@@ -112,24 +108,6 @@ def step(name: str, context: dg.AssetExecutionContext, deployment: Deployment, *
 
     is_forced = context.run.tags.get(FORCE_TAG) == "true"
     work = Work(deployment, date.fromisoformat(context.partition_key), is_forced, context.log.warning)
-    with _explained(context):
+    with explained(context.log, context.retry_number, context.instance, context.run.run_id):
         check_terms(context.run.tags.get(TERMS_TAG), deployment)
         yield from STEPS[name](work, *made_from)
-
-
-@contextmanager
-def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Turns what can go wrong into a sentence; what may go better soon is tried again."""
-    try:
-        yield
-    except StoreUnavailable as error:
-        if context.retry_number < RETRIES:
-            context.log.warning("%s Next attempt in %d s.", error, RETRY_AFTER_S)
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
-        context.instance.add_run_tags(context.run.run_id, {AGAIN_TAG: "true"})
-        raise dg.Failure(str(error), allow_retries=False) from error
-    except OtherTerms as error:  # another worker may do it, or this one later
-        context.instance.add_run_tags(context.run.run_id, {AGAIN_TAG: "true"})
-        raise dg.Failure(str(error), allow_retries=False) from error
-    except AirPipelineError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error

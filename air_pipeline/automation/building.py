@@ -45,10 +45,12 @@ from air_pipeline.instance.runs_of_days import (
 )
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.rules import influence
-from air_pipeline.settings import Settings
+from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.storage.binding import remember_days
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
+from air_pipeline.storage.shelf import ShelfError, shelf_at
 from air_pipeline.storage.store import ReadingStore, StoreError
 
 MONTH_DAYS = 30
@@ -111,7 +113,7 @@ def build_days_schedule(settings: Settings, terms: Terms) -> dg.ScheduleDefiniti
             return
         try:
             decision = _decide(context, current, finished, now)
-        except (StoreError, OutboxError) as error:
+        except (SettingsError, StoreError, OutboxError, ShelfError) as error:
             yield dg.SkipReason(f"days were not compared: {error}")
             return
         for warning in decision.warnings:
@@ -144,12 +146,16 @@ def _decide(
     """Compares days with the store, as far as time allows, and keeps what is left for the next tick.
 
     Raises:
+        SettingsError: the days came from another store.
         StoreError: the store cannot say what it holds.
         OutboxError: the outbox cannot be read.
+        ShelfError: the object store with the days does not answer, or refuses.
     """
+    if deployment.environment.state.store:  # of days that earlier versions built
+        remember_days(deployment.environment.data, deployment.environment.store)
     built = set(days_with_page(deployment.data))  # the page is the last that is made of a day
     today, under = now.astimezone(UTC).date(), under_now(deployment.settings)
-    compared = read_compared(deployment.environment.state)
+    compared = read_compared(deployment.environment)
     month = compared.month_left(finished[:MONTH_DAYS], today)
     archive = compared.archive_left([day for day in finished if day in built], under)
     last_run = cache(lambda day: last_runs(context.instance, [day]).get(day))
@@ -178,7 +184,7 @@ def _decide(
     after = compared.month_seen(month, decision.seen, today).marks_passed(told, kept)
     after = after.archive_settled(archive, decision.settled, decision.kept, under)
     if after != compared:
-        write_compared(deployment.environment.state, after)
+        write_compared(deployment.environment, after)
     return decision
 
 
@@ -187,11 +193,11 @@ def _comparison(
 ) -> Callable[[date], Candidate]:
     """Compares a day with the store; some, where their files say that they were built under what there is, by these."""
     first_poll = cache(store.first_poll)
-    settings = deployment.settings
+    settings, as_listed = deployment.settings, shelf_at(deployment.data).at_once()
 
     def compare(day: date) -> Candidate:
         if day in by_footers:
-            built = built_metadata(deployment.data, day, read_all=False)
+            built = built_metadata(as_listed, day, read_all=False)
             if built is not None and built_under(built, settings, day, store, first_poll) is Under.NOW:
                 return Candidate(day, wanted=False, fingerprint="", built=built)
         compared = compare_day(deployment, store, day, first_poll)

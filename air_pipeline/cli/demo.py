@@ -83,12 +83,12 @@ def demo(
 
 def _environment(directory: Path | None) -> Environment:
     """The deployment of the demo, made that of this process and of those it starts."""
+    os.environ.pop("AIR_PIPELINE_DATA", None)
     if directory is None:
         directory = Path("demo" if read_environment().influxdb is None else "demo-influxdb")
     directory = directory.absolute()
     os.environ["AIR_PIPELINE_CONFIG"] = str(directory / "devices.yaml")
     os.environ["AIR_PIPELINE_STATE"] = str(directory / ".air_pipeline")
-    os.environ.pop("AIR_PIPELINE_DATA", None)
     os.environ.pop("DAGSTER_HOME", None)  # the demo has a history of its own
     return read_environment()
 

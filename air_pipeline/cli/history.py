@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
-from pathlib import Path
 
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HeldDay, HistoryError
+from air_pipeline.places import DataPlace
 from air_pipeline.settings.file import settings_text
 from air_pipeline.settings.remote import ConfigFile
 from air_pipeline.storage.day_files import built_days
@@ -31,7 +31,7 @@ def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], wha
     say(f"besides {waits} polls that wait in the outbox, and {aside} that were set aside")
 
 
-def built_around(data: Path, days: Sequence[HeldDay]) -> list[date]:
+def built_around(data: DataPlace, days: Sequence[HeldDay]) -> list[date]:
     """The built days that may have been built from what is held on these."""
     around = {
         held.day + timedelta(days=number) for held in days for number in range(-_FARTHEST.days, _FARTHEST.days + 1)

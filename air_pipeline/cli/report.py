@@ -5,6 +5,7 @@ import sys
 import webbrowser
 from datetime import date
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Annotated
 
 import typer
@@ -14,9 +15,10 @@ from air_pipeline.cli.output import OutputError
 from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.days.calendar import check_over
 from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.places import DataPlace
 from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayNotBuilt, built_days, day_file
-from air_pipeline.storage.pages import page_file
+from air_pipeline.storage.pages import PageFile, page_file
 from air_pipeline.times import instant
 
 
@@ -44,10 +46,11 @@ def report(
     page = page_file(deployment.data, chosen)
     if page.exists and (why := torn(deployment.data, chosen)):
         say(f"{chosen} is being built again, or was half replaced: {why}", err=True)
+    path: DataPlace
     if output is not None:
         path = output.absolute()
         try:
-            path.write_bytes(page.path.read_bytes() if page.exists else _made(deployment, chosen).encode())
+            output.write_bytes(page.read() if page.exists else _made(deployment, chosen).encode())
         except OSError as error:
             raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
     else:
@@ -59,7 +62,7 @@ def report(
     else:
         say(str(path))
     if show or (show is None and output is None and not as_json and _display()):
-        _open(path)
+        _open(path if isinstance(path, Path) else _copy(page))
 
 
 def _day(deployment: Deployment, text: str | None) -> date:
@@ -94,6 +97,13 @@ def _display() -> bool:
     return sys.stdout.isatty() and (
         sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     )
+
+
+def _copy(page: PageFile) -> Path:
+    """A copy on this machine of a page elsewhere, which no browser reads there."""
+    path = Path(mkdtemp(prefix="air_pipeline-")) / f"{page.day}.html"
+    path.write_bytes(page.read())
+    return path
 
 
 def _open(path: Path) -> None:

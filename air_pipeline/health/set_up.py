@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from air_pipeline.health import Finding, Level, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.space import nearest
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.marks import misplaced
+from air_pipeline.storage.day_files import built_days
+from air_pipeline.storage.shelf import ShelfError
 from air_pipeline.words import some
 
 
@@ -77,21 +80,28 @@ def environment_usable(seen: Seen) -> Iterator[Finding]:
 
 
 @check(
-    means="The directories of the state and of the data can be read and written.",
+    means="The directories of the state and of the data can be read and written, and an object store answers.",
     remedy="set AIR_PIPELINE_STATE and AIR_PIPELINE_DATA to directories that this user may read and write",
     title="{subject}",
 )
 def directories_usable(seen: Seen) -> Iterator[Finding]:
     """Whether this user may use the directories."""
-    for subject, path, name in (
-        ("state directory", seen.environment.state.path, "AIR_PIPELINE_STATE"),
-        ("data directory", seen.environment.data, "AIR_PIPELINE_DATA"),
-    ):
-        there = path if path.is_symlink() else nearest(path)
-        remedy = f"set {name} to a directory that this user may read and write"
-        if not there.is_dir():
-            yield failure(f"{path} cannot be used, as {there} is no directory", remedy, subject)
-        elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-            yield failure(f"{there} may not be read and written by this user", remedy, subject)
-        else:
-            yield fine(f"{path}{'' if path.exists() else ' (made when it is needed)'}", subject)
+    yield _usable("state directory", seen.environment.state.path, "AIR_PIPELINE_STATE")
+    if isinstance(data := seen.environment.data, Path):
+        yield _usable("data directory", data, "AIR_PIPELINE_DATA")
+        return
+    try:
+        days = len(built_days(data, "daily_aggregates"))
+        yield fine(f"{data} answers; {days} day{'' if days == 1 else 's'} there", "object store")
+    except (ShelfError, SettingsError) as error:
+        yield failure(str(error), "set it up as docs/object-stores.md says", "object store")
+
+
+def _usable(subject: str, path: Path, name: str) -> Finding:
+    there = path if path.is_symlink() else nearest(path)
+    remedy = f"set {name} to a directory that this user may read and write"
+    if not there.is_dir():
+        return failure(f"{path} cannot be used, as {there} is no directory", remedy, subject)
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        return failure(f"{there} may not be read and written by this user", remedy, subject)
+    return fine(f"{path}{'' if path.exists() else ' (made when it is needed)'}", subject)

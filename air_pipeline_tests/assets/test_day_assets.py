@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from air_pipeline.assets.days import RETRIES
+from air_pipeline.assets.explaining import RETRIES
 from air_pipeline.assets.raw_readings import materialization
 from air_pipeline.assets.table_checks import check_staged
 from air_pipeline.collection.collector_state import CollectorState
@@ -323,7 +323,7 @@ def locked(deployment):
 
 
 def test_a_store_that_is_away_is_tried_again_and_then_leaves_a_mark_for_the_schedule(locked, instance, monkeypatch):
-    monkeypatch.setattr("air_pipeline.assets.days.RETRY_AFTER_S", 0)  # else the test would wait for minutes
+    monkeypatch.setattr("air_pipeline.assets.explaining.RETRY_AFTER_S", 0)  # else the test would wait for minutes
     result = build(locked, instance)
     attempts = [event for event in result.all_events if event.is_step_up_for_retry]
     assert len(attempts) == RETRIES

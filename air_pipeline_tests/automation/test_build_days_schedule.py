@@ -152,7 +152,7 @@ class MarksInTheStore:
     """Those that a collector told through the store, wherever it is: never deleted, but passed."""
 
     def __call__(self, deployment):
-        compared = read_compared(deployment.environment.state)
+        compared = read_compared(deployment.environment)
         return {*compared.late, *(mark.day for mark in deployment.store.late_marks(compared.passed))}
 
     def put(self, deployment, *days):
@@ -240,7 +240,7 @@ def test_a_changed_day_is_built_again_and_a_shrunk_one_is_told(tick, deployment)
 def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path, present):
     built(deployment, *FINISHED)
     assert wanted(tick()) == []
-    deployment.environment.state.compared.unlink()
+    (deployment.data / "days" / "compared").unlink()
     device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "expected_range": {"dht22_temperature": [5, 40]}}
     changed = deployment_in(tmp_path, device, present=present)
     assert wanted(tick(changed)) == FINISHED
@@ -266,7 +266,6 @@ def test_an_edit_a_file_that_is_gone_and_data_from_a_backup_are_each_built_once(
 
     rmtree(deployment.data)
     copytree(backup, deployment.data)
-    deployment.environment.state.compared.unlink()  # another UTC day: else the last three are compared
     assert wanted(tick()) == FINISHED
     built(edited, *FINISHED)
     assert wanted(tick()) == []
@@ -337,16 +336,16 @@ def test_the_whole_month_is_compared_once_a_utc_day(tick, deployment, present):
 
 def test_a_month_that_takes_too_long_is_gone_on_with_at_the_next_tick(tick, deployment, monkeypatch):
     built(deployment, *FINISHED)
-    compared = deployment.environment.state.compared
+    compared = deployment.data / "days" / "compared"
     with monkeypatch.context() as patch:
         patch.setattr("air_pipeline.automation.building.LONGEST_LOOK_S", -1.0)
         assert tick().skip_message.startswith("0 days were compared")
-        assert not read_compared(deployment.environment.state).month
+        assert not read_compared(deployment.environment).month
     under = under_now(deployment.settings)
     done = Compared(date(2026, 3, 6), date(2026, 3, 2), under, date(2026, 3, 1))
-    write_compared(deployment.environment.state, done)
+    write_compared(deployment.environment, done)
     assert tick().skip_message.startswith("4 days were compared")  # the three recent ones and what is left
-    assert read_compared(deployment.environment.state) == replace(done, month=date(2026, 3, 1))
+    assert read_compared(deployment.environment) == replace(done, month=date(2026, 3, 1))
     assert tick().skip_message.startswith("3 days were compared")
     for text in ("nonsense", "2026-03-06 2026-03-02", "[]", "{}"):
         compared.write_text(text)
@@ -392,7 +391,7 @@ def test_other_rules_reach_every_day_that_is_built_newest_first(tick, forty, pre
         built(forty, *wished)
     assert asked == LONG_AGO
     assert set(rules_of(forty).values()) == {RULE_SET_VERSION}
-    assert read_compared(forty.environment.state).archive == LONG_AGO[-1]
+    assert read_compared(forty.environment).archive == LONG_AGO[-1]
     assert tick(forty).skip_message.startswith("3 days were compared")
 
 
@@ -404,7 +403,7 @@ def test_days_that_are_under_way_or_failed_hold_up_no_others(tick, forty, instan
     run(instance, "STARTED", LONG_AGO[1])
     built(forty, *wanted(tick(forty)))
     assert wanted(tick(forty)) == LONG_AGO[6:10]
-    assert read_compared(forty.environment.state).archive == LONG_AGO[0]  # the next is being built
+    assert read_compared(forty.environment).archive == LONG_AGO[0]  # the next is being built
 
 
 def test_changed_settings_reach_every_day_that_they_concern(tick, forty, present, monkeypatch):
@@ -413,7 +412,7 @@ def test_changed_settings_reach_every_day_that_they_concern(tick, forty, present
         for module in ("inputs", "comparing", "compared"):
             patch.setattr(f"air_pipeline.days.{module}.RULE_SET_VERSION", "0")
         assert wanted(tick(forty)) == []
-        assert read_compared(forty.environment.state).archive == LONG_AGO[-1]
+        assert read_compared(forty.environment).archive == LONG_AGO[-1]
         patch.setattr("air_pipeline.days.choosing.MOST_RUNS", 100)
         late = {**small_device("hall"), "thresholds": {"dht22_temperature": 25}}
         assert wanted(tick(deployment_in(forty.data.parents[1], late, present=present))) == LONG_AGO
@@ -447,7 +446,7 @@ def test_days_whose_readings_are_gone_keep_what_they_are_and_are_counted_apart(t
         rewrite(forty, f"DELETE FROM {table} WHERE observed_at < ?", end)  # noqa: S608
     monkeypatch.setattr("air_pipeline.days.choosing.MOST_RUNS", 100)
     assert wanted(tick(forty)) == LONG_AGO[:-5]
-    assert read_compared(forty.environment.state).kept == set(gone)
+    assert read_compared(forty.environment).kept == set(gone)
     seen = seen_by_dagster(forty)
     found = days_current.summary(list(days_current.findings(seen)), seen.now)
     assert (found.level, found.numbers["kept"], found.numbers["older_rules"]) == (Level.WARNING, 5, 35)
@@ -558,7 +557,7 @@ def test_a_store_that_is_away_is_told_and_no_mark_is_lost(tick, tmp_path, presen
     assert answer.skip_message.startswith("days were not compared: ")
     assert "is damaged or no SQLite file" in answer.skip_message
     assert marks(deployment) == {FINISHED[-1]}
-    assert not deployment.environment.state.compared.exists()
+    assert not (deployment.data / "days" / "compared").exists()
 
 
 def test_before_the_first_day_is_over_the_tick_says_when(tick, deployment, present):
