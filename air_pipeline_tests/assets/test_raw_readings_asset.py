@@ -74,6 +74,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
             "clock_believed",
             "devices_reporting",
             "devices_themselves",
+            "store_answering",
             "outbox_draining",
             "polls_recorded",
             "outbox_whole",

@@ -8,12 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
-import boto3
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
 from air_pipeline.collection.configuration import Configuration
 from air_pipeline.days.terms import OtherTerms, check_terms, terms_now
@@ -22,6 +18,7 @@ from air_pipeline.devices.simulator import Simulator
 from air_pipeline.environment import read_environment
 from air_pipeline.settings import SettingsError, remote
 from air_pipeline.settings.file import read_settings
+from air_pipeline_tests.object_store import ObjectStore
 from air_pipeline_tests.running_pipeline import Installation, now_ms, today, write_devices
 from air_pipeline_tests.waiting import wait_for
 
@@ -31,65 +28,51 @@ MARKS = "- {device: hall, from: 2026-03-02, to: 2026-03-03, verdict: bad, why: i
 
 
 class Objects:
-    """A real object store on loopback, with one bucket, which a test may hold up."""
+    """A place for settings in a real object store, which a test may hold up."""
 
-    def __init__(self) -> None:
-        self.goes_on = threading.Event()
-        self.goes_on.set()
-        moto = DomainDispatcherApplication(create_backend_app)
-
-        def application(environ, start_response):
-            self.goes_on.wait()
-            return moto(environ, start_response)
-
-        self.server = make_server("127.0.0.1", 0, application, threaded=True)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-        self._client = boto3.client("s3", endpoint_url=self.url, **who)
-        self.bucket = f"air-{uuid4().hex[:12]}"
-        self._client.create_bucket(Bucket=self.bucket)
-
-    @property
-    def variables(self) -> dict[str, str]:
-        who = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-        return {**who, "AWS_ENDPOINT_URL_S3": self.url, "AIR_PIPELINE_CONFIG": self.config}
-
-    @property
-    def config(self) -> str:
-        return f"s3://{self.bucket}/ours/devices.yaml"
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._place = store.bucket()
+        self.config = str(self._place / "devices.yaml")
+        self.variables = {**store.variables, "AIR_PIPELINE_CONFIG": self.config}
 
     def put(self, text: str, name: str = "devices.yaml") -> None:
-        self._client.put_object(Bucket=self.bucket, Key=f"ours/{name}", Body=text.encode())
+        import boto3  # half a second
+
+        who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+        bucket, _, key = str(self._place / name).removeprefix("s3://").partition("/")
+        client = boto3.client("s3", endpoint_url=self._store.url, **who)
+        client.put_object(Bucket=bucket, Key=key, Body=text.encode())
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """Within the block it accepts connections and says nothing."""
-        self.goes_on.clear()
+        goes_on = threading.Event()
+
+        def wait(asked, environ):
+            goes_on.wait()
+
+        self._store.meanwhile = wait
         try:
             yield
         finally:
-            self.goes_on.set()
+            self._store.meanwhile = lambda _asked, _environ: None
+            goes_on.set()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Objects]:
-    made = Objects()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+@pytest.fixture
+def server(object_store_server: ObjectStore) -> Objects:
+    return Objects(object_store_server)
 
 
 @pytest.fixture
 def objects(server: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Objects:
-    """The store, as the environment names it; what was read there before is forgotten."""
+    """The store, as the environment names it, without marks; looked at anew each time."""
     for name, value in (server.variables | {"AIR_PIPELINE_STATE": str(tmp_path / "state")}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remote, "_READ", {})
     monkeypatch.setattr(remote, "KEEP_S", 0.0)
     monkeypatch.setattr(remote, "_ANSWER_WITHIN_S", 1)
     server.put(TEXT)
-    server.put("", "marks.yaml")
     return server
 
 
@@ -129,7 +112,7 @@ def test_while_the_store_does_not_answer_the_last_valid_ones_are_in_force(object
 
 def test_an_object_that_is_not_there_is_said(objects):
     with pytest.raises(SettingsError, match=r"elsewhere\.yaml: there is no such file"):
-        read_settings(remote.RemoteFile(f"s3://{objects.bucket}/elsewhere.yaml"))
+        read_settings(remote.RemoteFile(objects.config.replace("devices", "elsewhere")))
 
 
 def test_without_the_extra_it_is_said_what_to_install(objects, monkeypatch):
