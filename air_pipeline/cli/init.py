@@ -24,7 +24,7 @@ from air_pipeline.devices.introduction import Introduction
 from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.devices.recognizing import PATHS, kind_of_stream, recognize, to_write
+from air_pipeline.devices.recognizing import PATHS, kind_of_stream, recognize, to_write, wants_login
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.health.devices import LONGEST_S, finding_of
 from air_pipeline.replacing import replace_file
@@ -280,6 +280,9 @@ def _asked_until_known(
             try:
                 return asked, found, recognize(asked.body, as_station=url == entry.url)
             except DocumentUnusable:
+                if why := wants_login(asked.body):
+                    first = replace(asked, reason=why)
+                    break
                 found += [(url, write)] if (write := to_write(asked.body)) else []
         elif asked.poll is None or asked.poll.outcome is not Outcome.HTTP_ERROR:
             break  # it is away, or slow: asking on would only cost it

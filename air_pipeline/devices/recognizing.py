@@ -12,6 +12,7 @@ from air_pipeline.devices.kinds.json_paths import paths_of_numbers
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
 from air_pipeline.devices.kinds.kind import Kind, Wanted
 from air_pipeline.devices.kinds.metrics_text import samples
+from air_pipeline.devices.kinds.tasmota import WANTS_LOGIN
 from air_pipeline.showing import plain
 
 _SURE = ("airgradient", "airrohr", "purpleair", "shelly", "tasmota", "esphome")
@@ -47,6 +48,19 @@ def recognize(body: bytes, *, as_station: bool = True) -> Introduction:
     if not as_station:
         raise DocumentUnusable("it is of no kind that is known by its document")
     return introduce(body)
+
+
+def wants_login(body: bytes) -> str:
+    """Of which kind a device is that wants a login and says so in a document of status 200, and what it says."""
+    for kind in KINDS.values():
+        if not kind.login_in_query:
+            continue
+        try:
+            kind.find(kind.parse(body)[0], Wanted())
+        except DocumentUnusable as error:
+            if str(error).startswith(WANTS_LOGIN):
+                return f"{WANTS_LOGIN}, as a device of kind {kind.name}{str(error).removeprefix(WANTS_LOGIN)}"
+    return ""
 
 
 def kind_of_stream(url: str) -> str:

@@ -8,6 +8,7 @@ from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.devices.answers import Failure
 from air_pipeline.devices.document import other_identity
 from air_pipeline.devices.kinds import DEFAULT, KINDS
+from air_pipeline.devices.kinds.tasmota import WANTS_LOGIN
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
@@ -127,6 +128,8 @@ def _remedy(asked: Asked, poll: Poll) -> str:
 def _remedy_of_document(asked: Asked) -> str:
     if other_identity(asked.reason):
         return f"look for {asked.device.id} in the router, and correct its url; if this one takes its place, accept it"
+    if asked.reason.startswith(WANTS_LOGIN):
+        return _remedy_of_status(HTTPStatus.UNAUTHORIZED, asked.device)
     if "web page" in asked.reason:
         return _OTHER_MACHINE
     if asked.notes:

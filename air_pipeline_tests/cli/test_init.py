@@ -3,8 +3,10 @@
 import contextlib
 import json
 import re
+import threading
 from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from air_pipeline.devices.document import MAX_NOTES, read_document
 from air_pipeline.devices.introduction import introduce
 from air_pipeline.devices.kinds import KINDS
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
+from air_pipeline.devices.recognizing import PATHS
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.speaking import SAY_WHO, SPEAKERS
 from air_pipeline.settings import Device, SettingsError
@@ -135,6 +138,42 @@ def test_a_device_that_hangs_or_wants_a_login_is_not_asked_on(shell: Shell, simu
         ran = shell("init", server.url.removesuffix("/"), "--id", "one", *ZONE)
         assert "status 401" in ran.err
         assert len(server.requests) == 1
+
+
+def test_a_login_that_is_wanted_with_status_200_is_called_that(shell: Shell) -> None:
+    """As a Tasmota with a password does at its path, after it knew nothing of the paths of others."""
+    warning = b'{"WARNING":"Need user=<username>&password=<password>"}'
+    with answering(http(warning)) as server:
+        ran = shell("init", server.url.removesuffix("/circumstances"), "--id", "plug", *ZONE)
+        assert len(server.requests) == 1
+    assert ran.status == 1
+    said = " ".join(ran.err.split())
+    assert "plug: rejected, status 200: it wants another login, as a device of kind tasmota: it says Need user=" in said
+    assert "say so in devices.yaml: auth: {user: …, password: $NAME}" in said
+
+
+@pytest.mark.parametrize("place", [1, len(PATHS) - 1])
+def test_a_401_is_a_login_wherever_it_comes(shell: Shell, place: int) -> None:
+    """Nothing is asked after it, whichever kind answers there."""
+    asked: list[str] = []
+
+    class Device(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(401 if len(asked) == place + 1 else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Device) as server:
+        threading.Thread(target=server.serve_forever).start()
+        ran = shell("init", f"127.0.0.1:{server.server_port}", "--id", "one", *ZONE)
+        server.shutdown()
+    assert asked == list(PATHS[: place + 1])
+    said = " ".join(ran.err.split())
+    assert "one: http_error, status 401: the device answered with status 401" in said
+    assert "if it has a login, say so in devices.yaml" in said
 
 
 def test_every_commented_example_is_a_setting() -> None:

@@ -43,6 +43,8 @@ _PRESSURES = frozenset({"pressure", "sea_level_pressure"})
 _TEMPERATURE_UNITS = {"F": "°F"}
 _PRESSURE_UNITS = {"mmHg": "mmHg", "inHg": "inHg"}
 _MOST_NAMED = 5
+WANTS_LOGIN = "it wants another login"
+"""How the reason begins where it answers nobody else: its status says nothing of it."""
 
 
 def _find(root: Root, _: Wanted) -> Found:
@@ -50,7 +52,7 @@ def _find(root: Root, _: Wanted) -> Found:
     if not isinstance(said, dict):
         if "WARNING" in root:
             raise DocumentUnusable(
-                f"it wants another login: it says {shown(root['WARNING'])}; its user is admin, see auth of devices.yaml"
+                f"{WANTS_LOGIN}: it says {shown(root['WARNING'])}; its user is admin, see auth of devices.yaml"
             )
         raise DocumentUnusable("the document is none of a Tasmota's sensors: it has no StatusSNS")
     units = {

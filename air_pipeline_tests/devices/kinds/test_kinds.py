@@ -315,6 +315,24 @@ def test_where_a_purpleair_is_and_its_network_are_in_no_note():
     assert any("gas_680" in note for note in document.notes)
 
 
+def test_what_only_some_purpleairs_send_does_no_harm():
+    """A gas resistance that is nan, without quotes; what a Data Processor answered to an upload, which is not ours."""
+    more = ',"gas_680":nan,"current_temp_f_680":55,"response":-11,"response_date":1795257065,"status_6":3}'
+    document = read(
+        "purpleair", d.PURPLEAIR[:-1] + more, "sensors: {pms5003-a: [pm25], purpleair: {gas: {key: gas_680}}}"
+    )
+    assert document.values == {"pms5003-a_pm25": 8.41}
+    assert problems(document) == {"purpleair_gas": ("nan", 9)}
+    assert not any(name in " ".join(document.notes) for name in ("response", "status_6", "pa_latency"))
+
+
+def test_the_age_of_an_airrohr_is_no_mark_of_its_cycle():
+    """One that hangs says 0 once it is older than the interval: the mark alone tells that nothing was measured."""
+    hung = d.AIRROHR.replace('"age":"137"', '"age":"0"').replace('"age": "137"', '"age": "0"')
+    assert hung != d.AIRROHR
+    assert read("airrohr", hung).cycle == read("airrohr", d.AIRROHR).cycle != ""
+
+
 def test_the_other_thermometer_of_a_purpleair_is_a_sensor_of_its_own():
     body = changed(d.PURPLEAIR, current_temp_f_680=50, pressure_680=990.1)
     document = read("purpleair", body, "sensors: {bme680: [temperature, pressure]}")
@@ -381,6 +399,12 @@ def test_null_of_a_tasmota_is_no_value():
 def test_a_wrong_login_of_a_tasmota_is_called_that():
     document = read("tasmota", '{"WARNING":"Need user=<username>&password=<password>"}', d.TASMOTA_SENSORS)
     assert document.rejection.startswith("it wants another login")
+
+
+def test_the_time_of_a_tasmota_is_no_time_of_measuring():
+    """A device that keeps another clock says the same: its values are of our slot."""
+    other = d.TASMOTA.replace("2026-11-21T10:31:07", "1970-01-01T00:00:07")
+    assert read("tasmota", other, d.TASMOTA_SENSORS) == read("tasmota", d.TASMOTA, d.TASMOTA_SENSORS)
 
 
 def test_a_tasmota_that_says_everything_says_who_it_is():
