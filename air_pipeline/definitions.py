@@ -17,7 +17,8 @@ from air_pipeline.assets.raw_readings import raw_readings_asset
 from air_pipeline.automation.building import BUILD_DAY, build_days_schedule
 from air_pipeline.automation.collecting import collect_sensor
 from air_pipeline.automation.notifying import notify_sensor
-from air_pipeline.automation.ranges import build_range
+from air_pipeline.automation.ranges import BUILD_RANGE, build_range_job
+from air_pipeline.days.terms import terms_now
 from air_pipeline.deployment import Deployment, open_deployment
 from air_pipeline.instance.day_builder import DayJobs, Unwatched, Watch
 
@@ -29,6 +30,7 @@ def build_definitions(deployment: Deployment, watch: Watch | None = None) -> dg.
         deployment: whose.
         watch: follows the runs of many days.
     """
+    terms = terms_now(deployment)
     return dg.Definitions(
         assets=[
             devices_asset(deployment),
@@ -38,8 +40,8 @@ def build_definitions(deployment: Deployment, watch: Watch | None = None) -> dg.
         ],
         asset_checks=days_checks(),
         sensors=[collect_sensor(), notify_sensor()],
-        schedules=[build_days_schedule(deployment.settings.timezone)],
-        jobs=[BUILD_DAY, build_range],
+        schedules=[build_days_schedule(deployment.settings, terms)],
+        jobs=[build_range_job(terms)],  # that of one day comes with its schedule
         resources={
             "deployment": deployment,
             "tables": TablesIOManager(deployment),
@@ -59,7 +61,7 @@ def day_jobs(watch: Watch) -> DayJobs:
         SettingsError: the environment or the settings cannot be used.
     """
     definitions = build_definitions(open_deployment(), watch)
-    return DayJobs(definitions.resolve_job_def(BUILD_DAY.name), definitions.resolve_job_def(build_range.name))
+    return DayJobs(definitions.resolve_job_def(BUILD_DAY), definitions.resolve_job_def(BUILD_RANGE))
 
 
 @dg.definitions

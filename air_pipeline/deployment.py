@@ -12,10 +12,12 @@ from threading import Lock
 
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.in_force import Loaded, keep_former, load_marks, load_settings, read_former, with_former
+from air_pipeline.places import DataPlace
 from air_pipeline.settings import Device, Settings, SettingsError
 from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.marks import marks_file
 from air_pipeline.state import StateDirectory
+from air_pipeline.storage.binding import check_days, check_days_here, remember_days
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import ReadingStore
 
@@ -52,14 +54,26 @@ class Deployment:
         return open_store(self.environment.influxdb, self.environment.state)
 
     def remember_store(self) -> None:
-        """Binds the state directory to the store, for good; see `environment.remember_store`."""
+        """Binds the state directory, and the days where they are, to the store, for good.
+
+        Raises:
+            SettingsError: one of them belongs to another store, or cannot be written.
+            ShelfError: the object store with the days does not answer, or refuses.
+        """
         self.environment.state.remember_store(self.environment.store)
+        remember_days(self.environment.data, self.environment.store)
         if not self.mistake:
             keep_former(self.settings, self.environment.state)
 
-    @property
-    def data(self) -> Path:
-        """The directory of the Parquet tables."""
+    @cached_property
+    def data(self) -> DataPlace:
+        """Where the days are, which came from the store that the environment names.
+
+        Raises:
+            SettingsError: they came from another one.
+            ShelfError: the object store with the days does not answer, or refuses.
+        """
+        check_days(self.environment.data, self.environment.store)
         return self.environment.data
 
 
@@ -78,6 +92,7 @@ def open_deployment(config: str | Path | None = None, *, strict: bool = True, ke
     if config is not None:
         environment = replace(environment, config=Path(config).expanduser().absolute())
     environment.state.check_store(environment.store)
+    check_days_here(environment.data, environment.store)
     if strict:
         settings = with_former(read_settings(environment.config), environment.state)
         loaded = load_marks(settings, environment.config, environment.state, keep=keep)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from air_pipeline.places import DataPlace
 from air_pipeline.replacing import open_at_once
 from air_pipeline.settings import INFLUXDB_VARIABLES, InfluxConnection, SettingsError
 from air_pipeline.settings.values import is_address, shown
@@ -26,13 +27,13 @@ class Environment:
     Attributes:
         config: the configuration file.
         state: the directory of everything that the program writes.
-        data: the directory of the Parquet tables.
+        data: where the days are, tables and pages.
         influxdb: the connection; None for the embedded store in the state directory.
     """
 
     config: Path
     state: StateDirectory
-    data: Path
+    data: DataPlace
     influxdb: InfluxConnection | None = None
 
     @property

@@ -9,7 +9,8 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     │   ├── DayNotOver           it has not ended yet, or its grace has not
     │   ├── DayOfOtherSettings   its observations were built with other settings
     │   ├── DayOutOfRange        it is before `start`
-    │   └── DayShrunk            the store holds less of it than was built before
+    │   ├── DayShrunk            the store holds less of it than was built before
+    │   └── OtherTerms           this worker has other settings or versions than the code server
     ├── DemoError                the demo cannot be made
     ├── DocumentUnusable         not one value can be read in what a device answered
     ├── ExportError              built days cannot be exported as asked
@@ -28,6 +29,8 @@ Dagster's runs) knows the root alone; any other exception is a mistake of ours, 
     ├── RowUnreadable            a row of the outbox is no poll that this program knows
     ├── SendError                a message was not taken
     ├── SettingsError            the environment or devices.yaml cannot be used (exit status 2)
+    ├── ShelfError               the object store with the days' files refuses what was asked
+    │   └── ShelfUnavailable     it does not answer
     ├── StorageError             Dagster's storage was written by a newer Dagster, or is damaged
     ├── StoreError               the reading store cannot do what was asked
     │   ├── CopyError            readings cannot be copied

@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from air_pipeline.places import DataPlace
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -19,13 +21,13 @@ def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
-def keep_to_this_user(state: Path, data: Path) -> None:
+def keep_to_this_user(state: Path, data: DataPlace) -> None:
     """From now on what this process and its children make is for this user alone, whatever the umask was.
 
     Tables and pages elsewhere than in the state directory are no secret: their directory is made before, as the umask
     says, and what is published in it has that directory's rights (`replacing.staged_file`).
     """
-    if not data.is_relative_to(state):
+    if isinstance(data, Path) and not data.is_relative_to(state):
         with suppress(OSError):  # said when something is to be written there
             data.mkdir(parents=True, exist_ok=True)
     os.umask(0o077)

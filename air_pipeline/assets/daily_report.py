@@ -32,7 +32,7 @@ def daily_report_asset(deployment: Deployment) -> dg.AssetsDefinition:
             " device (of a large fleet, of the worst) with what the rules said. `air-pipeline report` opens it.\n\nIt"
             " is made from the tables of the day and the polls in the store, and shows no other day."
         ),
-        metadata={"dagster/storage_kind": "html", "dagster/uri": (deployment.data / PAGE).as_uri()},
+        metadata={"dagster/storage_kind": "html", "dagster/uri": (deployment.environment.data / PAGE).as_uri()},
     )
     def daily_report(
         context: dg.AssetExecutionContext, deployment: dg.ResourceParam[Deployment]

@@ -17,10 +17,11 @@ from air_pipeline.assets.metadata import column_schema
 from air_pipeline.assets.names import DAYS, OWNER, RAW_READINGS
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.days.calendar import over_at
+from air_pipeline.days.terms import OtherTerms, check_terms
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.health.days import BUILT_WITHIN
-from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG, TERMS_TAG
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES, TableName
 from air_pipeline.settings import Settings
 from air_pipeline.storage.day_files import DayFile
@@ -50,7 +51,7 @@ def day_assets(deployment: Deployment) -> list[dg.AssetsDefinition]:
                 "dagster/column_schema": column_schema(name),
                 "dagster/table_name": name,
                 "dagster/storage_kind": "parquet",
-                "dagster/uri": (deployment.data / name).as_uri(),
+                "dagster/uri": (deployment.environment.data / name).as_uri(),
             },
             check_specs=check_specs(name, partitions),
             freshness_policy=_freshness(deployment.settings) if name == "daily_aggregates" else None,
@@ -112,6 +113,7 @@ def step(name: str, context: dg.AssetExecutionContext, deployment: Deployment, *
     is_forced = context.run.tags.get(FORCE_TAG) == "true"
     work = Work(deployment, date.fromisoformat(context.partition_key), is_forced, context.log.warning)
     with _explained(context):
+        check_terms(context.run.tags.get(TERMS_TAG), deployment)
         yield from STEPS[name](work, *made_from)
 
 
@@ -124,6 +126,9 @@ def _explained(context: dg.AssetExecutionContext) -> Iterator[None]:
         if context.retry_number < RETRIES:
             context.log.warning("%s Next attempt in %d s.", error, RETRY_AFTER_S)
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
+        context.instance.add_run_tags(context.run.run_id, {AGAIN_TAG: "true"})
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except OtherTerms as error:  # another worker may do it, or this one later
         context.instance.add_run_tags(context.run.run_id, {AGAIN_TAG: "true"})
         raise dg.Failure(str(error), allow_retries=False) from error
     except AirPipelineError as error:

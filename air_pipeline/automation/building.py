@@ -30,21 +30,26 @@ from air_pipeline.days.choosing import (
 from air_pipeline.days.compared import read_compared, under_now, write_compared
 from air_pipeline.days.comparing import Under, built_under, compare_day
 from air_pipeline.days.inputs import Standing
+from air_pipeline.days.terms import Terms, terms_now
 from air_pipeline.deployment import Deployment, present
 from air_pipeline.instance.runs_of_days import (
     AGAIN_TAG,
     FAILED,
     FINGERPRINT_TAG,
     FORCE_TAG,
+    TERMS_TAG,
     data_version_of_run,
     last_runs,
     under_way,
 )
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.processing.rules import influence
+from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.storage.binding import remember_days
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
+from air_pipeline.storage.shelf import ShelfError
 from air_pipeline.storage.store import ReadingStore, StoreError
 
 MONTH_DAYS = 30
@@ -57,27 +62,37 @@ BEFORE_BACKFILLS = {"dagster/priority": "1"}
 """Tags of what is asked for here: last night's day does not wait for a year that is being built again."""
 MARKS_WITHIN_S = 10.0
 """How long a tick waits for whoever else writes into the outbox, to forget marks of late readings there."""
-BUILD_DAY = dg.define_asset_job(
-    "build_day",
-    selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*DAYS_CHECKS),
-    description=(
-        "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
-        " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"
-        " no harm. With the tag"
-        f" {FORCE_TAG}: true it builds even a day for which the store now holds less than before."
-    ),
-    tags={"air_pipeline/group": DAYS, "air_pipeline/owner": OWNER},  # `owners` of jobs is beta, and warns
-)
+BUILD_DAY = "build_day"
 """The job that builds one day."""
 
 
-def build_days_schedule(timezone: str) -> dg.ScheduleDefinition:
-    """The schedule, shown in the deployment's zone."""
+def build_days_schedule(settings: Settings, terms: Terms) -> dg.ScheduleDefinition:
+    """The schedule, shown in the deployment's zone, with its job.
+
+    Args:
+        settings: of the deployment.
+        terms: what runs of the job are told that somebody launches by hand.
+    """
+    build_day = dg.define_asset_job(
+        BUILD_DAY,
+        selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*DAYS_CHECKS),
+        description=(
+            "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
+            " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"
+            " no harm. With the tag"
+            f" {FORCE_TAG}: true it builds even a day for which the store now holds less than before."
+        ),
+        tags={  # `owners` of jobs is beta, and warns
+            "air_pipeline/group": DAYS,
+            "air_pipeline/owner": OWNER,
+            TERMS_TAG: terms.to_text(),
+        },
+    )
 
     @dg.schedule(
-        job=BUILD_DAY,
+        job=build_day,
         cron_schedule="*/15 * * * *",
-        execution_timezone=timezone,
+        execution_timezone=settings.timezone,
         name="build_days",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
@@ -97,17 +112,18 @@ def build_days_schedule(timezone: str) -> dg.ScheduleDefinition:
             return
         try:
             decision = _decide(context, current, finished, now)
-        except (StoreError, OutboxError) as error:
+        except (SettingsError, StoreError, OutboxError, ShelfError) as error:
             yield dg.SkipReason(f"days were not compared: {error}")
             return
         for warning in decision.warnings:
             context.log.warning(warning)
+        told = terms_now(current).to_text()
         for candidate in decision.chosen:
             key = candidate.day.isoformat()
             yield dg.RunRequest(
                 run_key=f"{key}-{candidate.fingerprint}",
                 partition_key=key,
-                tags={FINGERPRINT_TAG: candidate.fingerprint, **BEFORE_BACKFILLS},
+                tags={FINGERPRINT_TAG: candidate.fingerprint, TERMS_TAG: told, **BEFORE_BACKFILLS},
             )
         if not decision.chosen:
             yield dg.SkipReason(str(decision))
@@ -129,12 +145,16 @@ def _decide(
     """Compares days with the store, as far as time allows, and keeps what is left for the next tick.
 
     Raises:
+        SettingsError: the days came from another store.
         StoreError: the store cannot say what it holds.
         OutboxError: the outbox cannot be read.
+        ShelfError: the object store with the days does not answer, or refuses.
     """
+    if deployment.environment.state.store:  # of days that earlier versions built
+        remember_days(deployment.environment.data, deployment.environment.store)
     built = set(days_with_page(deployment.data))  # the page is the last that is made of a day
     today, under = now.astimezone(UTC).date(), under_now(deployment.settings)
-    compared = read_compared(deployment.environment.state)
+    compared = read_compared(deployment.environment)
     month = compared.month_left(finished[:MONTH_DAYS], today)
     archive = compared.archive_left([day for day in finished if day in built], under)
     last_run = cache(lambda day: last_runs(context.instance, [day]).get(day))
@@ -163,7 +183,7 @@ def _decide(
     after = compared.month_seen(month, decision.seen, today).marks_passed(told, kept)
     after = after.archive_settled(archive, decision.settled, decision.kept, under)
     if after != compared:
-        write_compared(deployment.environment.state, after)
+        write_compared(deployment.environment, after)
     return decision
 
 

@@ -15,12 +15,15 @@ from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.days.comparing import compare_day
 from air_pipeline.days.inputs import Standing
 from air_pipeline.days.range import plan_range
+from air_pipeline.days.terms import Terms, check_terms
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.day_builder import Watch
-from air_pipeline.instance.runs_of_days import DAYS_TAG, FORCE_TAG, days_of, days_to_text, under_way
+from air_pipeline.instance.runs_of_days import DAYS_TAG, FORCE_TAG, TERMS_TAG, days_of, days_to_text, under_way
 from air_pipeline.words import some
 
+BUILD_RANGE = "build_range"
+"""The job that builds many days."""
 LONGEST_S = 6 * 3600
 """A launched run may take so long: years of days, where Dagster ends a run of one day after half an hour."""
 _MOST_NAMED = 5
@@ -39,6 +42,7 @@ def _days(
 ) -> None:
     """Builds the days of a range that are missing or were built from something else, oldest first."""
     try:
+        check_terms(context.run.tags.get(TERMS_TAG), deployment)
         days = sorted(days_of(context.run)) or _planned(context, deployment)
     except AirPipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
@@ -62,24 +66,33 @@ def _days(
         )
 
 
-@dg.job(
-    name="build_range",
-    description=(
-        "Builds many local days by one run: those from one date to another that are missing or were built from"
-        " something else, or with `force` all. Each gets the same files, metadata and check results as by a run of its"
-        " own. A day that fails is logged, published by nobody, and built once more by `build_days`; this run goes on"
-        " with the next one. Killed or executed again, it goes on where it was."
-    ),
-    tags={
-        "air_pipeline/group": DAYS,
-        "air_pipeline/owner": OWNER,
-        "dagster/max_runtime": str(LONGEST_S),
-    },
-    executor_def=dg.in_process_executor,
-)
-def build_range() -> None:
-    """The job that builds many days."""
-    _days()
+def build_range_job(terms: Terms) -> dg.JobDefinition:
+    """The job that builds many days.
+
+    Args:
+        terms: what its runs are told.
+    """
+
+    @dg.job(
+        name=BUILD_RANGE,
+        description=(
+            "Builds many local days by one run: those from one date to another that are missing or were built from"
+            " something else, or with `force` all. Each gets the same files, metadata and check results as by a run of"
+            " its own. A day that fails is logged, published by nobody, and built once more by `build_days`; this run"
+            " goes on with the next one. Killed or executed again, it goes on where it was."
+        ),
+        tags={
+            "air_pipeline/group": DAYS,
+            "air_pipeline/owner": OWNER,
+            TERMS_TAG: terms.to_text(),
+            "dagster/max_runtime": str(LONGEST_S),
+        },
+        executor_def=dg.in_process_executor,
+    )
+    def build_range() -> None:
+        _days()
+
+    return build_range
 
 
 def _planned(context: dg.OpExecutionContext, deployment: Deployment) -> list[date]:

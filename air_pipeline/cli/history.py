@@ -7,6 +7,7 @@ from pathlib import Path
 
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HeldDay, HistoryError
+from air_pipeline.places import DataPlace
 from air_pipeline.storage.day_files import built_days
 
 ALL_TIME = (-(2**63), 2**63 - 1)
@@ -29,7 +30,7 @@ def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], wha
     say(f"besides {waits} polls that wait in the outbox, and {aside} that were set aside")
 
 
-def built_around(data: Path, days: Sequence[HeldDay]) -> list[date]:
+def built_around(data: DataPlace, days: Sequence[HeldDay]) -> list[date]:
     """The built days that may have been built from what is held on these."""
     around = {
         held.day + timedelta(days=number) for held in days for number in range(-_FARTHEST.days, _FARTHEST.days + 1)

@@ -1,6 +1,7 @@
 """The command `prune`: what Dagster keeps of old runs and reports goes."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,7 +32,8 @@ def prune(
     environment = read_environment()
     environment.state.check_version()
     pruned = prune_storage(home_of_dagster(environment), datetime.now(UTC), timedelta(days=days), dry=dry)
-    leftovers = [] if dry else remove_leftovers_below(environment.data)
+    # An object store has nothing half written under any name.
+    leftovers = remove_leftovers_below(environment.data) if isinstance(environment.data, Path) and not dry else []
     if as_json:
         show_json(
             {

@@ -14,6 +14,7 @@ from air_pipeline.cli.output import OutputError
 from air_pipeline.cli.terminal import say, show_json
 from air_pipeline.days.calendar import check_over
 from air_pipeline.deployment import Deployment, open_deployment
+from air_pipeline.places import DataPlace
 from air_pipeline.storage.commit import torn
 from air_pipeline.storage.day_files import DayNotBuilt, built_days, day_file
 from air_pipeline.storage.pages import page_file
@@ -44,10 +45,11 @@ def report(
     page = page_file(deployment.data, chosen)
     if page.exists and (why := torn(deployment.data, chosen)):
         say(f"{chosen} is being built again, or was half replaced: {why}", err=True)
+    path: DataPlace
     if output is not None:
         path = output.absolute()
         try:
-            path.write_bytes(page.path.read_bytes() if page.exists else _made(deployment, chosen).encode())
+            output.write_bytes(page.read() if page.exists else _made(deployment, chosen).encode())
         except OSError as error:
             raise OutputError(f"{output} cannot be written: {error.strerror or error}") from error
     else:
@@ -96,7 +98,7 @@ def _display() -> bool:
     )
 
 
-def _open(path: Path) -> None:
+def _open(path: DataPlace) -> None:
 
     if not webbrowser.open(path.as_uri()):
         say("No browser could be opened; open the file yourself.", err=True)

@@ -11,6 +11,7 @@ from air_pipeline.environment import read_environment
 from air_pipeline.processes import keep_to_this_user
 from air_pipeline.running.ports import check_free
 from air_pipeline.running.ui import serve
+from air_pipeline.storage.binding import check_days_here
 
 
 def ui(
@@ -29,6 +30,7 @@ def ui(
     environment = read_environment()
     keep_to_this_user(environment.state.path, environment.data)
     environment.state.check_store(environment.store)
+    check_days_here(environment.data, environment.store)
     environment.state.make()
     check_free(host, port)
 

@@ -12,6 +12,7 @@ from air_pipeline.in_force import load_settings
 from air_pipeline.processes import keep_to_this_user
 from air_pipeline.running.ports import check_free
 from air_pipeline.running.up import only_one, run
+from air_pipeline.storage.binding import check_days_here
 
 
 def up(
@@ -28,6 +29,7 @@ def up(
     use_config(config)
     environment = read_environment()
     environment.state.check_store(environment.store)
+    check_days_here(environment.data, environment.store)
     loaded = load_settings(environment.config, environment.state)
     if loaded.mistake:
         say(f"going on with the last valid configuration:\n{loaded.mistake}", err=True)

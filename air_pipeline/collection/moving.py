@@ -15,6 +15,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.environment import Environment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.settings import SettingsError
+from air_pipeline.storage.binding import bind_days
 from air_pipeline.storage.copying import CopiedDay, CopyError, copy_readings, span_of
 from air_pipeline.storage.opening import open_store
 
@@ -74,6 +75,7 @@ def move_readings(move: Move) -> Iterator[CopiedDay]:
     try:
         with CollectorLock(state):
             yield from _copy(move, *_ALL_TIME, growing=False)
+            bind_days(move.target.data, move.target.store)
             move.target.state.bind(move.target.store)
     except CollectorRunning as running:
         who = f"process {running.holder.pid}" if running.holder else "another process"

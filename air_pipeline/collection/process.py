@@ -78,6 +78,7 @@ def collect(
 
         with recorder:
             showing = _showing_metrics(metrics_port, metrics, environment, configuration, recorder)
+            collector.bindings.recall(environment, configuration.settings.devices)
             with delivering(environment, recorder.polls_came, telling=True), _every_second(look), showing:
                 log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
                 _spare_what_lasts()
@@ -141,6 +142,7 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
         recorder = Recorder(environment.state)
         with delivering(environment, recorder.polls_came), recorder:
             collector = Collector(settings, recorder, holding=Holding(SystemClock(), environment.state))
+            collector.bindings.recall(environment, settings.devices)
             left_out = collector.poll_now()
             collector.finish()
     return left_out

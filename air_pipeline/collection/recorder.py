@@ -117,8 +117,9 @@ class Recorder:
         self._reserve = Reserve(state.reserve)
         self._outbox = self._open()
         self.last_slots = self._outbox.last_slots()
-        self.last_rejected = self._outbox.last_rejected()
+        self.last_rejected = self._outbox.remembered("rejected")
         self.notes = self._outbox.notes()
+        self.identities = self._outbox.remembered("identity")
         self._most_bytes = most_bytes
         self._watch = watch
         self.polls_came = threading.Event()
@@ -183,12 +184,10 @@ class Recorder:
             self._bound()
             self._gather()
 
-    def keep(self, device: str, *, rejected: str | None = None, notes: str | None = None) -> None:
-        """Remembers the digest of a rejected document, or what was noted of a device's, when it next commits."""
+    def keep(self, device: str, **what: str) -> None:
+        """Remembers something of a device, by the names of `outbox.Remembering`, when it next commits."""
         with self._work_came:
-            for column, value in (("rejected", rejected), ("notes", notes)):
-                if value is not None:
-                    self._kept[device, column] = value
+            self._kept.update({(device, column): value for column, value in what.items()})
             self._gather()
 
     def flush(self, within_s: float = RETRY_S) -> bool:

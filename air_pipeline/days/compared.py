@@ -1,6 +1,6 @@
 """How far the days were compared with the store: what the schedule keeps from one look to the next.
 
-Belongs here: the file `compared` in the state directory. Does not: comparing (`comparing`), which days are built
+Belongs here: the file `days/compared` beside the days. Does not: comparing (`comparing`), which days are built
 (`automation`).
 """
 
@@ -10,11 +10,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from itertools import takewhile
+from typing import Any
 
+from air_pipeline.environment import Environment
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.state import StateDirectory
+from air_pipeline.storage.day_files import TableError
+from air_pipeline.storage.shelf import put_text, shelf_at
 from air_pipeline.storage.store import LateMark
+
+_NAME = "days/compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +77,32 @@ class Compared:
 
 def under_now(settings: Settings) -> str:
     """What changes whenever days may come out otherwise without other readings: by columns, rules or settings."""
+    return _digest([SCHEMA_VERSION, RULE_SET_VERSION, *_matters(settings)])
+
+
+def settings_now(settings: Settings) -> str:
+    """What changes whenever days may come out otherwise by settings alone."""
+    return _digest(_matters(settings))
+
+
+def _matters(settings: Settings) -> list[Any]:
     devices = sorted((one.digest, one.interval_ms, str(one.since), str(one.until)) for one in settings.devices)
-    matters = [SCHEMA_VERSION, RULE_SET_VERSION, settings.timezone, settings.start.isoformat(), devices]
-    matters += [astuple(mark) for mark in settings.marks]
+    marks = [astuple(mark) for mark in settings.marks]
+    return [settings.timezone, settings.start.isoformat(), devices, *marks]
+
+
+def _digest(matters: list[Any]) -> str:
     return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
 
 
-def read_compared(state: StateDirectory) -> Compared:
-    """How far; nothing where that is not known, so that everything is compared again."""
+def read_compared(environment: Environment) -> Compared:
+    """How far; nothing where that is not known, so that everything is compared again.
+
+    Raises:
+        ShelfError: the object store with the days does not answer, or refuses.
+    """
     try:
-        said = json.loads(state.read(state.compared))
+        said = json.loads(_text_of(environment))
         return Compared(
             on=_date(said["on"]),
             month=_date(said["month"]),
@@ -91,15 +112,23 @@ def read_compared(state: StateDirectory) -> Compared:
             passed={str(name): int(at) for name, at in said.get("passed", {}).items()},
             late=frozenset(map(date.fromisoformat, said.get("late", ()))),
         )
-    except (SettingsError, ValueError, KeyError, TypeError, AttributeError):
+    except (SettingsError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return Compared()
 
 
-def write_compared(state: StateDirectory, compared: Compared) -> None:
-    """Keeps it.
+def _text_of(environment: Environment) -> str | bytes:
+    try:
+        return shelf_at(environment.data).head(None, _NAME)
+    except FileNotFoundError:  # earlier versions kept it in the state directory
+        return environment.state.read(environment.state.compared)
+
+
+def write_compared(environment: Environment, compared: Compared) -> None:
+    """Keeps it beside the days.
 
     Raises:
-        SettingsError: it cannot be written.
+        TableError: it cannot be written.
+        ShelfError: the object store does not take it.
     """
     said = {
         "on": _text(compared.on),
@@ -110,7 +139,14 @@ def write_compared(state: StateDirectory, compared: Compared) -> None:
         "passed": dict(sorted(compared.passed.items())),
         "late": [day.isoformat() for day in sorted(compared.late)],
     }
-    state.write(state.compared, f"{json.dumps(said)}\n")
+    shelf = shelf_at(environment.data)
+    try:
+        put_text(shelf, None, _NAME, f"{json.dumps(said)}\n")
+        environment.state.compared.unlink(missing_ok=True)
+    except OSError as error:
+        raise TableError(
+            f"{shelf.place(None, _NAME)} cannot be written ({error}); see to rights and space there"
+        ) from error
 
 
 def _date(text: str | None) -> date | None:

@@ -5,10 +5,10 @@ Belongs here: looking it up, once. Does not: what is kept of settings from then 
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from air_pipeline.deployment import Deployment
 from air_pipeline.in_force import keep_former, read_former
+from air_pipeline.places import DataPlace
 from air_pipeline.settings import Device, Settings, known_devices
 from air_pipeline.settings.former import device_of_units
 from air_pipeline.storage.day_files import TableError, built_days, day_file
@@ -24,7 +24,7 @@ def settings_and_former(deployment: Deployment) -> Settings:
     return replace(deployment.settings, former=former.devices or deployment.settings.former)
 
 
-def devices_in_tables(data: Path) -> Iterator[Device]:
+def devices_in_tables(data: DataPlace) -> Iterator[Device]:
     """The devices of built days, each with its last zone, and with the series and units that it had last."""
     found: dict[str, Device] = {}
     for day in reversed(built_days(data, "daily_aggregates")):

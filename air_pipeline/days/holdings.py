@@ -9,14 +9,15 @@ loses nothing that the store still has. Files of versions that did not count are
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from air_pipeline.days.calendar import DayError
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import committed_metadata
 from air_pipeline.storage.day_files import DayFile, DayMetadata, Holding, TableError, day_file
+from air_pipeline.storage.shelf import Stamp
 from air_pipeline.storage.store import ReadingStore
 from air_pipeline.words import some
 
@@ -35,7 +36,7 @@ class Deleted(NamedTuple):
     imports: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
-def held(data: Path, day: date) -> Mapping[str, Holding]:
+def held(data: DataPlace, day: date) -> Mapping[str, Holding]:
     """What the files of a day hold, whatever became of some of them; nothing if none says or can be counted."""
     is_made = False
     for one in _metadata(data, day):  # most days: the first that is read says it
@@ -44,7 +45,7 @@ def held(data: Path, day: date) -> Mapping[str, Holding]:
         is_made = True
     file = day_file(data, "observations", day)
     try:
-        return _counted(file, file.path.stat().st_mtime_ns) if is_made else {}
+        return _counted(file, file.stamp()) if is_made else {}
     except (TableError, OSError, KeyError):
         return {}
 
@@ -125,7 +126,7 @@ def _lost(built: Holding, now: Holding, deleted: Deleted, *, expected: bool) -> 
     return ""
 
 
-def _metadata(data: Path, day: date) -> Iterator[DayMetadata]:
+def _metadata(data: DataPlace, day: date) -> Iterator[DayMetadata]:
     """How a day was made, as each of its tables says that can be read, whatever its columns; and as its commit says."""
     for table in TABLES:
         try:
@@ -137,7 +138,7 @@ def _metadata(data: Path, day: date) -> Iterator[DayMetadata]:
 
 
 @lru_cache(maxsize=256)
-def _counted(file: DayFile, stamp: int) -> Mapping[str, Holding]:
+def _counted(file: DayFile, stamp: Stamp | None) -> Mapping[str, Holding]:
     """What the rows of observations hold; read once for each file that is put there."""
     del stamp
     return file.holdings()

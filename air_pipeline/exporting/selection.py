@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.settings.values import near as near_names
@@ -46,7 +46,7 @@ class Selection:
     """What is exported.
 
     Attributes:
-        data: the data directory.
+        data: where the days are.
         start: the first instant, ms UTC.
         end: the instant after the last.
         days: the built days with rows in it, in order.
@@ -55,7 +55,7 @@ class Selection:
         units: each series with its unit, by name.
     """
 
-    data: Path
+    data: DataPlace
     start: int
     end: int
     days: Sequence[BuiltDay]
@@ -152,7 +152,7 @@ class _Units:
             self._said.setdefault(series, f"of {device} on {day}")
 
 
-def _whole(data: Path, days: Sequence[date]) -> Iterator[date]:
+def _whole(data: DataPlace, days: Sequence[date]) -> Iterator[date]:
     """The days whose files are all there and of one making."""
     return (day for day in days if built_metadata(data, day, read_all=False) is not None)
 

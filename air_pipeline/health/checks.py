@@ -11,6 +11,7 @@ from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
     devices_reporting,
+    devices_themselves,
     documents_known,
     outbox_draining,
     outbox_whole,
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     collector_running,
     clock_believed,
     devices_reporting,
+    devices_themselves,
     outbox_draining,
     polls_recorded,
     outbox_whole,

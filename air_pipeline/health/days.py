@@ -5,7 +5,6 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import islice
-from pathlib import Path
 from time import monotonic
 
 from air_pipeline.days.calendar import finished_days, over_at
@@ -13,10 +12,12 @@ from air_pipeline.days.compared import read_compared
 from air_pipeline.days.comparing import Under, built_under
 from air_pipeline.health import Finding, Level, check, fine, warning
 from air_pipeline.health.seen import WATCHED_DAYS, Seen
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import torn
-from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, built_days, day_file
+from air_pipeline.storage.day_files import DayFile, DayMetadata, TableError, built_days, day_file
 from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.shelf import Stamp
 from air_pipeline.storage.store import StoreError
 from air_pipeline.words import some
 
@@ -62,11 +63,10 @@ def days_built(seen: Seen) -> Iterator[Finding]:
             )
 
 
-def _changed_at(data: Path, day: date) -> datetime:
+def _changed_at(data: DataPlace, day: date) -> datetime:
     """When a table of a day was last replaced: it is whole again when those after it are."""
-    files = (day_file(data, table, day).path for table in TABLES)
-    newest = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
-    return datetime.fromtimestamp(newest, UTC)
+    stamps = (day_file(data, table, day).stamp() for table in TABLES)
+    return datetime.fromtimestamp(max((stamp.changed for stamp in stamps if stamp), default=0.0), UTC)
 
 
 @check(
@@ -97,7 +97,7 @@ def days_current(seen: Seen) -> Iterator[Finding]:
     """How many built days were built under other rules, columns or settings, by their footers alone."""
     end = monotonic() + COMPARE_WITHIN_S
     days = built_days(seen.environment.data, "daily_aggregates")
-    kept = read_compared(seen.environment.state).kept
+    kept = read_compared(seen.environment).kept
     found: dict[Under, list[date]] = {under: [] for under in Under if under is not Under.NOW}
     unread = left_as_they_are = 0
     with closing(open_store(seen.environment.influxdb, seen.environment.state, COMPARE_WITHIN_S)) as store:
@@ -139,13 +139,13 @@ def days_current(seen: Seen) -> Iterator[Finding]:
 def _made(file: DayFile) -> DayMetadata | None:
     """How a file was made, whatever columns it has; None if it cannot be read."""
     try:
-        return _read_metadata(file, file.path.stat().st_mtime_ns)
-    except (DayUnreadable, OSError):
+        return _read_metadata(file, file.stamp())
+    except (TableError, OSError):
         return None
 
 
 @lru_cache(maxsize=4096)
-def _read_metadata(file: DayFile, stamp: int) -> DayMetadata:
+def _read_metadata(file: DayFile, stamp: Stamp | None) -> DayMetadata:
     del stamp
     return file.metadata(of_any_columns=True)
 

@@ -57,7 +57,7 @@ def days_kept(seen: Seen) -> Iterator[Finding]:
         compared = list(_compared(seen, days)) if days else []
         now = {one.day: one for one in compared if one.standing is Standing.SHRUNK}
         known = {one.day for one in compared}
-        before = read_compared(seen.environment.state).kept & built - known
+        before = read_compared(seen.environment).kept & built - known
         shrunk = sorted(before.union(now), reverse=True)
         gone = {day for day in shrunk if _let_go(seen, day)} if shrunk else set()
     except StoreError as error:

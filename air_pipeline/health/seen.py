@@ -18,7 +18,9 @@ from air_pipeline.environment import Environment, read_environment
 from air_pipeline.in_force import load_settings
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
+from air_pipeline.storage.binding import check_days
 from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.shelf import ShelfError
 
 if TYPE_CHECKING:
     from air_pipeline.storage.influxdb_examination import Examined
@@ -165,6 +167,8 @@ def seen_from_outside(
     try:
         environment = read_environment(variables)
         environment.state.check_store(environment.store)
+        with suppress(ShelfError):  # said when the days are looked at
+            check_days(environment.data, environment.store)
     except SettingsError as error:
         misset = error
         environment = read_environment(

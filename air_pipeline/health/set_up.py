@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from air_pipeline.health import Finding, Level, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
@@ -83,15 +84,16 @@ def environment_usable(seen: Seen) -> Iterator[Finding]:
 )
 def directories_usable(seen: Seen) -> Iterator[Finding]:
     """Whether this user may use the directories."""
-    for subject, path, name in (
-        ("state directory", seen.environment.state.path, "AIR_PIPELINE_STATE"),
-        ("data directory", seen.environment.data, "AIR_PIPELINE_DATA"),
-    ):
-        there = path if path.is_symlink() else nearest(path)
-        remedy = f"set {name} to a directory that this user may read and write"
-        if not there.is_dir():
-            yield failure(f"{path} cannot be used, as {there} is no directory", remedy, subject)
-        elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-            yield failure(f"{there} may not be read and written by this user", remedy, subject)
-        else:
-            yield fine(f"{path}{'' if path.exists() else ' (made when it is needed)'}", subject)
+    yield _usable("state directory", seen.environment.state.path, "AIR_PIPELINE_STATE")
+    if isinstance(data := seen.environment.data, Path):
+        yield _usable("data directory", data, "AIR_PIPELINE_DATA")
+
+
+def _usable(subject: str, path: Path, name: str) -> Finding:
+    there = path if path.is_symlink() else nearest(path)
+    remedy = f"set {name} to a directory that this user may read and write"
+    if not there.is_dir():
+        return failure(f"{path} cannot be used, as {there} is no directory", remedy, subject)
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        return failure(f"{there} may not be read and written by this user", remedy, subject)
+    return fine(f"{path}{'' if path.exists() else ' (made when it is needed)'}", subject)

@@ -13,6 +13,7 @@ from statistics import linear_regression
 from air_pipeline.environment import Environment
 from air_pipeline.health import Finding, check, failure, fine, warning
 from air_pipeline.health.seen import Seen
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.state import StateDirectory
@@ -48,7 +49,7 @@ def disk_space(seen: Seen) -> Iterator[Finding]:
     environment = seen.environment
     daily = {
         "state": _state_growth(seen.settings, embedded=environment.influxdb is None),
-        "data": _data_growth(environment.data),
+        "data": _data_growth(environment.data) if isinstance(environment.data, Path) else 0.0,
     }
     for path, names in disks(environment).items():
         found = of_space(path, shutil.disk_usage(nearest(path)).free, sum(daily[name] for name in names))
@@ -153,6 +154,8 @@ def disks(environment: Environment) -> dict[Path, list[str]]:
     found: dict[int, Path] = {}
     names: dict[Path, list[str]] = {}
     for name, path in (("state", environment.state.path), ("data", environment.data)):
+        if not isinstance(path, Path):
+            continue  # an object store is no disk of this machine
         disk = nearest(path).stat().st_dev
         names.setdefault(found.setdefault(disk, path), []).append(name)
     return names
@@ -168,15 +171,15 @@ def _state_growth(settings: Settings | None, *, embedded: bool) -> float:
     return DAGSTER_BYTES + (polls * POLL_BYTES if embedded else 0.0)
 
 
-def _data_growth(data: Path) -> float:
+def _data_growth(data: DataPlace) -> float:
     """The mean size of the newest days."""
     newest = list(islice(reversed(built_days(data, "daily_aggregates")), DAYS_OBSERVED))
     return sum(_size(data, day) for day in newest) / max(len(newest), 1)
 
 
-def _size(data: Path, day: date) -> int:
-    files = (day_file(data, table, day) for table in TABLES)
-    return sum(file.path.stat().st_size for file in files if file.exists)
+def _size(data: DataPlace, day: date) -> int:
+    stamps = (day_file(data, table, day).stamp() for table in TABLES)
+    return sum(stamp.size for stamp in stamps if stamp)
 
 
 def _bytes(number: float) -> str:

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from air_pipeline.health.seen import Seen
+from air_pipeline.places import DataPlace
 from air_pipeline.storage.day_files import DayFile, day_file
+from air_pipeline.storage.shelf import Stamp
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,11 +45,11 @@ def newest_tallies(seen: Seen) -> DayTallies | None:
     return None if newest is None else tallies_of(data, newest)
 
 
-def tallies_of(data: Path, day: date, daily: DayFile | None = None) -> DayTallies:
+def tallies_of(data: DataPlace, day: date, daily: DayFile | None = None) -> DayTallies:
     """The tallies of a day.
 
     Args:
-        data: the data directory.
+        data: where the days are.
         day: the local date.
         daily: the daily aggregates, if they are not in their place yet.
 
@@ -58,15 +59,13 @@ def tallies_of(data: Path, day: date, daily: DayFile | None = None) -> DayTallie
     aggregates = daily or day_file(data, "daily_aggregates", day)
     observations = day_file(data, "observations", day)
     with _LOCK:
-        return _tallies(aggregates, _stamp(aggregates), observations, _stamp(observations))
-
-
-def _stamp(file: DayFile) -> int:
-    return file.path.stat().st_mtime_ns if file.exists else 0
+        return _tallies(aggregates, aggregates.stamp(), observations, observations.stamp())
 
 
 @lru_cache(maxsize=1)
-def _tallies(daily: DayFile, _daily_stamp: int, observations: DayFile, _observations_stamp: int) -> DayTallies:
+def _tallies(
+    daily: DayFile, _daily_stamp: Stamp | None, observations: DayFile, _observations_stamp: Stamp | None
+) -> DayTallies:
     # With pyarrow, 0.2 s and 50 MB: the definitions and the collector are spared it.
     from air_pipeline.processing.tally import APART, OF_APART, OF_EACH, OF_THE_DAY, apart_of, spoken_of, tally_of
 

@@ -17,6 +17,8 @@ FORCE_TAG = "air_pipeline/force"
 """A run with this tag builds even days for which the store holds less than before."""
 AGAIN_TAG = "air_pipeline/again"
 """A run gets this tag when it failed for a reason that passes: `build_days` builds its day again."""
+TERMS_TAG = "air_pipeline/settings"
+"""Under which settings and versions a run is to build (`days.terms`)."""
 FINGERPRINT_TAG = "air_pipeline/fingerprint"
 """What a day was to be built from, as `build_days` saw it."""
 FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)

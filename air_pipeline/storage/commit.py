@@ -8,31 +8,35 @@ makings. A file that was deleted, damaged or restored from a backup is noticed i
 was built by a version that wrote none: it counts if the files themselves say that they were made alike.
 """
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.replacing import open_at_once, replace_file
 from air_pipeline.storage.data_package import describe_tables
 from air_pipeline.storage.day_files import DayFile, DayMetadata, DayUnreadable, TableError, day_file
 from air_pipeline.storage.pages import PAGE, PageFile, page_file
+from air_pipeline.storage.shelf import Shelf, Stamp, put_text, shelf_at
 
 VERSION = 2
 """Of what is in the file. One of a later version says nothing to this one."""
 _KNOWN = range(1, VERSION + 1)
+_NAME = "days/built.json"
+_BLOCK_BYTES = 1 << 20
 
 
-def commit_path(data: Path, day: date) -> Path:
+def commit_path(data: DataPlace, day: date) -> DataPlace:
     """Where the commit of a local date is, or would be."""
-    return data / "days" / f"date={day.isoformat()}" / "built.json"
+    return shelf_at(data).place(day, _NAME)
 
 
-def commit_day(data: Path, day: date) -> str:
+def commit_day(data: DataPlace, day: date) -> str:
     """Says that the files of a day are of one making; if they are not, nothing is written and this says why.
 
     There is no time in it: the same inputs give the same bytes.
@@ -40,53 +44,56 @@ def commit_day(data: Path, day: date) -> str:
     Raises:
         TableError: it cannot be written.
     """
-    path = commit_path(data, day)
+    shelf = shelf_at(data)
     try:
-        made = _made_alike(data, day)
-        files = {name: _print_of(file.path) for name, file in _files(data, day)}
+        made = _made_alike(shelf, day)
+        files = {name: _print_of(file) for name, file in _files(shelf, day)}
         said = {"version": VERSION, "day": day.isoformat(), "made": made.to_json(), "files": files}
         describe_tables(data)
-        replace_file(path, f"{json.dumps(said, indent=1)}\n")
+        put_text(shelf, day, _NAME, f"{json.dumps(said, indent=1)}\n")
     except _Torn as found:
         return str(found)
     except OSError as error:
-        raise TableError(f"{path} cannot be written ({error}); see to rights and space there") from error
+        raise TableError(
+            f"{shelf.place(day, _NAME)} cannot be written ({error}); see to rights and space there"
+        ) from error
     return ""
 
 
-def built_metadata(data: Path, day: date, *, read_all: bool = True) -> DayMetadata | None:
+def built_metadata(data: DataPlace | Shelf, day: date, *, read_all: bool = True) -> DayMetadata | None:
     """How a day was built; None unless all of its tables and its page are there and of one making.
 
     Args:
-        data: the data directory.
+        data: where the days are.
         day: the local date.
         read_all: whether the files are read for it; else their sizes must do, or without a commit their footers.
     """
+    shelf = shelf_at(data)
     try:
-        return _built(data, day, read_all=read_all) or _made_alike(data, day)
+        return _built(shelf, day, read_all=read_all) or _made_alike(shelf, day)
     except _Torn:
         return None
 
 
-def committed_metadata(data: Path, day: date) -> DayMetadata | None:
+def committed_metadata(data: DataPlace, day: date) -> DayMetadata | None:
     """How a day was built, as its commit says, whatever became of its files since; None where it says nothing."""
     try:
-        commit = _read(commit_path(data, day))
+        commit = _read(shelf_at(data), day)
     except _Torn:
         return None
     return None if commit is None else DayMetadata.from_json(commit["made"])
 
 
-def torn(data: Path, day: date, *, read_all: bool = True) -> str:
+def torn(data: DataPlace | Shelf, day: date, *, read_all: bool = True) -> str:
     """Why the files of a day are not of one making, in words; empty if they are.
 
     Args:
-        data: the data directory.
+        data: where the days are.
         day: the local date.
         read_all: whether the files are read for it; else their sizes must do, and a day without a commit passes.
     """
     try:
-        _built(data, day, read_all=read_all)
+        _built(shelf_at(data), day, read_all=read_all)
     except _Torn as found:
         return str(found)
     return ""
@@ -96,14 +103,14 @@ class _Torn(Exception):
     """What is not as it should be."""
 
 
-def _built(data: Path, day: date, *, read_all: bool) -> DayMetadata | None:
-    commit = _read(commit_path(data, day))
+def _built(shelf: Shelf, day: date, *, read_all: bool) -> DayMetadata | None:
+    commit = _read(shelf, day)
     if commit is None:
-        return _made_alike(data, day) if read_all else None
-    for name, file in _files(data, day):
+        return _made_alike(shelf, day) if read_all else None
+    for name, file in _files(shelf, day):
         wanted = commit["files"].get(name)
         try:
-            found = _print_of(file.path) if read_all else {"size": file.path.stat().st_size}
+            found = _print_of(file) if read_all else {"size": _stamp_of(file).size}
         except OSError as error:
             raise _Torn(f"{name} cannot be read ({error.strerror})") from error
         if any(wanted is None or wanted[key] != found[key] for key in found):
@@ -111,11 +118,10 @@ def _built(data: Path, day: date, *, read_all: bool) -> DayMetadata | None:
     return DayMetadata.from_json(commit["made"])
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(shelf: Shelf, day: date) -> dict[str, Any] | None:
     """What a commit says; None where there is none, or one of a later version."""
     try:
-        with open(path, encoding="utf-8", opener=open_at_once) as file:
-            said: dict[str, Any] = json.load(file)
+        said: dict[str, Any] = json.loads(shelf.head(day, _NAME))
         if said["version"] not in _KNOWN:
             return None
         DayMetadata.from_json(said["made"])
@@ -124,14 +130,14 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _Torn(f"{path} cannot be read") from error
+        raise _Torn(f"{shelf.place(day, _NAME)} cannot be read") from error
     return said
 
 
-def _made_alike(data: Path, day: date) -> DayMetadata:
+def _made_alike(shelf: Shelf, day: date) -> DayMetadata:
     """How all files of a day were made, as each says of itself."""
     made: dict[str, DayMetadata] = {}
-    for name, file in _files(data, day):
+    for name, file in _files(shelf, day):
         try:
             made[name] = file.metadata(of_any_columns=True)
         except TableError as error:
@@ -145,24 +151,31 @@ def _made_alike(data: Path, day: date) -> DayMetadata:
     return first[1]
 
 
-def _files(data: Path, day: date) -> Iterator[tuple[str, DayFile | PageFile]]:
+def _files(shelf: Shelf, day: date) -> Iterator[tuple[str, DayFile | PageFile]]:
     """The files of a day by name, in the order in which they are made."""
     for table in TABLES:
-        yield table, day_file(data, table, day)
-    yield PAGE, page_file(data, day)
+        yield table, day_file(shelf, table, day)
+    yield PAGE, page_file(shelf, day)
 
 
-def _print_of(path: Path) -> dict[str, Any]:
-    seen = path.stat()
-    return {
-        "size": seen.st_size,
-        "sha256": _digest(path, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns),
-    }
+def _print_of(file: DayFile | PageFile) -> dict[str, Any]:
+    stamp = _stamp_of(file)
+    return {"size": stamp.size, "sha256": _digest(file, stamp)}
+
+
+def _stamp_of(file: DayFile | PageFile) -> Stamp:
+    if stamp := file.stamp():
+        return stamp
+    with file.shelf.open(file.day, file.name):  # says what is there instead, if anything
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file.path))
 
 
 @lru_cache(maxsize=4096)
-def _digest(path: Path, *stamp: int) -> str:
+def _digest(file: DayFile | PageFile, stamp: Stamp) -> str:
     """Read once for each file that is put there: a tick compares the same days again and again."""
     del stamp
-    with open(path, "rb", opener=open_at_once) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with file.shelf.open(file.day, file.name) as opened:
+        while block := opened.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

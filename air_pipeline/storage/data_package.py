@@ -7,17 +7,18 @@ DuckDB and Polars read it. What somebody else wrote into it (title, licenses, co
 """
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from air_pipeline.devices.polls import Flag
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION, TABLES, Column, Table
 from air_pipeline.processing.rules import RULE_BITS
-from air_pipeline.replacing import open_at_once, put_in_place, staged_file
+from air_pipeline.storage.shelf import ShelfError, put_text, shelf_at
 
+DATA_PACKAGE = "datapackage.json"
+"""Its name on the shelf."""
 _PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 _TYPES: Mapping[str, str] = {
     "dictionary": "string",
@@ -32,32 +33,23 @@ _TYPES: Mapping[str, str] = {
 }
 
 
-def data_package_path(data: Path) -> Path:
-    """Where the description of the tables is, or would be."""
-    return data / "datapackage.json"
-
-
-def describe_tables(data: Path) -> None:
+def describe_tables(data: DataPlace) -> None:
     """Writes the description of the tables, if the one that is there says something else of them.
 
     The same columns and rules give the same bytes. One that is no JSON is left to whoever wrote it; one that cannot be
     written is written with the next day: a day counts whatever becomes of this.
     """
-    path = data_package_path(data)
-    with suppress(OSError, ValueError, RecursionError):
+    shelf = shelf_at(data)
+    with suppress(OSError, ValueError, RecursionError, ShelfError):
         try:
-            with open(path, encoding="utf-8", opener=open_at_once) as file:
-                there = json.load(file)
+            there = json.loads(shelf.head(None, DATA_PACKAGE))
         except FileNotFoundError:
             there = {}
         if not isinstance(there, dict):
             return
         wanted = described(there)
         if wanted != there:
-            with staged_file(path, like=data) as (partial, descriptor):
-                partial.write_text(f"{json.dumps(wanted, indent=1, ensure_ascii=False)}\n", encoding="utf-8")
-                os.fsync(descriptor)
-                put_in_place(partial, path)
+            put_text(shelf, None, DATA_PACKAGE, f"{json.dumps(wanted, indent=1, ensure_ascii=False)}\n")
 
 
 def described(there: Mapping[str, Any]) -> dict[str, Any]:

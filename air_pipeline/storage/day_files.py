@@ -1,12 +1,12 @@
-"""Where the Parquet tables are: one file per table and local date; handles of them, and how they were made.
+"""The files of the Parquet tables, one per table and local date: handles of them, and how they were made.
 
-Belongs here: paths, what may be wrong with a file, what its metadata says. Does not: reading and writing rows
-(`parquet`), what is in them (`processing`).
+Belongs here: what may be wrong with a file, what its metadata says. Does not: where it stands (`shelf`), reading and
+writing rows (`parquet`), what is in them (`processing`).
 """
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -14,7 +14,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from air_pipeline.errors import AirPipelineError
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import SCHEMA_VERSION, TableName
+from air_pipeline.storage.shelf import Shelf, Stamp, shelf_at, stamp_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,25 +153,41 @@ class DayFile:
     Attributes:
         table: which table.
         day: the local date.
-        path: where the file is, or would be.
+        shelf: where it stands.
+        staged: the local file that it is, while it is not in its place yet.
     """
 
     table: TableName
     day: date
-    path: Path
+    shelf: Shelf
+    staged: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name on the shelf."""
+        return table_name(self.table)
+
+    @property
+    def path(self) -> DataPlace:
+        """Where the file is, or would be."""
+        return self.staged or self.shelf.place(self.day, self.name)
 
     @property
     def exists(self) -> bool:
         """Whether the day has been built."""
-        return self.path.is_file()
+        return self.stamp() is not None
+
+    def stamp(self) -> Stamp | None:
+        """What changes whenever the file is replaced; None where there is none."""
+        return stamp_of(self.staged) if self.staged else self.shelf.stamp(self.day, self.name)
 
     @property
     def size_bytes(self) -> int:
         """The size of the file."""
-        try:
-            return self.path.stat().st_size
-        except FileNotFoundError:
-            raise self.not_built() from None
+        stamp = self.stamp()
+        if stamp is None:
+            raise self.not_built()
+        return stamp.size
 
     def metadata(self, *, of_any_columns: bool = False) -> DayMetadata:
         """How the file was made, from its footer alone; on request even where it has other columns than today's."""
@@ -258,20 +276,16 @@ class DayFile:
             yield rows
 
 
-def day_file(data: Path, table: TableName, day: date) -> DayFile:
-    """The handle of a table's file of a local date under the data directory."""
-    return DayFile(table, day, data / table / f"date={day.isoformat()}" / f"{table}.parquet")
+def table_name(table: TableName) -> str:
+    """The name of a table's files on the shelf."""
+    return f"{table}/{table}.parquet"
 
 
-def built_days(data: Path, table: TableName) -> list[date]:
+def day_file(data: DataPlace | Shelf, table: TableName, day: date) -> DayFile:
+    """The handle of a table's file of a local date at a place."""
+    return DayFile(table, day, shelf_at(data))
+
+
+def built_days(data: DataPlace | Shelf, table: TableName) -> list[date]:
     """The local dates for which a table has a file, in order."""
-    return days_with_file(data / table, f"{table}.parquet")
-
-
-def days_with_file(directory: Path, name: str) -> list[date]:
-    """The local dates that have a file of this name in their own folder of the directory, in order."""
-    days = []
-    for path in directory.glob(f"date=*/{name}"):
-        with suppress(ValueError):  # somebody else's directory
-            days.append(date.fromisoformat(path.parent.name.removeprefix("date=")))
-    return sorted(days)
+    return shelf_at(data).days(table_name(table))

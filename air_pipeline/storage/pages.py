@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from html.parser import HTMLParser
-from pathlib import Path
 
-from air_pipeline.replacing import open_at_once, put_in_place, staged_file
-from air_pipeline.storage.day_files import DayMetadata, DayNotBuilt, DayUnreadable, TableError, days_with_file
+from air_pipeline.places import DataPlace
+from air_pipeline.storage.day_files import DayMetadata, DayNotBuilt, DayUnreadable, TableError
+from air_pipeline.storage.shelf import Shelf, Stamp, shelf_at
 
 PAGE = "daily_report"
+_NAME = f"{PAGE}/{PAGE}.html"
 _HEAD_BYTES = 65_536
 """More than the `<meta>` elements take, which come first in the head."""
 
@@ -25,16 +26,38 @@ class PageFile:
 
     Attributes:
         day: the local date.
-        path: where the file is, or would be.
+        shelf: where it stands.
     """
 
     day: date
-    path: Path
+    shelf: Shelf
+
+    @property
+    def name(self) -> str:
+        """Its name on the shelf."""
+        return _NAME
+
+    @property
+    def path(self) -> DataPlace:
+        """Where the file is, or would be."""
+        return self.shelf.place(self.day, _NAME)
 
     @property
     def exists(self) -> bool:
         """Whether there is a page."""
-        return self.path.is_file()
+        return self.stamp() is not None
+
+    def stamp(self) -> Stamp | None:
+        """What changes whenever the file is replaced; None where there is none."""
+        return self.shelf.stamp(self.day, _NAME)
+
+    def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            OSError, TableError: it cannot be read.
+        """
+        return self.shelf.head(self.day, _NAME)
 
     def metadata(self, *, of_any_columns: bool = True) -> DayMetadata:
         """How the page was made, from the `<meta>` elements of its head; it has no columns of its own.
@@ -45,8 +68,7 @@ class PageFile:
         """
         del of_any_columns
         try:
-            with open(self.path, "rb", opener=open_at_once) as file:
-                head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+            head = self.shelf.head(self.day, _NAME, _HEAD_BYTES).decode("utf-8", "replace")
         except FileNotFoundError:
             raise DayNotBuilt(f"{self.day} has no {PAGE} yet ({self.path} is missing); {self._remedy()}") from None
         except OSError as error:
@@ -76,11 +98,11 @@ class PageFile:
         """
         content = html.encode("utf-8")
         try:
-            with staged_file(self.path, like=self.path.parents[2]) as (partial, descriptor):
+            with self.shelf.staged(self.day, _NAME) as (partial, descriptor):
                 partial.write_bytes(content)
                 os.fsync(descriptor)
                 yield len(content)
-                put_in_place(partial, self.path)
+                self.shelf.put_file(self.day, _NAME, partial)
         except OSError as error:
             raise TableError(
                 f"{PAGE} of {self.day} cannot be written ({error}); see to rights and space there"
@@ -104,11 +126,11 @@ class _MetaReader(HTMLParser):
             self.found.setdefault(str(given["name"]), given.get("content") or "")
 
 
-def page_file(data: Path, day: date) -> PageFile:
-    """The handle of the page of a local date under the data directory."""
-    return PageFile(day, data / PAGE / f"date={day.isoformat()}" / f"{PAGE}.html")
+def page_file(data: DataPlace | Shelf, day: date) -> PageFile:
+    """The handle of the page of a local date at a place."""
+    return PageFile(day, shelf_at(data))
 
 
-def days_with_page(data: Path) -> list[date]:
+def days_with_page(data: DataPlace | Shelf) -> list[date]:
     """The local dates that have a page, in order."""
-    return days_with_file(data / PAGE, f"{PAGE}.html")
+    return shelf_at(data).days(_NAME)

@@ -1,23 +1,23 @@
 """The Parquet tables, read and written: a file is replaced whole and atomically.
 
-Belongs here: how rows come out of a file and into one. Does not: where the files are (`day_files`), what is in them
+Belongs here: how rows come out of a file and into one. Does not: where the files are (`shelf`), what is in them
 (`processing`).
 """
 
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.columns import TABLES, TableName
 from air_pipeline.processing.schemas import arrow_schema
-from air_pipeline.replacing import put_in_place, staged_file
 from air_pipeline.storage.day_files import (
     DayFile,
     DayMetadata,
@@ -127,10 +127,8 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
         DayUnreadable: it cannot be read, or has other columns than the table has now. Of an earlier version those will
             do that have the columns of now, of whatever type, and with `of_any_columns` all.
     """
-    if file.path.exists() and not file.path.is_file():  # a pipe would be waited for
-        raise file.unreadable("is no file")
     try:
-        with pq.ParquetFile(file.path) as parquet:
+        with _source(file) as source, pq.ParquetFile(source) as parquet:
             rows, schema = Rows(parquet, file), arrow_schema(file.table)
             has_all = of_any_columns or set(schema.names) <= set(parquet.schema_arrow.names)
             if not parquet.schema_arrow.equals(schema) and not (has_all and says_other_columns(rows.texts())):
@@ -140,6 +138,19 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
         raise file.not_built() from None
     except (pa.ArrowException, OSError) as error:
         raise file.unreadable(f"cannot be read ({error})") from error
+
+
+@contextmanager
+def _source(file: DayFile) -> Iterator[Path | BinaryIO]:
+    """What pyarrow reads a file from: a path by itself, which is the fastest."""
+    path = file.path
+    if not isinstance(path, Path):
+        with file.shelf.open(file.day, file.name) as opened_there:
+            yield opened_there
+        return
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise file.unreadable("is no file")
+    yield path
 
 
 def _by_device(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -189,7 +200,7 @@ class StagedDay:
     def written(self) -> DayFile:
         """A handle of what has been written, for checks before it is published; the first use ends the writing."""
         self._finish()
-        return DayFile(self._target.table, self._target.day, self._partial)
+        return replace(self._target, staged=self._partial)
 
     def write(self, rows: pa.Table) -> None:
         """Adds the rows of one device, which come after those of the devices before, sorted by the key.
@@ -215,7 +226,7 @@ class StagedDay:
         """Puts the file in its place, whole, and gives its handle. A day without rows gets a file without rows."""
         self._finish()
         with self._writing():
-            put_in_place(self._partial, self._target.path)
+            self._target.shelf.put_file(self._target.day, self._target.name, self._partial)
         return self._target
 
     def close(self) -> None:
@@ -247,7 +258,7 @@ class StagedDay:
 
 
 @contextmanager
-def stage(data: Path, table: TableName, day: date, metadata: DayMetadata) -> Iterator[StagedDay]:
+def stage(data: DataPlace, table: TableName, day: date, metadata: DayMetadata) -> Iterator[StagedDay]:
     """Begins a table's file of one local date; what is not published by the end of the block is gone.
 
     Raises:
@@ -256,7 +267,7 @@ def stage(data: Path, table: TableName, day: date, metadata: DayMetadata) -> Ite
     target = day_file(data, table, day)
     with ExitStack() as stack:
         try:
-            partial, descriptor = stack.enter_context(staged_file(target.path, like=data))
+            partial, descriptor = stack.enter_context(target.shelf.staged(day, target.name))
         except OSError as error:
             raise _not_writable(target, error) from error
         staged = StagedDay(target, partial, descriptor, metadata)

@@ -71,6 +71,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
         for name in (
             "clock_believed",
             "devices_reporting",
+            "devices_themselves",
             "outbox_draining",
             "polls_recorded",
             "outbox_whole",

@@ -18,13 +18,14 @@ from air_pipeline.days.calendar import device_days
 from air_pipeline.days.choosing import MOST_RUNS
 from air_pipeline.days.compared import Compared, read_compared, under_now, write_compared
 from air_pipeline.days.deleted import remember_deletion
+from air_pipeline.days.terms import terms_now
 from air_pipeline.definitions import build_definitions
 from air_pipeline.deployment import present as present_deployment
 from air_pipeline.health import Level
 from air_pipeline.health.days import days_current
 from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import seen_by_dagster
-from air_pipeline.instance.runs_of_days import AGAIN_TAG, DAYS_TAG, FINGERPRINT_TAG, days_to_text
+from air_pipeline.instance.runs_of_days import AGAIN_TAG, DAYS_TAG, FINGERPRINT_TAG, TERMS_TAG, days_to_text
 from air_pipeline.processing.columns import RULE_SET_VERSION, TABLES
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.settings.marks import marks_file
@@ -38,6 +39,7 @@ from air_pipeline_tests.assets.small_deployments import (
     failures,
     seed,
     small_device,
+    write_settings,
 )
 from air_pipeline_tests.days.deployments import build as build_tables
 from air_pipeline_tests.devices.raw_server import answering
@@ -136,7 +138,7 @@ class MarksInTheStore:
     """Those that a collector told through the store, wherever it is: never deleted, but passed."""
 
     def __call__(self, deployment):
-        compared = read_compared(deployment.environment.state)
+        compared = read_compared(deployment.environment)
         return {*compared.late, *(mark.day for mark in deployment.store.late_marks(compared.passed))}
 
     def put(self, deployment, *days):
@@ -162,6 +164,16 @@ def test_what_it_asks_for_can_be_run(tick, deployment, instance):
     result = build(deployment, instance, date.fromisoformat(request.partition_key), request.tags, only=WHOLE)
     assert failures(result) == {}
     assert wanted(tick()) == FINISHED[1:]
+
+
+def test_they_are_told_the_settings_of_now(tick, deployment, tmp_path):
+    """Which may be others than those with which the code location was loaded."""
+    before = terms_now(deployment)
+    write_settings(tmp_path / "devices.yaml", [small_device("hall"), small_device("attic")])
+    assert {request.tags[TERMS_TAG] for request in tick().run_requests} == {
+        terms_now(present_deployment(deployment)).to_text()
+    }
+    assert terms_now(present_deployment(deployment)).settings != before.settings
 
 
 def test_they_go_before_backfills(tick, deployment):
@@ -214,7 +226,7 @@ def test_a_changed_day_is_built_again_and_a_shrunk_one_is_told(tick, deployment)
 def test_changed_settings_build_the_days_they_concern(tick, deployment, tmp_path, present):
     built(deployment, *FINISHED)
     assert wanted(tick()) == []
-    deployment.environment.state.compared.unlink()
+    (deployment.data / "days" / "compared").unlink()
     device = {"id": "hall", "url": "http://127.0.0.1:9/hall", "expected_range": {"dht22_temperature": [5, 40]}}
     changed = deployment_in(tmp_path, device, present=present)
     assert wanted(tick(changed)) == FINISHED
@@ -240,7 +252,6 @@ def test_an_edit_a_file_that_is_gone_and_data_from_a_backup_are_each_built_once(
 
     rmtree(deployment.data)
     copytree(backup, deployment.data)
-    deployment.environment.state.compared.unlink()  # another UTC day: else the last three are compared
     assert wanted(tick()) == FINISHED
     built(edited, *FINISHED)
     assert wanted(tick()) == []
@@ -298,16 +309,16 @@ def test_the_whole_month_is_compared_once_a_utc_day(tick, deployment, present):
 
 def test_a_month_that_takes_too_long_is_gone_on_with_at_the_next_tick(tick, deployment, monkeypatch):
     built(deployment, *FINISHED)
-    compared = deployment.environment.state.compared
+    compared = deployment.data / "days" / "compared"
     with monkeypatch.context() as patch:
         patch.setattr("air_pipeline.automation.building.LONGEST_LOOK_S", -1.0)
         assert tick().skip_message.startswith("0 days were compared")
-        assert not read_compared(deployment.environment.state).month
+        assert not read_compared(deployment.environment).month
     under = under_now(deployment.settings)
     done = Compared(date(2026, 3, 6), date(2026, 3, 2), under, date(2026, 3, 1))
-    write_compared(deployment.environment.state, done)
+    write_compared(deployment.environment, done)
     assert tick().skip_message.startswith("4 days were compared")  # the three recent ones and what is left
-    assert read_compared(deployment.environment.state) == replace(done, month=date(2026, 3, 1))
+    assert read_compared(deployment.environment) == replace(done, month=date(2026, 3, 1))
     assert tick().skip_message.startswith("3 days were compared")
     for text in ("nonsense", "2026-03-06 2026-03-02", "[]", "{}"):
         compared.write_text(text)
@@ -353,7 +364,7 @@ def test_other_rules_reach_every_day_that_is_built_newest_first(tick, forty, pre
         built(forty, *wished)
     assert asked == LONG_AGO
     assert set(rules_of(forty).values()) == {RULE_SET_VERSION}
-    assert read_compared(forty.environment.state).archive == LONG_AGO[-1]
+    assert read_compared(forty.environment).archive == LONG_AGO[-1]
     assert tick(forty).skip_message.startswith("3 days were compared")
 
 
@@ -365,7 +376,7 @@ def test_days_that_are_under_way_or_failed_hold_up_no_others(tick, forty, instan
     run(instance, "STARTED", LONG_AGO[1])
     built(forty, *wanted(tick(forty)))
     assert wanted(tick(forty)) == LONG_AGO[6:10]
-    assert read_compared(forty.environment.state).archive == LONG_AGO[0]  # the next is being built
+    assert read_compared(forty.environment).archive == LONG_AGO[0]  # the next is being built
 
 
 def test_changed_settings_reach_every_day_that_they_concern(tick, forty, present, monkeypatch):
@@ -374,7 +385,7 @@ def test_changed_settings_reach_every_day_that_they_concern(tick, forty, present
         for module in ("inputs", "comparing", "compared"):
             patch.setattr(f"air_pipeline.days.{module}.RULE_SET_VERSION", "0")
         assert wanted(tick(forty)) == []
-        assert read_compared(forty.environment.state).archive == LONG_AGO[-1]
+        assert read_compared(forty.environment).archive == LONG_AGO[-1]
         patch.setattr("air_pipeline.days.choosing.MOST_RUNS", 100)
         late = {**small_device("hall"), "thresholds": {"dht22_temperature": 25}}
         assert wanted(tick(deployment_in(forty.data.parents[1], late, present=present))) == LONG_AGO
@@ -408,7 +419,7 @@ def test_days_whose_readings_are_gone_keep_what_they_are_and_are_counted_apart(t
         rewrite(forty, f"DELETE FROM {table} WHERE observed_at < ?", end)  # noqa: S608
     monkeypatch.setattr("air_pipeline.days.choosing.MOST_RUNS", 100)
     assert wanted(tick(forty)) == LONG_AGO[:-5]
-    assert read_compared(forty.environment.state).kept == set(gone)
+    assert read_compared(forty.environment).kept == set(gone)
     seen = seen_by_dagster(forty)
     found = days_current.summary(list(days_current.findings(seen)), seen.now)
     assert (found.level, found.numbers["kept"], found.numbers["older_rules"]) == (Level.WARNING, 5, 35)
@@ -519,7 +530,7 @@ def test_a_store_that_is_away_is_told_and_no_mark_is_lost(tick, tmp_path, presen
     assert answer.skip_message.startswith("days were not compared: ")
     assert "is damaged or no SQLite file" in answer.skip_message
     assert marks(deployment) == {FINISHED[-1]}
-    assert not deployment.environment.state.compared.exists()
+    assert not (deployment.data / "days" / "compared").exists()
 
 
 def test_before_the_first_day_is_over_the_tick_says_when(tick, deployment, present):

@@ -25,6 +25,7 @@ CHECKS = {
     "collector_running",
     "clock_believed",
     "devices_reporting",
+    "devices_themselves",
     "outbox_draining",
     "polls_recorded",
     "outbox_whole",

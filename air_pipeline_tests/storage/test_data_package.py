@@ -8,7 +8,7 @@ import pytest
 
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import commit_day
-from air_pipeline.storage.data_package import data_package_path, describe_tables
+from air_pipeline.storage.data_package import DATA_PACKAGE, describe_tables
 from air_pipeline_tests.days.deployments import AFTER, DAY, build, deployment, device, forget, seed, window
 
 TYPES = {
@@ -34,7 +34,7 @@ def data(tmp_path_factory):
 
 
 def described(data):
-    return json.loads(data_package_path(data).read_text(encoding="utf-8"))
+    return json.loads((data / DATA_PACKAGE).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("number", range(3), ids=TABLES)
@@ -66,16 +66,16 @@ def test_flags_units_and_rules_are_told(data):
 
 
 def test_the_days_that_come_do_not_touch_it_and_what_others_wrote_stays(data, tmp_path):
-    path = data_package_path(data)
+    path = data / DATA_PACKAGE
     before = path.stat()
     assert commit_day(data, DAY) == ""
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
     describe_tables(tmp_path)
-    assert data_package_path(tmp_path).read_bytes() == path.read_bytes()
+    assert (tmp_path / DATA_PACKAGE).read_bytes() == path.read_bytes()
     theirs = described(data) | {"title": "My flat", "licenses": [{"name": "CC-BY-4.0"}]}
     theirs["resources"] = [{"name": "plan", "path": "plan.pdf"}, {"name": "observations", "path": "old.parquet"}]
-    data_package_path(tmp_path).write_text(json.dumps(theirs), encoding="utf-8")
+    (tmp_path / DATA_PACKAGE).write_text(json.dumps(theirs), encoding="utf-8")
     describe_tables(tmp_path)
     merged = described(tmp_path)
     assert (merged["title"], merged["licenses"]) == ("My flat", [{"name": "CC-BY-4.0"}])
@@ -83,20 +83,20 @@ def test_the_days_that_come_do_not_touch_it_and_what_others_wrote_stays(data, tm
     assert merged["resources"][0] == described(data)["resources"][0]
 
     for content in ("{", "[]", "\ud800".encode("utf-16-le", "surrogatepass").decode("latin-1")):
-        data_package_path(tmp_path).write_text(content, encoding="utf-8")
+        (tmp_path / DATA_PACKAGE).write_text(content, encoding="utf-8")
         describe_tables(tmp_path)
-        assert data_package_path(tmp_path).read_text(encoding="utf-8") == content
+        assert (tmp_path / DATA_PACKAGE).read_text(encoding="utf-8") == content
 
 
 def test_a_day_counts_whatever_becomes_of_its_description(tmp_path):
     deployed = deployment(tmp_path)
     seed(deployed)
     build(deployed)
-    data_package_path(deployed.data).mkdir()
+    (deployed.data / DATA_PACKAGE).mkdir()
     assert commit_day(deployed.data, DAY) == ""
 
 
 def test_it_has_the_rights_of_the_data_directory(tmp_path):
     tmp_path.chmod(0o2750)
     describe_tables(tmp_path)
-    assert data_package_path(tmp_path).stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / DATA_PACKAGE).stat().st_mode & 0o777 == 0o640
