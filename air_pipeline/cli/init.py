@@ -64,7 +64,10 @@ def init(
     use_config(config)
     environment = read_environment()
     if environment.config.exists() and not force:
-        raise SettingsError(f"{environment.config} is there already; --force replaces it, --config names another")
+        raise SettingsError(
+            f"{environment.config} is there already; to add a device, have another file written with --config new.yaml"
+            " and copy its entry over; --force replaces the one that is there"
+        )
     zone = _zone(timezone)
     entries = _entries(urls or _asked_for_addresses(), ids or [])
     if (running := holder(environment.state)) and _is_polled(environment, entries):
