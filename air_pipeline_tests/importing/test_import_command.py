@@ -87,6 +87,7 @@ def test_it_is_written_listed_built_taken_back_and_written_again(home):
     assert f"imported as {one['import']}" in said
     assert (one["device"], one["stage"], one["polls"], one["source"]) == ("hall", "done", 427, "history.csv")
     assert "air-pipeline build --from 2026-10-23 --to 2026-10-25" in said  # these days, and none that has nothing
+    home.monkeypatch.setenv("COLUMNS", "40")
     shown = home("import", "--list")[1]
     assert all(whole in shown for whole in (one["import"], "2026-10-22", "2026-10-25", "history.csv"))
     first = home.rows()
