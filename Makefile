@@ -1,11 +1,11 @@
 # `make demo` shows everything on simulated devices, `make up` runs it on ./devices.yaml (`PORT=3001`: the UI elsewhere), `make test` the tests.
-# Everything is installed into .venv.
+# Everything is installed into .venv; `make` alone, which is `make install`, does just that.
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo up test chaos mutants lint bench docs lock clean screenshots
-.DEFAULT_GOAL := test
+.PHONY: install demo up test chaos mutants lint bench docs lock clean screenshots
+.DEFAULT_GOAL := install
 
 # The environment is made anew whenever the lock file changes. What only developers need comes on top of it.
 .venv/.ready: requirements.lock pyproject.toml
@@ -18,6 +18,8 @@ BIN := .venv/bin
 .venv/.dev: .venv/.ready requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
 	touch $@
+
+install: .venv/.ready
 
 demo: .venv/.ready
 	exec $(BIN)/air-pipeline demo $(PORT:%=--port %)

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 _Numbers = TypeVar("_Numbers")
 """A number, or an array of them."""
 
+DIGITS = 9
+"""Decimals of a converted value: 71.24 °F are 21.8 °C, and not 21.799999999999997. No sensor knows as many."""
+
 _SPELT: Mapping[str, str] = MappingProxyType(
     {
         "C": "°C",

@@ -268,7 +268,9 @@ class Archive:
         wanted = _listed(series)
         for name in wanted:
             if name not in known:
-                hint = near(name, known, otherwise=f"; there are: {', '.join(sorted(known))}")
+                alike = sorted(one for one in known if one.endswith(f"_{name}"))
+                listed = f"; there are: {', '.join(alike or sorted(known))}"
+                hint = listed if alike else near(name, known, otherwise=listed)
                 raise SettingsError(f"no device in devices.yaml has {what} {name!r}{hint}")
         return wanted
 

@@ -7,7 +7,7 @@ import typer
 
 from air_pipeline.access import Archive
 from air_pipeline.cli.options import ConfigOption, JsonOption, use_config
-from air_pipeline.cli.terminal import say, show_json
+from air_pipeline.cli.terminal import say, show_json, unit_text
 from air_pipeline.days.explanation import Explanation
 from air_pipeline.deployment import open_deployment
 from air_pipeline.devices.polls import Flag
@@ -52,13 +52,13 @@ def explain(
 
 
 def _lines(found: Explanation) -> Iterator[str]:
-    value = "no value" if found.judged.value is None else f"{found.judged.value:g} {found.unit}"
+    value = "no value" if found.judged.value is None else f"{found.judged.value:g} {unit_text(found.unit)}".rstrip()
     when = found.observed_at.isoformat(sep=" ", timespec="seconds")
     yield f"{found.device} {found.series} at {when}: {value}, {_flag(found.judged.flag)}"
     if found.poll is None:
         yield "there is no poll: no collector ran, it could not begin in time, or what it stored was deleted"
     else:
-        took = "" if found.poll.duration_ms is None else f", after {found.poll.duration_ms:g} ms"
+        took = "" if not found.poll.duration_ms else f", after {found.poll.duration_ms:g} ms"
         came = f"; instead of the value came {found.poll.came!r}: {found.poll.reason}" if found.poll.reason else ""
         yield f"poll: {found.poll.outcome}{took}{came}"
     if found.of_other_rules:

@@ -8,7 +8,7 @@ import typer
 from air_pipeline.cli.display import bar_if_long
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, SeriesOption, use_config
 from air_pipeline.cli.output import check_output
-from air_pipeline.cli.terminal import say
+from air_pipeline.cli.terminal import say, unit_text
 from air_pipeline.deployment import open_deployment
 from air_pipeline.exporting.airmonitor import meta_path, write_airmonitor
 from air_pipeline.exporting.netcdf import write_netcdf
@@ -64,8 +64,9 @@ def export(
             written = f"{write_netcdf(selection, output, positions, progress)} slots written to {output}"
         else:
             written = f"{write_airmonitor(selection, output, positions, progress)} hours written to {output}"
-            written += f", and {len(selection.zones)} devices to {meta_path(output)}"
+            count = len(selection.zones)
+            written += f", and {count} device{'s' if count > 1 else ''} to {meta_path(output)}"
     if selection.missing:
         say(f"not built, and so left out: {dates_in_words(selection.missing)}", err=True)
-    units = ", ".join(f"{name} in {unit}" for name, unit in selection.units.items())
+    units = ", ".join(f"{name} in {unit}" if unit_text(unit) else name for name, unit in selection.units.items())
     say(f"{written}; {units}", err=True)

@@ -74,7 +74,10 @@ def init(
     environment = read_environment()
     config_file = environment.config_here()
     if config_file.exists() and not force:
-        raise SettingsError(f"{config_file} is there already; --force replaces it, --config names another")
+        raise SettingsError(
+            f"{config_file} is there already; to add a device, have another file written with --config new.yaml"
+            " and copy its entry over; --force replaces the one that is there"
+        )
     zone = _zone(timezone)
     found = _discovered(local=local) if discovers else {}
     addresses = [*(urls or ()), *found] if discovers else urls or _asked_for_addresses()

@@ -6,7 +6,7 @@ from air_pipeline.access import Archive
 from air_pipeline.access.last_known import LastKnown, last_known
 from air_pipeline.cli.display import show_table
 from air_pipeline.cli.options import ConfigOption, DevicesArgument, JsonOption, use_config
-from air_pipeline.cli.terminal import say, show_json
+from air_pipeline.cli.terminal import say, show_json, unit_text
 from air_pipeline.deployment import open_deployment
 
 
@@ -33,7 +33,8 @@ def latest(devices: DevicesArgument = None, config: ConfigOption = None, as_json
         if last.observed_at is not None:
             if last.observed_at != last.polled_at:
                 say(f"  last reading {last.observed_at.isoformat()}")
-            rows = [(series, f"{value:g}", units.get(series, "")) for series, value in sorted(last.values.items())]
+            values = sorted(last.values.items())
+            rows = [(series, f"{value:g}", unit_text(units.get(series, ""))) for series, value in values]
             show_table(("series", "value", "unit"), rows)
 
 

@@ -5,7 +5,7 @@ import json
 import typer
 
 from air_pipeline.cli.options import AskOption, ConfigOption, DevicesArgument, JsonOption, use_config
-from air_pipeline.cli.terminal import say, show_json, utc_text
+from air_pipeline.cli.terminal import say, show_json, unit_text, utc_text
 from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.environment import read_environment
 from air_pipeline.in_force import load_settings
@@ -71,7 +71,7 @@ def _show_asked(asked: Asked) -> None:
     say(f"{name}: {poll.outcome.value}{reason} ({poll.duration_ms:.0f} ms{source})")
     units = asked.device.units
     for series, value in poll.values.items():
-        say(f"  {series:<28} {value:>10g} {units.get(series, '')}")
+        say(f"  {series:<28} {value:>10g} {unit_text(units.get(series, ''))}")
     for problem in poll.problems:
         say(f"  {problem.series:<28} {problem.value!r}: {problem.reason}")
     for note in asked.notes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from air_pipeline.cli.terminal import say
+from air_pipeline.cli.terminal import say, say_places
 from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.simulator import Fault, Profile, Simulator, read_script, serve_forever
 from air_pipeline.devices.simulator.faults import is_of
@@ -61,7 +61,7 @@ def simulate(
     for name, wrong in lasting:
         simulator.set_fault(name, wrong)
     for name in names[:_MOST_SHOWN]:
-        say(simulator.url(name))
+        say_places(simulator.url(name))
     if len(names) > _MOST_SHOWN:
         say(f"… and {len(names) - _MOST_SHOWN} more")
     serve_forever(simulator)

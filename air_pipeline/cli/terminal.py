@@ -26,6 +26,11 @@ def say(text: str, *, mark: str = "", colour: str | None = None, err: bool = Fal
     typer.echo(begin + plain_lines(without_secrets_in(text)), err=err)
 
 
+def unit_text(unit: str) -> str:
+    """A unit as a person sees it behind a value: a plain number has none, not another 1."""
+    return "" if unit == "1" else unit
+
+
 def say_places(text: str) -> None:
     """Prints what is our own, with addresses of ours that are to be opened, whole: nothing in them is secret."""
     typer.echo(plain_lines(text))

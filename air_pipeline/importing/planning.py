@@ -28,7 +28,7 @@ from air_pipeline.settings import Device, SettingsError
 from air_pipeline.settings.sensors import parameters_of
 from air_pipeline.settings.values import near
 from air_pipeline.storage.store import ReadingStore
-from air_pipeline.units import can_convert, converted, kept_in, spelt
+from air_pipeline.units import DIGITS, can_convert, converted, kept_in, spelt
 
 AFTER_LAST_MS = 1
 """How long after its last slot a stretch ends: at an instant that no slot has."""
@@ -114,7 +114,8 @@ def history_of(deployment: Deployment, device_id: str, meaning: Meaning, rows: R
             raise SettingsError(
                 f"{meaning.name}: columns.{column}: {series} is in {parameter.unit}, and {unit} cannot be said in it"
             )
-        values[series] = converted(rows.series[series], unit or parameter.unit, parameter.unit)
+        as_ours = converted(rows.series[series], unit or parameter.unit, parameter.unit)
+        values[series] = as_ours if as_ours is rows.series[series] else np.round(as_ours, DIGITS)
         parameters.append(parameter)
     converted_rows = Rows(rows.times, values, {name: rows.spoilt[name] for name in values if name in rows.spoilt})
     return History(device, converted_rows, tuple(parameters), meaning.said.interval, source)

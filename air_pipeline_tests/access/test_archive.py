@@ -62,6 +62,8 @@ def test_an_unknown_series_is_answered_with_the_nearest(stations, method):
     ask = getattr(stations, method)
     with pytest.raises(SettingsError, match=r"'first_temprature'; did you mean first_temperature\?"):
         ask(DAY, AFTER, series="first_temprature")
+    with pytest.raises(SettingsError, match=r"'humidity'; there are: other_humidity$"):
+        ask(DAY, AFTER, series="humidity")  # a parameter: of which sensor?
     with pytest.raises(SettingsError, match="'zzz'; there are: first_temperature, other_humidity"):
         ask(DAY, AFTER, series=["first_temperature", "zzz"])
 

@@ -111,6 +111,14 @@ def test_what_is_wrong_is_refused_in_a_sentence_before_anything_is_started(home,
         assert err.strip(), arguments
 
 
+def test_the_simulator_prints_addresses_as_they_are_asked(home, begun, monkeypatch, capsys):
+    _, out, _ = in_this_process(monkeypatch, capsys, "simulate", "office", "--kind", "tasmota", "--port", "0")
+    assert out.endswith("/office/cm?cmnd=Status%2010\n")
+    status, _, err = in_this_process(monkeypatch, capsys, "init", "10.0.0.9")
+    assert (status, begun) == (2, [("simulate", "serve_forever")])
+    assert "to add a device, have another file written with --config new.yaml and copy its entry over" in err
+
+
 def test_what_is_right_is_started(home, begun, monkeypatch, capsys):
     for arguments, parts in {
         ("up", "--port", str(free_port()), "--host", "127.0.0.1"): ["run"],

@@ -87,6 +87,7 @@ def test_it_is_written_listed_built_taken_back_and_written_again(home):
     assert f"imported as {one['import']}" in said
     assert (one["device"], one["stage"], one["polls"], one["source"]) == ("hall", "done", 427, "history.csv")
     assert "air-pipeline build --from 2026-10-23 --to 2026-10-25" in said  # these days, and none that has nothing
+    home.monkeypatch.setenv("COLUMNS", "40")
     shown = home("import", "--list")[1]
     assert all(whole in shown for whole in (one["import"], "2026-10-22", "2026-10-25", "history.csv"))
     first = home.rows()
@@ -94,6 +95,8 @@ def test_it_is_written_listed_built_taken_back_and_written_again(home):
     assert home.rows() == first
     _, daily, _ = home("daily", "--from", "2026-10-25", "--to", "2026-10-26", "--json")
     assert {json.loads(row)["expected_count"] for row in daily.splitlines()} == {150}  # the long day has 25 hours
+    why = home("explain", "--device", "hall", "--series", "dht22_temperature", "--at", "2026-10-24T08:00")[1]
+    assert "\npoll: imported\n" in why  # of which nobody knows how long it took
     assert "would be deleted" in home("import", "--undo", one["import"])[1]
     assert home.rows() == first
     assert home("import", "--undo", one["import"], "--yes")[1].startswith(f"427 polls of import {one['import']} are")

@@ -86,6 +86,7 @@ def test_a_preset_reads_what_its_source_writes(tmp_path, name):
     assert [at - at % 1000 for at in history.rows.times.tolist()] == [NOON]
     got = {series: column[0] for series, column in history.rows.series.items()}
     assert {series: got[series] for series in values} == pytest.approx(values)
+    assert all(value == round(value, 9) for value in got.values())  # no digits that only the conversion made
     assert not np.isnan(list(got.values())).any()
     said = {one.series: one.unit for one in history.parameters}
     assert {series: said[series] for series in units} == units

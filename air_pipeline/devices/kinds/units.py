@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from air_pipeline.units import converted, kept_in
+from air_pipeline.units import DIGITS, converted, kept_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,4 +14,4 @@ class In:
 
     def ours(self, number: float) -> float:
         """The number that was sent, in our unit."""
-        return converted(number, self.unit, kept_in(self.unit)) + 0.0
+        return round(converted(number, self.unit, kept_in(self.unit)), DIGITS) + 0.0

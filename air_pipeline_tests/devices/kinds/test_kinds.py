@@ -342,6 +342,12 @@ def test_the_other_thermometer_of_a_purpleair_is_a_sensor_of_its_own():
 # Tasmota
 
 
+def test_a_conversion_leaves_no_digits_of_its_own():
+    """71.24 °F are 21.8 °C; computed, they are 21.799999999999997."""
+    said = '{"StatusSNS":{"BME280":{"Temperature":71.24},"TempUnit":"F"}}'
+    assert read("tasmota", said, "sensors: {bme280: [temperature]}").values == {"bme280_temperature": 21.8}
+
+
 def test_a_tasmota_is_read_whole():
     document = read("tasmota", d.TASMOTA, d.TASMOTA_SENSORS)
     assert document.values == {
