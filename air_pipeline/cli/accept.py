@@ -48,5 +48,5 @@ def accept(
     if not yes:
         say("nothing was changed; to do it, add --yes")
         return
-    accept_identity(environment.config, device, answers)
+    accept_identity(environment.config_here(), device, answers)
     say(f"{environment.config} says identity: {answers} of {device} now; a running collector takes that up by itself")

@@ -92,11 +92,7 @@ def init(
         introduced = [(entry, well) for entry, well in introduced if well or entry.url not in kinds]
     if not introduced:
         raise SettingsError(f"none of them can be used, so nothing was written; {_BY_ADDRESS}")
-    if (
-        not all(well for _, well in introduced)
-        and not force
-        and not _agreed(f"Write {config_file} all the same?")
-    ):
+    if not all(well for _, well in introduced) and not force and not _agreed(f"Write {config_file} all the same?"):
         say("nothing was written; --force writes it all the same", err=True)
         raise typer.Exit(1)
     try:

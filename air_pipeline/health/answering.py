@@ -21,10 +21,11 @@ LONGEST_SILENCE = timedelta(minutes=2)
 )
 def store_answering(seen: Seen) -> Iterator[Finding]:
     """Whether it answered the last look at what came in, or has not for long."""
-    error, collector = seen.report.store_error, seen.process
+    error = seen.report.store_error
+    is_here = any(one.running is not None and not one.told_by for one in seen.processes.values())
     if not error:
         yield fine("it answers", numbers={"stores_silent": 0})
-    elif collector.running is not None and not collector.told_by:
+    elif is_here:
         yield unknown("the collector here says by what waits in its outbox how the store takes readings")
     else:
         silent = failure(error, numbers={"stores_silent": 1})

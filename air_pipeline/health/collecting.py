@@ -146,7 +146,7 @@ def _disagreement(seen: Seen, name: str, state: CollectorState) -> Finding | Non
     if state.shares and state.shares != settings.shares:
         changed = settings_stamp(seen.environment.config)
         found = warning(f"by the devices.yaml of {name}, other devices are its own than by the one here")
-        return replace(found, since=from_epoch_ms(changed[0] // 1_000_000) if changed else None)
+        return replace(found, since=from_epoch_ms(changed[0] // 1_000_000) if isinstance(changed, tuple) else None)
     return None
 
 

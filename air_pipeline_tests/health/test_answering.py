@@ -11,6 +11,7 @@ from air_pipeline.collection.report import Report
 from air_pipeline.health import Level
 from air_pipeline.health.answering import LONGEST_SILENCE, store_answering
 from air_pipeline.health.seen import seen_by_dagster
+from air_pipeline.settings import MAIN
 from air_pipeline_tests.assets.small_deployments import NOON, deployment_in
 
 ELSEWHERE = CollectorState(unanswered="away")
@@ -22,7 +23,7 @@ def look(tmp_path):
     deployment = deployment_in(tmp_path, collector="external")
 
     def look(error, collector=ELSEWHERE, since=None):
-        report = Report(0, 1, {}, (), 1, collector, store_error=error)
+        report = Report(0, 1, {}, (), 1, {MAIN: collector}, store_error=error)
         seen = seen_by_dagster(deployment, report, store_silent_since=since)
         return store_answering.summary(list(store_answering.findings(seen)), NOON)
 

@@ -9,6 +9,7 @@ from air_pipeline.health import Level, kept
 from air_pipeline.health.kept import days_kept
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.local_time import from_epoch_ms
+from air_pipeline.storage.binding import binding_of
 from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 from air_pipeline_tests.days.deployments import (
     DAY,
@@ -84,8 +85,8 @@ def test_a_device_that_devices_yaml_has_no_more_is_no_loss_of_the_store(three):
 def test_what_a_bucket_lets_go_by_its_retention_is_no_loss(three, influxdb, retention_days, level):
     """Three days of last November, read next June, and a bucket that does not have them."""
     bucket = influxdb.make_bucket(retention_s=retention_days * 86_400)
-    connection = influxdb.connection(bucket)
-    environment = replace(three.environment, influxdb=connection)
+    environment = replace(three.environment, influxdb=influxdb.connection(bucket))
+    binding_of(three.data).unlink()  # as its remedy says
     [said] = days_kept.findings(Seen(environment, three.now(), three.settings))
     assert said.level is level
     assert said.numbers == {"days_lost": 3 * (not retention_days), "days_let_go": 3 * bool(retention_days)}
