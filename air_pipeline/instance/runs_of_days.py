@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.storage.tags import PARTITION_NAME_TAG, ROOT_RUN_ID_TAG
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 DAYS_TAG = "air_pipeline/days"
 """The days of a run that builds many: `2026-11-01/2026-11-09,2026-11-12`."""
@@ -88,8 +88,12 @@ def is_made_by(instance: dg.DagsterInstance, day: date, run: dg.DagsterRun) -> b
     """Whether a day was built last by a run, or by one that it repeats."""
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("daily_report"), asset_partitions=[day.isoformat()])
     made = instance.fetch_materializations(wanted, limit=1).records
-    repeated = dg.RunsFilter(tags={ROOT_RUN_ID_TAG: run.root_run_id or run.run_id})
-    return bool(made) and made[0].run_id in {run.run_id, run.root_run_id, *instance.get_run_ids(repeated)}
+    one: dg.DagsterRun | None = run
+    while made and one is not None:
+        if made[0].run_id == one.run_id:
+            return True
+        one = instance.get_run_by_id(one.parent_run_id) if one.parent_run_id else None
+    return False
 
 
 def last_runs(instance: dg.DagsterInstance, days: Sequence[date]) -> dict[date, dg.DagsterRun]:
