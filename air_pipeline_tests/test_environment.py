@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def test_empty_variables_count_as_unset(tmp_path, monkeypatch):
 
 def test_variables_lead_to_the_same_place(environment):
     assert read_environment(environment.variables()) == environment
+    edge = replace(environment, collector="edge-1")
+    assert read_environment(edge.variables()) == edge
+
+
+@pytest.mark.parametrize("name", ["Edge", "a b", "dagster", "-x", "x" * 64])
+def test_a_collector_has_a_name_that_devices_can_say(name):
+    assert mistake(read_environment, {"AIR_PIPELINE_COLLECTOR": name}).startswith("environment: AIR_PIPELINE_COLLECTOR")
 
 
 def test_four_variables_mean_influxdb():

@@ -125,6 +125,16 @@ def test_ticks_keep_a_real_collector_that_ends_with_its_lease(instance, tmp_path
     assert "Traceback" not in state.collector_log.read_text()
 
 
+def test_where_every_device_is_of_another_collector_none_is_started(instance, tmp_path):
+    deployment = deployment_in(tmp_path, small_device("hall", interval="10s", collector="edge-1"))
+    answer = Ticks(deployment, instance)()
+    assert "started" not in answer.skip_message
+    assert not deployment.environment.state.collector_lease.exists()
+    failed = checks(answer)["collector_running"]
+    assert not failed.passed
+    assert failed.description.startswith("edge-1, which runs elsewhere, has told nothing of itself")
+
+
 def test_the_second_tick_says_that_a_collector_runs(instance, tmp_path):
     deployment = collecting(tmp_path)
     with CollectorLock(deployment.environment.state):

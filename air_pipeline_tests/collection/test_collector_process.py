@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,12 +175,12 @@ def test_a_changed_configuration_is_taken_up_and_an_invalid_one_is_not(
         environment.config.write_text(
             environment.config.read_text(encoding="utf-8") + "\n    intervall: 2s\n", encoding="utf-8"
         )
+        assert process.stderr is not None
+        assert any("did you mean interval?" in line for line in process.stderr)  # read until it says so
         asked = len(simulator.requests("b").times_ms)
         wait_for(lambda: len(simulator.requests("b").times_ms) >= asked + 3, "polls under the last valid configuration")
         process.send_signal(signal.SIGTERM)
         process.wait(WITHIN_S)
-        assert process.stderr is not None
-        assert "did you mean interval?" in process.stderr.read()
 
 
 def test_a_collector_starts_with_the_last_valid_configuration(environment: Environment, simulator: Simulator) -> None:
@@ -282,3 +283,29 @@ def test_time_goes_by_while_the_machine_is_suspended() -> None:
     if "unshare" in run.stderr:
         pytest.skip("this system has no namespaces of time")
     assert run.stdout.split() == ["True", "True"], run.stderr
+
+
+def test_devices_of_another_collector_are_asked_by_that_alone(environment: Environment, simulator: Simulator) -> None:
+    """Not by a collector here, not by a slot by hand, and by a person only if he says so."""
+    environment.config.write_text(f"{environment.config.read_text()}\n    collector: edge-1\n")
+    settings = load_settings(environment.config, environment.state).settings
+    assert [device.collector for device in settings.devices] == ["main", "edge-1"]
+    assert collect_once(environment, settings) == []
+    asked = ask_devices(environment, settings, settings.devices)
+    assert [one.live for one in asked] == [True, False]
+    with running_collector(environment):
+        wait_for(lambda: len(simulator.requests("a").times_ms) >= 4, "its own device to be asked")
+    assert not simulator.requests("b").times_ms
+    ask_devices(environment, settings, settings.devices, may_ask=True)
+    assert len(simulator.requests("b").times_ms) == 1
+
+
+def test_a_name_that_no_device_has_is_said_and_waited_for(environment: Environment, simulator: Simulator) -> None:
+    edge = replace(environment, collector="edge-1")
+    with running_collector(edge) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "edge-1" in line)
+        assert "no device of devices.yaml is of the collector edge-1 (AIR_PIPELINE_COLLECTOR): they are of main" in said
+        edge.config.write_text(f"{edge.config.read_text()}\n    collector: edge-1\n")
+        wait_for(lambda: simulator.requests("b").times_ms, "the device that has the name now")
+    assert not simulator.requests("a").times_ms

@@ -321,6 +321,9 @@ MISTAKES = [
     (ONE + "    warm_up: 49h\n", 6, "devices[1].warm_up: '49h' is out of bounds; write something from 0s to 48h"),
     (ONE + "collector: externel\n", 6, "collector: 'externel' is none of dagster, external; did you mean external?"),
     (ONE + "collector: {}\n", 6, "collector: {} is none of dagster, external"),
+    (ONE + "    collector: external\n", 6, "devices[1].collector: 'external' is said of the whole file; here stands a"),
+    (ONE + "    collector: Edge 1\n", 6, "devices[1].collector: 'Edge 1' is no name of a collector; use at most 63 of"),
+    (ONE + "    collector: 7\n", 6, "devices[1].collector: 7 is no name of a collector"),
     # Devices and their addresses.
     (ONE.split("devices", maxsplit=1)[0] + "devices:\n", 3, "devices: is not a list; begin each device with - id: …"),
     (ONE.split("devices", maxsplit=1)[0] + "devices: []\n", 3, "devices: there is none; add - id: living-room"),
