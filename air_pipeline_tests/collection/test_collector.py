@@ -16,6 +16,7 @@ from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.devices.steps import Steps
+from air_pipeline.settings import Device
 from air_pipeline_tests.collection.held_clock import (
     SLOT,
     HeldClock,
@@ -355,7 +356,7 @@ class Held:
         self.body, self.gate = body, gate or threading.Event()
         self.asked = 0
 
-    def __call__(self, url: str, timeout_s: float, access: object) -> "Held":
+    def __call__(self, _: Device) -> "Held":
         return self
 
     needs_thread = True
@@ -416,7 +417,7 @@ def test_a_hostile_document_costs_its_own_device_alone(recorder: ReadRecorder, c
     hostile.gate.set()
     well.gate.set()
     settings = settings_for(device("hostile", "http://hostile/", 1_000, 1.0), device("well", "http://well/", 1_000))
-    collector = Collector(settings, recorder, clock, lambda url, *_: hostile if "hostile" in url else well)
+    collector = Collector(settings, recorder, clock, lambda asked: hostile if "hostile" in asked.url else well)
     for _ in range(5):
         collector.step(0.0)
         run_until(collector, lambda: collector.in_flight == 1)
@@ -471,7 +472,7 @@ def test_devices_that_hang_hold_up_none_that_come_after_them(recorder: ReadRecor
         settings_for(*(device(f"gone-{number}", "http://gone/") for number in range(20))),
         recorder,
         clock,
-        lambda url, *_: asked[url],
+        lambda one: asked[one.url],
     )
     run_until(collector, lambda: gone.asked == 20)
     collector.reconfigure(settings_for(*(device(f"new-{number}", "http://new/") for number in range(20))))
@@ -483,7 +484,7 @@ def test_devices_that_hang_hold_up_none_that_come_after_them(recorder: ReadRecor
 def test_the_end_waits_so_long_and_records_the_rest_as_it_is(recorder: ReadRecorder, clock: HeldClock) -> None:
     slow, quick = Held(GOOD), Held(GOOD)
     settings = settings_for(device("slow", "http://slow/"), device("quick", "http://quick/"))
-    collector = Collector(settings, recorder, clock, lambda url, *_: slow if "slow" in url else quick)
+    collector = Collector(settings, recorder, clock, lambda asked: slow if "slow" in asked.url else quick)
     collector.step(0.0)
     ending = threading.Thread(target=collector.finish, args=(10.0,))
     ending.start()
@@ -514,7 +515,7 @@ def test_an_answer_costs_as_much_among_a_thousand_as_among_fifty(tmp_path: Path)
         clock, hanging, one = HeldClock(), Held(GOOD), Held(GOOD)
         settings = settings_for(device("one", "http://one/"), *(device(f"d{n}", "http://d/") for n in range(devices)))
         with ReadRecorder(tmp_path / str(devices)) as recorder:
-            collector = Collector(settings, recorder, clock, lambda url, *_: one if "one" in url else hanging)
+            collector = Collector(settings, recorder, clock, lambda asked: one if "one" in asked.url else hanging)
             run_until(collector, lambda: hanging.asked == devices and one.asked == 1)
             one.gate.set()
             sys.settrace(trace)
