@@ -16,6 +16,7 @@ from air_pipeline.environment import Environment
 from air_pipeline.settings.file import read_settings
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.sqlite import SqliteStore
+from air_pipeline.storage.written_over import written_over
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.importing.histories import table
 
@@ -194,8 +195,8 @@ def test_an_import_that_was_killed_is_finished_by_the_same_command(home, tmp_pat
     home.imports("--yes")
     assert home.rows() == other.rows()
     assert [(row["stage"], row["polls"]) for row in home.listed()] == [("done", 427)]
-    with closing(sqlite3.connect(home.path / "state" / "outbox.sqlite")) as box:
-        marks = {day for (day,) in box.execute("SELECT day FROM late")}
+    with closing(SqliteStore(StateDirectory(home.path / "state").readings)) as store:
+        marks = {mark.day.isoformat() for mark in written_over(store)}
     assert marks == {"2026-10-22", "2026-10-23", "2026-10-24", "2026-10-25"}
 
 
