@@ -4,24 +4,17 @@ Belongs here: one change of the file at a time, whole and on the disk. Does not:
 (`settings.marks`), what follows from it (`processing.rules.marked`).
 """
 
-import fcntl
-import os
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 
 from air_pipeline.deployment import Deployment
 from air_pipeline.in_force import load_marks
 from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_ms
-from air_pipeline.replacing import replace_file
+from air_pipeline.replacing import alone_in, replace_file, rights_of
 from air_pipeline.settings import EVERY_SERIES, Mark, SettingsError
 from air_pipeline.settings.marks import edited, marks_file, marks_text, parse_marks, zone_of
 from air_pipeline.storage.day_files import built_days
-
-_USUAL_RIGHTS = 0o666
 
 
 def add_marks(deployment: Deployment, marks: Sequence[Mark]) -> None:
@@ -111,30 +104,14 @@ def _change(deployment: Deployment, change: _Change) -> None:
     """Changes the file as it is now; who else does so meanwhile waits."""
     file = marks_file(deployment.environment.config_here()).resolve()  # a link stays, and what it leads to is replaced
     try:
-        with _alone(file.parent):
+        with alone_in(file.parent):
             text = marks_text(file) or ""
             instead, more = change(parse_marks(text, str(file), deployment.settings))
             if instead or more:
-                replace_file(file, edited(text, str(file), deployment.settings, instead, more), _rights(file))
+                replace_file(file, edited(text, str(file), deployment.settings, instead, more), rights_of(file))
     except OSError as error:
         raise SettingsError(
             f"{file}: cannot be written ({error.strerror or error}); it needs room, and a user who may write into"
             f" {file.parent}"
         ) from error
     load_marks(deployment.settings, deployment.environment.config, deployment.environment.state)  # keeps a copy
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _rights(file: Path) -> int:
-    with suppress(FileNotFoundError):
-        return stat.S_IMODE(file.stat().st_mode)
-    return _USUAL_RIGHTS

@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 _PARTIAL = ".partial"
+_USUAL_RIGHTS = 0o666
 
 
 @contextmanager
@@ -126,3 +127,25 @@ def _create_locked(target: Path, mode: int) -> tuple[Path, int]:
         if os.fstat(descriptor).st_nlink:
             return partial, descriptor
         os.close(descriptor)  # another writer took it for a leftover before it was locked
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Waits until nobody else is within it: for who reads a file of people, changes it and puts it in place.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def rights_of(file: Path) -> int:
+    """The rights of a file, for the one that takes its place; the usual ones where there is none."""
+    with suppress(FileNotFoundError):
+        return stat.S_IMODE(file.stat().st_mode)
+    return _USUAL_RIGHTS

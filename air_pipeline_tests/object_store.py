@@ -25,11 +25,13 @@ class ObjectStore:
     Attributes:
         server: the server.
         asked: what was asked of it, such as `PUT /bucket/key`, until a test clears it.
+        done: how many requests came to an end, one way or another.
         meanwhile: called with each request before it is answered; a status that it gives is the answer.
     """
 
     server: BaseWSGIServer
     asked: list[str] = field(default_factory=list)
+    done: int = 0
     meanwhile: Callable[[str, dict[str, Any]], int | None] = lambda _asked, _environ: None
 
     @property
@@ -59,13 +61,20 @@ class ObjectStore:
             connection.close()
 
     def read(self, place: ObjectAddress) -> bytes:
-        """An object, as somebody else reads it."""
+        """An object, as another machine reads it."""
+        bucket, _, key = place.url.removeprefix("s3://").partition("/")
+        content: bytes = self._client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return content
+
+    def write(self, place: ObjectAddress, content: bytes) -> None:
+        """Puts an object there, as another machine does."""
+        bucket, _, key = place.url.removeprefix("s3://").partition("/")
+        self._client().put_object(Bucket=bucket, Key=key, Body=content)
+
+    def _client(self) -> Any:
         import boto3  # half a second
 
-        bucket, _, key = place.url.removeprefix("s3://").partition("/")
-        client = boto3.client("s3", endpoint_url=self.url, **_WHO_ELSE)
-        content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return content
+        return boto3.client("s3", endpoint_url=self.url, **_WHO_ELSE)
 
     @contextmanager
     def asking_who(self) -> Iterator[None]:
@@ -90,7 +99,10 @@ def object_store() -> Iterator[ObjectStore]:
         if status := store.meanwhile(asked, environ):
             start_response(f"{status} of this test", [("Content-Length", "0")])
             return []
-        return moto(environ, start_response)
+        try:
+            return moto(environ, start_response)
+        finally:
+            store.done += 1
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     store = ObjectStore(make_server("127.0.0.1", 0, application, threaded=True))

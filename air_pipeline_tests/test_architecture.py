@@ -28,7 +28,7 @@ FLOORS = (
     ("deployment",),
     ("collection",),
     ("days", "reports"),
-    ("access", "exporting", "health", "importing", "marking", "restoring"),
+    ("accepting", "access", "exporting", "health", "importing", "marking", "restoring"),
     ("notifying", "instance"),
     ("assets",),
     ("automation",),
@@ -141,6 +141,7 @@ ONLY = {
         "storage",
         "days",
     },
+    "accepting": {"replacing", "settings", "showing"},
     "marking": {"in_force", "replacing", "settings", "deployment", "storage", "processing.local_time"},
     "restoring": {"errors", "replacing", "state", "environment", "collection", "storage"},
     "notifying": {

@@ -110,7 +110,7 @@ def test_every_check_says_what_it_means_and_those_of_the_form_of_tables_block(de
         if isinstance(asset, dg.AssetsDefinition)
         for spec in asset.check_specs
     ]
-    assert len(checks) == 11 + 2 + 3 + 3 + len(OF_A_DAY)
+    assert len(checks) == 12 + 2 + 3 + 3 + len(OF_A_DAY)
     for spec in checks:
         assert spec.description.endswith("."), spec.name
         warns = spec.name in {check.name for check in OF_A_DAY}

@@ -107,7 +107,7 @@ def run_snippets(home: Shell, monkeypatch: pytest.MonkeyPatch, name: str) -> Non
             assert ran.out or "rows written to" in ran.err
 
 
-@pytest.mark.parametrize("name", ["python.md", "from-ahttpdc.md"])
+@pytest.mark.parametrize("name", ["python.md", "from-ahttpdc.md", "calibration.md"])
 def test_the_snippets_of_a_page_run(home: Shell, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     fill(home)
     run_snippets(home, monkeypatch, name)

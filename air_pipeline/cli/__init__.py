@@ -53,6 +53,7 @@ COMMANDS = {
     "import": _Command("importing", "Import the history of a device from files or a bucket of others."),
     "prune": _Command("prune", "Make Dagster's history smaller: details and logs of old runs, old reports."),
     "rename": _Command("rename", "Give everything that is known of a device to another id."),
+    "accept": _Command("accept", "Take the device that answers now for one of devices.yaml."),
     "delete": _Command("delete", "Delete what a device said, all of it or a part."),
     "restore": _Command("restore", "Put a backup of the state directory back, as it was when deploy/backup made it."),
     "notify": _Command("notify", "Show who is told when something is not well, and what they were not told yet."),

@@ -11,10 +11,11 @@ from time import monotonic, time
 
 from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.collection.lease import asking_by_hand, holder
+from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.schedule import slot_at
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import get
-from air_pipeline.devices.document import read_document
+from air_pipeline.devices.document import other_identity, read_document
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Device
@@ -38,6 +39,7 @@ class Asked:
         notes: what it sends that the settings do not know.
         store_error: why the store did not say what the running collector stored: what waits in the outbox is known.
         body: the document as it came, if it was asked now and gave one.
+        identity: which device answers by its own word, if it was asked now and says so, or if it is another one.
     """
 
     device: Device
@@ -47,6 +49,7 @@ class Asked:
     notes: tuple[str, ...] = ()
     store_error: str = ""
     body: bytes = b""
+    identity: str = ""
 
 
 def ask_devices(
@@ -74,22 +77,40 @@ def ask_devices(
     with asking_by_hand(environment.state):
         if may_ask and holder(environment.state) is None:
             end = monotonic() + within_s
+            bound = bound_to(environment)
             with ThreadPoolExecutor(min(len(devices), _AT_ONCE) or 1) as pool:
-                return list(pool.map(partial(ask_device, longest_s=longest_s, end=end), devices))
+                ask = partial(ask_device, longest_s=longest_s, end=end)
+                return list(pool.map(lambda device: ask(device, bound_to=bound.get(device.id, "")), devices))
     return _last_polls(environment, devices, min(longest_s, _STORE_WITHIN_S))
 
 
-def ask_device(device: Device, longest_s: float = math.inf, end: float = math.inf) -> Asked:
-    """Asks one device once, for `longest_s` at most; not at all after `end` (monotonic)."""
+def bound_to(environment: Environment) -> dict[str, str]:
+    """Device to which one it is by its own word, as the collector here remembers it.
+
+    Raises:
+        OutboxError: the outbox cannot be read.
+    """
+    box = existing_outbox(environment.state.outbox)
+    if box is None:
+        return {}
+    with closing(box):
+        return box.remembered("identity")
+
+
+def ask_device(device: Device, longest_s: float = math.inf, end: float = math.inf, bound_to: str = "") -> Asked:
+    """Asks one device once, for `longest_s` at most; not at all after `end` (monotonic).
+
+    Another one than it is bound to, or than the settings say, is rejected.
+    """
     began = monotonic()
     if began > end:
         return Asked(device, None, live=True, reason="there was no time left to ask it")
     slot = slot_at(int(time() * 1000), device.interval_ms)
     answer = get(device.url, min(device.timeout_s, longest_s), device.access)
-    poll, document = make_poll(device, slot, answer, round((monotonic() - began) * 1000))
+    poll, document = make_poll(device, slot, answer, round((monotonic() - began) * 1000), bound_to)
     reason = answer.reason or (document.rejection if document else "")
-    notes = document.notes if document else ()
-    return Asked(device, poll, live=True, reason=reason, notes=notes, body=answer.body)
+    notes, identity = (document.notes, document.identity) if document else ((), "")
+    return Asked(device, poll, live=True, reason=reason, notes=notes, body=answer.body, identity=identity)
 
 
 def _last_polls(environment: Environment, devices: Sequence[Device], within_s: float) -> list[Asked]:
@@ -111,8 +132,11 @@ def _last_polls(environment: Environment, devices: Sequence[Device], within_s: f
         polls = [waiting[device.id]] if device.id in waiting else []
         polls += [stored[device.id].poll] if device.id in stored and _is_of_collector(stored[device.id].poll) else []
         poll = max(polls, key=lambda poll: poll.observed_at, default=None)
-        of_device = tuple(notes.get(device.id, "").splitlines())
-        found.append(Asked(device, poll, False, _reason(poll, device), of_device, store_error))  # noqa: FBT003 -- live
+        note = notes.get(device.id, "")
+        identity = other_identity(note)
+        reason = note if identity and poll is not None else _reason(poll, device)
+        of_device = () if identity else tuple(note.splitlines())
+        found.append(Asked(device, poll, False, reason, of_device, store_error, identity=identity))  # noqa: FBT003 -- live
     return found
 
 

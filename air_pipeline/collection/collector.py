@@ -16,6 +16,7 @@ from functools import partial
 from itertools import count
 
 from air_pipeline.collection.believing import Decision
+from air_pipeline.collection.bindings import Bindings
 from air_pipeline.collection.clock import Clock, SystemClock
 from air_pipeline.collection.exchanges import Exchanges
 from air_pipeline.collection.flights import Asking, Finished, InFlight
@@ -27,6 +28,7 @@ from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
 from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import Exchange
+from air_pipeline.devices.document import other_identity
 from air_pipeline.devices.notes import Said
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.steps import Steps, take
@@ -38,7 +40,7 @@ STEPPED_S = 1.0
 """The wall clock was stepped when it departs this far from the time that goes by: slots are planned anew."""
 CLOCK_EVERY_S = 1.0
 """How often it is looked whether the clock can be believed."""
-LONGEST_STEP_S = 0.5
+LONGEST_STEP_S = 1.0
 MANY = 16
 TOGETHER_S = 0.005
 """Where more than `MANY` answers are awaited, they are taken in together: a wake for each costs as much as its poll."""
@@ -73,6 +75,7 @@ class Collector:
         self._last = dict(recorder.last_slots)
         self._rejected = dict(recorder.last_rejected)
         self._notes = dict(recorder.notes)
+        self.bindings = Bindings(recorder)
         self._asked_for: dict[str, tuple[tuple[str, ...], int]] = {}
         self._devices: dict[str, Device] = {}
         self._flights: dict[str, InFlight] = {}
@@ -98,8 +101,10 @@ class Collector:
         former = {device.url: name for name, device in self._devices.items()}
         self._devices = {device.id: device for device in settings.devices}
         for name, device in self._devices.items():
-            if name not in self._last and (last := self._last.get(former.get(device.url, ""))) is not None:
+            before = former.get(device.url, "")
+            if name not in self._last and (last := self._last.get(before)) is not None:
                 self._last[name] = last
+                self.bindings.bind(name, self.bindings.of(before))
         self._between = {device.id: device.polled_between for device in settings.devices}
         self._series = {one.id: tuple(parameter.series for parameter in one.parameters) for one in settings.devices}
         self._look_at_clock()
@@ -287,8 +292,12 @@ class Collector:
 
     def _finished(self, flight: InFlight, answer: Answer, now: float) -> Finished:
         """The poll of an answer, ready for the disk: nothing that takes longer than a moment is left to do."""
-        poll, document = make_poll(flight.device, flight.slot, answer, round(flight.since_slot_s(now) * 1000))
+        bound_to = self.bindings.of(flight.device.id)
+        duration_ms = round(flight.since_slot_s(now) * 1000)
+        poll, document = make_poll(flight.device, flight.slot, answer, duration_ms, bound_to)
         poll = replace(poll, series=flight.series) if flight.series is not None else poll
+        if poll.outcome.has_reading and document and self.bindings.is_news(poll.device, document.identity):
+            poll = replace(poll, identity=document.identity)
         rejected = notes = None
         if poll.body is not None:  # which is kept once, and again when it differs
             rejected = hashlib.sha256(poll.body.encode()).hexdigest()[:16]
@@ -296,7 +305,9 @@ class Collector:
                 poll, rejected = replace(poll, body=None), None
         elif document is not None:
             notes = "\n".join(document.notes)
-        return Finished(encoded(poll), rejected, notes)
+        if document is not None and other_identity(document.rejection):
+            notes = document.rejection
+        return Finished(encoded(poll), rejected, notes, poll.identity)
 
     def _take_in(self, longest_s: float) -> None:
         """Waits for one event, then takes in every answer that is there."""
@@ -339,6 +350,8 @@ class Collector:
             self._recorder.keep(name, rejected=finished.rejected)
         if finished.notes is not None:
             self._note(name, finished.notes)
+        if finished.identity is not None:
+            self.bindings.bind(name, finished.identity)
 
     def _expire(self) -> None:
         """Records the polls whose deadline is past, whatever their threads still do."""

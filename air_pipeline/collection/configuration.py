@@ -34,7 +34,7 @@ class Configuration:
             log.error("going on with the last valid configuration: %s", loaded.mistake)
 
     def look(self) -> None:
-        """To be called every second or so: reads a changed file that is as it was at the look before.
+        """To be called every other second or so: reads a changed file that is as it was at the look before.
 
         A file that was changed since may be half saved, and half a file is often a valid one.
         """

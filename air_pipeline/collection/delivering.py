@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 from air_pipeline.collection.clock import SystemClock
-from air_pipeline.collection.delivery import Delivery
+from air_pipeline.collection.delivery import GATHER_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError
 from air_pipeline.collection.salvage import Salvage
 from air_pipeline.collection.telling import Teller
@@ -24,12 +24,15 @@ LAST_DELIVERY_S = 5.0
 """How long the end goes on delivering; what the store did not take by then stays in the outbox."""
 LOOK_AFTER_S = 30.0
 """How often the outbox is looked after."""
-_LONGEST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 5.0
+"""How often it is looked for what came in unseen, such as by a command: whoever commits polls here says so at once."""
 _BEGIN_ANEW_S = 10.0
 
 
 @contextmanager
-def delivering(environment: Environment, *, telling: bool = False) -> Iterator[None]:
+def delivering(
+    environment: Environment, polls_came: threading.Event | None = None, *, telling: bool = False
+) -> Iterator[None]:
     """Delivers the outbox to the store in a thread of its own, for whoever holds the collector's lock.
 
     At the end, waits a little for what is left, and then until nothing is being written any more: who takes the lock
@@ -37,27 +40,35 @@ def delivering(environment: Environment, *, telling: bool = False) -> Iterator[N
 
     Args:
         environment: whose outbox, and which store.
+        polls_came: is set whenever polls were committed to the outbox.
         telling: whether the collector tells of itself through the store.
 
     Raises:
         SettingsError: the state directory was moved to another store before the lock was taken.
     """
     environment.state.check_store(environment.store)
-    stop, given_up = threading.Event(), threading.Event()
+    stop, given_up, polls_came = threading.Event(), threading.Event(), polls_came or threading.Event()
     thread = threading.Thread(
-        target=_deliver, args=(environment, stop, given_up, telling), name="delivery", daemon=True
+        target=_deliver, args=(environment, stop, polls_came, given_up, telling), name="delivery", daemon=True
     )
     thread.start()
     try:
         yield
     finally:
         stop.set()
+        polls_came.set()
         thread.join(LAST_DELIVERY_S)
         given_up.set()
         thread.join()
 
 
-def _deliver(environment: Environment, stop: threading.Event, given_up: threading.Event, telling: bool) -> None:  # noqa: FBT001 - of a thread
+def _deliver(
+    environment: Environment,
+    stop: threading.Event,
+    polls_came: threading.Event,
+    given_up: threading.Event,
+    telling: bool,  # noqa: FBT001 - of a thread
+) -> None:
     while True:
         try:
             with (
@@ -65,7 +76,8 @@ def _deliver(environment: Environment, stop: threading.Event, given_up: threadin
                 closing(open_store(environment.influxdb, environment.state)) as store,
             ):
                 teller = Teller(environment.state, store, outbox) if telling else None
-                _deliver_until(stop, Delivery(outbox, store, is_given_up=given_up.is_set), outbox, teller)
+                delivery = Delivery(outbox, store, is_given_up=given_up.is_set)
+                _deliver_until(stop, polls_came, delivery, outbox, teller)
         except Exception as error:
             # Whatever it is, polling goes on and nothing is lost: the readings wait in the outbox for the next try.
             words = str(error) if isinstance(error, AirPipelineError) else f"{type(error).__name__}: {error}"
@@ -85,19 +97,28 @@ def _remember(environment: Environment, error: str) -> None:
         outbox.attempted(failures=failures, retry_at=time.time() + _BEGIN_ANEW_S, error=error)
 
 
-def _deliver_until(stop: threading.Event, delivery: Delivery, outbox: Outbox, teller: Teller | None) -> None:
+def _deliver_until(
+    stop: threading.Event, polls_came: threading.Event, delivery: Delivery, outbox: Outbox, teller: Teller | None
+) -> None:
     clock, salvage = SystemClock(), Salvage(outbox)
-    look_after_at = clock.monotonic()
+    salvage_at = look_after_at = clock.monotonic()
     while not stop.is_set():
+        polls_came.clear()
         wait = delivery.step()
         if teller and not delivery.is_held_up:
             teller.step()
         with suppress(OutboxError):  # it is locked or the disk is full: there is time, and delivery says so itself
-            if salvage.step():
-                wait = 0.0
+            if clock.monotonic() >= salvage_at:
+                if salvage.step():
+                    wait = 0.0
+                else:
+                    salvage_at = clock.monotonic() + _LONGEST_PAUSE_S
             if clock.monotonic() >= look_after_at:
                 look_after_at = clock.monotonic() + LOOK_AFTER_S
                 outbox.look_after()
-        stop.wait(min(wait, _LONGEST_PAUSE_S))
+        if delivery.is_held_up:
+            stop.wait(min(wait, _LONGEST_PAUSE_S))
+        elif polls_came.wait(min(wait, _LONGEST_PAUSE_S)):
+            stop.wait(GATHER_S)
     while delivery.step() == 0.0:
         pass

@@ -23,7 +23,8 @@ LONGEST_ASKED_FOR_S = 900.0
 """A store that asks to be left alone (`Retry-After`) is, for so long at most; a restart waits for a minute of it."""
 GATHER_S = 0.2
 """Polls that come one by one go to the store together."""
-IDLE_S = 1.0
+IDLE_S = 60.0
+"""Nothing is left to do until somebody says that there is."""
 _PROBES = 16
 
 
@@ -87,7 +88,7 @@ class Delivery:
             log.info("the store takes readings again")
             self._failures = 0
             self._outbox.attempted(failures=0, retry_at=0.0, error="")
-        return GATHER_S if batch.is_all else 0.0
+        return IDLE_S if batch.is_all else 0.0
 
     def _deliver(self, batch: Sequence[Pending]) -> None:
         """Writes a batch; where the store will not take it, finds out which polls it means and sets those aside."""

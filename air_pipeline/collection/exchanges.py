@@ -95,7 +95,7 @@ class Exchanges:
         looked = used = boottime()
         while True:
             self._is_asleep = True  # before it is looked whether there is something new
-            ready = selector.select(0.0 if self._new else LOOK_EVERY_S)
+            ready = selector.select(0.0 if self._new else LOOK_EVERY_S if waiting else IDLE_S)
             self._is_asleep = False
             # What is to be sent goes first, so that reading the answers of some holds up few requests.
             ready.sort(key=lambda one: one[1], reverse=True)

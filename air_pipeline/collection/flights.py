@@ -63,3 +63,4 @@ class Finished:
     row: Row
     rejected: str | None = None
     notes: str | None = None
+    identity: str | None = None

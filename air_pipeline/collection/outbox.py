@@ -11,7 +11,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from air_pipeline.collection import outbox_devices
 from air_pipeline.collection.outbox_rows import (
@@ -47,6 +47,9 @@ _TRIES = 5
 _WASTE_BYTES = 16_000_000
 
 _Result = TypeVar("_Result")
+
+Remembering = Literal["rejected", "notes", "identity"]
+"""The digest of a device's last rejected document; what it sends that the settings do not know; which one it is."""
 
 
 class OutboxError(AirPipelineError):
@@ -259,27 +262,23 @@ class Outbox:
         rows = ((day.isoformat(), number) for day, number in marks.items())
         self._write(self._claims, "DELETE FROM late WHERE day = ? AND number <= ?", rows)
 
-    def last_rejected(self) -> dict[str, str]:
-        """The digest of the last rejected document of each device that had one."""
-        return {
-            str(d): str(digest) for d, digest in self._read("SELECT device, rejected FROM devices WHERE rejected != ''")
-        }
+    def remembered(self, what: Remembering) -> dict[str, str]:
+        """Device to what is remembered of it, where there is something."""
+        rows = self._read(f"SELECT device, {what} FROM devices WHERE {what} != ''")  # noqa: S608 -- one of three names
+        return {str(device): str(text) for device, text in rows}
 
     def notes(self) -> dict[str, str]:
         """What each device sends that the settings do not know, in words, where there is something."""
-        return {
-            str(device): str(text) for device, text in self._read("SELECT device, notes FROM devices WHERE notes != ''")
-        }
+        return self.remembered("notes")
 
-    def remember(self, device: str, *, rejected: str | None = None, notes: str | None = None) -> None:
-        """Keeps the digest of a rejected document, or what was noted about a device's documents."""
-        for column, value in (("rejected", rejected), ("notes", notes)):
-            if value is not None:
-                statement = (
-                    f"INSERT INTO devices (device, {column}) VALUES (?, ?)"  # noqa: S608 -- one of two names above
-                    f" ON CONFLICT (device) DO UPDATE SET {column} = excluded.{column}"
-                )
-                self._write(self._claims, statement, [(device, value)])
+    def remember(self, device: str, **what: str) -> None:
+        """Keeps something of a device, by the names of `Remembering`."""
+        for column, value in what.items():
+            statement = (
+                f"INSERT INTO devices (device, {column}) VALUES (?, ?)"  # noqa: S608 -- one of three names
+                f" ON CONFLICT (device) DO UPDATE SET {column} = excluded.{column}"
+            )
+            self._write(self._claims, statement, [(device, value)])
 
     def asides(self) -> list[Aside]:
         """The damaged files that were set aside and are still there."""
@@ -312,7 +311,7 @@ class Outbox:
         """Takes over what a damaged file remembers beside polls, where nothing newer is known."""
 
         def change(connection: Connection) -> None:
-            connection.executemany("INSERT OR IGNORE INTO devices VALUES (?, ?, ?, ?)", remembered.devices)
+            connection.executemany("INSERT OR IGNORE INTO devices VALUES (?, ?, ?, ?, ?)", remembered.devices)
             connection.executemany("INSERT OR IGNORE INTO late (day) VALUES (?)", remembered.late)
 
         self._change(self._claims, change)

@@ -31,9 +31,10 @@ def rename(connection: Connection, device: str, name: str) -> None:
             text = poll_to_json(replace(poll, device=name))
             connection.execute(f"UPDATE {table} SET poll = ? WHERE id = ?", (text, number))  # noqa: S608
     connection.execute(
-        "INSERT INTO devices SELECT ?, last_slot, rejected, notes FROM devices WHERE device = ?"
+        "INSERT INTO devices SELECT ?, last_slot, rejected, notes, identity FROM devices WHERE device = ?"
         " ON CONFLICT (device) DO UPDATE SET last_slot ="
-        " max(coalesce(last_slot, excluded.last_slot), coalesce(excluded.last_slot, last_slot))",
+        " max(coalesce(last_slot, excluded.last_slot), coalesce(excluded.last_slot, last_slot)),"
+        " identity = CASE identity WHEN '' THEN excluded.identity ELSE identity END",
         (name, device),
     )
     connection.execute("DELETE FROM devices WHERE device = ?", (device,))

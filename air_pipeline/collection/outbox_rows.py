@@ -113,6 +113,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "body": (str, type(None)),
     "series": (tuple, type(None)),
     "cycle": (str, type(None)),
+    "identity": (str, type(None)),
 }
 
 

@@ -61,4 +61,9 @@ _SECOND = (
 # Rows may say what a device was asked for: an older program would set such rows aside.
 _THIRD: tuple[str, ...] = ()
 
-OUTBOX_TABLES = Tables(steps=(_FIRST, _SECOND, _THIRD), unnumbered="late")  # the last that was made before versions
+# Which device each is bound to by its own word; rows may say it.
+_FOURTH = ("ALTER TABLE devices ADD COLUMN identity TEXT NOT NULL DEFAULT ''",)
+
+OUTBOX_TABLES = Tables(
+    steps=(_FIRST, _SECOND, _THIRD, _FOURTH), unnumbered="late"
+)  # the last that was made before versions

@@ -23,7 +23,7 @@ from air_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 2.0
 """How often the lock, the lease and the configuration file are looked at."""
 FINISH_WITHIN_S = 10.0
 """How long the end waits for answers; what has not come by then is a `timeout`."""
@@ -78,7 +78,8 @@ def collect(
 
         with recorder:
             showing = _showing_metrics(metrics_port, metrics, environment, configuration, recorder)
-            with delivering(environment, telling=True), _every_second(look), showing:
+            collector.bindings.recall(environment, configuration.settings.devices)
+            with delivering(environment, recorder.polls_came, telling=True), _every_second(look), showing:
                 log.info("collecting from %d devices into %s", len(configuration.settings.devices), environment.store)
                 _spare_what_lasts()
                 try:
@@ -138,8 +139,10 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
     """
     with CollectorLock(environment.state):
         environment.state.remember_store(environment.store)
-        with delivering(environment), Recorder(environment.state) as recorder:
+        recorder = Recorder(environment.state)
+        with delivering(environment, recorder.polls_came), recorder:
             collector = Collector(settings, recorder, holding=Holding(SystemClock(), environment.state))
+            collector.bindings.recall(environment, settings.devices)
             left_out = collector.poll_now()
             collector.finish()
     return left_out

@@ -93,7 +93,8 @@ def recording(state: StateDirectory) -> Recording:
 class Recorder:
     """Takes begun slots, polls and notes from one thread, at once, and commits them in its own.
 
-    Used as a context: it is the last to end, and does so when everything is on the disk.
+    Used as a context: it is the last to end, and does so when everything is on the disk. Whoever waits for polls to be
+    there waits for `polls_came`.
     """
 
     def __init__(
@@ -116,10 +117,12 @@ class Recorder:
         self._reserve = Reserve(state.reserve)
         self._outbox = self._open()
         self.last_slots = self._outbox.last_slots()
-        self.last_rejected = self._outbox.last_rejected()
+        self.last_rejected = self._outbox.remembered("rejected")
         self.notes = self._outbox.notes()
+        self.identities = self._outbox.remembered("identity")
         self._most_bytes = most_bytes
         self._watch = watch
+        self.polls_came = threading.Event()
         self._now = replace(recording(state), refused="", waiting=0, unconfirmed=0)
         self._told: Recording | None = None
         self._tell_at = self._reserve_at = 0.0
@@ -181,12 +184,10 @@ class Recorder:
             self._bound()
             self._gather()
 
-    def keep(self, device: str, *, rejected: str | None = None, notes: str | None = None) -> None:
-        """Remembers the digest of a rejected document, or what was noted of a device's, when it next commits."""
+    def keep(self, device: str, **what: str) -> None:
+        """Remembers something of a device, by the names of `outbox.Remembering`, when it next commits."""
         with self._work_came:
-            for column, value in (("rejected", rejected), ("notes", notes)):
-                if value is not None:
-                    self._kept[device, column] = value
+            self._kept.update({(device, column): value for column, value in what.items()})
             self._gather()
 
     def flush(self, within_s: float = RETRY_S) -> bool:
@@ -251,7 +252,8 @@ class Recorder:
             while not (self._tried < self._begins or self._looked < self._looks or boottime() >= self._due):
                 if self._ends:
                     return False
-                self._work_came.wait(min(self._due - boottime(), 1.0))
+                # Where something is due, by a time that also goes by while the machine is suspended.
+                self._work_came.wait(None if self._due == float("inf") else min(self._due - boottime(), 1.0))
             return not self._ends
 
     def _write_begun(self) -> None:
@@ -298,6 +300,7 @@ class Recorder:
     def _write(self, rows: list[Row], kept: Mapping[tuple[str, str], str]) -> None:
         if rows:
             self._outbox.add_encoded(rows)
+            self.polls_came.set()
             if self._watch is not None:
                 self._watch(rows)
         for (device, column), text in kept.items():

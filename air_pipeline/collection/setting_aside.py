@@ -34,18 +34,19 @@ class Remembered:
     """What an outbox remembers beside polls.
 
     Attributes:
-        devices: device, last slot, digest of the last rejected document, notes.
+        devices: device, last slot, digest of the last rejected document, notes, identity.
         late: dates, as text.
     """
 
-    devices: list[tuple[str, int | None, str, str]] = field(default_factory=list)
+    devices: list[tuple[str, int | None, str, str, str]] = field(default_factory=list)
     late: list[tuple[str]] = field(default_factory=list)
 
     def take(self, row: tuple[object, ...]) -> None:
         """Takes a row in, if it is one of these."""
         match row:
-            case (str(device), int() | None as last_slot, str(rejected), str(notes)):
-                self.devices.append((device, last_slot, rejected, notes))
+            case (str(device), int() | None as last_slot, str(rejected), str(notes), *rest) if len(rest) <= 1:
+                identity = rest[0] if rest else ""  # which those of an older file have not
+                self.devices.append((device, last_slot, rejected, notes, str(identity or "")))
             case (str(day),) | (None, str(day)) if is_date(day):
                 self.late.append((day,))
 
@@ -71,7 +72,7 @@ def remembered_in(file: Path) -> Remembered:
         suppress(sqlite3.Error),
         closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as connection,
     ):
-        for query in ("SELECT device, last_slot, rejected, notes FROM devices", "SELECT day FROM late"):
+        for query in ("SELECT * FROM devices", "SELECT day FROM late"):
             with suppress(sqlite3.Error):  # the rows after it cannot be read
                 for row in connection.execute(query):
                     remembered.take(row)

@@ -9,6 +9,7 @@ from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import day_window, epoch_ms, first_instant, span_ms
 from air_pipeline.processing.rules import LONGEST_STEP
 from air_pipeline.settings import ALWAYS, Device, Settings
+from air_pipeline.settings.calibration import in_force
 
 
 class DayError(AirPipelineError):
@@ -57,10 +58,15 @@ def device_days(settings: Settings, day: date) -> list[DeviceDay]:
 
 
 def device_day(settings: Settings, device: Device, start: int, end: int) -> DeviceDay:
-    """A local day of a device, as it is among the days of the settings: with what was marked of it by hand."""
+    """A local day of a device, as it is among the days of the settings.
+
+    With what was marked of it by hand, and with what counts in it of how the device is calibrated.
+    """
     marks = tuple(mark for mark in settings.marks if mark.device == device.id and mark.touches(start, end))
     if marks != device.marks:
         device = replace(device, marks=marks)
+    if device.calibrations:
+        device = replace(device, calibrations=in_force(device.calibrations, start, end))
     return DeviceDay(device, start, end, epoch_ms(first_instant(settings.start, device.zone)))
 
 

@@ -20,6 +20,7 @@ from air_pipeline.processing.local_time import day_window, epoch_ms, from_epoch_
 from air_pipeline.processing.observations import NOT_ASKED
 from air_pipeline.processing.station import Station
 from air_pipeline.settings import Device
+from air_pipeline.settings.calibration import CALIBRATED
 from air_pipeline.settings.limits import limits_to_json, with_limits_of
 from air_pipeline.storage.day_files import DayMetadata, day_file
 from air_pipeline.times import TimeError
@@ -94,7 +95,8 @@ def explanation(deployment: Deployment, device: Device, series: str, moment: dat
     if one is None:
         raise TimeError(f"{device.id} was not expected on {day}; give another --at")
     if series not in one.device.units:
-        raise TimeError(f"{device.id} was not asked for {series} on {day}; give another --at")
+        why = "was not calibrated, or not asked" if series.endswith(CALIBRATED) else "was not asked"
+        raise TimeError(f"{device.id} {why} for {series} on {day}; give another --at")
     file = day_file(deployment.data, "observations", day)
     made = file.metadata(of_any_columns=True) if file.exists else None
     then = replace(one, device=with_limits_of(one.device, made.limits if made else ""))
@@ -109,10 +111,14 @@ def explanation(deployment: Deployment, device: Device, series: str, moment: dat
 def _explained(
     deployment: Deployment, one: PresentDay, station: Station, made: DayMetadata | None, series: str, place: int
 ) -> Explanation:
+    if series not in station.device.units:  # calibrated since
+        day = from_epoch_ms(one.start).astimezone(one.device.zone).date()
+        raise TimeError(f"{day} was built without {series}; build it again: air-pipeline build --from {day} --to {day}")
     slot = int(station.slots.at[place])
     judged, now = explain(station, series, place), None
     if judged.flag == NOT_ASKED:
-        raise TimeError(f"{one.device.id} was not asked for {series} in that slot; give another --at")
+        why = "was not asked for" if series in one.device.uncalibrated_units else "has no"
+        raise TimeError(f"{one.device.id} {why} {series} in that slot; give another --at")
     if limits_to_json([station.device]) != limits_to_json([one.device]):
         now = explain(device_station(deployment.store, one), series, place)
     return Explanation(

@@ -15,7 +15,9 @@ MAX_KEPT_BODY_BYTES = 2048
 """How much of a rejected document is kept for people to look at."""
 
 
-def make_poll(device: Device, slot_ms: int, answer: Answer, duration_ms: float) -> tuple[Poll, Document | None]:
+def make_poll(
+    device: Device, slot_ms: int, answer: Answer, duration_ms: float, bound_to: str = ""
+) -> tuple[Poll, Document | None]:
     """The poll that an answer amounts to.
 
     Args:
@@ -23,12 +25,13 @@ def make_poll(device: Device, slot_ms: int, answer: Answer, duration_ms: float) 
         slot_ms: the slot, in ms since 1970 UTC.
         answer: what came.
         duration_ms: from the slot to the end of the answer, in ms; kept whole.
+        bound_to: which device it was before, by its own word; another one is rejected.
 
     Returns:
         The poll, and the document if one was read. A rejected poll always has its `body`: whether it differs from
         the last one rejected is the caller's to decide.
     """
-    document = read_document(answer.body, device) if answer.outcome is None else None
+    document = read_document(answer.body, device, bound_to) if answer.outcome is None else None
     poll = Poll(
         device=device.id,
         observed_at=slot_ms,

@@ -25,7 +25,6 @@ from air_pipeline.devices.kinds.units import In
 from air_pipeline.devices.polls import Flag, Outcome, Problem
 from air_pipeline.devices.proposing import proposals
 from air_pipeline.settings import Device
-from air_pipeline.showing import flow_text
 from air_pipeline.words import some
 
 MAX_NUMBER_LENGTH = 39
@@ -67,12 +66,13 @@ class Document:
         return Outcome.PARTIAL if self.problems else Outcome.OK
 
 
-def read_document(body: bytes, device: Device) -> Document:
+def read_document(body: bytes, device: Device, bound_to: str = "") -> Document:
     """Reads one document.
 
     Args:
         body: as it came, decompressed.
         device: says which kind it is, which sensors are meant and, by `payload_key`, which top-level object.
+        bound_to: the identity of which its history is; that of the settings counts before it.
     """
     kind = KINDS[device.kind]
     try:
@@ -81,8 +81,8 @@ def read_document(body: bytes, device: Device) -> Document:
     except DocumentUnusable as error:
         return Document({}, rejection=str(error))
     identity = kind.identity(root)
-    if device.identity is not None and identity and identity.casefold() != device.identity.strip().casefold():
-        return Document({}, rejection=_of_another(identity, device.identity), identity=identity)
+    if identity and not same_identity(identity, device.identity or bound_to or identity):
+        return Document({}, rejection=_of_another(identity, device, bound_to), identity=identity)
     values: dict[str, float] = {}
     problems: list[Problem] = []
     for parameter in device.parameters:
@@ -97,15 +97,31 @@ def read_document(body: bytes, device: Device) -> Document:
     return Document(values, tuple(problems), rejection, notes, kind.cycle(root), identity)
 
 
-OTHER_DEVICE = "another device answers at this address"
-"""How the reason begins where it does."""
+_SAYS_THAT = "another device answers at this address: it says that it is "
 
 
-def _of_another(identity: str, expected: str) -> str:
+def may_say_who(device: Device) -> bool:
+    """Whether documents of its kind can say which device it is."""
+    return KINDS[device.kind].tells_identity
+
+
+def same_identity(one: str, other: str) -> bool:
+    """Whether two spellings mean one device: some firmwares write a MAC in small letters, some in capitals."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def _of_another(identity: str, device: Device, bound_to: str) -> str:
+    expected = f"{shown(device.identity or bound_to)} {'is expected' if device.identity else 'answered before'}"
     return (
-        f"{OTHER_DEVICE}: it says that it is {identity}, and {shown(expected)} is expected;"
-        f" write the address that this one has now, or identity: {flow_text(identity)} if it takes its place"
+        f"{_SAYS_THAT}{identity}, and {expected}; write the address that {device.id} has now,"
+        f" or, if this one takes its place: air-pipeline accept {device.id}"
     )
+
+
+def other_identity(reason: str) -> str:
+    """The identity of the other device, where that is why a document was rejected; else nothing."""
+    said = reason.removeprefix(_SAYS_THAT)
+    return "" if said == reason else said.rpartition("; write the address")[0].rpartition(", and ")[0]
 
 
 _NOT_UTF8 = "writes bytes that are not UTF-8, which are read as Latin-1; numbers are not touched by it"

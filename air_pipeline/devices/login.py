@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from urllib.request import parse_http_list, parse_keqv_list
 
 _SCHEMES = re.compile(r",\s*(?=(?:basic|digest)\b)", re.IGNORECASE)
+_QUOTED, _ESCAPED = re.compile(r'["\\]'), r"\\\g<0>"
 _HASHES: Mapping[str, Callable[[bytes], "hashlib._Hash"]] = {
     "MD5": lambda data: hashlib.md5(data, usedforsecurity=False),  # the devices' choice
     "SHA-256": hashlib.sha256,
@@ -92,8 +93,10 @@ def digest(fields: Mapping[str, str], user: str, password: str, path: str, numbe
     algorithm = fields.get("algorithm", "MD5")
 
     def hashed(*parts: str) -> str:
-        return _HASHES[algorithm.upper().removesuffix("-SESS")](":".join(parts).encode()).hexdigest()
+        return _HASHES[algorithm.upper().removesuffix("-SESS")](":".join(parts).encode("latin-1")).hexdigest()
 
+    # A header is bytes, and a character each: those of the device as they came, ours as UTF-8.
+    user, password = user.encode().decode("latin-1"), password.encode().decode("latin-1")
     nonce, realm, count = fields["nonce"], fields.get("realm", ""), f"{number:08x}"
     secret = hashed(user, realm, password)
     if algorithm.upper().endswith("-SESS"):
@@ -108,7 +111,7 @@ def digest(fields: Mapping[str, str], user: str, password: str, path: str, numbe
         said["response"] = hashed(secret, nonce, hashed("GET", path))
     if "opaque" in fields:
         said["opaque"] = fields["opaque"]
-    quoted = [f'{name}="{value}"' for name, value in said.items()]
+    quoted = [f'{name}="{_QUOTED.sub(_ESCAPED, value)}"' for name, value in said.items()]
     return "Digest " + ", ".join([*quoted, *(f"{name}={value}" for name, value in bare.items())])
 
 

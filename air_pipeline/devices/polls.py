@@ -106,6 +106,7 @@ class Poll:
         body: the start of a rejected document that differs from the last rejected one.
         series: the names of the series that it was asked for, where they differ from those said last; None: the same.
         cycle: the mark of the measuring cycle that its values are of, where the kind of device has one.
+        identity: which device it is by its own word, where that is not what was said last; None: the same.
         import_id: of the import that it came with; None: it is our own.
     """
 
@@ -120,6 +121,7 @@ class Poll:
     body: str | None = None
     series: tuple[str, ...] | None = None
     cycle: str | None = None
+    identity: str | None = None
     import_id: str | None = None
 
     @property
@@ -167,6 +169,8 @@ def poll_to_json(poll: Poll) -> str:
     said: dict[str, object] = {} if poll.series is None else {"series": poll.series}
     if poll.cycle is not None:
         said["cycle"] = poll.cycle
+    if poll.identity is not None:
+        said["identity"] = poll.identity
     return json.dumps(
         {
             "device": poll.device,

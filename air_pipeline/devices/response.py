@@ -24,6 +24,10 @@ MAX_BODY_BYTES = 64 * 1024
 _MAX_ENCODED_BYTES = 4 * MAX_BODY_BYTES
 """Of a body that comes in pieces or compressed."""
 _MAX_HEAD_BYTES = 256 * 1024
+_MAX_LINES = 4096
+"""Of a head and the pieces of a body together: each costs some µs, for which all other devices wait."""
+_MAX_STREAMS = 16
+"""So many compressed streams, and ways to compress, one after the other: each may be next to nothing."""
 _LONGEST_KNOWN = 1024
 _BLANK = re.compile(rb"\n\r?\n")
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -73,8 +77,7 @@ def read_response(received: bytes, where: str, *, is_over: bool) -> Response:
         body = _in_one(received, most, is_over=is_over) if head.is_chunked else received[head.ends : ends]
         if head.length is not None and len(received) < ends:
             raise http.client.IncompleteRead(body)
-        for encoding in reversed(head.encodings):
-            body = _decoded(body, _WINDOWS[encoding])
+        body = _decoded(body, head.encodings)
     except _NotYetError:
         if len(received) < head.ends + _MAX_ENCODED_BYTES:
             return Response(head.status)
@@ -99,6 +102,7 @@ class _SoFar(io.BytesIO):
     def __init__(self, received: bytes, *, is_over: bool) -> None:
         super().__init__(received)
         self._is_over = is_over
+        self._lines = 0
 
     def makefile(self, *_: object) -> Self:
         """Itself."""
@@ -107,6 +111,9 @@ class _SoFar(io.BytesIO):
     def readline(self, size: int | None = -1, /) -> bytes:
         """A line that has come to its end, or to `size`."""
         line = super().readline(size)
+        self._lines += max(line.count(b"\r"), 1)  # at which the parser of header lines ends one, too
+        if self._lines > _MAX_LINES:
+            raise http.client.HTTPException(f"it has more than {_MAX_LINES} lines or pieces")
         if not (self._is_over or line.endswith(b"\n") or len(line) == size):
             raise _NotYetError
         return line
@@ -184,29 +191,48 @@ def _in_one(received: bytes, most: int, *, is_over: bool) -> bytes:
     return _Response(_SoFar(received, is_over=is_over)).read(most)
 
 
-def _decoded(body: bytes, window: int) -> bytes:
+def _decoded(body: bytes, encodings: Sequence[str]) -> bytes:
+    """A body as it was before it was compressed, as far as its limit.
+
+    Raises:
+        zlib.error: it is not what it says.
+    """
+    if len(encodings) > _MAX_STREAMS:
+        raise zlib.error(f"it is compressed {len(encodings)} times")
+    for encoding in reversed(encodings):
+        body = _decompressed(body, _WINDOWS[encoding])
+    return body
+
+
+def _decompressed(body: bytes, window: int) -> bytes:
     """A body decompressed, as far as its limit; what follows one compressed stream is another.
 
     Raises:
         zlib.error: it is not what it says.
     """
     decoded = b""
-    while body and len(decoded) <= _MAX_ENCODED_BYTES:
+    for _ in range(_MAX_STREAMS):
         stream = zlib.decompressobj(window)
         try:
             decoded += stream.decompress(body, _MAX_ENCODED_BYTES + 1)
         except zlib.error:
             if decoded:  # what follows is nothing
-                break
+                return decoded
             if window != _WINDOWS["deflate"]:
                 raise
-            return _decoded(body, _WITHOUT_HEAD)  # as some servers send it
+            return _decompressed(body, _WITHOUT_HEAD)  # as some servers send it
         body = stream.unused_data
-    return decoded
+        if not body or len(decoded) > _MAX_ENCODED_BYTES:
+            return decoded
+    raise zlib.error(f"it comes in more than {_MAX_STREAMS} compressed streams")
 
 
 def _of_status(head: _Head, where: str) -> str:
     said = f"the device answered with status {head.status}"
     if not head.location:
         return said
-    return f"{said} and leads to {plain(without_secrets(urljoin(where, head.location)))[:200]}"
+    try:
+        leads_to = urljoin(where, head.location)
+    except ValueError:  # it is no address
+        leads_to = head.location
+    return f"{said} and leads to {plain(without_secrets(leads_to))[:200]}"

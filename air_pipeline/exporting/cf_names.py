@@ -8,6 +8,8 @@ Sources: CF standard name table, version 93; UDUNITS-2.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from air_pipeline.settings.calibration import CALIBRATED
+
 _MOLES: Mapping[str, str] = {
     "co": "carbon_monoxide",
     "co2": "carbon_dioxide",
@@ -57,7 +59,11 @@ _PARAMETERS = frozenset(name for name, _ in STANDARD_NAMES)
 
 
 def parameter_of(series: str) -> str:
-    """The parameter of a series: `temperature` of `dht22_temperature`, and of the mean `temperature` over sensors."""
+    """The parameter of a series: `temperature` of `dht22_temperature`, and of the mean `temperature` over sensors.
+
+    A calibrated series measures what the raw one does.
+    """
+    series = series.removesuffix(CALIBRATED)
     return series if series in _PARAMETERS or "_" not in series else series.partition("_")[2]
 
 

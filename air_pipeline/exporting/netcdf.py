@@ -25,6 +25,7 @@ from air_pipeline.exporting.positions import Position
 from air_pipeline.exporting.selection import ExportError, Selection
 from air_pipeline.exporting.writing import Progress, whole_file
 from air_pipeline.processing.rules import RULE_BITS
+from air_pipeline.settings.calibration import CALIBRATED
 from air_pipeline.storage.day_files import day_file
 
 _COLUMNS = ("series", "observed_at", "value", "flag", "rules")
@@ -186,10 +187,12 @@ def _describe(file: Any, selection: Selection, positions: Mapping[str, Position]
 
 
 def _describe_series(made: Any, series: str, unit: str) -> None:  # noqa: ANN401
-    parameter = parameter_of(series)
-    description = of_name(series).description or f"{parameter} of {series.removesuffix(f'_{parameter}')}"
-    if parameter == series:
-        description = f"mean of {series} over the device's sensors"
+    parameter, raw = parameter_of(series), series.removesuffix(CALIBRATED)
+    description = of_name(raw).description or f"{parameter} of {raw.removesuffix(f'_{parameter}')}"
+    if parameter == raw:
+        description = f"mean of {raw} over the device's sensors"
+    if raw != series:
+        description += ", calibrated by hand"
     _set(made, long_name=description, cell_methods="time: point")
     if unit in UNITS:
         _set(made, units=UNITS[unit])

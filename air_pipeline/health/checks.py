@@ -12,6 +12,7 @@ from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
     devices_reporting,
+    devices_themselves,
     documents_known,
     outbox_draining,
     outbox_whole,
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     clock_believed,
     devices_reporting,
     store_answering,
+    devices_themselves,
     outbox_draining,
     polls_recorded,
     outbox_whole,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.collection.recorder import FORGET_AFTER_S
 from air_pipeline.collection.report import silent_devices
+from air_pipeline.devices.document import other_identity
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
 from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms, utc_text
@@ -196,6 +197,29 @@ def outbox_whole(seen: Seen) -> Iterator[Finding]:
 
 @check(
     asset="raw_readings",
+    means="At each address answers the device whose history is kept under its id, as far as it says which one it is.",
+    remedy="Write the address that {subject} has now; or, if this one takes its place: air-pipeline accept {subject}",
+    title="device {subject}",
+    many="devices are answered for by others",
+    bad="another device answers at the address of {subject}",
+    good="{subject} itself answers again",
+)
+def devices_themselves(seen: Seen) -> Iterator[Finding]:
+    """At which addresses another device answers, which is rejected."""
+    if why := _not_known(seen):
+        yield unknown(why)
+        return
+    for device in seen.deployment.settings.devices:
+        note = seen.collector.notes.get(device.id, "")
+        if other_identity(note):
+            text = note.partition("; write the address")[0]
+            yield warning(text, subject=device.id, numbers={"devices_of_others": 1})
+        else:
+            yield fine("no other device answers for it", device.id, {"devices_of_others": 0})
+
+
+@check(
+    asset="raw_readings",
     means="Devices send nothing that devices.yaml and the catalogue do not know.",
     remedy="Name it under `sensors` of the device in devices.yaml, or leave it.",
     title="device {subject}",
@@ -209,7 +233,8 @@ def documents_known(seen: Seen) -> Iterator[Finding]:
         yield unknown(why)
         return
     for device in seen.deployment.settings.devices:
-        if note := seen.collector.notes.get(device.id):
+        note = seen.collector.notes.get(device.id)
+        if note and not other_identity(note):
             yield warning(note, subject=device.id, numbers={"devices_with_unknowns": 1})
         else:
             yield fine("everything that it sends is known", device.id, {"devices_with_unknowns": 0})

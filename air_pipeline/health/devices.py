@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from air_pipeline.collection.asking import Asked, ask_devices
 from air_pipeline.devices.answers import Failure
-from air_pipeline.devices.document import OTHER_DEVICE
+from air_pipeline.devices.document import other_identity
 from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
@@ -125,7 +125,9 @@ def _remedy(asked: Asked, poll: Poll) -> str:
 
 
 def _remedy_of_document(asked: Asked) -> str:
-    if "web page" in asked.reason or asked.reason.startswith(OTHER_DEVICE):
+    if other_identity(asked.reason):
+        return f"look for {asked.device.id} in the router, and correct its url; if this one takes its place, accept it"
+    if "web page" in asked.reason:
         return _OTHER_MACHINE
     if asked.notes:
         return f"it {'; it '.join(asked.notes)}"

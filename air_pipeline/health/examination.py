@@ -41,7 +41,7 @@ _WITHOUT_SETTINGS = (
 )
 EXAMINATION: tuple[Check, ...] = (
     *_WITHOUT_SETTINGS,
-    devices_answer,  # which says more than devices_reporting and documents_known to somebody who asks
+    devices_answer,  # which says more than what the collector noted to somebody who asks
     collector_running,
     up_running,
     *OF_A_DAY,

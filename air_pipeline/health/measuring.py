@@ -20,6 +20,7 @@ from air_pipeline.health.seen import Seen
 from air_pipeline.health.tallies import DayTallies, newest_tallies
 from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.processing.rules import RULE_BITS
+from air_pipeline.settings.calibration import calibrated_name
 from air_pipeline.words import some
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def faults(device: str, of_day: "Tally") -> list[Fault]:
         fault = judge(device, tally, left)
         if fault is not None:
             found.append(fault)
-            gone = fault.series | _means(tally, fault.series)
+            gone = fault.series | _made_of(tally, fault.series)
             left = {name: one for name, one in left.items() if name not in gone}
     return found
 
@@ -373,9 +374,10 @@ def _silent(tally: "Tally") -> int:
     return min(one.missing for one in tally.values())
 
 
-def _means(tally: "Tally", series: Iterable[str]) -> set[str]:
-    """The means over sensors of which one is among these series."""
-    return {name for name in tally if any(one.partition("_")[2] == name for one in series)}
+def _made_of(tally: "Tally", series: Iterable[str]) -> set[str]:
+    """What is made of these series: the means over sensors of which one is among them, and what is calibrated."""
+    means = {name for name in tally if any(one.partition("_")[2] == name for one in series)}
+    return means | {calibrated_name(name) for name in means.union(series)}
 
 
 def _share(count: int, one: "SeriesTally") -> str:

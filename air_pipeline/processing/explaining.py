@@ -12,10 +12,12 @@ from typing import Literal
 import numpy as np
 
 from air_pipeline.devices.polls import Flag
-from air_pipeline.processing.flags import Flagged, flag_means, flag_series, means_of, measure
+from air_pipeline.processing.calibrating import calibrated_of
+from air_pipeline.processing.flags import Flagged, flag_calibrated, flag_means, flag_series, means_of, measure
 from air_pipeline.processing.rules.measuring import Measured, Rule
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.station import Station
+from air_pipeline.settings.calibration import CALIBRATED
 
 _VERDICTS: Mapping[Flag, Literal["bad", "suspect", "good"]] = MappingProxyType(
     {Flag.BAD: "bad", Flag.SUSPECT: "suspect", Flag.GOOD: "good"}
@@ -50,8 +52,9 @@ class Judged:
     Attributes:
         value: None where there is none.
         flag: by what the rules say.
-        said: by each rule that looks at the series, in the order of the rules; of a mean, by those that judge means.
-        members: of a mean, the series that it is made of, each with its flag.
+        said: by each rule that looks at the series, in the order of the rules; of what is made of others, by those that
+            judge means.
+        members: of a mean, the series that it is made of, each with its flag; of a calibrated one, the raw one.
     """
 
     value: float | None
@@ -65,15 +68,22 @@ def explain(station: Station, series: str, place: int) -> Judged:
 
     Args:
         station: as it is flagged (see `flags.flag_station`).
-        series: one of the device's, or a mean over its sensors.
+        series: one of the device's, a mean over its sensors, or one of these as it is calibrated.
         place: of the slot.
     """
     flagged = flag_series(station)
     if series in flagged:
         return _judged(flagged[series], place, _said(station, series, place, RULES), {})
-    mean = flag_means(station, flagged)[series]
-    said = _said(means_of(station, flagged), series, place, [rule for rule in RULES if rule.of_means])
-    return _judged(mean, place, said, _members(station, series, flagged, place))
+    of_means = [rule for rule in RULES if rule.of_means]
+    means = flag_means(station, flagged)
+    if series in means:
+        said = _said(means_of(station, flagged), series, place, of_means)
+        return _judged(means[series], place, said, _members(station, series, flagged, place))
+    flagged.update(means)
+    made = calibrated_of(station, {name: one[0] for name, one in flagged.items()})
+    said = _said(made, series, place, of_means)
+    raw = series.removesuffix(CALIBRATED)
+    return _judged(flag_calibrated(station, flagged)[series], place, said, {raw: int(flagged[raw].flags[place])})
 
 
 def _judged(flagged: Flagged, place: int, said: Iterator[RuleSaid], members: dict[str, int]) -> Judged:

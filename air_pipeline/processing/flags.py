@@ -1,4 +1,4 @@
-"""The one engine that compares what rules measured with their limits, and the means of shared parameters.
+"""The one engine that compares what rules measured with their limits; and what is made of series, means and calibrated.
 
 Belongs here: how several verdicts become one flag. Does not: the rules (`rules`), what they see (`evidence`).
 
@@ -17,10 +17,13 @@ import pandas as pd
 
 from air_pipeline.catalogue import shared_parameters
 from air_pipeline.devices.polls import Flag
+from air_pipeline.processing.calibrating import calibrated_of
 from air_pipeline.processing.observations import NOT_ASKED, OUTCOME_TYPE, DeviceObservations, local_index
+from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.processing.rules.measuring import STAGES, Measured, Rule
 from air_pipeline.processing.rules.registry import RULES
 from air_pipeline.processing.station import Floats, Places, Series, Station
+from air_pipeline.settings.calibration import calibrated_name
 
 _WORST_FIRST = (Flag.BAD, Flag.SUSPECT, Flag.MISSING)
 _NOT_JUDGED = 0
@@ -43,6 +46,7 @@ def flag_station(station: Station) -> DeviceObservations:
     """
     flagged = flag_series(station)
     flagged.update(flag_means(station, flagged))
+    flagged.update(flag_calibrated(station, flagged))
     index = local_index(station.slots.at, station.device.zone)
     names = sorted(flagged)
 
@@ -123,6 +127,35 @@ def means_of(station: Station, flagged: Mapping[str, Flagged]) -> Station:
     means = _means(station, flagged).items()
     series = {name: Series(name, units[name], station.slots, mean.values) for name, mean in means}
     return Station(station.device, station.slots, series, station.outcomes)
+
+
+def flag_calibrated(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Flagged]:
+    """The calibrated series of a device, each from a series that is flagged, or from a mean over sensors.
+
+    Its flag and rules are those of the raw value and of what rules that judge means (`expected_range`, `marked`) say of
+    the calibrated one; of the flags the worse counts, or 1 where it was marked as good itself. There is no observation
+    where there is none of the raw series, and before the first calibration. What becomes too large for a number is bad,
+    and no value.
+    """
+    calibrated = calibrated_of(station, {series: one[0] for series, one in flagged.items()})
+    judged = flag_series(calibrated, [rule for rule in RULES if rule.of_means])
+    found = {}
+    for series, of_one in station.device.calibrations.items():
+        name = calibrated_name(series)
+        if name in judged:
+            is_there = (flagged[series].flags != NOT_ASKED) & (station.slots.at >= of_one[0].since)
+            found[name] = _calibrated(flagged[series], judged[name], is_there)
+    return found
+
+
+def _calibrated(raw: Flagged, judged: Flagged, is_there: Places) -> Flagged:
+    none = np.isnan(judged.values)
+    is_good = judged.flags == Flag.GOOD
+    flags = np.where(none | (judged.flags == Flag.NOT_EVALUATED), raw.flags, np.maximum(raw.flags, judged.flags))
+    flags[is_good & ((raw.flags == Flag.NOT_EVALUATED) | (judged.bits & RULE_BITS["marked"] != 0))] = Flag.GOOD
+    flags[none & ~np.isnan(raw.values)] = Flag.BAD
+    flags = np.where(is_there, flags, NOT_ASKED).astype(np.int8)
+    return Flagged(judged.values, flags, np.where(is_there, raw.bits | judged.bits, 0).astype(np.int32))
 
 
 def _means(station: Station, flagged: Mapping[str, Flagged]) -> dict[str, Flagged]:

@@ -44,6 +44,7 @@ from air_pipeline.reports.contents import (
 )
 from air_pipeline.reports.curves import thinned
 from air_pipeline.settings import Device, Mark
+from air_pipeline.settings.calibration import CALIBRATED
 from air_pipeline.settings.limits import marks_of
 from air_pipeline.storage.day_files import DayFile, day_file
 
@@ -184,6 +185,9 @@ def band_of(mark: Mark, clock: DayClock) -> Band:
 
 def _described(name: str, unit: str, device: Device | None) -> Series:
     """What is known of a series: from the settings, else from the catalogue, as settings may have changed since."""
+    if name.endswith(CALIBRATED):
+        raw = _described(name.removesuffix(CALIBRATED), unit, device)
+        return replace(raw, name=name, description=f"{raw.name}, calibrated by hand")
     parameters = [*(device.parameters if device else ()), *(one for known in KNOWN.values() for one in known.values())]
     for own in parameters:
         if own.series == name:

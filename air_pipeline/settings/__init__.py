@@ -20,6 +20,7 @@ from air_pipeline.catalogue import LIMITS, STATION, Parameter, of_name, shared_p
 from air_pipeline.devices.kinds import DEFAULT
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import epoch_ms, first_instant
+from air_pipeline.settings.calibration import Calibrations, calibrated_name
 from air_pipeline.settings.notify import Notify
 
 _MOST_NAMED = 20
@@ -125,6 +126,8 @@ class Device:
         expected_range: series to (low, high): outside is suspect.
         thresholds: series to the value above which minutes are counted.
         rules: series to rule parameter to value: overrides of the catalogue; None: off.
+        calibrations: series to how it is calibrated by hand, which gives a series of its own; of a day that is looked
+            at (`days.calendar.device_day`), those that count in it.
         warm_up: how long gases are suspect after a reboot.
         sleeps: for how long at most it is asleep and does not answer; None: never.
         marks: what was said by hand of the day that it is looked at (`days.calendar.device_day`), in the order of the
@@ -146,6 +149,7 @@ class Device:
     expected_range: Mapping[str, tuple[float, float]] = field(default_factory=_nothing)
     thresholds: Mapping[str, float] = field(default_factory=_nothing)
     rules: Mapping[str, Mapping[str, float | None]] = field(default_factory=_nothing)
+    calibrations: Calibrations = field(default_factory=_nothing)
     warm_up: timedelta = timedelta(hours=48)
     sleeps: timedelta | None = None
     marks: tuple[Mark, ...] = ()
@@ -180,7 +184,13 @@ class Device:
 
     @property
     def units(self) -> dict[str, str]:
-        """Series to unit, for the series of its sensors and the means of its shared parameters."""
+        """Series to unit: of its sensors, the means of its shared parameters, and those that are calibrated."""
+        units = self.uncalibrated_units
+        return units | {calibrated_name(series): units[series] for series in self.calibrations if series in units}
+
+    @property
+    def uncalibrated_units(self) -> dict[str, str]:
+        """Series to unit, without those that are calibrated."""
         units = {parameter.series: parameter.unit for parameter in self.parameters}
         units.update({name: members[0].unit for name, members in shared_parameters(self.parameters).items()})
         return units
@@ -217,6 +227,15 @@ class Device:
         return replace(self, parameters=(*own, *(of_name(name) for name in unknown)))
 
     @property
+    def _calibrations(self) -> list[list[Any]]:
+        units = self.uncalibrated_units
+        return [
+            [series, [astuple(one) for one in of_one]]
+            for series, of_one in sorted(self.calibrations.items())
+            if series in units
+        ]
+
+    @property
     def digest(self) -> str:
         """A short text that changes with whatever its observations and aggregates depend on.
 
@@ -234,6 +253,7 @@ class Device:
             # A day without these has the digest that it had. For how long one sleeps matters to no slot.
             *([[astuple(mark) for mark in self.marks]] if self.marks else ()),
             *(["sleeps"] if self.sleeps is not None else ()),
+            *([{"calibrations": calibrations}] if (calibrations := self._calibrations) else ()),
         ]
         return hashlib.sha256(json.dumps(matters).encode()).hexdigest()[:16]
 
@@ -253,6 +273,7 @@ def known_devices(devices: Iterable[Device], former: Iterable[Device]) -> dict[s
                 expected_range={**_only(series, earlier.expected_range), **now.expected_range},
                 thresholds={**_only(series, earlier.thresholds), **now.thresholds},
                 rules={**_only(series, earlier.rules), **now.rules},
+                calibrations={**_only(series, earlier.calibrations), **now.calibrations},
             )
     return found
 

@@ -7,20 +7,32 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
 from air_pipeline.catalogue import ANY_SERIES, LIMITS, RULE_PARAMETERS
 from air_pipeline.devices.kinds import DEFAULT, KINDS, Kind
 from air_pipeline.settings import Access, Device, Settings, SettingsError
+from air_pipeline.settings.calibration import Calibration, Calibrations, calibrated_name
 from air_pipeline.settings.mistakes import mistakes_of
+from air_pipeline.settings.moments import instant_of
 from air_pipeline.settings.notify import Email, Notify
 from air_pipeline.settings.remote import LARGEST_BYTES, ConfigFile, RemoteFile
-from air_pipeline.settings.schema import AuthEntry, DeviceEntry, EmailEntry, Entry, FileSchema, NotifyEntry
+from air_pipeline.settings.schema import (
+    AuthEntry,
+    CalibrationEntry,
+    DeviceEntry,
+    EmailEntry,
+    Entry,
+    FileSchema,
+    NotifyEntry,
+)
 from air_pipeline.settings.sensors import parameters_of
 from air_pipeline.settings.values import near, shown
 from air_pipeline.settings.variables import said_by, with_variables
@@ -34,6 +46,8 @@ _EXAMPLES = {
     "devices": "devices: and below it - id: … with its url: …",
     "id": "id: living-room",
     "url": "url: http://192.168.1.32/circumstances",
+    "since": "since: 2026-11-01",
+    "reason": "reason: beside the reference for two weeks",
     "to": "to: me@example.org",
     "from": "from: air@example.org",
     "server": "server: smtp.example.org:587",
@@ -128,6 +142,8 @@ def _known_keys(place: Place) -> list[str]:
     entry: type[Entry] = FileSchema
     if place[0] == "devices":
         entry = AuthEntry if place[2:-1] == ("auth",) else DeviceEntry
+        if place[2:3] == ("calibrate",) and len(place) > 3:  # noqa: PLR2004 - below it
+            entry = CalibrationEntry
     elif place[0] == "notify" and len(place) > 1:
         entry = EmailEntry if place[1:-1] == ("email",) else NotifyEntry
     return [field.alias or name for name, field in entry.model_fields.items()]
@@ -165,6 +181,7 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
             expected_range=MappingProxyType(dict(entry.expected_range)),
             thresholds=MappingProxyType(dict(entry.thresholds)),
             rules=MappingProxyType({series: MappingProxyType(dict(rule)) for series, rule in entry.rules.items()}),
+            calibrations=_calibrations(entry, ZoneInfo(entry.timezone or schema.timezone)),
             warm_up=timedelta(milliseconds=entry.warm_up),
             sleeps=None if entry.sleeps is None else timedelta(milliseconds=entry.sleeps),
             access=access,
@@ -187,6 +204,15 @@ def _resolve(schema: FileSchema, variables: Mapping[str, str]) -> tuple[Settings
         clock=schema.clock,
     )
     return settings, mistakes
+
+
+def _calibrations(entry: DeviceEntry, zone: ZoneInfo) -> Calibrations:
+    return MappingProxyType(
+        {
+            series: tuple(Calibration(instant_of(one.since, zone), one.gain, one.offset, one.reason) for one in some)
+            for series, some in entry.calibrate.items()
+        }
+    )
 
 
 def _whole(url: str, kind: Kind | None) -> str:
@@ -262,12 +288,14 @@ def _device_mistakes(device: Device) -> Iterator[tuple[Place, str]]:
             ("until",),
             f"{device.until} is not after since ({device.since}); the device would never be expected",
         )
+    yield from _calibration_mistakes(device)
     series = device.units
     own = {parameter.series for parameter in device.parameters}
     for key, configured, known in (
         ("expected_range", device.expected_range, series),
         ("thresholds", device.thresholds, series),
         ("rules", device.rules, own),
+        ("calibrate", device.calibrations, device.uncalibrated_units),
     ):
         for name in configured:
             if name not in known:
@@ -283,6 +311,20 @@ def _device_mistakes(device: Device) -> Iterator[tuple[Place, str]]:
                     ("rules", name, parameter),
                     f"unknown rule parameter{near(parameter, here, otherwise=otherwise)}",
                 )
+
+
+def _calibration_mistakes(device: Device) -> Iterator[tuple[Place, str]]:
+    for series, of_one in device.calibrations.items():
+        place: Place = ("calibrate", series)
+        if not of_one:
+            yield place, "there is none; add - {since: 2026-11-01, gain: 0.92, offset: 1.1, reason: …}"
+        if (name := calibrated_name(series)) in device.uncalibrated_units:
+            yield place, f"would be called {name}, as another series is; rename that one"
+        for number, (before, one) in enumerate(pairwise(of_one), start=1):
+            if one.since == before.since:
+                yield (*place, number, "since"), "is that of the entry before, too; keep one of them"
+            elif one.since < before.since:
+                yield (*place, number, "since"), "is before that of the entry before; put the earlier one first"
 
 
 def _shared_mistakes(devices: list[Device]) -> Iterator[tuple[Place, str]]:

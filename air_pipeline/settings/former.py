@@ -12,6 +12,7 @@ from typing import Any
 from air_pipeline.catalogue import Parameter, of_name
 from air_pipeline.devices.kinds import DEFAULT
 from air_pipeline.settings import Device
+from air_pipeline.settings.calibration import calibrated_name, calibrations_of_plain, calibrations_to_plain
 
 _FIELDS = ("timezone", "interval_ms", "expected_range", "thresholds", "rules")
 
@@ -34,6 +35,8 @@ class Former:
         for device in self.devices:
             said: dict[str, Any] = {name: _plain(getattr(device, name)) for name in _FIELDS}
             said["warm_up_s"] = device.warm_up.total_seconds()
+            if device.calibrations:
+                said["calibrations"] = calibrations_to_plain(device.calibrations)
             if device.kind != DEFAULT:
                 said["kind"] = device.kind
             if device.sleeps is not None:
@@ -52,8 +55,10 @@ class Former:
 
 
 def device_of_units(name: str, timezone: str, units: Mapping[str, str]) -> Device:
-    """A device of which only its series are known, each with its unit; means over its sensors are no series of it."""
-    own = [of_name(series) for series in units if not any(other.endswith(f"_{series}") for other in units)]
+    """A device of which only its series are known, each with its unit: those of sensors, and none that are made."""
+    calibrated = {calibrated_name(series) for series in units}
+    some = [series for series in units if series not in calibrated]
+    own = [of_name(series) for series in some if not any(other.endswith(f"_{series}") for other in some)]
     parameters = (one if one.unit == units[one.series] else replace(one, unit=units[one.series]) for one in own)
     return Device(name, "", timezone, parameters=tuple(parameters))
 
@@ -68,6 +73,7 @@ def _device(name: str, row: Mapping[str, Any]) -> Device:
         expected_range={series: (low, high) for series, (low, high) in row["expected_range"].items()},
         thresholds=row["thresholds"],
         rules=row["rules"],
+        calibrations=calibrations_of_plain(row.get("calibrations", {})),
         warm_up=timedelta(seconds=row["warm_up_s"]),
         sleeps=timedelta(seconds=row["sleeps_s"]) if "sleeps_s" in row else None,
         kind=row.get("kind", DEFAULT),

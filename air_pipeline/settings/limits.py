@@ -10,13 +10,15 @@ from datetime import timedelta
 from typing import Any
 
 from air_pipeline.settings import Device, Mark
+from air_pipeline.settings.calibration import calibrations_of_plain, calibrations_to_plain
 
 
 def limits_to_json(devices: Iterable[Device]) -> str:
     """A list of what devices have, those that agree in one: `devices`, `series` (with units) and the limits of these.
 
-    These are `limits`, `expected_range`, `sensor_range`, `resolution`, `warm_up_s`; and of a device of which something
-    was marked by hand `marks`, each `[series, start, end, verdict, why, by, at]`.
+    These are `limits`, `expected_range`, `sensor_range`, `resolution`, `warm_up_s`; of a device of which something was
+    marked by hand `marks`, each `[series, start, end, verdict, why, by, at]`; and of one that is calibrated
+    `calibrations`, series to a list of `[since, gain, offset, reason]`.
     """
     alike: dict[str, list[str]] = {}
     for device in devices:
@@ -28,6 +30,8 @@ def limits_to_json(devices: Iterable[Device]) -> str:
             "resolution": {one.series: one.resolution for one in device.parameters if one.resolution},
             "warm_up_s": device.warm_up.total_seconds(),
         }
+        if device.calibrations:
+            said["calibrations"] = calibrations_to_plain(device.calibrations)
         if device.marks:
             said["marks"] = [astuple(mark)[1:] for mark in device.marks]
         alike.setdefault(json.dumps(said, sort_keys=True), []).append(device.id)
@@ -86,6 +90,7 @@ def _with(device: Device, row: dict[str, Any]) -> Device:
         ),
         rules={series: {**dict.fromkeys(usual[series]), **said.get(series, {})} for series in usual},
         expected_range={series: (low, high) for series, (low, high) in row["expected_range"].items()},
+        calibrations=calibrations_of_plain(row.get("calibrations", {})),
         warm_up=timedelta(seconds=row["warm_up_s"]),
         marks=tuple(Mark(device.id, *mark) for mark in row.get("marks", ())),
     )

@@ -10,7 +10,6 @@ mistake of the file, as what there was is known by the state directory alone; `m
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -18,10 +17,11 @@ from zoneinfo import ZoneInfo
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from air_pipeline.processing.local_time import epoch_ms, first_instant, from_epoch_ms
+from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.settings import EVERY_SERIES, Mark, Settings, SettingsError, Verdict
 from air_pipeline.settings.file import settings_text
 from air_pipeline.settings.mistakes import mistakes_of
+from air_pipeline.settings.moments import Moment, instant_of
 from air_pipeline.settings.remote import ConfigFile, RemoteFile
 from air_pipeline.settings.schema import Entry
 from air_pipeline.settings.values import DeviceId, Text, choice, near, shown
@@ -45,25 +45,7 @@ _EXAMPLES = {
     "verdict": "verdict: bad, suspect or good",
     "why": "why: in the fridge",
 }
-_FIRST_YEAR, _LAST_YEAR = 1970, 2199
 _PLAIN = re.compile(r"[A-Za-z](?:[\w .,/()+-]*[\w.)])?|[0-9-]+T[0-9:.]+(?:[+-][0-9:]+|Z)")
-
-
-def _time(value: object) -> date | datetime:
-    found: date | datetime | None = None
-    for parse in (date.fromisoformat, datetime.fromisoformat):
-        try:
-            found = found or parse(value if isinstance(value, str) else "")
-        except ValueError:
-            continue
-    if found is None:
-        raise ValueError(f"{shown(value)} is not a time; write it as 2026-11-21T08:00 or 2026-11-21")
-    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
-        raise ValueError(f"{shown(value)} is out of bounds; write a time of the years {_FIRST_YEAR} to {_LAST_YEAR}")
-    return found
-
-
-_Time = Annotated[date | datetime, BeforeValidator(_time)]
 
 
 class _MarkEntry(Entry):
@@ -71,8 +53,8 @@ class _MarkEntry(Entry):
 
     device: DeviceId
     series: Text = EVERY_SERIES
-    start: _Time = Field(alias="from")
-    end: _Time = Field(alias="to")
+    start: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
     verdict: Annotated[Verdict, BeforeValidator(choice("suspect", "bad", "good"))]
     why: Text
     by: Text | None = None
@@ -193,14 +175,8 @@ _REST = "from, to, verdict and why"
 
 
 def _mark(entry: _MarkEntry, zone: ZoneInfo) -> Mark:
-    start, end = (_instant(time, zone) for time in (entry.start, entry.end))
+    start, end = (instant_of(moment, zone) for moment in (entry.start, entry.end))
     return Mark(entry.device, entry.series, start, end, entry.verdict, entry.why, entry.by or "", entry.at or "")
-
-
-def _instant(time: date | datetime, zone: ZoneInfo) -> int:
-    if not isinstance(time, datetime):
-        return epoch_ms(first_instant(time, zone))
-    return epoch_ms(time if time.tzinfo else time.replace(tzinfo=zone))
 
 
 def _with_lines(

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from air_pipeline.devices.kinds import KINDS
+from air_pipeline.settings.moments import Moment
 from air_pipeline.settings.values import (
     Address,
     Clock,
     ClockRange,
     Day,
     DeviceId,
+    Gain,
     Grace,
     Interval,
     Mailbox,
@@ -61,6 +63,23 @@ class AuthEntry(Entry):
     password: Secret
 
 
+class CalibrationEntry(Entry):
+    """One entry of the `calibrate` of a series."""
+
+    since: Moment
+    gain: Gain = 1.0
+    offset: Number = 0.0
+    reason: Text
+
+
+_CALIBRATION = "{since: 2026-11-01, gain: 0.92, offset: 1.1, reason: beside the reference for two weeks}"
+
+
+def _listed(value: object) -> object:
+    """One thing, or a list of them."""
+    return value if isinstance(value, list) else [value]
+
+
 class DeviceEntry(Entry):
     """One entry of `devices`."""
 
@@ -89,13 +108,17 @@ class DeviceEntry(Entry):
         dict[str, Annotated[dict[str, PositiveOrOff], BeforeValidator(mapping("{max_rate: 0.5}"))]],
         BeforeValidator(mapping("rules: {dht22_temperature: {max_rate: 0.5}}")),
     ] = {}
+    calibrate: Annotated[
+        dict[
+            str,
+            Annotated[
+                list[Annotated[CalibrationEntry, BeforeValidator(mapping(_CALIBRATION))]], BeforeValidator(_listed)
+            ],
+        ],
+        BeforeValidator(mapping(f"calibrate: {{dht22_temperature: [{_CALIBRATION}]}}")),
+    ] = {}
     warm_up: WarmUp = 48 * 3_600_000
     sleeps: Sleeps | None = None
-
-
-def _listed(value: object) -> object:
-    """One thing, or a list of them."""
-    return value if isinstance(value, list) else [value]
 
 
 class EmailEntry(Entry):

@@ -261,6 +261,13 @@ def _positive_or_off(value: object) -> float | None:
         raise ValueError(f"{mistake}, or off") from None
 
 
+def _gain(value: object) -> float:
+    number = _number(value)
+    if number == 0:
+        raise ValueError("0 would make the same of every value; write it as 0.92")
+    return number
+
+
 def _range(value: object) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 -- low and high
         raise ValueError(f"{shown(value)} is not a range; write it as [5, 40]")
@@ -307,6 +314,7 @@ def mapping(what: str) -> Callable[[object], object]:
 Zone = Annotated[str, BeforeValidator(_zone)]
 Day = Annotated[date, BeforeValidator(_date)]
 Number = Annotated[float, BeforeValidator(_number)]
+Gain = Annotated[float, BeforeValidator(_gain)]
 Positive = Annotated[float, BeforeValidator(_positive)]
 PositiveOrOff = Annotated[float | None, BeforeValidator(_positive_or_off)]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]

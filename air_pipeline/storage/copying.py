@@ -217,7 +217,8 @@ def stored_polls(device: str, polls: pd.DataFrame, readings: pd.DataFrame) -> It
 
 def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
     """A poll, without its values, from its stored fields."""
-    status, body, cycle, imported = (fields[name] for name in ("http_status", "body", "cycle", "import"))
+    status, body = fields["http_status"], fields["body"]
+    cycle, identity, imported = (fields[name] for name in ("cycle", "identity", "import"))
     return Poll(
         device=device,
         observed_at=slot,
@@ -229,5 +230,6 @@ def _poll(device: str, slot: int, fields: Mapping[str, Any]) -> Poll:
         body=body if isinstance(body, str) else None,  # a missing text is NaN in the frame
         series=series_from_json(fields["series"]),
         cycle=cycle if isinstance(cycle, str) else None,
+        identity=identity if isinstance(identity, str) else None,
         import_id=imported if isinstance(imported, str) else None,
     )

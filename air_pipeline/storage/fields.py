@@ -1,7 +1,7 @@
 """The fields of a stored poll, by the names that they have in every store; `import` is a tag in InfluxDB."""
 
 POLL_NUMBERS = ("duration_ms", "http_status", "interval_s")
-POLL_TEXTS = ("outcome", "problems", "body", "series", "cycle", "import")
-POLL_COLUMNS = ("outcome", *POLL_NUMBERS, "problems", "body", "series", "cycle", "import")
-MAY_BE_MISSING = frozenset({"body", "series", "cycle", "import"})
+POLL_TEXTS = ("outcome", "problems", "body", "series", "cycle", "identity", "import")
+POLL_COLUMNS = ("outcome", *POLL_NUMBERS, "problems", "body", "series", "cycle", "identity", "import")
+MAY_BE_MISSING = frozenset({"body", "series", "cycle", "identity", "import"})
 """The texts that are never empty, and missing where there is nothing to say; the others are never missing."""

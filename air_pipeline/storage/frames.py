@@ -44,7 +44,8 @@ def polls_frame(
     status = columns["http_status"]
     columns["http_status"] = status.where(columns["outcome"].isin(_WITH_STATUS) & (status > 0))
     columns["body"] = columns["body"].where(columns["outcome"] == Outcome.REJECTED.value)
-    columns["cycle"] = columns["cycle"].where(columns["outcome"].isin(_WITH_READING))
+    for name in ("cycle", "identity"):
+        columns[name] = columns[name].where(columns["outcome"].isin(_WITH_READING))
     return _once_a_slot(pd.DataFrame(columns, index=index, columns=pd.Index(POLL_COLUMNS, dtype="str")))
 
 

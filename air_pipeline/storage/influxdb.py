@@ -199,6 +199,12 @@ class InfluxStore(ToldInInfluxDB):
         return asked_of(*([(d, p["series"]) for d, ps in said.items() for p in ps] for said in (before, within)))
 
     @of_influxdb
+    def identities(self) -> dict[str, str]:
+        """Device to what it said last which one it is; see `ReadingStore.identities`."""
+        (result,) = self._ask('SELECT last("identity") AS "identity" FROM poll GROUP BY device')
+        return {device: str(point["identity"]) for device, point in _of_devices(result).items()}
+
+    @of_influxdb
     def stated(self, device: str, start: int, end: int) -> frozenset[str]:
         """The series of which polls of a device have a value or a problem; see `ReadingStore.stated`."""
         span = f"WHERE device = $device AND {during(start, end)}"

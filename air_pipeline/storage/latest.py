@@ -36,6 +36,7 @@ def latest_of(
             body=(fields.get("body") or None) if outcome is Outcome.REJECTED else None,
             series=series_from_json(fields.get("series")),
             cycle=(fields.get("cycle") or None) if outcome.has_reading else None,
+            identity=(fields.get("identity") or None) if outcome.has_reading else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(

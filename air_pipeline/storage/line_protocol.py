@@ -6,7 +6,7 @@ Written here and not by the client's `Point`: that one moves times by a ms and d
 from functools import lru_cache
 
 from air_pipeline.devices.polls import Outcome, Poll
-from air_pipeline.storage.storable import air_values, body_text, cycle_text, number, series_text, text
+from air_pipeline.storage.storable import air_values, body_text, cycle_text, identity_text, number, series_text, text
 from air_pipeline.storage.store import Told
 
 
@@ -31,6 +31,8 @@ def poll_lines(poll: Poll) -> list[str]:
         fields.append(f"series={_quoted(names)}")
     if (cycle := cycle_text(poll)) is not None:
         fields.append(f"cycle={_quoted(cycle)}")
+    if (identity := identity_text(poll)) is not None:
+        fields.append(f"identity={_quoted(identity)}")
     lines = [f"poll,{key} {','.join(fields)} {int(poll.observed_at)}"]
     if values := air_values(poll):
         numbers = ",".join(f"{_name(series)}={value!r}" for series, value in values.items())

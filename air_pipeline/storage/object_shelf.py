@@ -40,6 +40,7 @@ _BLOCK_BYTES = 8 << 20
 """Read at once where somebody reads on: most days whole."""
 _PARQUET = "application/vnd.apache.parquet"
 _NO_BUCKET = "NoSuchBucket"
+_NO_ANSWER_OF_S3 = "404"  # which says more of what it has not
 _VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -130,6 +131,10 @@ class ObjectShelf:
                 raise ShelfError(
                     f"{self.address}: there is no bucket {self._root.partition('/')[0]!r}; make it, or set"
                     " AIR_PIPELINE_DATA to one that is there"
+                ) from None
+            if _code(error) == _NO_ANSWER_OF_S3:
+                raise ShelfError(
+                    f"{self.address}: what answers is no object store ({_said(error)}); see to FSSPEC_S3_ENDPOINT_URL"
                 ) from None
             raise
         except (PermissionError, NoCredentialsError, PartialCredentialsError) as error:

@@ -22,6 +22,7 @@ from air_pipeline.storage.sqlite_queries import (
     DEVICES,
     EMPTIED,
     FIRST_POLLS,
+    IDENTITIES,
     KEY,
     OF_DEVICE,
     device_rows,
@@ -36,6 +37,7 @@ from air_pipeline.storage.storable import (
     air_values,
     body_text,
     cycle_text,
+    identity_text,
     number,
     require_storable,
     series_text,
@@ -76,6 +78,10 @@ _TABLES = Tables(
             "CREATE INDEX poll_series ON poll (device, observed_at) WHERE series IS NOT NULL",
         ),
         ("ALTER TABLE poll ADD COLUMN cycle TEXT", *sqlite_imports.STEP, *TOLD_TABLES),
+        (
+            "ALTER TABLE poll ADD COLUMN identity TEXT",
+            "CREATE INDEX poll_identity ON poll (device, observed_at) WHERE identity IS NOT NULL",  # said once, too
+        ),
     ),
 )
 
@@ -244,6 +250,13 @@ class SqliteStore(ToldInSqlite):
             within = connection.execute(ASKED, (first, last, device, device)).fetchall()
         return asked_of(before, within)
 
+    def identities(self) -> dict[str, str]:
+        """Device to what it said last which one it is; see `ReadingStore.identities`."""
+        with self._connections.reading() as connection:
+            if connection is None or "identity" not in _columns(connection, "poll"):
+                return {}
+            return dict(connection.execute(IDENTITIES).fetchall())
+
     def stated(self, device: str, start: int, end: int) -> frozenset[str]:
         """The series of which polls of a device have a value or a problem; see `ReadingStore.stated`."""
         of_device = (device, *within_time(start, end))
@@ -353,6 +366,7 @@ def _poll_row(poll: Poll) -> tuple[object, ...]:
         "body": body_text(poll),
         "series": series_text(poll),
         "cycle": cycle_text(poll),
+        "identity": identity_text(poll),
         "import": poll.import_id,
     }
     return (poll.device, int(poll.observed_at), *(fields[name] for name in POLL_COLUMNS))

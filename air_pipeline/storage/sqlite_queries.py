@@ -26,6 +26,10 @@ ASKED_BEFORE = f"""{DEVICES.format(table="poll")} SELECT name, (SELECT series FR
 WHERE device = name AND series IS NOT NULL AND observed_at < ? ORDER BY observed_at DESC LIMIT 1) AS said
 FROM known WHERE said IS NOT NULL AND (? IS NULL OR name = ?)"""  # noqa: S608 - nothing of it is given
 
+IDENTITIES = f"""{DEVICES.format(table="poll")} SELECT name, (SELECT identity FROM poll INDEXED BY poll_identity
+WHERE device = name AND identity IS NOT NULL ORDER BY observed_at DESC LIMIT 1) AS said
+FROM known WHERE said IS NOT NULL"""  # noqa: S608 - nothing of it is given
+
 
 def replace(table: str, columns: Sequence[str]) -> str:
     """The statement that writes a row in place of another one: nothing of that stays."""

@@ -56,6 +56,11 @@ def series_text(poll: Poll) -> str | None:
     return series_to_json(poll.series)
 
 
+def identity_text(poll: Poll) -> str | None:
+    """What the device says which one it is, as it is stored; None where nothing is said of it, or without a reading."""
+    return text(poll.identity) if poll.identity and poll.outcome.has_reading else None
+
+
 def cycle_text(poll: Poll) -> str | None:
     """The mark of the measuring cycle as it is stored; None where there is none, or no reading to be of it."""
     return text(poll.cycle) if poll.cycle and poll.outcome.has_reading else None

@@ -177,7 +177,7 @@ class ReadingStore(Protocol):
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The polls of one device: `outcome`, `problems` (str), `duration_ms`, `http_status`, `interval_s` (float64).
 
-        And `body` and `series` (str or missing). The index is as for readings.
+        And `body`, `series`, `cycle` and `identity` (str or missing). The index is as for readings.
         """
         ...
 
@@ -217,6 +217,10 @@ class ReadingStore(Protocol):
 
         Devices of which nothing was said up to its end are left out.
         """
+        ...
+
+    def identities(self) -> dict[str, str]:
+        """Device to what it said last which one it is, for every device of which a poll says so."""
         ...
 
     def stated(self, device: str, start: int, end: int) -> frozenset[str]:

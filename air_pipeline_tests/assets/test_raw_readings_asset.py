@@ -72,6 +72,7 @@ def test_without_a_collector_every_device_is_polled_once_and_reported(deployment
             "clock_believed",
             "devices_reporting",
             "store_answering",
+            "devices_themselves",
             "outbox_draining",
             "polls_recorded",
             "outbox_whole",

@@ -26,6 +26,7 @@ CHECKS = {
     "clock_believed",
     "devices_reporting",
     "store_answering",
+    "devices_themselves",
     "outbox_draining",
     "polls_recorded",
     "outbox_whole",

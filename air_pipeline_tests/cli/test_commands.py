@@ -46,6 +46,7 @@ OTHERS = (
     "simulate",
     "restore",
     "rename",
+    "accept",
     "delete",
     "mark",
 )

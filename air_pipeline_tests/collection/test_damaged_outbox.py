@@ -34,7 +34,7 @@ def filled(path: Path, number: int) -> None:
     with closing(Outbox(path)) as box:
         box.add([poll(one) for one in range(number)])
         box.begin({"a": SLOT + number * 10_000})
-        box.remember("a", notes="a note")
+        box.remember("a", notes="a note", identity="0123")
 
 
 def overwrite(path: Path, first: int, last: int, content: bytes = b"\xff") -> None:
@@ -80,6 +80,7 @@ def test_pages_damaged_in_the_middle_cost_what_is_on_them_alone(path: Path) -> N
         assert len(slots(box)) == 0  # met while it runs: set aside, and a new one begun
         assert box.last_slots() == {"a": SLOT + 5_000 * 10_000}
         assert box.notes() == {"a": "a note"}
+        assert box.remembered("identity") == {"a": "0123"}
         salvaged(box)
         assert {SLOT + slot * 10_000 for slot in set(range(5_000)) - slots(box)} == lost
 

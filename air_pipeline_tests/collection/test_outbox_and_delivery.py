@@ -16,7 +16,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from air_pipeline.collection.delivery import BATCH, GATHER_S, LONGEST_ASKED_FOR_S, LONGEST_WAIT_S, Delivery
+from air_pipeline.collection.delivery import BATCH, IDLE_S, LONGEST_ASKED_FOR_S, LONGEST_WAIT_S, Delivery
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.storage.influxdb import InfluxStore
@@ -77,7 +77,7 @@ def test_a_poll_comes_out_of_the_outbox_as_it_went_in(outbox: Outbox) -> None:
 def test_what_was_delivered_leaves_the_outbox(outbox: Outbox, store: FailingStore) -> None:
     outbox.add([poll(number) for number in range(5)])
     delivery = Delivery(outbox, store, HeldClock())
-    assert delivery.step() == GATHER_S
+    assert delivery.step() == IDLE_S
     assert outbox.status().pending == 0
     assert store.slots() == [0, 1, 2, 3, 4]
     assert delivery.step() > 0

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from air_pipeline.collection.delivery import GATHER_S, Delivery
+from air_pipeline.collection.delivery import IDLE_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError, existing_outbox
 from air_pipeline.collection.outbox_rows import encoded
 from air_pipeline.collection.outbox_tables import OUTBOX_TABLES
-from air_pipeline.collection.setting_aside import set_aside_files
+from air_pipeline.collection.setting_aside import remembered_in, set_aside_files
 from air_pipeline.devices.polls import Outcome, Poll, poll_to_json
 from air_pipeline.storage.sqlite import SqliteStore
+from air_pipeline.storage.sqlite_connections import Connections, Tables
 from air_pipeline_tests.collection.held_clock import SLOT, HeldClock
 
 # How an outbox was made before there were versions.
@@ -119,11 +120,11 @@ def test_an_outbox_from_before_versions_is_taken_up_and_delivers_its_polls(path:
     with closing(Outbox(path)) as box, closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
         assert version(path) == NOW
         assert box.last_slots() == {"a": SLOT + 20_000}
-        assert (box.last_rejected(), box.notes()) == ({"a": "digest"}, {"a": "a note"})
+        assert (box.remembered("rejected"), box.notes()) == ({"a": "digest"}, {"a": "a note"})
         assert box.status().error == "away"
         box.add([poll(3)])
         assert slots(box) == [0, 1, 2, 3]
-        assert Delivery(box, store, HeldClock()).step() == GATHER_S
+        assert Delivery(box, store, HeldClock()).step() == IDLE_S
         assert box.status().pending == 0
         assert len(store.polls("a", 0, 10**15)) == 4
 
@@ -271,6 +272,22 @@ def test_numbers_are_never_used_again(path: Path, tmp_path: Path) -> None:
         box.delivered(box.pending(100))
         box.add([poll(7), poll(8)])
         assert not numbers & {one.number for one in box.pending(100)}
+
+
+def test_an_outbox_from_before_identities_is_taken_up_and_can_remember_them(path: Path) -> None:
+    """As its third version was, whose damaged file is remembered from too."""
+    before = Tables(steps=OUTBOX_TABLES.steps[:3], unnumbered=OUTBOX_TABLES.unnumbered)
+    older = Connections(path, before, 1.0, lambda _, trouble: OutboxError(trouble.what), synchronous="FULL")
+    with older.writing() as connection:
+        connection.execute("INSERT INTO devices VALUES ('a', ?, 'digest', 'a note')", (SLOT,))
+    older.close()
+    assert remembered_in(path).devices == [("a", SLOT, "digest", "a note", "")]
+    with closing(Outbox(path)) as box:
+        assert version(path) == NOW
+        assert (box.last_slots(), box.notes(), box.remembered("identity")) == ({"a": SLOT}, {"a": "a note"}, {})
+        box.remember("a", identity="0123")
+        assert box.remembered("identity") == {"a": "0123"}
+        assert remembered_in(path).devices == [("a", SLOT, "digest", "a note", "0123")]
 
 
 def test_an_outbox_is_brought_up_to_date_whole_or_not_at_all(path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from air_pipeline.collection.collector import Collector
-from air_pipeline.collection.delivery import GATHER_S, Delivery
+from air_pipeline.collection.delivery import IDLE_S, Delivery
 from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.collection.outbox_rows import LARGEST_BYTES, RowUnreadable, poll_of
@@ -74,7 +74,7 @@ def test_rows_that_cannot_be_read_go_to_quarantine_and_the_others_to_the_store(b
     assert box.status().oldest == SLOT
     with closing(SqliteStore(tmp_path / "readings.sqlite")) as store:
         delivery = Delivery(box, store, HeldClock())
-        assert delivery.step() == GATHER_S
+        assert delivery.step() == IDLE_S
         assert len(store.polls("a", 0, 10**15)) == 3
         status = box.status()
         assert (status.pending, status.quarantined, status.oldest) == (0, len(UNREADABLE), None)

@@ -492,6 +492,14 @@ def test_thousands_of_unknown_sensors_cost_about_what_one_does():
     assert cost(many) < 30 * cost(one)
 
 
+@pytest.mark.parametrize("end", [b"", b"\\"])
+def test_a_text_without_an_end_costs_about_what_one_with_an_end_does(end):
+    text = b'{"' + b'\\"' * 5_000
+    assert "no complete JSON" in read_document(text + end, STATION_DEVICE).rejection
+    # To look for its end from each of the quotes in it took thousands of times as long.
+    assert cost(text + end) < 100 * cost(text + b'":1}')
+
+
 def cost(body):
     """CPU of reading a document, in seconds: the least of five times, as a busy machine takes longer."""
     times = []

@@ -241,6 +241,9 @@ def test_an_abort_after_the_end_changes_nothing(simulator):
     assert answer.outcome is None
 
 
+IN_PIECES = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize(
     ("data", "outcome", "words"),
     [
@@ -258,6 +261,16 @@ def test_an_abort_after_the_end_changes_nothing(simulator):
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{", Outcome.UNREACHABLE, "announced length"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", Outcome.UNREACHABLE, "announced length"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}", Outcome.UNREACHABLE, "announced length"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\n\r\n",
+            Outcome.HTTP_ERROR,
+            "status 302 and leads to http://[:",
+        ),
+        (IN_PIECES + b"1\r\n \r\n" * 5_000 + b"0\r\n\r\n", Outcome.HTTP_ERROR, "4096 lines or pieces"),
+        (IN_PIECES + b"0\r\n" + b"a: b\n" * 5_000 + b"\r\n", Outcome.HTTP_ERROR, "4096 lines or pieces"),
+        (http(b"{}", "X-Ends: " + "a:b\r" * 5_000), Outcome.HTTP_ERROR, "4096 lines or pieces"),
+        (http(zlib.compress(b"") * 20, "Content-Encoding: deflate"), Outcome.REJECTED, "16 compressed streams"),
+        (http(b"{}", f"Content-Encoding: {'gzip,' * 20}"), Outcome.REJECTED, "compressed 20 times"),
         (http(b"no gzip", "Content-Encoding: gzip"), Outcome.REJECTED, "not encoded"),
         (http(b"x" * (MAX_BODY_BYTES + 1)), Outcome.TOO_LARGE, "64 KiB"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000, Outcome.TOO_LARGE, "64 KiB"),
@@ -278,8 +291,9 @@ def test_odd_answers_have_an_outcome(data, outcome, words):
         b'HTTP/1.0 200 OK\r\n\r\n{"a":1}',
         b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}',
         b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n{"a":1}\r\n0\r\n\r\n',
+        IN_PIECES + b"".join(b"1\r\n%c\r\n" % one for one in b'{"a":1}') + b"0\r\n\r\n",
         http(gzip.compress(b'{"a":1}', mtime=0), "Content-Encoding: gzip"),
-        http(zlib.compress(b'{"a":1}'), "Content-Encoding: deflate"),
+        http(zlib.compress(b'{"a"') + zlib.compress(b":1}"), "Content-Encoding: deflate"),
         http(b'{"a":1}', "Content-Type: text/html; charset=iso-8859-1", "Set-Cookie: a=b", "Retry-After: 3600"),
     ],
 )

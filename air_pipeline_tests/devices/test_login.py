@@ -152,6 +152,22 @@ def test_the_example_of_the_standard_has_its_response():
     assert 'response="6629fae49393a05397450978507c4ef1"' in header
 
 
+def test_names_in_any_letters_are_sent_and_proved_as_the_device_reads_them():
+    """RFC 7616, 3.4: a quoted text has its `"` and `\\` escaped, and what is hashed is the text itself, as UTF-8."""
+    user, password, realm = 'Łuk"as\\z', "zażółć", 'stacja "Łódź"'
+    challenge = r'WWW-Authenticate: Digest realm="stacja \"Łódź\"", nonce="n"'
+    with answering(http(b"", challenge, status="401 Who")) as server:
+        Exchange(server.url, WITHIN_S, Access(user, password)).run()
+    said = server.requests[1].decode().partition("Authorization: Digest ")[2].partition("\r\n")[0]
+    fields = parse_keqv_list(parse_http_list(said))
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    assert (fields["username"], fields["realm"]) == (user, realm)
+    assert fields["response"] == md5(f"{md5(f'{user}:{realm}:{password}')}:n:{md5('GET:/circumstances')}")
+
+
 @pytest.mark.parametrize(
     ("login", "sent"),
     [

@@ -23,6 +23,10 @@ NOW_MS = round(NOW_S * 1000)
 RUNS = CollectorState(Holder(pid=7, since=NOW_S - 3600, leased=True), has_begun=True)
 JUST_STARTED = CollectorState(Holder(pid=7, since=NOW_S - 10, leased=True), has_begun=True)
 DEVICES = tuple(Device(name, f"http://{name}/", "Europe/Warsaw") for name in ("attic", "hall"))
+OF_ANOTHER = (
+    "another device answers at this address: it says that it is a1, and b2 answered before; write the address that hall"
+    " has now, or, if this one takes its place: air-pipeline accept hall"
+)
 
 
 def waiting(pending=0, oldest=None, quarantined=0, failures=0, error=""):
@@ -84,6 +88,19 @@ def test_without_an_answer_of_the_store_nothing_is_said_of_devices():
             seen(JUST_STARTED, DeviceState("attic", 0, 0, ""), DeviceState("hall", 2, 0, "timeout")),
             Level.WARNING,
             "1 of 2 devices gave no reading lately: hall (timeout)",
+        ),
+        ("devices_themselves", seen(), Level.OK, "well: 2 of 2"),
+        (
+            "devices_themselves",
+            seen(CollectorState(RUNS.running, notes={"hall": OF_ANOTHER, "attic": "odd"})),
+            Level.WARNING,
+            "1 of 2 devices are answered for by others: hall (another device answers at this address: it says that ",
+        ),
+        (
+            "documents_known",
+            seen(CollectorState(RUNS.running, notes={"hall": OF_ANOTHER})),
+            Level.OK,
+            "well: 2 of 2",
         ),
         ("outbox_draining", seen(), Level.OK, "0 polls wait"),
         ("outbox_draining", seen(waiting(9, NOW_MS - 60_000, error="away")), Level.OK, "9 polls wait"),
@@ -157,7 +174,7 @@ def test_nothing_passes_by_a_collector_that_runs_elsewhere():
     elsewhere = seen(CollectorState(), DeviceState("hall", 6, 0, "timeout"), collector="external")
     told = {one.check for one in summaries(checks_of("raw_readings"), elsewhere, NOW)}
     assert not told & {"collector_running", "outbox_draining", "polls_recorded", "outbox_whole", "quarantine_empty",
-                       "documents_known"}  # fmt: skip
+                       "documents_known", "devices_themselves"}  # fmt: skip
     assert {"devices_reporting", "configuration_valid"} <= told
     one = found("outbox_draining", elsewhere)
     assert one.level is Level.UNKNOWN

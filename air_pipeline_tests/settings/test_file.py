@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import air_pipeline.settings.yaml
 from air_pipeline.catalogue import STATION, Parameter
 from air_pipeline.settings import Device, Settings, SettingsError
+from air_pipeline.settings.calibration import Calibration
 from air_pipeline.settings.file import parse_settings, read_settings, settings_text
 from air_pipeline.settings.notify import Email, Notify
 
@@ -458,6 +459,39 @@ MISTAKES = [
         "unknown rule parameter; did you mean max_rate?",
     ),
     (ONE + "    rules:\n      dht22_humidity: 1\n", 7, "rules.dht22_humidity: is not a mapping; write {max_rate: 0.5}"),
+    (ONE + "    calibrate: 1\n", 6, "calibrate: is not a mapping; write calibrate: {dht22_temperature: [{since:"),
+    *(
+        (
+            f"{ONE}    calibrate:\n      {series}:\n" + "".join(f"        - {{{entry}}}\n" for entry in entries),
+            line,
+            words,
+        )
+        for series, entries, line, words in (
+            ("dht22_pressure", ["since: 2026-11-01, reason: x"], 7, "no such series; did you mean dht22_temperature?"),
+            ("dht22_humidity", ["reason: x"], 8, "since is missing; add since: 2026-11-01"),
+            ("dht22_humidity", ["since: 2026-11-01"], 8, "reason is missing; add reason: beside the reference for two"),
+            ("dht22_humidity", ["since: soon, reason: x"], 8, "'soon' is not a time; write it as 2026-11-21T08:00"),
+            ("dht22_humidity", ["since: 2026-11-01, reason: x, gain: 0"], 8, "0 would make the same of every value"),
+            ("dht22_humidity", ["since: 2026-11-01, reason: x, gain: no"], 8, "'no' is not a number"),
+            ("dht22_humidity", ["since: 2026-11-01, reason: x, gian: 1"], 8, "unknown key; did you mean gain?"),
+            ("dht22_humidity", ["since: 2026-11-01, reason: ''"], 8, "'' is not a text"),
+            ("dht22_humidity", ["since: 2026-11-02, reason: x"] * 2, 9, "is that of the entry before, too; keep one"),
+            (
+                "dht22_humidity",
+                ["since: 2026-11-02, reason: x", "since: 2026-11-01, reason: x"],
+                9,
+                "is before that of the entry before; put the earlier one first",
+            ),
+        )
+    ),
+    (ONE + "    calibrate: {dht22_humidity: []}\n", 6, "dht22_humidity: there is none; add - {since: 2026-11-01"),
+    (ONE + "    calibrate: {dht22_humidity: 0.92}\n", 6, "is not a mapping; write {since: 2026-11-01, gain: 0.92"),
+    (
+        ONE + "    sensors:\n      a:\n        t: {unit: m}\n        t_calibrated: {unit: m}\n"
+        "    calibrate: {a_t: {since: 2026-11-01, reason: x}}\n",
+        10,
+        "would be called a_t_calibrated, as another series is; rename that one",
+    ),
 ]
 
 
@@ -527,6 +561,30 @@ def test_means_of_shared_parameters_have_ranges_and_thresholds_too():
     device = only_device(ONE + "    expected_range: {temperature: [5, 40]}\n    thresholds: {temperature: 30}\n")
     assert device.expected_range == {"temperature": (5.0, 40.0)}
     assert device.thresholds == {"temperature": 30.0}
+
+
+def test_a_series_is_calibrated_from_local_times_on_and_gives_a_series_of_its_own():
+    entries = """
+      temperature:
+        - {since: 2026-11-05, gain: 0.92, offset: 1.1, reason: beside the reference}
+        - {since: 2026-11-07T12:00, gain: 1.02, reason: again}
+        - {since: 2026-11-08T12:00+05:00, offset: -1, reason: after the repair}
+      dht22_humidity: {since: 2026-11-06, gain: -1, reason: wired the wrong way round}
+"""
+    one = only_device(ONE + f"    timezone: Asia/Tokyo\n    calibrate:{entries}")
+    hour = 3_600_000
+    midnight = 1_793_804_400_000  # of 2026-11-05 in Tokyo
+    assert one.calibrations == {
+        "temperature": (
+            Calibration(midnight, 0.92, 1.1, "beside the reference"),
+            Calibration(midnight + 60 * hour, 1.02, 0.0, "again"),
+            Calibration(midnight + 88 * hour, 1.0, -1.0, "after the repair"),
+        ),
+        "dht22_humidity": (Calibration(midnight + 24 * hour, -1.0, 0.0, "wired the wrong way round"),),
+    }
+    assert one.units["temperature_calibrated"] == "°C"
+    assert one.units["dht22_humidity_calibrated"] == "%"
+    assert one.digest != only_device(ONE + "    timezone: Asia/Tokyo\n").digest
 
 
 def test_without_libyaml_everything_is_the_same(monkeypatch):

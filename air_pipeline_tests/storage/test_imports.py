@@ -8,12 +8,14 @@ import pytest
 
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.storage.copying import copy_readings
-from air_pipeline.storage.sqlite import VERSION, SqliteStore
+from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import ReadingStore, Summary
 from air_pipeline_tests.storage.model import END, START, VALUES, poll, rows
 
 OURS = {"dht22_temperature": 21.5}
 MINUTE = 60_000
+
+BEFORE_IMPORTS = 2  # the version of the file
 
 
 def imported(slot, import_id="spring", outcome=Outcome.IMPORTED, **fields):
@@ -91,15 +93,16 @@ def test_a_file_from_before_imports_is_read_as_it_is_and_takes_them_once_it_is_w
     with closing(SqliteStore(path)) as store:
         store.write([poll()])
     with closing(sqlite3.connect(path)) as file:
-        file.execute("DROP INDEX poll_import")
-        for later in ("import", "cycle"):
+        for index in ("poll_import", "poll_identity"):
+            file.execute(f"DROP INDEX {index}")
+        for later in ("import", "cycle", "identity"):
             file.execute(f"ALTER TABLE poll DROP COLUMN {later}")
         for later in ("collector", "late"):
             file.execute(f"DROP TABLE {later}")
-        file.execute(f"PRAGMA user_version = {VERSION - 1}")
+        file.execute(f"PRAGMA user_version = {BEFORE_IMPORTS}")
         file.commit()
     with closing(SqliteStore(path)) as store:
-        assert store.imports(START, END) == {}
+        assert (store.imports(START, END), store.identities()) == ({}, {})
         assert (store.last_told(), store.late_marks({})) == ({}, [])
         assert list(rows(store.polls("living-room", START, END))) == [START]
         store.write([imported(START), imported(START + MINUTE)])

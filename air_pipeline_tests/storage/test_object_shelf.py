@@ -17,7 +17,7 @@ from air_pipeline.storage.day_files import DayUnreadable, day_file
 from air_pipeline.storage.object_shelf import ObjectShelf, _system, _system_of
 from air_pipeline.storage.pages import page_file
 from air_pipeline.storage.shelf import ShelfError, ShelfUnavailable, place_of, put_text, shelf_at
-from air_pipeline_tests.days.deployments import DAY
+from air_pipeline_tests.days.deployments import AFTER, DAY
 from air_pipeline_tests.environments import INFLUX, mistake
 from air_pipeline_tests.object_store import ObjectStore
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
@@ -65,6 +65,17 @@ def put(shelf: ObjectShelf, content: bytes) -> None:
 def test_a_file_is_put_there_by_one_request(shelf: ObjectShelf, objects: ObjectStore) -> None:
     put(shelf, bytes(3_000_000))
     assert [one.split("?")[0] for one in objects.asked] == [f"PUT /{shelf._root}/{place_of(DAY, NAME)}"]
+
+
+def test_what_another_machine_puts_there_is_seen_at_once(shelf: ObjectShelf, objects: ObjectStore) -> None:
+    put(shelf, b"one")
+    assert shelf.days(NAME) == [DAY]
+    stamp = shelf.stamp(DAY, NAME)
+    objects.write(shelf.place(DAY, NAME), b"two")
+    objects.write(shelf.place(AFTER, NAME), b"two")
+    assert shelf.days(NAME) == [DAY, AFTER]
+    assert shelf.stamp(DAY, NAME) != stamp
+    assert shelf.head(DAY, NAME) == b"two"
 
 
 def test_a_large_file_is_there_once_all_its_parts_are(
@@ -121,7 +132,9 @@ def test_a_builder_that_is_killed_in_the_middle_of_a_put_leaves_nothing_half(
     with subprocess.Popen([sys.executable, "-c", PUTS, str(shelf.address)], env=environment) as builder:
         wait_for(begun.is_set, "the upload")
         os.kill(builder.pid, signal.SIGKILL)
+    done = objects.done
     killed.set()
+    wait_for(lambda: objects.done > done, "the end of the request")
     assert len(list(staged.iterdir())) == 1
     objects.meanwhile = lambda _asked, _environ: None
     assert shelf.head(DAY, NAME) == b"old"
@@ -212,6 +225,15 @@ def test_a_store_that_is_ill_is_told_as_one_that_may_be_well_later(
 ) -> None:
     objects.meanwhile = lambda _asked, _environ: status
     with pytest.raises(ShelfUnavailable, match="does not answer"):
+        VERBS[verb](shelf)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_no_object_store_is_not_taken_for_one_without_days(
+    shelf: ObjectShelf, objects: ObjectStore, verb: str
+) -> None:
+    objects.meanwhile = lambda _asked, _environ: 404
+    with pytest.raises(ShelfError, match="what answers is no object store"):
         VERBS[verb](shelf)
 
 

@@ -213,6 +213,7 @@ def test_frames_of_nothing_have_the_dtypes_of_frames_of_something(store: Reading
             "body": "str",
             "series": "str",
             "cycle": "str",
+            "identity": "str",
             "import": "str",
         }
 
@@ -224,6 +225,7 @@ def test_an_empty_store_knows_nothing(store: ReadingStore) -> None:
     assert store.first_poll("living-room") is None
     assert store.before("living-room", END) is None
     assert store.asked(START, END) == {}
+    assert store.identities() == {}
     assert store.stated("living-room", START, END) == frozenset()
     assert store.nearest_stated("living-room", END, earlier=True) == frozenset()
     store.write([])
@@ -367,6 +369,23 @@ def test_the_mark_of_a_measuring_cycle_is_kept_with_its_reading_and_with_nothing
     assert cycles.isna().tolist() == [False, True, True]
     latest = store.latest()
     assert (latest["living-room"].poll.cycle, latest["hall"].poll.cycle) == (None, "b")
+
+
+def test_which_device_it_is_is_what_it_said_last_with_a_reading(store: ReadingStore) -> None:
+    store.write(
+        [
+            poll(slot=START, identity='84:f3:eb:1:2:3 "µ",\\'),
+            poll(slot=START + 10_000),
+            poll(slot=START + 20_000, outcome=Outcome.TIMEOUT, values={}, identity="of no reading"),
+            poll("hall", slot=START, identity="a"),
+            poll("hall", slot=START + 200 * 86_400_000, identity="b"),
+            poll("attic"),
+        ]
+    )
+    assert store.identities() == {"living-room": '84:f3:eb:1:2:3 "µ",\\', "hall": "b"}
+    said = store.polls("living-room", START, END)["identity"]
+    assert said.isna().tolist() == [False, True, True]
+    assert store.latest()["hall"].poll.identity == "b"
 
 
 def test_polls_state_the_series_that_they_have_values_or_problems_of(store: ReadingStore) -> None:

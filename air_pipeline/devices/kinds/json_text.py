@@ -22,7 +22,8 @@ MAX_SHOWN = 100
 """How much of an unusable value is kept."""
 
 WHITE = " \t\r\n\v\f"
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s"{}\[\],:]++', re.DOTALL)
+# A text without an end is one token: looked for from each of its quotes, the end of it would be looked for for seconds.
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\],:]|[^\s"{}\[\],:]++', re.DOTALL)
 _OF_JSON = re.compile(r'".*|true|false|null|NaN|-?Infinity|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?', re.DOTALL)
 
 

@@ -444,7 +444,7 @@ def test_another_device_at_the_address_is_rejected_with_what_to_write():
     assert (document.outcome, document.values) == (Outcome.REJECTED, {})
     assert document.rejection == (
         "another device answers at this address: it says that it is ecda3b1d09d8, and 84fce612f5b8 is expected;"
-        " write the address that this one has now, or identity: ecda3b1d09d8 if it takes its place"
+        " write the address that one has now, or, if this one takes its place: air-pipeline accept one"
     )
 
 
