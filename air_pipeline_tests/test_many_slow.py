@@ -1,12 +1,14 @@
-"""Many machines: Postgres, Celery on Redis, InfluxDB, one place for data; and what becomes of it when one is killed.
+"""Many machines: Postgres, Celery on Redis, InfluxDB, an object store; and what becomes of it when one is killed.
 
 The worker sees nothing of the head's files; the collector is a third machine's.
 """
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import psutil
 import pytest
@@ -23,6 +25,7 @@ from air_pipeline_tests.many_machines import (
     worker_of,
 )
 from air_pipeline_tests.many_servers import Server, running_postgres, running_redis
+from air_pipeline_tests.object_store import ObjectStore, object_store
 from air_pipeline_tests.running_pipeline import (
     DAY_TABLES,
     INTERVALS,
@@ -38,6 +41,7 @@ from air_pipeline_tests.waiting import wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_root(), reason="only root hides files from a process")]
 
 DAYS = [today() - timedelta(days=number) for number in range(4, 1, -1)]
+_NAMES = [f"date={day}" for day in DAYS]
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Many:
 
     influxdb: InfluxServer
     redis: Server
+    objects: ObjectStore
     head: Machine
     edge: Machine
     local: Installation
@@ -62,9 +67,15 @@ class Many:
         return str(self.pipeline.check(check)["description"])
 
     def committed(self) -> list[int]:
-        """When each day was committed, ns; 0 where it never was."""
-        found = (self.head.environment.data / f"days/date={day}/built.json" for day in DAYS)
-        return [path.stat().st_mtime_ns if path.exists() else 0 for path in found]
+        """How often each day was committed."""
+        asked = [one.partition("?")[0] for one in self.objects.asked]
+        return [sum(one.startswith("PUT ") and one.endswith(f"/{day}/built.json") for one in asked) for day in _NAMES]
+
+    def backfilled(self, backfill: str) -> bool:
+        """Whether a backfill has come to its end; fails if it does."""
+        status = self.pipeline.backfill_status(backfill)
+        assert "FAIL" not in status, status
+        return status == "COMPLETED_SUCCESS"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +85,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
     with ExitStack() as stack:
         postgres = stack.enter_context(running_postgres())
         redis = stack.enter_context(running_redis(folder / "redis"))
+        objects = stack.enter_context(object_store())
         store = {
             "INFLUXDB_V2_URL": connection.url,
             "INFLUXDB_V2_TOKEN": connection.token,
@@ -86,7 +98,8 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
             | {
                 "CELERY_BROKER_URL": f"redis://127.0.0.1:{redis.port}/0",
                 "CELERY_RESULT_BACKEND": f"redis://127.0.0.1:{redis.port}/1",
-                "AIR_PIPELINE_DATA": str(folder / "data"),
+                "AIR_PIPELINE_DATA": str(objects.bucket()),
+                **objects.variables,
             }
         )
         simulator = stack.enter_context(Simulator(INTERVALS))
@@ -102,17 +115,21 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
         worker = stack.enter_context(running(worker_of(elsewhere, head)))
         pipeline = stack.enter_context(running_pipeline(head))
         wait_until_ready(worker)
-        yield Many(influxdb_server, redis, head, edge, local, worker, collector, pipeline)
+        yield Many(influxdb_server, redis, objects, head, edge, local, worker, collector, pipeline)
 
 
 def test_a_backfill_gives_the_bytes_of_a_local_build(many: Many) -> None:
     """By a worker that sees no file of who asked for it."""
-    many.pipeline.wait_for_days(many.pipeline.backfill(DAYS), DAYS)
+    backfill = many.pipeline.backfill(DAYS)
+    wait_for(lambda: many.backfilled(backfill), "the end of the backfill")
     built = many.local.run("build", "--to", str(DAYS[-1]))
     assert built.returncode == 0, built.stderr
     for day in DAYS:
         for table in DAY_TABLES:
-            assert many.head.file(table, day).read_bytes() == many.local.file(table, day).read_bytes(), (table, day)
+            assert many.objects.read(many.head.file(table, day)) == many.local.file(table, day).read_bytes(), (
+                table,
+                day,
+            )
 
 
 def test_a_run_whose_process_is_killed_is_noticed_and_tried_again(many: Many) -> None:
@@ -167,7 +184,30 @@ def test_runs_that_wait_in_a_redis_that_is_killed_are_done(many: Many) -> None:
 
     def done() -> bool:
         many.worker.keep()  # Celery ends when its broker does
-        return many.pipeline.backfill_status(backfill) == "COMPLETED_SUCCESS"
+        return many.backfilled(backfill)
 
     wait_for(done, "the end of the backfill")
     assert all(one > other for one, other in zip(many.committed(), before, strict=True))
+
+
+def test_an_object_store_that_is_killed_in_the_middle_of_a_put_has_the_old_day_and_then_the_new_one(many: Many) -> None:
+    day = DAYS[0]
+    before = many.objects.read(many.head.file("observations", day))
+    died: list[str] = []
+
+    def dying(asked: str, environ: dict[str, Any]) -> None:
+        """From the first table that is put there on, nobody is answered."""
+        if died or (asked.startswith("PUT ") and "/observations/" in asked):
+            environ["wsgi.input"].read(1_000)
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            died.append(asked)
+
+    many.objects.meanwhile = dying
+    commits = many.committed()
+    backfill = many.pipeline.backfill([day])
+    wait_for(lambda: len(died) > 1, "an attempt after the one in the middle of which it died")
+    many.objects.meanwhile = lambda _asked, _environ: None
+    assert many.objects.read(many.head.file("observations", day)) == before
+    wait_for(lambda: many.backfilled(backfill), "the end of the backfill")
+    assert many.committed()[0] > commits[0]
+    assert many.objects.read(many.head.file("observations", day)) == before  # the same bytes again
