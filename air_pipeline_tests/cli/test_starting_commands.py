@@ -66,7 +66,7 @@ def begun(monkeypatch):
                 return {}
 
             monkeypatch.setattr(f"air_pipeline.cli.{command}.{name}", begin)
-    monkeypatch.setattr("air_pipeline.cli.init._introduced", lambda entry, _zone: (entry, True))
+    monkeypatch.setattr("air_pipeline.cli.init._introduced", lambda entry, _zone, _kind: (entry, True))
     return begun
 
 

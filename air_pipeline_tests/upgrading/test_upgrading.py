@@ -84,6 +84,7 @@ def test_an_older_state_directory_is_taken_up_and_nothing_of_it_is_lost(
 
 
 ARGUMENTS = {
+    "accept": ("accept", "hall"),
     "init": None,
     "simulate": None,
     "demo": None,  # which has a state directory of its own
@@ -140,4 +141,4 @@ def test_what_a_newer_version_wrote_is_refused_by_every_command_and_left_as_it_i
         assert re.search(r"by a newer air_pipeline(;|:| →) update this one", said), f"{name}: {said}"
         assert "Traceback" not in out + err
         assert {path: path.read_bytes() for path in before} == before, name
-    assert not list(state.path.glob("data/*"))
+    assert not list(state.path.glob("data/*/date=*"))
