@@ -27,6 +27,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return Shell(tmp_path, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_what_tells_of_itself_is_listed_asked_and_written() -> None:
     """What is heard of and does not answer is named and left out; what is none of ours is not asked."""
     if not can_have_a_network():

@@ -37,6 +37,8 @@ from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, with_influx
 from air_pipeline_tests.object_store import WHO, ObjectStore
 
+pytestmark = pytest.mark.slow
+
 AFTER = DAY + timedelta(days=1)
 
 

@@ -97,6 +97,7 @@ def test_what_is_put_there_is_in_force_at_the_next_look(objects):
     assert len(present(deployment).settings.marks) == 1
 
 
+@pytest.mark.slow
 def test_while_the_store_does_not_answer_the_last_valid_ones_are_in_force(objects):
     objects.put(MARKS, "marks.yaml")
     deployment = open_deployment(strict=False)
@@ -135,6 +136,7 @@ def test_nobody_writes_there(objects):
         read_environment().config_here()
 
 
+@pytest.mark.slow
 def test_a_worker_that_reads_the_same_object_has_what_is_there_now(objects, tmp_path):
     """It was changed while the run was queued; but a worker that cannot read it now does not build by what it had."""
     asked = terms_now(open_deployment(strict=False)).to_text()
@@ -157,6 +159,7 @@ def test_a_collector_takes_up_what_is_put_there(objects):
     assert [device.id for device in changed.devices] == ["hall", "attic"]
 
 
+@pytest.mark.slow
 def test_a_store_that_hangs_holds_up_no_poll(server, tmp_path):
     home = Installation(tmp_path)
     with Simulator(["hall"]) as simulator:
