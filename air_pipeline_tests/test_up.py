@@ -284,7 +284,8 @@ def points_are_as_described(influxdb: InfluxServer, bucket: str, begun: int) -> 
     told = {name: kind for name, kind in types["collector"].items() if name != "oldest_ms"}  # only while polls wait
     assert told == {
         **dict.fromkeys(("failures", "pending", "pid", "quarantined", "since_ms"), "float"),
-        **dict.fromkeys(("asides", "error", "notes", "reasons", "recording", "settings", "version"), "string"),
+        **dict.fromkeys(("asides", "error", "notes", "reasons", "recording"), "string"),
+        **dict.fromkeys(("host", "settings", "shares", "token", "version"), "string"),
     }
     assert types["poll"] == {
         "outcome": "string",
