@@ -154,6 +154,7 @@ def building(*options):
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_its_days_and_the_next_build_ends_its_work(deployment):
     """The other worker goes on; the run of the one that is gone is given up, and its days are built."""
     days = [DAYS[0] + timedelta(days=number) for number in range(6)]

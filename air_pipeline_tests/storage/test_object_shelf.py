@@ -22,6 +22,8 @@ from air_pipeline_tests.environments import INFLUX, mistake
 from air_pipeline_tests.object_store import ObjectStore
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
+pytestmark = pytest.mark.slow
+
 NAME = "observations/observations.parquet"
 PUTS = """
 import sys
