@@ -18,6 +18,7 @@ _LAST = "SELECT *::field FROM collector{} GROUP BY collector ORDER BY time DESC 
 _AHEAD_MS = 60_000
 """So far clocks differ: what a clock told that was further ahead does not hide what came after it."""
 _MARKS = 'SELECT "day" FROM late{} GROUP BY collector'
+_MARKS_OF_ONE = _MARKS.format(' WHERE "collector" = $collector')
 _LAST_MARK = 'SELECT last("day") FROM late WHERE "collector" = $collector'
 
 
@@ -64,11 +65,15 @@ class ToldInInfluxDB(ABC):
             self._marked_until[collector] = marks[-1].at
 
     @of_influxdb
-    def late_marks(self, passed: Mapping[str, int]) -> list[LateMark]:
+    def late_marks(self, passed: Mapping[str, int], collector: str | None = None) -> list[LateMark]:
         """The marks that were not passed; see `ReadingStore.late_marks`."""
+        if collector is None:
+            found = self._by_collector(*_marks_after(passed), parameters=_names(passed))
+        else:
+            found = self._by_collector(_MARKS_OF_ONE, parameters={"collector": collector})
         marks = (
             late_mark(name, at, point["day"])
-            for name, points in self._by_collector(*_marks_after(passed), parameters=_names(passed))
+            for name, points in found
             for point in points
             if (at := int(point["time"])) > passed.get(name, at - 1)
         )

@@ -46,13 +46,15 @@ class ToldInSqlite:
             rows = [(collector, at, day.isoformat()) for at, day in enumerate(sorted(days), first)]
             connection.executemany("INSERT INTO late VALUES (?, ?, ?)", rows)
 
-    def late_marks(self, passed: Mapping[str, int]) -> list[LateMark]:
+    def late_marks(self, passed: Mapping[str, int], collector: str | None = None) -> list[LateMark]:
         """The marks that were not passed; see `ReadingStore.late_marks`."""
         with self._connections.reading() as connection:
             if connection is None or not _are_there(connection):
                 return []
             rows = connection.execute(
-                "SELECT collector, marked_at, day FROM late ORDER BY collector, marked_at"
+                "SELECT collector, marked_at, day FROM late WHERE ?1 IS NULL OR collector = ?1"
+                " ORDER BY collector, marked_at",
+                (collector,),
             ).fetchall()
         marks = (late_mark(name, at, day) for name, at, day in rows if at > passed.get(name, at - 1))
         return [mark for mark in marks if mark is not None]

@@ -269,8 +269,10 @@ class ReadingStore(Protocol):
         """Marks UTC dates, each by a time that is later than those of all marks of the collector before."""
         ...
 
-    def late_marks(self, passed: Mapping[str, int]) -> list[LateMark]:
+    def late_marks(self, passed: Mapping[str, int], collector: str | None = None) -> list[LateMark]:
         """The marks that are later than what was passed of their collector; all of a collector that is not named.
+
+        Of one collector alone, where it is given.
 
         Marks are never deleted: who reads them remembers how far.
         """

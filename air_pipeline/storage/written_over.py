@@ -30,4 +30,4 @@ def written_over(store: ReadingStore) -> list[LateMark]:
     Raises:
         StoreError: the store cannot be read.
     """
-    return [mark for mark in store.late_marks({}) if mark.collector == _COMMANDS]
+    return store.late_marks({}, _COMMANDS)
