@@ -32,14 +32,11 @@ def explained(log: dg.DagsterLogManager, attempt: int, instance: dg.DagsterInsta
     """
     try:
         yield
-    except (StoreUnavailable, ShelfUnavailable) as error:
-        if attempt < RETRIES:
+    except AirPipelineError as error:
+        may_pass = isinstance(error, (StoreUnavailable, ShelfUnavailable))
+        if may_pass and attempt < RETRIES:
             log.warning("%s Next attempt in %d s.", error, RETRY_AFTER_S)
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_AFTER_S) from error
-        instance.add_run_tags(run_id, {AGAIN_TAG: "true"})
-        raise dg.Failure(str(error), allow_retries=False) from error
-    except OtherTerms as error:  # another worker may do it, or this one later
-        instance.add_run_tags(run_id, {AGAIN_TAG: "true"})
-        raise dg.Failure(str(error), allow_retries=False) from error
-    except AirPipelineError as error:
+        if may_pass or isinstance(error, OtherTerms):  # later it may be done, by this worker or another one
+            instance.add_run_tags(run_id, {AGAIN_TAG: "true"})
         raise dg.Failure(str(error), allow_retries=False) from error
