@@ -50,6 +50,10 @@ def test_marks_are_read_once_by_who_remembers_how_far(store: ReadingStore) -> No
     passed = {name: max(mark.at for mark in first if mark.collector == name) for name in ("main", "edge-1")}
     assert store.late_marks(passed) == []
     assert days(store.late_marks({"main": passed["main"]})) == DAYS[1:]  # of one that is not known, all
+    assert [(mark.collector, mark.day) for mark in store.late_marks({}, "edge-1")] == [
+        ("edge-1", day) for day in DAYS[1:]
+    ]
+    assert store.late_marks(passed, "edge-1") == store.late_marks({}, "nobody") == []
     store.mark_late("main", [DAYS[0]])  # once more
     assert days(store.late_marks(passed)) == [DAYS[0]]
 
