@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from types import FrameType
 
 from air_pipeline.boottime import boottime
@@ -16,6 +17,7 @@ from air_pipeline.collection.configuration import Configuration
 from air_pipeline.collection.delivering import delivering
 from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.lease import CollectorLock, CollectorRunning, lease_has_ended
+from air_pipeline.collection.looking import look_again
 from air_pipeline.collection.metrics import Metrics
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.collection.share import Share
@@ -87,7 +89,7 @@ def collect(
             with (
                 delivering(environment, recorder.polls_came, share),
                 taking_over(share, environment, collector.wake),
-                _every_second(look),
+                _looking(look),
                 showing,
             ):
                 log.info("collecting from %d devices into %s", len(share.settings.devices), environment.store)
@@ -204,21 +206,13 @@ def collect_once(environment: Environment, settings: Settings) -> list[str]:
 
 
 @contextmanager
-def _every_second(look: Callable[[], None]) -> Iterator[None]:
+def _looking(look: Callable[[], None]) -> Iterator[None]:
     """Looks at what changes beside polling, in a thread of its own: none of it may hold up a slot."""
     stop = threading.Event()
 
-    def run() -> None:
-        said = ""
-        while not stop.wait(LOOK_EVERY_S):
-            try:
-                look()
-            except Exception as error:  # whatever it is, polling goes on as it was
-                if repr(error) != said:
-                    log.exception("the lock, the lease and the configuration cannot be looked at now")
-                said = repr(error)
-
-    thread = threading.Thread(target=run, name="look", daemon=True)
+    failing = "the lock, the lease and the configuration cannot be looked at now"
+    again = partial(look_again, look, partial(stop.wait, LOOK_EVERY_S), failing)
+    thread = threading.Thread(target=again, name="look", daemon=True)
     thread.start()
     try:
         yield

@@ -3,16 +3,14 @@
 Belongs here: when it is looked. Does not: what is decided (`share`).
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
+from air_pipeline.collection.looking import look_again
 from air_pipeline.collection.share import Share
 from air_pipeline.environment import Environment
 from air_pipeline.storage.opening import open_store
-
-log = logging.getLogger(__name__)
 
 STORE_WITHIN_S = 2.0
 LOOK_EVERY_S = 2.0
@@ -29,19 +27,19 @@ def taking_over(share: Share, environment: Environment, wake: Callable[[], None]
     """
     stop = threading.Event()
 
+    def is_over() -> bool:
+        share.wake.wait(LOOK_EVERY_S if share.waits else None)
+        share.wake.clear()
+        return stop.is_set()
+
     def run() -> None:
-        said = ""
         with closing(open_store(environment.influxdb, environment.state, STORE_WITHIN_S)) as store:
-            while not stop.is_set():
-                share.wake.clear()
-                try:
-                    share.look(store)
-                    wake()
-                except Exception as error:  # whatever it is, it is looked again
-                    if repr(error) != said:
-                        log.exception("it cannot be looked now whether devices that wait may be begun")
-                    said = repr(error)
-                share.wake.wait(LOOK_EVERY_S if share.waits else None)
+
+            def look() -> None:
+                share.look(store)
+                wake()
+
+            look_again(look, is_over, "it cannot be looked now whether devices that wait may be begun")
 
     thread = threading.Thread(target=run, name="share", daemon=True)
     thread.start()
