@@ -19,7 +19,6 @@ from air_pipeline.cli.rows import show_rows
 from air_pipeline.cli.terminal import say, show_json, show_rows_as_text
 from air_pipeline.collection.asking import Asked
 from air_pipeline.devices.answers import failed
-from air_pipeline.devices.client import get
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health.devices import finding_of
 from air_pipeline.processing.violations import Violation
@@ -28,6 +27,7 @@ from air_pipeline.settings.file import parse_settings
 from air_pipeline.settings.values import shown
 from air_pipeline.showing import markdown, plain
 from air_pipeline_tests.days.deployments import deployment, device
+from air_pipeline_tests.devices.getting import get
 from air_pipeline_tests.environments import VALID
 from air_pipeline_tests.test_showing import BIDI, HOSTILE
 

@@ -323,11 +323,6 @@ def exchange_with(device: Device, timeout_s: float | None = None) -> Exchange:
     return Exchange(device.url, device.timeout_s if timeout_s is None else timeout_s, device.access, has_all)
 
 
-def get(url: str, timeout_s: float, access: Access = NO_ACCESS) -> Answer:
-    """One GET that never takes longer than `timeout_s` seconds, whatever hangs; see `within`."""
-    return within(Exchange(url, timeout_s, access), timeout_s)
-
-
 def within(exchange: Exchange, timeout_s: float) -> Answer:
     """Asks, and never takes longer than `timeout_s` seconds, whatever hangs: name look-up, headers, body, TLS.
 

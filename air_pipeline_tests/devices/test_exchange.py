@@ -19,11 +19,12 @@ import air_pipeline.devices.client
 from air_pipeline import tls
 from air_pipeline.boottime import boottime
 from air_pipeline.devices.answers import Answer
-from air_pipeline.devices.client import Exchange, get
+from air_pipeline.devices.client import Exchange
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.response import MAX_BODY_BYTES, read_response
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.devices.steps import take
+from air_pipeline_tests.devices.getting import get
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 

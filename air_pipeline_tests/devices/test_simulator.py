@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from air_pipeline.devices.client import Exchange, get
+from air_pipeline.devices.client import Exchange
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import FAULTS, Flaky, Profile, Simulator, document_at, read_script
+from air_pipeline_tests.devices.getting import get
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 NOW_S = 1_780_000_000.0

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from air_pipeline.catalogue import LIMITS, Parameter
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import get
 from air_pipeline.devices.kinds.purpleair import PURPLEAIR
 from air_pipeline.devices.polls import Flag
 from air_pipeline.devices.simulator import Simulator
@@ -27,6 +26,7 @@ from air_pipeline.processing.local_time import span_ms
 from air_pipeline.processing.rules import READ_BEFORE, RULE_BITS
 from air_pipeline.processing.slots import expected_slots
 from air_pipeline.settings import Device
+from air_pipeline_tests.devices.getting import get
 from air_pipeline_tests.processing.frames import index
 from air_pipeline_tests.processing.rule_examples import LASERS, NAN, START, Example, lasers
 from air_pipeline_tests.processing.rule_names import rule_names

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from air_pipeline.cli import main
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import get
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
@@ -22,6 +21,7 @@ from air_pipeline.running import demo
 from air_pipeline.running.ports import PORTS_TRIED, next_free
 from air_pipeline.settings.file import parse_settings
 from air_pipeline.state import StateDirectory
+from air_pipeline_tests.devices.getting import get
 from air_pipeline_tests.waiting import WITHIN_S
 
 START = date(2026, 3, 20)  # the clocks change within its two weeks

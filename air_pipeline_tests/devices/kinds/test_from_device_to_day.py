@@ -7,7 +7,6 @@ import pytest
 
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.assemble import make_poll
-from air_pipeline.devices.client import get
 from air_pipeline.devices.kinds import KINDS
 from air_pipeline.devices.polls import Outcome, poll_from_json, poll_to_json
 from air_pipeline.devices.simulator import Profile, Simulator, document_at
@@ -18,6 +17,7 @@ from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.settings.file import parse_settings
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.days.deployments import LATER, build, window
+from air_pipeline_tests.devices.getting import get
 
 DAY = date(2026, 11, 21)
 HALF_AN_HOUR = 1_800_000
