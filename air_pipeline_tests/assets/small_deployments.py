@@ -119,6 +119,18 @@ def run_job(
     )
 
 
+def tick_of_build_days(deployment: Deployment, instance: dg.DagsterInstance) -> Any:
+    """What a tick of the schedule that builds days comes to, as the daemon makes it."""
+    repository = build_definitions(deployment).get_repository_def()
+    with dg.build_schedule_context(
+        instance,
+        scheduled_execution_time=deployment.now(),
+        resources={"deployment": deployment},
+        repository_def=repository,
+    ) as context:
+        return repository.get_schedule_def("build_days").evaluate_tick(context)
+
+
 def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata values as Python's own."""
     return {name: value.value for name, value in metadata.items()}

@@ -19,7 +19,6 @@ from air_pipeline.days.choosing import MOST_RUNS
 from air_pipeline.days.compared import Compared, read_compared, under_now, write_compared
 from air_pipeline.days.deleted import remember_deletion
 from air_pipeline.days.terms import terms_now
-from air_pipeline.definitions import build_definitions
 from air_pipeline.deployment import present as present_deployment
 from air_pipeline.health import Level
 from air_pipeline.health.days import days_current
@@ -39,6 +38,7 @@ from air_pipeline_tests.assets.small_deployments import (
     failures,
     seed,
     small_device,
+    tick_of_build_days,
     write_settings,
 )
 from air_pipeline_tests.days.deployments import build as build_tables
@@ -70,14 +70,7 @@ def deployment(tmp_path, present):
 @pytest.fixture
 def tick(instance, deployment):
     def tick(deployment=deployment):
-        repository = build_definitions(deployment).get_repository_def()
-        with dg.build_schedule_context(
-            instance,
-            scheduled_execution_time=deployment.now(),
-            resources={"deployment": deployment},
-            repository_def=repository,
-        ) as context:
-            return repository.get_schedule_def("build_days").evaluate_tick(context)
+        return tick_of_build_days(deployment, instance)
 
     return tick
 

@@ -90,6 +90,15 @@ def build(deployed, day=DAY, *, force=False):
     return observed.read(), hourly.read(), daily.read()
 
 
+def with_built_days(path, *devices, days):
+    """A deployment in a directory, where its devices have these whole days, which are built in this order."""
+    deployed = deployment(path, *devices)
+    seed(deployed, days)
+    for day in days:
+        build(deployed, day)
+    return deployed
+
+
 def publish_page(deployed, day, metadata):
     """A page that says how it was made and nothing else."""
     texts = (f'<meta name="{name}" content="{escape(text)}">' for name, text in metadata.making().items())

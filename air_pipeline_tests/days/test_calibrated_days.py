@@ -31,6 +31,7 @@ from air_pipeline_tests.days.deployments import (
     poll,
     seed,
     window,
+    with_built_days,
     with_devices,
 )
 from air_pipeline_tests.processing.rule_names import rule_names
@@ -51,11 +52,7 @@ def calibrated(*of_one, series=RAW, **changes):
 def built(tmp_path_factory):
     """Where two devices have three whole days, which are built."""
     path = tmp_path_factory.mktemp("calibrated")
-    deployed = deployment(path, HALL, LAB)
-    seed(deployed, DAYS)
-    for day in DAYS:
-        build(deployed, day)
-    deployed.store.close()
+    with_built_days(path, HALL, LAB, days=DAYS).store.close()
     return path
 
 

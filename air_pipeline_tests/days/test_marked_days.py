@@ -28,6 +28,7 @@ from air_pipeline_tests.days.deployments import (
     device,
     seed,
     window,
+    with_built_days,
 )
 from air_pipeline_tests.processing.rule_names import rule_names
 
@@ -41,11 +42,7 @@ FRIDGE = Mark("hall", "first_temperature", START + 8 * HOUR, START + 10 * HOUR, 
 def built(tmp_path_factory):
     """Where two devices have three whole days, which are built."""
     path = tmp_path_factory.mktemp("marked")
-    deployed = deployment(path, *DEVICES)
-    seed(deployed, DAYS)
-    for day in DAYS:
-        build(deployed, day)
-    deployed.store.close()
+    with_built_days(path, *DEVICES, days=DAYS).store.close()
     return path
 
 

@@ -15,12 +15,10 @@ from air_pipeline_tests.days.deployments import (
     DAY,
     HOUR,
     MINUTE,
-    build,
-    deployment,
     device,
     poll,
-    seed,
     window,
+    with_built_days,
     with_devices,
 )
 from air_pipeline_tests.waiting import WITHIN_S
@@ -33,10 +31,7 @@ DAYS = [DAY - timedelta(days=number) for number in range(3)]
 def three(tmp_path, monkeypatch):
     """Three days of two devices, built."""
     monkeypatch.setattr(kept, "COMPARE_WITHIN_S", WITHIN_S)
-    deployed = deployment(tmp_path, device("hall"), device("attic"))
-    seed(deployed, DAYS)
-    for day in DAYS:
-        build(deployed, day)
+    deployed = with_built_days(tmp_path, device("hall"), device("attic"), days=DAYS)
     yield deployed
     deployed.store.close()
 

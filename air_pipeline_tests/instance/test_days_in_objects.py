@@ -15,7 +15,6 @@ from air_pipeline.access import open_archive
 from air_pipeline.days.comparing import compare_day
 from air_pipeline.days.inputs import Standing
 from air_pipeline.days.range import Plan, plan_range
-from air_pipeline.definitions import build_definitions
 from air_pipeline.deployment import Deployment
 from air_pipeline.health import Level
 from air_pipeline.health.days import days_built, days_current, days_unbroken
@@ -32,7 +31,16 @@ from air_pipeline.storage.day_files import built_days, day_file
 from air_pipeline.storage.object_shelf import _system
 from air_pipeline.storage.pages import page_file
 from air_pipeline.storage.shelf import shelf_at
-from air_pipeline_tests.assets.small_deployments import DAY, WHOLE, build, deployment_in, failures, metadata_of, seed
+from air_pipeline_tests.assets.small_deployments import (
+    DAY,
+    WHOLE,
+    build,
+    deployment_in,
+    failures,
+    metadata_of,
+    seed,
+    tick_of_build_days,
+)
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, with_influx
 from air_pipeline_tests.object_store import WHO, ObjectStore
@@ -144,27 +152,16 @@ def test_checks_see_the_days_there(both: Both) -> None:
     assert found[DAY.isoformat()] is Level.OK
 
 
-def tick(deployment: Deployment, instance: dg.DagsterInstance) -> Any:
-    repository = build_definitions(deployment).get_repository_def()
-    with dg.build_schedule_context(
-        instance,
-        scheduled_execution_time=deployment.now(),
-        resources={"deployment": deployment},
-        repository_def=repository,
-    ) as context:
-        return repository.get_schedule_def("build_days").evaluate_tick(context)
-
-
 def test_the_schedule_compares_what_is_there_and_says_when_it_cannot(
     both: Both, objects: ObjectStore, instance: dg.DagsterInstance
 ) -> None:
-    wanted = [request.partition_key for request in tick(both.objects, instance).run_requests]
+    wanted = [request.partition_key for request in tick_of_build_days(both.objects, instance).run_requests]
     assert wanted
     assert DAY.isoformat() not in wanted  # it is there, and current
     compared = shelf_at(both.objects.data).head(None, "days/compared")
     assert b'"month": ' in compared
     objects.meanwhile = lambda _asked, _environ: 503
-    said = tick(replace(both.objects), instance).skip_message
+    said = tick_of_build_days(replace(both.objects), instance).skip_message
     assert said.startswith(f"days were not compared: {both.objects.environment.data} does not answer (")
     objects.meanwhile = lambda _asked, _environ: None
     _system().rm_file(f"{both.objects.data}/days/compared")
