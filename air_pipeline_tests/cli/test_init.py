@@ -174,15 +174,6 @@ def test_a_401_is_a_login_wherever_it_comes(shell: Shell, place: int) -> None:
     assert "one: wants a login: the device answered with status 401" in said
 
 
-def test_every_commented_example_is_a_setting() -> None:
-    text = new_configuration("Europe/Warsaw", date(2026, 11, 22), [Entry("one", "http://one/")])
-    on = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") and ": " in line else line
-          for line in text.splitlines() if not line.startswith(("# The", "# A", "    # What"))]  # fmt: skip
-    settings = parse_settings("\n".join(on))
-    assert settings.collector == "external"
-    assert settings.devices[0].timezone == "Asia/Tokyo"
-
-
 def test_a_file_that_is_there_is_kept(shell: Shell, simulator: Simulator) -> None:
     shell.config.write_text("mine", encoding="utf-8")
     assert "--force" in shell.refused("init", simulator.url("station"), *ZONE, status=2)
