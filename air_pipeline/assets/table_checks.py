@@ -3,6 +3,7 @@
 For the underlying Dagster concept, see docs.dagster.io: asset checks.
 """
 
+from collections.abc import Hashable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from air_pipeline.assets.metadata import table_or_note
 from air_pipeline.days.building import Built
 from air_pipeline.deployment import Deployment
 from air_pipeline.health import Check, Finding
-from air_pipeline.health.measuring import OF_A_DAY, complete, findings_of_day
+from air_pipeline.health.measuring import OF_A_DAY, complete, findings_of_day, shortfall
 from air_pipeline.health.tallies import tallies_of
 from air_pipeline.processing.violations import Violation, counts_add_up, key_rises, validate
 from air_pipeline.showing import markdown
@@ -95,13 +96,14 @@ def check_complete(daily: pd.DataFrame) -> dg.AssetCheckResult:
             "device": row["device"],
             "series": row["series"],
             "coverage": f"{row['coverage']:.1%}" if row["expected_count"] else "–",
+            "hours": f"{row['complete_hours']} of {row['hour_count']}",
             **{name: row[f"{name}_count"] for name in counts},
         }
         for row in incomplete.to_dict("records")
     ]
-    columns = [dg.TableColumn(name) for name in ("device", "series", "coverage")]
+    columns = [dg.TableColumn(name) for name in ("device", "series", "coverage", "hours")]
     columns += [dg.TableColumn(name, "int", "observations [1]") for name in counts]
-    named = some([f"{row['device']} {row['series']} (coverage {row['coverage']})" for row in rows], MOST_NAMED)
+    named = some(list(map(_short, incomplete.to_dict("records"))), MOST_NAMED)
     text = f"{len(rows)} of {len(daily)} series are not complete: {named}" if rows else f"all {len(daily)} series are"
     return dg.AssetCheckResult(
         check_name=complete.name,
@@ -111,3 +113,8 @@ def check_complete(daily: pd.DataFrame) -> dg.AssetCheckResult:
         metadata={"series": len(daily), "incomplete": len(rows)}
         | ({"not_complete": table_or_note(rows, columns, "the least coverage first")} if rows else {}),
     )
+
+
+def _short(row: Mapping[Hashable, Any]) -> str:
+    coverage = row["coverage"] if row["expected_count"] else None
+    return f"{row['device']} {row['series']} ({shortfall(coverage, row['complete_hours'], row['hour_count'])})"

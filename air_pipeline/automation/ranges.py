@@ -28,7 +28,7 @@ from air_pipeline.instance.runs_of_days import (
     is_made_by,
     under_way,
 )
-from air_pipeline.words import some
+from air_pipeline.words import some_days
 
 BUILD_RANGE = "build_range"
 """The job that builds many days."""
@@ -67,7 +67,7 @@ def _days(
             failed.append(day)
         watch.ended(day, said)
     if failed:
-        named = some([day.isoformat() for day in failed], _MOST_NAMED)
+        named = some_days(failed, _MOST_NAMED)
         raise dg.Failure(
             f"{len(failed)} of {len(days)} days failed, {_what_next(context)}: {named}", allow_retries=False
         )

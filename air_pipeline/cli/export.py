@@ -14,8 +14,10 @@ from air_pipeline.exporting.airmonitor import meta_path, write_airmonitor
 from air_pipeline.exporting.netcdf import write_netcdf
 from air_pipeline.exporting.openair import write_openair
 from air_pipeline.exporting.positions import read_positions
-from air_pipeline.exporting.selection import dates_in_words, select
+from air_pipeline.exporting.selection import select
+from air_pipeline.words import some_days
 
+_MOST_DAYS = 20
 _SUFFIXES = {"openair": ".csv", "airmonitor": ".csv", "netcdf": ".nc"}
 
 
@@ -67,6 +69,6 @@ def export(
             count = len(selection.zones)
             written += f", and {count} device{'s' if count > 1 else ''} to {meta_path(output)}"
     if selection.missing:
-        say(f"not built, and so left out: {dates_in_words(selection.missing)}", err=True)
+        say(f"not built, and so left out: {some_days(selection.missing, _MOST_DAYS)}", err=True)
     units = ", ".join(f"{name} in {unit}" if unit_text(unit) else name for name, unit in selection.units.items())
     say(f"{written}; {units}", err=True)

@@ -5,9 +5,8 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 from urllib.parse import urlsplit
@@ -23,8 +22,9 @@ from air_pipeline.collection.lease import CollectorRunning, holder
 from air_pipeline.devices.introduction import Introduction
 from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.kinds.json_text import DocumentUnusable
+from air_pipeline.devices.login import without_login
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.devices.recognizing import PATHS, kind_of_stream, recognize, to_write, wants_login
+from air_pipeline.devices.recognizing import PATHS, kind_of_stream, recognize, refuses, to_write
 from air_pipeline.environment import Environment, read_environment
 from air_pipeline.health.devices import LONGEST_S, finding_of
 from air_pipeline.replacing import replace_file
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from air_pipeline.devices.discovering import Announced
 
 _PATH = KINDS[DEFAULT].path
-_WANTS_LOGIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def init(
@@ -87,19 +86,28 @@ def init(
         raise CollectorRunning(environment.state, running)  # one request at a time is all that a device can take
     start = datetime.now(ZoneInfo(zone) if _is_zone(zone) else UTC).date()
     new_configuration(zone, start, entries)  # what is wrong with these is said before a device is asked
-    introduced = [_introduced(entry, zone, kinds.get(entry.url)) for entry in entries]
+    answers = [(entry, _introduced(entry, zone, kinds.get(entry.url))) for entry in entries]
     if not force:  # what was only heard of is no mistake of anybody
-        introduced = [(entry, well) for entry, well in introduced if well or entry.url not in kinds]
-    if not introduced:
+        answers = [(entry, one) for entry, one in answers if (one and one.is_well) or entry.url not in kinds]
+    if not answers:
         raise SettingsError(f"none of them can be used, so nothing was written; {_BY_ADDRESS}")
-    if not all(well for _, well in introduced) and not force and not _agreed(f"Write {config_file} all the same?"):
-        say("nothing was written; --force writes it all the same", err=True)
+    introduced = [one.entry for _, one in answers if one]
+    is_well = all(one and one.is_well for _, one in answers)
+    if not introduced or not (is_well or force or _agreed(f"Write {config_file} all the same?")):
+        what = "it" if len(introduced) == len(answers) else "the others"
+        say(
+            f"nothing was written; --force writes {what} all the same" if introduced else "nothing was written",
+            err=True,
+        )
         raise typer.Exit(1)
     try:
-        replace_file(config_file, new_configuration(zone, start, [entry for entry, _ in introduced]))
+        replace_file(config_file, new_configuration(zone, start, introduced))
     except OSError as error:
         raise SettingsError(f"{config_file} cannot be written ({error.strerror}); name another by --config") from error
-    given = [entry.id for entry, _ in introduced[len(ids or []) :]]
+    for entry in introduced:
+        if without_login(entry.url)[1] and with_variables(entry.url, os.environ) == entry.url:
+            say(f"{entry.id}: its password stands in {config_file}; better write a $NAME of the environment there")
+    given = [entry.id for entry in introduced if entry.id not in (ids or [])]
     if given and not _on_a_terminal():
         say(f"Names stay with their readings: if you want others than {', '.join(given)}, change them now")
     say(f"{config_file} is written. Start everything: air-pipeline up")
@@ -111,8 +119,12 @@ def _is_polled(environment: Environment, entries: list[Entry]) -> bool:
         urls = {device.url for device in read_settings(environment.state.last_valid).devices}
     except SettingsError:
         return False
-    hosts = {urlsplit(url).netloc for url in urls}
-    return any(entry.url in urls or (_is_bare(entry.url) and urlsplit(entry.url).netloc in hosts) for entry in entries)
+    hosts = {_host(url) for url in urls}
+    return any(entry.url in urls or (_is_bare(entry.url) and _host(entry.url) in hosts) for entry in entries)
+
+
+def _host(url: str) -> str:
+    return urlsplit(without_login(url)[0]).netloc
 
 
 def device_address(text: str) -> str:
@@ -209,7 +221,7 @@ def _entries(addresses: list[str], ids: list[str], names: Mapping[str, str]) -> 
         taken = {entry.id for entry in entries} | set(ids)
         name = ids[number] if number < len(ids) else _suggested_id(names.get(address) or _host_name(url), taken)
         if number >= len(ids) and _on_a_terminal():
-            name = typer.prompt(f"Your name for the device at {url} (a-z, 0-9, _ and -)", default=name)
+            name = typer.prompt(f"Your name for the device at {without_secrets(url)} (a-z, 0-9, _ and -)", default=name)
         entries.append(Entry(name, url))
     return entries
 
@@ -232,16 +244,28 @@ def _suggested_id(called: str, taken: set[str]) -> str:
     )
 
 
-def _introduced(entry: Entry, zone: str, kind_told: str | None) -> tuple[Entry, bool]:
-    """The entry with what the device says, and whether it said something that can be used."""
-    asked, found, introduction = _asked_until_known(entry, zone, kind_told)
+@dataclass(frozen=True, slots=True)
+class _Introduced:
+    """An entry with what the device says, and whether it said something that can be used."""
+
+    entry: Entry
+    is_well: bool
+
+
+def _introduced(entry: Entry, zone: str, kind_told: str | None) -> _Introduced | None:
+    """What a device says; None of one that says nothing to who asks: of no kind it would be written rightly."""
+    known = _asked_until_known(entry, zone, kind_told)
+    asked, introduction = known.asked, known.introduction
+    if known.refuses is not None:
+        say(f"{entry.id}: {_of_login(entry, asked, known.refuses)}", err=True)
+        return None
     if introduction is None:
         finding = finding_of(asked, datetime.now(UTC))
         say(f"{entry.id}: {finding.text} → {finding.remedy}", err=True)
-        for address, write in found:
+        for address, write in known.pages:
             where = without_secrets(address)
             say(f"{entry.id}: {where} is a page of no kind that is known; write it as url, and {write}", err=True)
-        return entry, False
+        return _Introduced(entry, is_well=False)
     url, kind = asked.device.url, introduction.kind
     if _is_bare(entry.url) and url != entry.url:  # the address alone, where the kind says the rest
         address = entry.url.removesuffix(_PATH)
@@ -254,41 +278,71 @@ def _introduced(entry: Entry, zone: str, kind_told: str | None) -> tuple[Entry, 
     if not stores:
         say(f"{entry.id}: nothing of it would be stored, as no unit is known; with --force the file has the lines to"
             " fill in", err=True)  # fmt: skip
-    return replace(entry, lines=tuple(introduction.lines(units))), stores
+    return _Introduced(replace(entry, lines=tuple(introduction.lines(units))), stores)
 
 
-def _asked_until_known(
-    entry: Entry, zone: str, kind_told: str | None
-) -> tuple[Asked, list[tuple[str, str]], Introduction | None]:
+def _of_login(entry: Entry, asked: Asked, kind: str) -> str:
+    """What is said of a device that wants to know who asks, or did not take who was said."""
+    what = f", as a device of kind {kind}" if kind else ""
+    if asked.poll and asked.poll.outcome is Outcome.HTTP_ERROR:
+        what += f": {asked.reason}"
+    where, login = without_login(entry.url.removesuffix(_PATH) if _is_bare(entry.url) else entry.url)
+    if login:
+        return f"does not take this user and password{what} → correct them in its address"
+    scheme, _, rest = without_secrets(where).partition("://")
+    address = f"{'' if scheme == 'http' else f'{scheme}://'}admin:$STATION_PASSWORD@{rest}"
+    return (
+        f"wants a login{what} → say its own before the address, with the password in the environment:"
+        f" export STATION_PASSWORD=…; air-pipeline init '{address}'"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a device after it was asked.
+
+    Attributes:
+        asked: the answer by which it is known, else the first, or the one that wants a login.
+        pages: addresses of pages that are readable and of no known kind, and what to write for them.
+        introduction: what it says; None where it is of no known kind.
+        refuses: of which kind it is where it wants a login, empty if that is not known; None: it wants none.
+    """
+
+    asked: Asked
+    pages: list[tuple[str, str]] = field(default_factory=list)
+    introduction: Introduction | None = None
+    refuses: str | None = None
+
+
+def _asked_until_known(entry: Entry, zone: str, kind_told: str | None) -> _Known:
     """Asks a device at its url, or, of an address alone, where one kind after the other answers, until it is known.
 
     First where one of the kind answers of which it said to be.
-
-    Returns:
-        The answer of the one that is known, else the first; addresses of pages that are readable, and what to write for
-        them; what is known.
     """
     first: Asked | None = None
-    found: list[tuple[str, str]] = []
+    pages: list[tuple[str, str]] = []
     for url in _places(entry.url, kind_told):
-        device = Device(entry.id, with_variables(url, os.environ), zone, kind=kind_of_stream(url))
-        asked = ask_device(device, LONGEST_S)
-        asked = replace(asked, device=replace(asked.device, url=url))
+        asked = _ask(entry, url, zone, kind_of_stream(url))
+        refuses_as = asked.answer and refuses(asked.answer, url)
+        if refuses_as and KINDS[refuses_as].login_in_query and without_login(url)[1]:
+            asked = _ask(entry, url, zone, refuses_as)  # who is told in the address, as no other kind is
+            refuses_as = asked.answer and refuses(asked.answer, url)
         first = first or asked
-        if asked.body:
+        if refuses_as is not None:
+            return _Known(asked, refuses=str(refuses_as or kind_told or ""))
+        if asked.answer and asked.answer.body:
             try:
-                return asked, found, recognize(asked.body, as_station=url == entry.url)
+                return _Known(asked, pages, recognize(asked.answer.body, as_station=url == entry.url))
             except DocumentUnusable:
-                if why := wants_login(asked.body):
-                    first = replace(asked, reason=why)
-                    break
-                found += [(url, write)] if (write := to_write(asked.body)) else []
+                pages += [(url, write)] if (write := to_write(asked.answer.body)) else []
         elif asked.poll is None or asked.poll.outcome is not Outcome.HTTP_ERROR:
             break  # it is away, or slow: asking on would only cost it
-        elif asked.poll.http_status in _WANTS_LOGIN:
-            first = asked
-            break
-    return cast("Asked", first), found, None
+    return _Known(cast("Asked", first), pages)
+
+
+def _ask(entry: Entry, url: str, zone: str, kind: str) -> Asked:
+    asked = ask_device(Device(entry.id, with_variables(url, os.environ), zone, kind=kind), LONGEST_S)
+    return replace(asked, device=replace(asked.device, url=url))
 
 
 def _is_bare(url: str) -> bool:

@@ -17,7 +17,7 @@ from air_pipeline.settings import ALWAYS, EVERY_SERIES, NEVER, Device, Mark, Set
 from air_pipeline.settings.marks import as_entry, marks_file, misplaced, zone_of
 from air_pipeline.settings.values import near
 from air_pipeline.times import instant, interval, local_text
-from air_pipeline.words import some
+from air_pipeline.words import some_days
 
 _MOST_DAYS = 5
 _VERDICTS: tuple[Verdict, ...] = ("suspect", "bad", "good")
@@ -150,11 +150,11 @@ def _say_done(deployment: Deployment, what: str, marks: Sequence[Mark], *, as_js
 def _what_now(built: Sequence[date], later: Sequence[date]) -> Iterator[str]:
     if built:
         yield (
-            f"to be built again: {some(list(map(str, built)), _MOST_DAYS)}; air-pipeline up does it by itself within a"
+            f"to be built again: {some_days(built, _MOST_DAYS)}; air-pipeline up does it by itself within a"
             f" quarter of an hour; now: air-pipeline build --from {built[0]} --to {built[-1]}"
         )
     if later:
-        yield f"not built yet, and will be built so: {some(list(map(str, later)), _MOST_DAYS)}"
+        yield f"not built yet, and will be built so: {some_days(later, _MOST_DAYS)}"
 
 
 def _line(deployment: Deployment, one: Mark) -> str:

@@ -25,7 +25,7 @@ from air_pipeline.restoring import (
 )
 from air_pipeline.restoring import restore as put_back
 from air_pipeline.settings.marks import marks_file
-from air_pipeline.words import some
+from air_pipeline.words import some_days
 
 _PARTS = {
     "outbox.sqlite": "the outbox",
@@ -110,7 +110,7 @@ def _say_what_becomes_of_days(environment: Environment) -> None:
         box.mark_late(plan.wanted)  # so that the schedule looks at them, however old they are
     say(f"{len(plan.current)} days are built from what the store holds")
     if plan.wanted:
-        named = some([day.isoformat() for day in plan.wanted], _MOST_DAYS)
+        named = some_days(plan.wanted, _MOST_DAYS)
         say(f"{len(plan.wanted)} days ({named}) are built by themselves, newest first, once air-pipeline up runs")
     for reason in plan.shrunk.values():
         say(reason)

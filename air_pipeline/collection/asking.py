@@ -16,6 +16,7 @@ from air_pipeline.collection.collector_state import collector_states
 from air_pipeline.collection.lease import asking_by_hand, holder
 from air_pipeline.collection.outbox import existing_outbox
 from air_pipeline.collection.schedule import slot_at
+from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.assemble import make_poll
 from air_pipeline.devices.client import exchange_with, within
 from air_pipeline.devices.document import other_identity, read_document
@@ -41,7 +42,7 @@ class Asked:
         reason: what went wrong, in words; empty if nothing did.
         notes: what it sends that the settings do not know.
         store_error: why the store did not say what the running collector stored: what waits in the outbox is known.
-        body: the document as it came, if it was asked now and gave one.
+        answer: what came, if it was asked now.
         identity: which device answers by its own word, if it was asked now and says so, or if it is another one.
     """
 
@@ -51,7 +52,7 @@ class Asked:
     reason: str = ""
     notes: tuple[str, ...] = ()
     store_error: str = ""
-    body: bytes = b""
+    answer: Answer | None = None
     identity: str = ""
 
 
@@ -123,7 +124,7 @@ def ask_device(device: Device, longest_s: float = math.inf, end: float = math.in
     poll, document = make_poll(device, slot, answer, round((monotonic() - began) * 1000), bound_to)
     reason = answer.reason or (document.rejection if document else "")
     notes, identity = (document.notes, document.identity) if document else ((), "")
-    return Asked(device, poll, live=True, reason=reason, notes=notes, body=answer.body, identity=identity)
+    return Asked(device, poll, live=True, reason=reason, notes=notes, answer=answer, identity=identity)
 
 
 def _last_polls(

@@ -3,12 +3,12 @@
 Belongs here: the decision. Does not: comparing (`comparing`), the schedule that asks for it (`automation`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from air_pipeline.storage.day_files import DayMetadata
-from air_pipeline.words import some
+from air_pipeline.words import some_days
 
 RECENT_DAYS = 3
 """Compared with the store at every tick."""
@@ -66,14 +66,10 @@ class Decision:
         current = len(self.settled) - len(self.failed) - len(self.warnings)
         text = f"{current} days were compared and are built from what there is now"
         if self.under_way:
-            text += f"; queued or running: {_some(self.under_way)}"
+            text += f"; queued or running: {some_days(self.under_way, _MOST_NAMED)}"
         if self.failed:
-            text += f"; left alone until something changes, as they failed: {_some(self.failed)}"
+            text += f"; left alone until something changes, as they failed: {some_days(self.failed, _MOST_NAMED)}"
         return "; ".join([text, *self.warnings])
-
-
-def _some(days: Sequence[date]) -> str:
-    return some([day.isoformat() for day in days], _MOST_NAMED)
 
 
 _MOST_NAMED = 5

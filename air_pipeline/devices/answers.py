@@ -24,12 +24,16 @@ class Answer:
         status: the HTTP status, if one came.
         body: the decompressed body; empty unless `outcome` is None.
         reason: a short sentence for logs and people; empty where all is well.
+        server: what answered, by its own word, where it is no document.
+        challenges: what a login has to be, where one is wanted.
     """
 
     outcome: Outcome | None
     status: int | None
     body: bytes = b""
     reason: str = ""
+    server: str = ""
+    challenges: tuple[str, ...] = ()
 
 
 def failed(error: Exception, status: int | None) -> Answer:

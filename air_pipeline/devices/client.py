@@ -19,7 +19,7 @@ import selectors
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -30,7 +30,7 @@ from air_pipeline.boottime import boottime
 from air_pipeline.devices.answers import Answer, Failure, failed
 from air_pipeline.devices.kinds import KINDS
 from air_pipeline.devices.kinds.kind import Wanted
-from air_pipeline.devices.login import Challenges
+from air_pipeline.devices.login import Challenges, without_login
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.response import Response, body_so_far, read_response
 from air_pipeline.devices.sockets import addresses_of, is_address, require_connected, shut_down
@@ -76,7 +76,6 @@ class Exchange:
         self._deadline = self._stream_ends = math.inf
         self._status: int | None = None
         self._lock = threading.Lock()
-        self._challenged: Sequence[str] = ()
         self._aborted = False
         self._looked_up_s: float | None = None
         self._looking_since: float | None = None
@@ -146,7 +145,7 @@ class Exchange:
             answer = yield from self._ask_once(target, headers)
             if answer.status != HTTPStatus.UNAUTHORIZED or is_last:
                 break
-            if not _challenges.take(self.url, user, self._challenged):
+            if not _challenges.take(self.url, user, answer.challenges):
                 return replace(answer, reason=f"{answer.reason}; it wants a login of another kind than basic or digest")
         return _of_login(answer)
 
@@ -160,7 +159,6 @@ class Exchange:
         self.sent_at = boottime()
         response = yield from self._receive(connection, target)
         self._release()
-        self._challenged = response.challenges
         assert response.answer is not None  # noqa: S101 # nosec B101 - of what is over there is one
         return response.answer
 
@@ -315,12 +313,19 @@ def _of_login(answer: Answer) -> Answer:
 
 
 def exchange_with(device: Device, timeout_s: float | None = None) -> Exchange:
-    """The GET that a device of its kind is asked by; within a time of its own, or another one."""
+    """The GET that a device of its kind is asked by; within a time of its own, or another one.
+
+    Who asks by the address is told to the device as who asks by `auth` is: only if it wants to know, and in its way.
+    """
     kind = KINDS[device.kind]
+    url, login = without_login(device.url)
+    access = device.access
+    if login is not None:
+        access = Access(*login, access.headers, kind.login_in_query)
     is_stream = bool(kind.stream_path) and urlsplit(device.url).path.endswith(kind.stream_path)
     wanted = Wanted(device.parameters, device.payload_key)
     has_all = (lambda body: kind.has_all(body, wanted)) if is_stream else None
-    return Exchange(device.url, device.timeout_s if timeout_s is None else timeout_s, device.access, has_all)
+    return Exchange(url, device.timeout_s if timeout_s is None else timeout_s, access, has_all)
 
 
 def within(exchange: Exchange, timeout_s: float) -> Answer:

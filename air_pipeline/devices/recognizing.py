@@ -4,8 +4,10 @@ Belongs here: the order in which kinds are tried, what is said of an answer of n
 the lines for `devices.yaml` (`introduction`).
 """
 
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.introduction import Introduction, introduce
 from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.kinds.json_paths import paths_of_numbers
@@ -50,17 +52,34 @@ def recognize(body: bytes, *, as_station: bool = True) -> Introduction:
     return introduce(body)
 
 
-def wants_login(body: bytes) -> str:
-    """Of which kind a device is that wants a login and says so in a document of status 200, and what it says."""
-    for kind in KINDS.values():
-        if not kind.login_in_query:
-            continue
-        try:
-            kind.find(kind.parse(body)[0], Wanted())
-        except DocumentUnusable as error:
-            if str(error).startswith(WANTS_LOGIN):
-                return f"{WANTS_LOGIN}, as a device of kind {kind.name}{str(error).removeprefix(WANTS_LOGIN)}"
-    return ""
+def refuses(answer: Answer, url: str) -> str | None:
+    """Of which kind a device is that answers only to whom it knows; empty where it does not tell.
+
+    Args:
+        answer: what came.
+        url: where it was asked.
+
+    Returns:
+        None: it refuses nobody.
+    """
+    queried = [kind for kind in KINDS.values() if kind.login_in_query]
+    if answer.outcome is None:
+        return next((kind.name for kind in queried if _warns(kind, answer.body)), None)
+    if answer.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return None
+    head = "\n".join([answer.server, *answer.challenges])
+    told = (kind.name for kind in KINDS.values() if kind.head and kind.head.search(head))
+    without_challenge = (kind.name for kind in queried if url.endswith(kind.path) and not answer.challenges)
+    return next(told, None) or next(without_challenge, "")
+
+
+def _warns(kind: Kind, body: bytes) -> bool:
+    """Whether a document of status 200 says that a login is wanted."""
+    try:
+        kind.find(kind.parse(body)[0], Wanted())
+    except DocumentUnusable as error:
+        return str(error).startswith(WANTS_LOGIN)
+    return False
 
 
 def kind_of_stream(url: str) -> str:

@@ -42,13 +42,11 @@ class Response:
         status: the HTTP status; None as long as it has not come.
         answer: what it amounts to; None as long as that is not known.
         needs: so many bytes have to be there before it can be; 0 where that is not known.
-        challenges: what a 401 asks for.
     """
 
     status: int | None = None
     answer: Answer | None = None
     needs: int = 0
-    challenges: Sequence[str] = ()
 
 
 def read_response(received: bytes, where: str, *, is_over: bool) -> Response:
@@ -67,8 +65,8 @@ def read_response(received: bytes, where: str, *, is_over: bool) -> Response:
     except http.client.HTTPException as error:
         return Response(answer=failed(error, None))
     if head.status != HTTPStatus.OK:
-        answer = Answer(Outcome.HTTP_ERROR, head.status, reason=_of_status(head, where))
-        return Response(head.status, answer, challenges=head.challenges)
+        answer = Answer(Outcome.HTTP_ERROR, head.status, b"", _of_status(head, where), head.server, head.challenges)
+        return Response(head.status, answer)
     most = _MAX_ENCODED_BYTES if head.encodings else MAX_BODY_BYTES + 1
     ends = head.ends + (most if head.length is None else min(head.length, most))
     if not (head.is_chunked or is_over) and len(received) < ends:
@@ -174,7 +172,8 @@ class _Head:
     length: int | None
     is_chunked: bool
     encodings: Sequence[str]
-    challenges: Sequence[str]
+    challenges: tuple[str, ...]
+    server: str
     location: str | None
 
 
@@ -204,6 +203,7 @@ def _read_head(received: bytes, *, is_over: bool) -> _Head:
         bool(response.chunked),
         tuple(one for one in encodings if one in _WINDOWS),
         tuple(response.msg.get_all("WWW-Authenticate") or ()),
+        response.getheader("Server") or "",
         response.getheader("Location"),
     )
 

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from urllib.parse import quote, urlencode, urlsplit
 
-from air_pipeline.devices.login import basic, without_login
+from air_pipeline.devices.login import without_login
 from air_pipeline.showing import without_secrets
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -67,7 +67,7 @@ def target_of(url: str) -> Target:
     Raises:
         ValueError: nobody can be asked there.
     """
-    where, login = without_login(url.strip())
+    where, _ = without_login(url.strip())
     parts = urlsplit(where)
     host, port = parts.hostname, parts.port
     if parts.scheme not in _DEFAULT_PORTS or not host:
@@ -85,8 +85,6 @@ def target_of(url: str) -> Target:
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
-    if login:
-        headers["Authorization"] = basic(*login)
     return Target(where, parts.scheme == "https", host, port or default, path, headers, _request(path, headers))
 
 

@@ -6,7 +6,6 @@ Belongs here: choosing, and saying what is left out. Does not: reading the rows 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -117,13 +116,6 @@ def select(
     return Selection(
         deployment.data, since, until, days, missing, dict(sorted(zones.items())), dict(sorted(units.found.items()))
     )
-
-
-def dates_in_words(days: Sequence[date]) -> str:
-    """Dates in order, neighbours joined: 2026-11-01 to 2026-11-04, 2026-11-09."""
-    edges = [0, *(n for n, (one, next_) in enumerate(pairwise(days), 1) if next_ - one > timedelta(days=1)), len(days)]
-    runs = [(days[first], days[last - 1]) for first, last in pairwise(edges)]
-    return ", ".join(f"{first} to {last}" if first < last else f"{first}" for first, last in runs)
 
 
 def _check_names(settings: Settings, devices: Collection[str], series: Collection[str]) -> None:

@@ -9,14 +9,14 @@ checks takes it from there.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.words import some
+from air_pipeline.words import some, some_days
 
 if TYPE_CHECKING:  # what is seen is seen with the words of this module
     from air_pipeline.health.seen import Seen
@@ -136,7 +136,7 @@ class Check:
         if len(known) == 1 and not bad[0].subject:
             return replace(bad[0], numbers=numbers)
         level = Level.FAILURE if any(one.level is Level.FAILURE for one in bad) else Level.WARNING
-        said = some([f"{one.subject} ({_short(one.text)})" if one.text else one.subject for one in bad], MOST_NAMED)
+        said = some(list(_named(bad)), MOST_NAMED)
         text = " ".join(filter(None, [f"{len(bad)} of {len(known)}", self.many]))
         remedy = bad[0].remedy if len(bad) == 1 else self._remedy("", *sorted(one.subject for one in bad))
         return Finding(self.name, "", level, f"{text}: {said}", remedy, numbers)
@@ -144,15 +144,36 @@ class Check:
     def _well(self, known: Sequence[Finding]) -> str:
         if len(known) == 1 and not known[0].subject:
             return known[0].text
-        young = [one.subject for one in known if one.is_bad]
+        young = [replace(one, text="") for one in known if one.is_bad]
         if young:
             looked_at = f"{len(known) - len(young)} of {len(known)} that were looked at"
-            return f"well: {looked_at}; not for long otherwise: {some(young, MOST_NAMED)}"
+            return f"well: {looked_at}; not for long otherwise: {some(list(_named(young)), MOST_NAMED)}"
         return self.well or f"well: {len(known)} of {len(known)} that were looked at"
 
     def _remedy(self, subject: str, *several: str) -> str:
         first, last = (several[0], several[-1]) if several else (subject, subject)
         return self.remedy.format(subject=subject, first=first, last=last).strip()
+
+
+def _named(found: Sequence[Finding]) -> Iterator[str]:
+    """Subjects with what was found; days of which nothing more is said as one where they follow each other."""
+    days: list[date] = []
+    for one in found:
+        day = _day(one.subject)
+        if day is None or one.text:
+            yield f"{one.subject} ({_short(one.text)})" if one.text else one.subject
+        else:
+            days.append(day)
+    if days:
+        yield some_days(days, MOST_NAMED)
+
+
+def _day(subject: str) -> date | None:
+    try:
+        day = date.fromisoformat(subject)
+    except ValueError:
+        return None
+    return day if day.isoformat() == subject else None
 
 
 def _short(text: str) -> str:

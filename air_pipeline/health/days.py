@@ -20,7 +20,7 @@ from air_pipeline.storage.day_files import DayFile, DayMetadata, TableError, bui
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.shelf import Stamp, shelf_at
 from air_pipeline.storage.store import StoreError
-from air_pipeline.words import some
+from air_pipeline.words import some_days
 
 BUILT_WITHIN = timedelta(hours=2)
 """From when a day is finished, or first seen so, until it is told that it is not built; `build_days` looks every 15
@@ -171,7 +171,7 @@ def days_unbroken(seen: Seen) -> Iterator[Finding]:
     if not gaps:
         yield fine("none is missing between them" if built else "no day is built yet", numbers=numbers)
         return
-    named = some([day.isoformat() for day in gaps], _MOST_DAYS)
+    named = some_days(gaps, _MOST_DAYS)
     are = "is 1 day" if len(gaps) == 1 else f"are {len(gaps)} days"
     remedy = f"build what is missing: air-pipeline build --from {gaps[0]} --to {gaps[-1]}"
     yield warning(f"between {min(built)} and {max(built)} {are} missing: {named}", remedy, numbers=numbers)

@@ -9,6 +9,7 @@ from air_pipeline.devices.answers import Failure
 from air_pipeline.devices.document import other_identity
 from air_pipeline.devices.kinds import DEFAULT, KINDS
 from air_pipeline.devices.kinds.tasmota import WANTS_LOGIN
+from air_pipeline.devices.login import without_login
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.health import Finding, check, failure, fine, unknown, warning
 from air_pipeline.health.seen import Seen
@@ -149,8 +150,9 @@ def _remedy_of_status(status: int | None, device: Device) -> str:
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return f"correct the path of its url: {_where_it_answers(device)}"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        if device.access.user is not None:
-            return f"correct user and password of its auth in devices.yaml; or {_OTHER_MACHINE}"
+        where = "auth" if device.access.user is not None else "url" if without_login(device.url)[1] else ""
+        if where:
+            return f"correct user and password of its {where} in devices.yaml; or {_OTHER_MACHINE}"
         return f"if it has a login, say so in devices.yaml: auth: {{user: …, password: $NAME}}; else {_OTHER_MACHINE}"
     if status < HTTPStatus.BAD_REQUEST:
         return "redirects are not followed: write the address it leads to as its url"

@@ -23,7 +23,7 @@ from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS, StoreError
-from air_pipeline.words import some
+from air_pipeline.words import some_days
 
 COMPARED_DAYS = 30
 COMPARE_WITHIN_S = 5.0
@@ -96,7 +96,7 @@ def _also(changed: Sequence[date], gone: int) -> Iterator[str]:
 
 
 def _named(days: Sequence[date]) -> str:
-    return some([day.isoformat() for day in days], _MOST_DAYS)
+    return some_days(days, _MOST_DAYS)
 
 
 def _compared(seen: Seen, days: Iterable[date]) -> Iterator[Comparison]:

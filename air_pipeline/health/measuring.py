@@ -348,8 +348,17 @@ def _incomplete(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault
     gaps = {name: one for name, one in left.items() if not one.is_complete}
     if not gaps:
         return None
-    said = some([f"{name} (coverage {one.coverage or 0:.0%})" for name, one in gaps.items()], MOST_SERIES)
-    return Fault("complete", said, frozenset(gaps), sum(one.missing for one in gaps.values()))
+    said = [f"{name} ({shortfall(one.coverage, one.complete_hours, one.hour_count)})" for name, one in gaps.items()]
+    return Fault("complete", some(said, MOST_SERIES), frozenset(gaps), sum(one.missing for one in gaps.values()))
+
+
+def shortfall(coverage: float | None, complete_hours: int, hour_count: int) -> str:
+    """Why a series is not complete: too little of what was expected is there, or too few hours have enough of it."""
+    if coverage is None:
+        return "not expected"
+    if coverage < 1 - A_QUARTER:
+        return f"coverage {coverage:.0%}"
+    return f"{complete_hours} of {hour_count} hours complete"
 
 
 _JUDGES: tuple[Callable[[str, "Tally", "Mapping[str, SeriesTally]"], Fault | None], ...] = (

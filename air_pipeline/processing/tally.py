@@ -15,7 +15,17 @@ import pyarrow.compute as pc
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.rules import RULE_BITS
 
-OF_THE_DAY = ("series", "expected_count", "observed_count", "suspect_count", "bad_count", "coverage", "is_complete")
+OF_THE_DAY = (
+    "series",
+    "expected_count",
+    "observed_count",
+    "suspect_count",
+    "bad_count",
+    "coverage",
+    "is_complete",
+    "complete_hours",
+    "hour_count",
+)
 """The columns of `daily_aggregates` that are counted."""
 OF_EACH = ("series", "observed_at", "flag", "rules")
 """The columns of `observations` that tell how often rules spoke."""
@@ -57,6 +67,8 @@ class SeriesTally:
         flagged: of these, suspect or bad.
         coverage: valid ÷ expected; None where nothing was expected.
         is_complete: as `daily_aggregates` says.
+        complete_hours: so many hours are complete;
+        hour_count: of so many.
         spoke: which rules spoke together, and how often.
         apart: how far it was from others, where it was called apart.
         cycle_s: how long a measuring cycle took, in seconds, where values were of the cycle of the one before.
@@ -67,6 +79,8 @@ class SeriesTally:
     flagged: int
     coverage: float | None
     is_complete: bool
+    complete_hours: int
+    hour_count: int
     spoke: Sequence[Spoke] = ()
     apart: Apart | None = None
     cycle_s: float | None = None
@@ -99,13 +113,15 @@ def tally_of(
     """The tally of one device, from its rows of `daily_aggregates` and what was counted of its observations."""
     found = {}
     columns = (day.column(name).to_pylist() for name in OF_THE_DAY)
-    for name, expected, observed, suspect, bad, coverage, is_complete in zip(*columns, strict=True):
+    for name, expected, observed, suspect, bad, coverage, is_complete, hours, of in zip(*columns, strict=True):
         found[name] = SeriesTally(
             expected,
             observed,
             suspect + bad,
             coverage,
             is_complete,
+            hours,
+            of,
             spoken.get(name, ()),
             apart.get(name),
             cycles.get(name),

@@ -7,6 +7,7 @@ over HTTP (`influxdb_exchange`), queries (`influxql`, `influxdb_client_requests`
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -119,12 +120,21 @@ class InfluxStore(ToldInInfluxDB):
         polls, readings = map(_of_devices, recent)
         polls |= self._last("poll", [device for device in devices if device not in polls], during(start, end))
         readings |= self._last("air", [device for device in devices if device not in readings], during(start, end))
+        if polls and self._queries.has_imports():
+            polls, readings = self._own_first("poll", polls), self._own_first("air", readings)
         found = {}
         for device, fields in polls.items():
             values = readings.get(device, {})
             numbers = self._queries.numbers("air", values)
             found[device] = latest_of(device, fields["time"], fields, values.get("time"), numbers)
         return found
+
+    def _own_first(self, measurement: str, last: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """Device to its last point: where one of ours and one that was imported share its time, ours."""
+        times = [point["time"] for point in last.values()]
+        span = during(min(times), max(times) + 1) if times else ""
+        own = self._last(measurement, list(last), f"\"import\" = '' AND {span}") if times else {}
+        return {**last, **{device: point for device, point in own.items() if point["time"] == last[device]["time"]}}
 
     @of_influxdb
     def outcome_counts(self, start: int, end: int, timeout_s: float = 30.0) -> dict[str, dict[str, int]]:
@@ -139,7 +149,10 @@ class InfluxStore(ToldInInfluxDB):
         for outcome, result in zip(Outcome, self._ask(*queries, timeout_s=timeout_s), strict=True):
             for device, point in _of_devices(result).items():
                 counts.setdefault(device, {})[outcome.value] = point["polls"]
-        return counts
+        for device, imports in self._hidden(start, end).items():
+            for outcome_name, less in sum((one.outcomes for one in imports.values()), Counter[str]()).items():
+                counts[device][outcome_name] -= less
+        return {device: {name: n for name, n in of.items() if n} for device, of in counts.items()}
 
     @of_influxdb
     def summaries(self, start: int, end: int) -> dict[str, Summary]:
@@ -152,7 +165,7 @@ class InfluxStore(ToldInInfluxDB):
                 f"SELECT count(*::field) FROM air WHERE {during(start, end)} GROUP BY device",  # noqa: S608
             ),
         )
-        return {
+        found = {
             device: Summary(
                 polls=polls.get(device, {}).get("polls", 0),
                 duration_ms=float(polls.get(device, {}).get("duration_ms", 0.0)),
@@ -160,6 +173,20 @@ class InfluxStore(ToldInInfluxDB):
             )
             for device in sorted({*polls, *values})
         }
+        for device, imports in self._hidden(start, end).items():
+            for less in imports.values():
+                found[device] = less.taken_from(found[device])
+        return found
+
+    def _hidden(self, start: int, end: int) -> dict[str, dict[str, influxdb_imports.Hidden]]:
+        """Device to import to what is not to be counted of it, as polls of our own have its slots."""
+        return influxdb_imports.hidden(self._ask, start, end) if self._has_imports() else {}
+
+    def _has_imports(self) -> bool:
+        try:
+            return self._queries.has_imports(of_now=True)
+        except BucketMissing:
+            return False
 
     @of_influxdb
     def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
@@ -185,10 +212,13 @@ class InfluxStore(ToldInInfluxDB):
     def before(self, device: str, time: int) -> Before | None:
         """What the last poll of a device before a time says; see `ReadingStore.before`."""
         _, end = within_time(time, time)
-        last = f"WHERE device = $device AND time < {end}ms ORDER BY time DESC LIMIT 1"
-        point = self._point(f"SELECT interval_s, outcome FROM poll {last}", device)  # noqa: S608
+        last = f"device = $device AND time < {end}ms ORDER BY time DESC LIMIT 1"
+        point = self._point(f"SELECT interval_s, outcome FROM poll WHERE {last}", device)  # noqa: S608
         if point is None:
             return None
+        if self._queries.has_imports():  # of one slot, ours
+            own = self._point(f"SELECT interval_s, outcome FROM poll WHERE \"import\" = '' AND {last}", device)  # noqa: S608
+            point = own if own and own["time"] == point["time"] else point
         return Before(int(point["time"]), float(point["interval_s"]), point["outcome"] == Outcome.ENDED.value)
 
     @of_influxdb
@@ -235,11 +265,7 @@ class InfluxStore(ToldInInfluxDB):
     @of_influxdb
     def imports(self, start: int, end: int) -> dict[str, dict[str, Summary]]:
         """Device to import to summary; see `ReadingStore.imports`."""
-        try:
-            is_any = self._queries.has_imports(of_now=True)
-        except BucketMissing:
-            is_any = False
-        return influxdb_imports.found(self._ask, start, end) if is_any else {}
+        return influxdb_imports.found(self._ask, start, end) if self._has_imports() else {}
 
     def delete_import(self, device: str, import_id: str, start: int, end: int) -> None:
         """Deletes what came with one import; see `ReadingStore.delete_import`."""

@@ -1,20 +1,28 @@
 """What was imported into InfluxDB: points that carry, beside `device`, the tag `import`.
 
-Belongs here: what there is of each import. Does not: how queries are sent (`influxql`), which point of a slot is shown
-(`influxdb_points`).
+Belongs here: what there is of each import, and what of it polls of our own hide. Does not: how queries are sent
+(`influxql`), which point of a slot is shown (`influxdb_points`).
+
+A poll of our own is another series than one that was imported, so that a slot can have both: ours is shown, and nothing
+else is counted.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from air_pipeline.storage.influxql import Series, during
 from air_pipeline.storage.store import Summary
 
-_EACH = '"import" != \'\' AND {} GROUP BY device, "import"'
+_OURS, _THEIRS = "\"import\" = ''", "\"import\" != ''"
+_DAY_MS = 86_400_000
+
+Ask = Callable[..., list[list[Series]]]
 
 
-def found(ask: Callable[..., list[list[Series]]], start: int, end: int) -> dict[str, dict[str, Summary]]:
+def found(ask: Ask, start: int, end: int) -> dict[str, dict[str, Summary]]:
     """What a bucket in which something was imported holds of each import, by device; see `ReadingStore.imports`."""
-    which = _EACH.format(during(start, end))
+    which = f'{_THEIRS} AND {during(start, end)} GROUP BY device, "import"'
     polls, values = ask(
         f"SELECT count(outcome) AS polls, sum(duration_ms) AS duration_ms FROM poll WHERE {which}",  # noqa: S608
         f"SELECT count(*::field) FROM air WHERE {which}",  # noqa: S608
@@ -26,7 +34,89 @@ def found(ask: Callable[..., list[list[Series]]], start: int, end: int) -> dict[
         point = one.points[0]
         summary = Summary(point["polls"], float(point["duration_ms"]), counts.get((device, import_id), 0))
         there.setdefault(device, {})[import_id] = summary
+    for device, imports in hidden(ask, start, end).items() if there else ():
+        for import_id, less in imports.items():
+            there[device][import_id] = less.taken_from(there[device][import_id])
+    shown = {device: {name: one for name, one in of.items() if one.polls} for device, of in there.items()}
+    return {device: of for device, of in shown.items() if of}
+
+
+@dataclass
+class Hidden:
+    """What of an import stands in slots that polls of our own have."""
+
+    polls: int = 0
+    duration_ms: float = 0.0
+    values: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def taken_from(self, summary: Summary) -> Summary:
+        """A summary without it."""
+        return Summary(
+            summary.polls - self.polls,
+            summary.duration_ms - self.duration_ms,
+            summary.values - self.values,
+        )
+
+
+def hidden(ask: Ask, start: int, end: int) -> dict[str, dict[str, Hidden]]:
+    """Device to import to what our own polls hide of it; where there is no such slot, that is four small queries."""
+    there: dict[str, dict[str, Hidden]] = {}
+    for device, first, last in _shared(ask, start, end):
+        for at in range(first, last + 1, _DAY_MS):
+            for import_id, more in _of_a_day(ask, device, at, min(at + _DAY_MS, last + 1)):
+                one = there.setdefault(device, {}).setdefault(import_id, Hidden())
+                one.polls += more.polls
+                one.duration_ms += more.duration_ms
+                one.values += more.values
+                one.outcomes += more.outcomes
     return there
+
+
+def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """The devices with polls of ours and others between the same times, and from when to when (included), ms UTC."""
+    edges = [
+        {one.tags["device"]: int(one.points[0]["time"]) for one in result}
+        for result in ask(
+            *(
+                f"SELECT {edge}(outcome) FROM poll WHERE {which} AND {during(start, end)} GROUP BY device"  # noqa: S608
+                for edge in ("first", "last")
+                for which in (_OURS, _THEIRS)
+            )
+        )
+    ]
+    for device in sorted(edges[0].keys() & edges[1].keys()):
+        first, last = max(edges[0][device], edges[1][device]), min(edges[2][device], edges[3][device])
+        if first <= last:
+            yield device, first, last
+
+
+def _of_a_day(ask: Ask, device: str, start: int, end: int) -> Iterator[tuple[str, Hidden]]:
+    of_device = f"device = $device AND {during(start, end)}"
+    ours, theirs, values = ask(
+        f"SELECT outcome FROM poll WHERE {_OURS} AND {of_device}",  # noqa: S608
+        f'SELECT outcome, duration_ms FROM poll WHERE {_THEIRS} AND {of_device} GROUP BY "import"',  # noqa: S608
+        f'SELECT *::field FROM air WHERE {_THEIRS} AND {of_device} GROUP BY "import"',  # noqa: S608
+        parameters={"device": device},
+    )
+    taken = {point["time"] for series in ours for point in series.points}
+    counts = {one.tags["import"]: {point["time"]: _values_of(point) for point in one.points} for one in values}
+    for one in theirs:
+        points = [point for point in one.points if point["time"] in taken]
+        of_slots = counts.get(one.tags["import"], {})
+        yield (
+            one.tags["import"],
+            Hidden(
+                len(points),
+                sum(float(point["duration_ms"]) for point in points),
+                sum(of_slots.get(point["time"], 0) for point in points),
+                Counter(str(point["outcome"]) for point in points),
+            ),
+        )
+
+
+def _values_of(point: Mapping[str, object]) -> int:
+    return sum(value is not None for name, value in point.items() if name != "time")
 
 
 def _key(series: Series) -> tuple[str, str]:

@@ -91,9 +91,8 @@ def test_a_decision_in_words():
         under_way=FINISHED[:2], failed=FINISHED[2:10], settled=FINISHED[2:20], warnings=["one day has shrunk"]
     )
     assert str(decision) == (
-        "9 days were compared and are built from what there is now; queued or running: 2026-03-19, 2026-03-18;"
-        " left alone until something changes, as they failed: 2026-03-17, 2026-03-16, 2026-03-15, 2026-03-14,"
-        " 2026-03-13 and 3 more; one day has shrunk"
+        "9 days were compared and are built from what there is now; queued or running: 2026-03-18 … 2026-03-19;"
+        " left alone until something changes, as they failed: 2026-03-10 … 2026-03-17; one day has shrunk"
     )
 
 

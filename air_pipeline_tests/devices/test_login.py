@@ -178,11 +178,12 @@ def test_names_in_any_letters_are_sent_and_proved_as_the_device_reads_them():
         ("a:b:c", "a:b:c"),
     ],
 )
-def test_a_login_in_the_address_is_sent_as_it_is_meant(login, sent):
+def test_a_login_in_the_address_is_sent_as_it_is_meant_to_a_device_that_asks_for_it(login, sent):
     with asking("Basic") as server:
-        Exchange(f"http://{login}@127.0.0.1:{server.server_port}/", WITHIN_S).run()
+        ask_device(Device("hall", f"http://{login}@127.0.0.1:{server.server_port}/", "UTC"))
 
-    assert base64.b64decode(server.said[0].removeprefix("Basic ")).decode() == sent
+    assert server.said[0] == ""
+    assert base64.b64decode(server.said[1].removeprefix("Basic ")).decode() == sent
 
 
 FILE = """

@@ -34,7 +34,9 @@ FAULTS = (
 """What goes wrong, in hours of the day."""
 HASTY, CYCLE_MS = "hasty", 280_000
 """A device that is asked oftener than it measures."""
-DEVICES = ("well", HASTY, *dict.fromkeys(one.device for one in FAULTS))
+NEW = "new"
+"""A device that is there since the last hour of the day, and well."""
+DEVICES = ("well", HASTY, NEW, *dict.fromkeys(one.device for one in FAULTS))
 
 
 def polls_of(one: DeviceDay) -> Iterator[Poll]:
@@ -42,6 +44,9 @@ def polls_of(one: DeviceDay) -> Iterator[Poll]:
     begin_s = one.start / 1000
     script = Script(tuple(Entry(e.device, e.fault, begin_s + (e.at_s or 0.0), 0.0, e.for_s) for e in FAULTS))
     name = one.device.id
+    if name == NEW:
+        yield from polls_between(one.device, Profile(name, SEED), one.end - round(HOUR_S * 1000), one.end)
+        return
     booted_s = script.booted_at(name, one.end / 1000)
     restart = one.end if booted_s is None else round(booted_s * 1000)
     for poll in polls_between(one.device, Profile(name, SEED), one.start, restart, script.fault_at):

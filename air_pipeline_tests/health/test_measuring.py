@@ -28,7 +28,8 @@ def series(*, missing=0, complete=None, apart=None, others=None, **spoke):
     said = [Spoke(RULE_BITS[rule], count, 7_000) for rule, count in spoke.items()]
     away = None if apart is None else Apart(apart, others)
     is_complete = coverage >= 0.75 if complete is None else complete
-    return SeriesTally(SLOTS, SLOTS - missing, flagged, coverage, is_complete, said, away)
+    hours = round(24 * coverage) if is_complete else 17
+    return SeriesTally(SLOTS, SLOTS - missing, flagged, coverage, is_complete, hours, 24, said, away)
 
 
 def found(**changed):
@@ -130,9 +131,16 @@ def test_a_series_that_is_not_complete_is_always_said_by_somebody():
     assert list(found(bmp180_pressure=series(missing=90, rate=100, complete=False))) == ["values_believed"]
 
 
+def test_a_series_with_most_of_what_was_expected_is_not_complete_by_its_hours():
+    """Missing in parts of many hours, or expected in few of them: its coverage would not say why."""
+    assert found(bmp180_pressure=series(missing=500, complete=False)) == {
+        "complete": "bmp180_pressure (17 of 24 hours complete)"
+    }
+
+
 def test_of_a_series_that_was_not_expected_that_day_nothing_is_said():
     """As of a sensor that the device did not have then."""
-    not_there = SeriesTally(0, 0, 0, None, is_complete=False)
+    not_there = SeriesTally(0, 0, 0, None, False, 0, 24)
     assert found(**dict.fromkeys((PROBE, *DHT22), not_there)) == {}
     assert faults("hall", dict.fromkeys((PROBE, *DHT22), not_there)) == []
 
@@ -140,7 +148,7 @@ def test_of_a_series_that_was_not_expected_that_day_nothing_is_said():
 def test_what_somebody_said_by_hand_is_not_told_to_them(monkeypatch):
     monkeypatch.setattr("air_pipeline.health.by_hand._BY_HAND", BY_HAND)
     said = [Spoke(BY_HAND, 1500, 7_000), Spoke(BY_HAND | RULE_BITS["rate"], 100, 7_000)]
-    marked = SeriesTally(SLOTS, SLOTS, 1600, 800 / SLOTS, is_complete=False, spoke=said)
+    marked = SeriesTally(SLOTS, SLOTS, 1600, 800 / SLOTS, False, 8, 24, said)
     assert found(bmp180_pressure=marked) == {}
     # What else is not well with it is told all the same.
     more = replace(marked, flagged=2400, coverage=0.0, spoke=[*said, Spoke(RULE_BITS["rate"], 800, 7_000)])

@@ -36,7 +36,10 @@ FOUND = {
     "mq135_zero_kept": {"restarted": "it restarted, and 46% of its gas values are of the warm-up"},
     "devices_covered": {"silent": "it gave readings in 62% of its slots"},
     "values_believed": {"gasless": "mq135_acetone, mq135_alcohol, mq135_co and 3 more: 17% suspect or bad, most by "},
-    "complete": {"half-dumb": "dht22_humidity (coverage 62%), dht22_temperature (coverage 62%)"},
+    "complete": {
+        "half-dumb": "dht22_humidity (coverage 62%), dht22_temperature (coverage 62%)",
+        "new": "bmp180_altitude (1 of 24 hours complete), bmp180_pressure (1 of 24 hours complete), ",
+    },
 }
 """Check to device to how that begins what it says of it: of no other device it says anything."""
 

@@ -72,6 +72,50 @@ def test_each_import_is_counted_apart_and_deleted_by_its_id(store: ReadingStore)
     assert list(store.summaries(START, END)) == ["garage"]
 
 
+def late_polls_over(store: ReadingStore) -> None:
+    """An import of five slots and its end, and then polls of ours in three of them, and in one that is free."""
+    store.write([imported(START + MINUTE * n) for n in range(5)])
+    store.write([imported(START + MINUTE * 5, outcome=Outcome.ENDED), imported(START + MINUTE * 5, device="garage")])
+    store.write([poll(slot=START + MINUTE * 2, values=OURS), poll(slot=START + MINUTE * 3, outcome=Outcome.TIMEOUT)])
+    store.write([poll(slot=START + MINUTE * 5, values=OURS), poll(slot=START + MINUTE * 6, values=OURS)])
+
+
+def test_what_a_late_poll_of_ours_hides_of_an_import_is_counted_nowhere(store: ReadingStore) -> None:
+    late_polls_over(store)
+    read = rows(store.polls("living-room", START, END))
+    ours = [fields for fields in read.values() if "import" not in fields]
+    assert store.summaries(START, END) == {
+        "living-room": Summary(7, sum(fields["duration_ms"] for fields in ours), 3 * 2 + 3),
+        "garage": Summary(1, 0.0, 2),
+    }
+    assert store.imports(START, END) == {
+        "living-room": {"spring": Summary(3, 0.0, 6)},
+        "garage": {"spring": Summary(1, 0.0, 2)},
+    }
+    assert store.outcome_counts(START, END) == {
+        "living-room": {"imported": 3, "ok": 3, "timeout": 1},
+        "garage": {"imported": 1},
+    }
+    # And where it is the end of an import, nothing has ended.
+    assert store.before("living-room", START + MINUTE * 6) == (START + MINUTE * 5, 10.0, False)
+    [last] = [store.latest(START, START + MINUTE * 6)["living-room"]]
+    assert (last.poll.outcome, last.poll.observed_at, last.values) == (Outcome.OK, START + MINUTE * 5, OURS)
+    # A day that it covers whole leaves nothing of the import.
+    assert store.imports(START + MINUTE * 2, START + MINUTE * 4) == {}
+    assert store.summaries(START + MINUTE * 2, START + MINUTE * 4)["living-room"].polls == 2
+
+
+@pytest.mark.influxdb
+def test_a_bucket_with_late_polls_over_an_import_is_copied(
+    sqlite_store: SqliteStore, influx_store: ReadingStore
+) -> None:
+    late_polls_over(influx_store)
+    for _ in copy_readings(influx_store, sqlite_store, START, START + 86_400_000):
+        pass
+    assert sqlite_store.summaries(START, END) == influx_store.summaries(START, END)
+    assert sqlite_store.imports(START, END) == influx_store.imports(START, END)
+
+
 def test_only_the_part_of_an_import_that_was_named_is_deleted(store: ReadingStore) -> None:
     store.write([imported(START + MINUTE * n) for n in range(4)])
     store.delete_import("living-room", "spring", START + MINUTE, START + MINUTE * 3)

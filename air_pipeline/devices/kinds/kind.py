@@ -4,6 +4,7 @@ Belongs here: the five things that a kind consists of, each pure. Does not: any 
 values (`devices.document`).
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -83,6 +84,7 @@ class Kind:
         measures_every_ms: how long it takes to measure again, at least; 0: no such thing. It is asked no oftener.
         interval: how often it is best asked, as the settings write it; empty: as any device.
         login_in_query: whether it wants user and password in the address, and not by basic or digest.
+        head: what the head of whatever it answers says of it, of `Server` and of a login's realm, as a pattern.
         parse: bytes to the document, and whether they are no UTF-8; raises `DocumentUnusable`.
         stream_path: where a device tells of its values one after the other and goes on without an end; empty: nowhere.
         has_all: whether what has come of that has all that is wanted.
@@ -102,6 +104,7 @@ class Kind:
     measures_every_ms: int = 0
     interval: str = ""
     login_in_query: bool = False
+    head: re.Pattern[str] | None = None
     parse: Callable[[bytes], tuple[Root, bool]] = parse
     stream_path: str = ""
     has_all: Callable[[bytes, Wanted], bool] = _never

@@ -2,7 +2,8 @@
 
 Source: shelly-api-docs.shelly.cloud (components Temperature, Humidity, Illuminance; Sensor Add-on: ids from 100) and
 captures of first-generation devices. What is built in is the sensor `shelly`, what is added `shelly-100` and so on.
-`is_valid: false` means no value, whatever number stands beside it.
+`is_valid: false` means no value, whatever number stands beside it. With a password the first generation wants basic,
+the others digest with SHA-256, of the realm `shelly…`.
 """
 
 import re
@@ -76,4 +77,5 @@ SHELLY = Kind(
     names=parts.names,
     lesser=parts.LESSER,
     identity=_identity,
+    head=re.compile(r'\bShellyHTTP/|\brealm="?shelly', re.IGNORECASE),
 )

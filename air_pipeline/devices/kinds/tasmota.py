@@ -2,9 +2,11 @@
 
 Source: the drivers `xsns_*.ino` of arendst/Tasmota. `TempUnit` and `PressureUnit` say the units of each document. Of a
 PMS5003, `CF1`, `CF2.5` and `CF10` are PM1, PM2.5 and PM10 for CF=1. `Time` is when it was asked, no time of measuring.
-`Status 0` (`/cm?cmnd=Status%200`) says the MAC as well.
+`Status 0` (`/cm?cmnd=Status%200`) says the MAC as well. With a password, `/cm` answers 401 without a challenge, and 200
+before 8.2.3; `Server` says `Tasmota/` and its version.
 """
 
+import re
 from collections.abc import Mapping
 
 from air_pipeline.devices.kinds import parts
@@ -94,4 +96,5 @@ TASMOTA = Kind(
     lesser=parts.LESSER,
     identity=_identity,
     login_in_query=True,
+    head=re.compile(r"\bTasmota/"),
 )
