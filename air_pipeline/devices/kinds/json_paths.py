@@ -26,7 +26,7 @@ def _find(root: Root, wanted: Wanted) -> Found:
         sensor = sensors.setdefault(parameter.sensor_key, {})
         try:
             sensor[parameter.key] = _sent(_compiled(parameter.key).search(document))
-        except JMESPathError as error:  # such as a function of numbers that met a text
+        except Exception as error:  # noqa: BLE001 - such as a function of numbers that met a text; not all are JMESPath's
             sensor[parameter.key] = {"error": str(error)}
     return Found(sensors)
 
@@ -67,7 +67,7 @@ def mistake(path: str) -> str:
     """What is wrong with a path; empty where nothing is."""
     try:
         _compiled(path)
-    except JMESPathError as error:
+    except (JMESPathError, RecursionError) as error:
         said = str(error).splitlines()[0].rstrip(":.")
         return f"is no path as jmespath.org describes them ({said}); write it as {_EXAMPLE}"
     return ""
