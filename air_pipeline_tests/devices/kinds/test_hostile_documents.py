@@ -45,7 +45,7 @@ def test_a_name_that_two_sensors_of_an_esphome_have_is_neither_s():
     assert document.notes == ("sends 2 sensors that are called t; give each its own name",)
 
 
-@pytest.mark.parametrize("path", ["l[::0]", "contains(s, `1`)", "join(`1`, s)"])
+@pytest.mark.parametrize("path", ["l[::0]", "contains(s, `1`)", "contains(`7`, `1`)", "join(`1`, s)"])
 def test_a_path_that_meets_what_it_is_not_for_costs_its_own_value_alone(path):
     more = f'sensors: {{room: {{temperature: {{path: "{path}"}}, humidity: {{path: h}}}}}}'
     document = read("json", '{"s": "x", "l": [1], "h": 51}', more)
