@@ -20,14 +20,50 @@ _SPELT: Mapping[str, str] = MappingProxyType(
         "F": "°F",
         "degC": "°C",
         "degF": "°F",
+        "deg C": "°C",
+        "deg F": "°F",
+        "º C": "°C",
+        "º F": "°F",
+        "ºC": "°C",
+        "ºF": "°F",
+        "° C": "°C",
+        "° F": "°F",
+        "℃": "°C",
+        "℉": "°F",
+        "Celsius": "°C",
+        "Fahrenheit": "°F",
+        "celsius": "°C",
+        "fahrenheit": "°F",
+        "c": "°C",
+        "f": "°F",
+        "Kelvin": "K",
         "ug/m3": "µg/m³",
         "ug/m³": "µg/m³",
         "µg/m3": "µg/m³",
         "μg/m³": "µg/m³",
         "μg/m3": "µg/m³",
+        "μg/m^3": "µg/m³",
+        "µg/m^3": "µg/m³",
+        "ug/m^3": "µg/m³",
+        "mg/m3": "mg/m³",
+        "mg/m^3": "mg/m³",
+        "1/cm3": "1/cm³",
+        "#/cm3": "1/cm³",
+        "#/cm³": "1/cm³",
+        "#/dL": "1/dL",
         "%RH": "%",
+        "% RH": "%",
+        "%rH": "%",
         "millibar": "mbar",
         "mb": "mbar",
+        "hpa": "hPa",
+        "inhg": "inHg",
+        "mmhg": "mmHg",
+        "Torr": "mmHg",
+        "PPM": "ppm",
+        "PPB": "ppb",
+        "dBA": "dB(A)",
+        "lux": "lx",
     }
 )
 """Other spellings of a unit."""
@@ -67,6 +103,12 @@ _CONVERSIONS: Mapping[tuple[str, str], Callable[[Any], Any]] = MappingProxyType(
 )
 
 
+SENT: tuple[str, ...] = tuple(dict.fromkeys([*OURS, *(unit for pair in _CONVERSIONS for unit in pair)]))
+"""The units of which values can be converted, and into which."""
+_KNOWN = frozenset({*SENT, "%", "lx", "dBm", "dB(A)"})
+_OF_SEVERAL = frozenset(into for _, into in _CONVERSIONS)
+
+
 def spelt(unit: str) -> str:
     """A unit as it is spelt here."""
     return _SPELT.get(unit.strip(), unit.strip())
@@ -80,6 +122,14 @@ def kept_in(unit: str) -> str:
 def can_convert(unit: str, into: str) -> bool:
     """Whether values of one unit can be said in another."""
     return spelt(unit) == into or (spelt(unit), into) in _CONVERSIONS
+
+
+def contradicts(unit: str, into: str) -> bool:
+    """Whether values of one unit are none of another, or may well be none: what measures °C may be told in many.
+
+    Of two units that nobody knows here, one may be a spelling of the other.
+    """
+    return not can_convert(unit, into) and (spelt(unit) in _KNOWN or into in _OF_SEVERAL)
 
 
 def converted(values: _Numbers, unit: str, into: str) -> _Numbers:

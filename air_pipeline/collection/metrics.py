@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import chain, count
 
 from air_pipeline.boottime import boottime
 from air_pipeline.collection.outbox_rows import Row, poll_of
@@ -37,6 +38,25 @@ _UNITS = {
     "V": "volts",
     "1": "",
 }
+OWN_FAMILIES = frozenset(
+    {
+        "air_device_up",
+        "air_polls",
+        "air_polls_total",
+        "air_polls_created",
+        "air_poll_duration_seconds",
+        "air_last_poll_timestamp_seconds",
+        "air_last_reading_timestamp_seconds",
+        "air_outbox_polls",
+        "air_outbox_oldest_timestamp_seconds",
+        "air_quarantined_polls",
+        "air_disk_refuses",
+        "air_devices",
+        "air_collector",
+        "air_collector_info",
+    }
+)
+"""What is told of devices and of the collector itself, and the names that OpenMetrics keeps for it."""
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -107,6 +127,7 @@ def stale_after_s(poll: Poll) -> float:
 def _values(settings: Settings, seen: Mapping[str, _Seen], now: float) -> Iterator[str]:
     """A family a parameter: the last value of each device that still says something."""
     families: dict[tuple[str, str], list[str]] = {}
+    called = _families(settings)
     for device in settings.devices:
         one = seen.get(device.id)
         if one is None or one.reading is None or now - one.read_at > stale_after_s(one.reading):
@@ -116,9 +137,25 @@ def _values(settings: Settings, seen: Mapping[str, _Seen], now: float) -> Iterat
                 sample = f"{_labels(device=device.id, sensor=parameter.sensor)} {value!r}"
                 families.setdefault((parameter.name, parameter.unit), []).append(sample)
     for (name, unit), samples in sorted(families.items()):
-        suffix = _UNITS.get(unit, re.sub(r"[^a-z0-9]+", "_", unit.lower()).strip("_"))
         said = f"{name.replace('_', ' ')} as the device gave it{f', in {unit}' if unit else ''}"
-        yield from _family(f"air_{name}{f'_{suffix}' if suffix else ''}", "gauge", said, suffix, samples)
+        yield from _family(called[name, unit], "gauge", said, _suffix(unit), samples)
+
+
+def _suffix(unit: str) -> str:
+    return _UNITS.get(unit, re.sub(r"[^a-z0-9]+", "_", unit.lower()).strip("_"))
+
+
+def _families(settings: Settings) -> Mapping[tuple[str, str], str]:
+    """Parameter and unit to its family, whoever is silent just now: one whose name is taken has a number in it."""
+    found: dict[tuple[str, str], str] = {}
+    taken = set(OWN_FAMILIES)
+    for name, unit in sorted({(one.name, one.unit) for device in settings.devices for one in device.parameters}):
+        ending = f"_{suffix}" if (suffix := _suffix(unit)) else ""
+        numbers = chain([""], (f"_{number}" for number in count(2)))
+        family = next(one for number in numbers if (one := f"air_{name}{number}{ending}") not in taken)
+        taken.add(family)
+        found[name, unit] = family
+    return found
 
 
 def _of_devices(settings: Settings, seen: Mapping[str, _Seen], now: float) -> Iterator[str]:

@@ -19,7 +19,8 @@ import selectors
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -43,6 +44,8 @@ _challenges = Challenges()
 NEXT_ADDRESS_S = 0.25
 """So long an address is waited for before the next one is tried (RFC 8305, 5: connection attempt delay)."""
 _STREAM_SHARE = 0.8
+_LOOK_SHARE = 10
+"""After a look at what has come of a stream, so many times what that took goes by before the next."""
 _GRACE_S = 0.05
 _AT_ONCE = 64 * 1024
 _BLANK = re.compile(rb"\n\r?\n")
@@ -157,7 +160,10 @@ class Exchange:
         with suppress(BrokenPipeError):  # who hangs up before all of it has come may have answered
             yield from self._send(connection, request)
         self.sent_at = boottime()
-        response = yield from self._receive(connection, target)
+        if self._has_all is None:
+            response = yield from self._receive(connection, target)
+        else:
+            response = yield from self._receive_stream(connection, target, self._has_all)
         self._release()
         assert response.answer is not None  # noqa: S101 # nosec B101 - of what is over there is one
         return response.answer
@@ -248,17 +254,14 @@ class Exchange:
             try:
                 data = connection.recv(_AT_ONCE)
             except (BlockingIOError, ssl.SSLWantReadError):
-                so_far = body_so_far(bytes(received)) if self._has_all else b""
-                if self._has_all and so_far and (self._has_all(so_far) or boottime() >= self._stream_ends):
-                    return Response(self._status, Answer(None, self._status, so_far))
-                yield from self._wait_for_more(connection, self._stream_ends if so_far else math.inf)
+                yield from self._wait(connection, selectors.EVENT_READ)
                 continue
             except ssl.SSLError as error:
                 yield from self._wait_as_tls(connection, error)
                 continue
             received += data
             may_be_all = looks <= _LOOKS and _BLANK.search(received, max(len(received) - len(data) - 2, 0))
-            if data and len(received) < needs and not may_be_all and not self._has_all:
+            if data and len(received) < needs and not may_be_all:
                 continue
             response = read_response(bytes(received), target.where, is_over=not data)
             self._status = response.status
@@ -266,6 +269,41 @@ class Exchange:
                 return response
             looks = _LOOKS + 1 if response.needs else looks + 1
             needs = response.needs or 2 * len(received)
+
+    def _receive_stream(
+        self, connection: socket.socket, target: Target, has_all: Callable[[bytes], bool]
+    ) -> Steps[Response]:
+        """What comes of an answer that may have no end, until it has all that is wanted, or most of the time is over.
+
+        Every look is at all of it, and all other devices wait meanwhile: looking takes a part of the time, however
+        small the pieces are that it comes in.
+        """
+        received, looked, look_at, so_far = bytearray(), 0, -math.inf, b""
+        while True:
+            is_over = is_all_read = False
+            try:
+                data = connection.recv(_AT_ONCE)
+                received += data
+                is_over = not data
+            except (BlockingIOError, ssl.SSLWantReadError):
+                is_all_read = True
+            except ssl.SSLError as error:
+                yield from self._wait_as_tls(connection, error)
+                continue
+            is_new = len(received) > looked
+            next_look = min(look_at if is_new else math.inf, self._stream_ends if is_new or so_far else math.inf)
+            if is_over or boottime() >= next_look or len(received) > 2 * looked + _AT_ONCE:
+                began = time.thread_time()
+                response = read_response(bytes(received), target.where, is_over=is_over)
+                self._status = response.status
+                if response.answer is not None:
+                    return response
+                so_far = body_so_far(bytes(received))
+                if so_far and (has_all(so_far) or boottime() >= self._stream_ends):
+                    return Response(self._status, Answer(None, self._status, so_far))
+                looked, look_at = len(received), boottime() + _LOOK_SHARE * (time.thread_time() - began)
+            elif is_all_read:
+                yield from self._wait_for_more(connection, next_look)
 
     def _wait_for_more(self, connection: socket.socket, until: float) -> Steps[None]:
         """Waits for what comes next of an answer; that nothing has come until a time is an error at the deadline."""

@@ -93,7 +93,9 @@ def read_document(body: bytes, device: Device, bound_to: str = "") -> Document:
             values[parameter.series] = value
     rejection = "" if values else "not one value of the device's sensors can be used"
     first = (_NOT_UTF8,) if is_latin1 else ()
-    notes = bounded_notes(chain(first, found.notes, _unknown(found.sensors, device, kind)))
+    notes = bounded_notes(
+        chain(first, found.notes, _units(found.sensors, device), _unknown(found.sensors, device, kind))
+    )
     return Document(values, tuple(problems), rejection, notes, kind.cycle(root), identity)
 
 
@@ -152,13 +154,24 @@ def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Probl
     if sent is _ABSENT:
         reason = f"no {shown(parameter.key)} in {shown(parameter.sensor_key)}"
         return Problem(parameter.series, None, Flag.MISSING, reason)
-    if parameter.sent_in is not None and not isinstance(sent, In):
-        sent = In(sent, parameter.sent_in)
-    other = sent if isinstance(sent, In) else None
-    number = _number(sent if other is None else other.sent)
+    sent = _with_unit(sent, parameter)
+    number = _number(sent.sent)
     if isinstance(number, float):
-        return number if other is None else other.ours(number)
-    return Problem(parameter.series, shown(sent if other is None else other.sent), *number)
+        if sent.contradicts(parameter.unit):
+            reason = f"is in {shown(sent.unit)}, not in {parameter.unit}; write its unit, or by sent_in a better one"
+            return Problem(parameter.series, f"{shown(sent.sent)} {shown(sent.unit)}", Flag.BAD, reason)
+        ours = sent.ours(number, parameter.unit)
+        if math.isfinite(ours):
+            return ours
+        number = Flag.BAD, "not finite"
+    return Problem(parameter.series, shown(sent.sent), *number)
+
+
+def _with_unit(sent: object, parameter: Parameter) -> In:
+    """A value with the unit that it is in: the document's word for it, if there is one that is understood."""
+    if isinstance(sent, In) and (parameter.sent_in is None or sent.can_be(parameter.unit)):
+        return sent
+    return In(sent.sent if isinstance(sent, In) else sent, parameter.sent_in or parameter.unit)
 
 
 _ABSENT = object()
@@ -183,6 +196,17 @@ def _number(sent: object) -> float | tuple[Flag, str]:
         return Flag.BAD, "not finite" if infinite else "not a number"
     number = float(text)
     return number + 0.0 if math.isfinite(number) else (Flag.BAD, "not finite")  # −0.0 + 0.0 is 0.0
+
+
+def _units(payload: Mapping[str, object], device: Device) -> Iterator[str]:
+    """What is stored as it came, though the document calls its unit otherwise."""
+    for parameter in device.parameters:
+        sensor = payload.get(parameter.sensor_key)
+        sent = sensor.get(parameter.key) if isinstance(sensor, dict) else None
+        is_other = isinstance(sent, In) and not (parameter.sent_in or sent.can_be(parameter.unit))
+        if isinstance(sent, In) and is_other and not sent.contradicts(parameter.unit):
+            unit = shown(sent.unit)
+            yield f"sends {parameter.series} in {unit}, stored as {parameter.unit}; if they differ, write unit: {unit}"
 
 
 def _unknown(payload: Mapping[str, object], device: Device, kind: Kind) -> Iterator[str]:

@@ -99,10 +99,11 @@ def body_so_far(received: bytes) -> bytes:
 
 def _pieces(rest: bytes) -> Iterator[bytes]:
     """The pieces of a body that comes in such, as far as they have come."""
-    while found := _PIECE.match(rest):
-        size = int(found[1], 16)
-        yield rest[found.end() : found.end() + size]
-        rest = rest[found.end() + size :].removeprefix(b"\r\n")
+    at = 0
+    while found := _PIECE.match(rest, at):
+        end = found.end() + int(found[1], 16)
+        yield rest[found.end() : end]
+        at = end + 2 * rest.startswith(b"\r\n", end)
 
 
 _PIECE = re.compile(rb"([0-9A-Fa-f]{1,6})(?:;[^\r\n]*)?\r\n")

@@ -126,7 +126,7 @@ class _Axis:
 def _deployment(device: str, selection: Selection, position: Position | None) -> dict[str, object]:
     """A device's row of the deployments; what nobody knows is empty, which R reads as NA."""
     ((series, unit),) = selection.units.items()
-    parameter = parameter_of(series)
+    parameter = parameter_of(series, selection.means)
     row: dict[str, object] = {
         "deviceDeploymentID": device,
         "deviceID": device,

@@ -5,7 +5,7 @@ Belongs here: names of others for ours. Does not: what is known of sensors (`cat
 Sources: CF standard name table, version 93; UDUNITS-2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from air_pipeline.settings.calibration import CALIBRATED
@@ -55,18 +55,21 @@ UNITS: Mapping[str, str] = MappingProxyType(
 NAMELESS = ("mq135_", "bmp180_temperature")
 """Series that begin so measure something else than the standard name says: an index, and the warmth of a chip."""
 
-_PARAMETERS = frozenset(name for name, _ in STANDARD_NAMES)
 
-
-def parameter_of(series: str) -> str:
+def parameter_of(series: str, means: Collection[str]) -> str:
     """The parameter of a series: `temperature` of `dht22_temperature`, and of the mean `temperature` over sensors.
 
-    A calibrated series measures what the raw one does.
+    A calibrated series measures what the raw one does. Of a name alone nobody knows which of the two it is:
+    `floor_temperature` is a sensor's, or the mean of several, of another parameter.
+
+    Args:
+        series: its name.
+        means: the names of means.
     """
     series = series.removesuffix(CALIBRATED)
-    return series if series in _PARAMETERS or "_" not in series else series.partition("_")[2]
+    return series if series in means or "_" not in series else series.partition("_")[2]
 
 
-def standard_name(series: str, unit: str) -> str | None:
+def standard_name(series: str, unit: str, means: Collection[str]) -> str | None:
     """The CF standard name of a series; None where there is none, or where it would say too much."""
-    return None if series.startswith(NAMELESS) else STANDARD_NAMES.get((parameter_of(series), unit))
+    return None if series.startswith(NAMELESS) else STANDARD_NAMES.get((parameter_of(series, means), unit))

@@ -6,8 +6,9 @@ A discrete sampling geometry of time series, as an indexed ragged array (CF 1.11
 own, and days are appended one after the other. h5netcdf is asked for when it is needed: it is an extra.
 """
 
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import FileIO
@@ -21,6 +22,7 @@ import pyarrow as pa
 from air_pipeline.catalogue import of_name
 from air_pipeline.devices.polls import Flag
 from air_pipeline.exporting.cf_names import UNITS, parameter_of, standard_name
+from air_pipeline.exporting.naming import distinct
 from air_pipeline.exporting.positions import Position
 from air_pipeline.exporting.selection import ExportError, Selection
 from air_pipeline.exporting.writing import Progress, whole_file
@@ -31,6 +33,8 @@ from air_pipeline.storage.day_files import day_file
 _COLUMNS = ("series", "observed_at", "value", "flag", "rules")
 _AT_ONCE = 65_536
 """Slots that are gathered in memory (and a chunk of the file), at least; a device's day more at most."""
+_OURS = ("station", "obs", "station_name", "station_index", "time", "latitude", "longitude", "altitude")
+"""Dimensions and variables that are no series: of several altitudes the mean would be called altitude."""
 _NOT_ASKED = 0
 """The flag where the device was not asked for the series: no fill value, for which readers take flags for floats."""
 
@@ -103,9 +107,14 @@ class _Sink(FileIO):
             raise self._error
 
 
-def variable(series: str) -> str:
-    """The variable of a series: letters, digits and underscores alone (CF 2.3)."""
-    return series.replace("-", "_")
+def variables(series: Iterable[str]) -> Mapping[str, str]:
+    """Series to its variable: begins with a letter, and has letters, digits and underscores alone (CF 2.3)."""
+    return distinct(series, _variable, "{}_{}".format, _OURS, ("", "_flag", "_rules"))
+
+
+def _variable(series: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", series)
+    return plain if plain[0].isalpha() else f"series_{plain}"
 
 
 def _h5netcdf() -> Any:  # noqa: ANN401 - a module without types
@@ -164,9 +173,11 @@ def _describe(file: Any, selection: Selection, positions: Mapping[str, Position]
         axis="T",
     )
     coordinates = " ".join(name for name in ("time", "latitude", "longitude", "altitude") if name in file.variables)
+    names = variables(selection.units)
     for series, unit in selection.units.items():
-        name = variable(series)
-        _describe_series(file.create_variable(name, ("obs",), "f8", fillvalue=np.nan, **_packed()), series, unit)
+        name = names[series]
+        made = file.create_variable(name, ("obs",), "f8", fillvalue=np.nan, **_packed())
+        _describe_series(made, series, unit, selection.means)
         _set(file.variables[name], coordinates=coordinates, ancillary_variables=f"{name}_flag {name}_rules")
         _set(
             file.create_variable(f"{name}_flag", ("obs",), "i1", **_packed()),
@@ -186,8 +197,8 @@ def _describe(file: Any, selection: Selection, positions: Mapping[str, Position]
         )
 
 
-def _describe_series(made: Any, series: str, unit: str) -> None:  # noqa: ANN401
-    parameter, raw = parameter_of(series), series.removesuffix(CALIBRATED)
+def _describe_series(made: Any, series: str, unit: str, means: Collection[str]) -> None:  # noqa: ANN401
+    parameter, raw = parameter_of(series, means), series.removesuffix(CALIBRATED)
     description = of_name(raw).description or f"{parameter} of {raw.removesuffix(f'_{parameter}')}"
     if parameter == raw:
         description = f"mean of {raw} over the device's sensors"
@@ -200,7 +211,7 @@ def _describe_series(made: Any, series: str, unit: str) -> None:  # noqa: ANN401
             _set(made, units_metadata="temperature: on_scale")
     else:
         _set(made, comment=f"in {unit}")
-    if (name := standard_name(series, unit)) is not None:
+    if (name := standard_name(series, unit, means)) is not None:
         _set(made, standard_name=name)
 
 
@@ -239,8 +250,7 @@ def _append(file: Any, selection: Selection, gathered: Sequence[_Slots], written
     stations = [np.full(len(one.at), one.station, np.int32) for one in gathered]
     file.variables["station_index"][new] = np.concatenate(stations)
     file.variables["time"][new] = np.concatenate([one.at for one in gathered]) / 1000
-    for number, series in enumerate(selection.units):
-        name = variable(series)
+    for number, name in enumerate(variables(selection.units).values()):
         file.variables[name][new] = np.concatenate([one.values[:, number] for one in gathered])
         file.variables[f"{name}_flag"][new] = np.concatenate([one.flags[:, number] for one in gathered])
         file.variables[f"{name}_rules"][new] = np.concatenate([one.rules[:, number] for one in gathered])

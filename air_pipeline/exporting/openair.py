@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from air_pipeline.exporting.naming import distinct
 from air_pipeline.exporting.selection import Selection
 from air_pipeline.exporting.utc_hours import utc_hours
 from air_pipeline.exporting.writing import Progress, whole_text
@@ -21,15 +22,16 @@ from air_pipeline.exporting.writing import Progress, whole_text
 def write_openair(selection: Selection, target: Path, progress: Progress = lambda _done, _days: None) -> int:
     """Writes a CSV file and says how many rows it has.
 
-    Names of series have `.` for `-`, as R makes of them by itself.
+    Names of series have `.` for `-`, as R makes of them by itself; where that is another column's, a number follows.
 
     Raises:
         ExportError: the file cannot be written.
         TableError: a day's file cannot be read.
     """
     rows = 0
+    columns = distinct(selection.units, lambda name: name.replace("-", "."), "{}.{}".format, ("date", "site"))
     with whole_text(target) as file:
-        file.write(",".join(["date", "site", *(name.replace("-", ".") for name in selection.units)]) + "\n")
+        file.write(",".join(["date", "site", *columns.values()]) + "\n")
         for done, (_, found) in enumerate(utc_hours(selection)):
             progress(done, len(selection.days))
             for hours in found:

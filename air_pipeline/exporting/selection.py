@@ -3,9 +3,11 @@
 Belongs here: choosing, and saying what is left out. Does not: reading the rows that are chosen.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -53,6 +55,7 @@ class Selection:
         missing: the dates in it that are over and not built.
         zones: each device with the zone that its last day says.
         units: each series with its unit, by name.
+        means: the names of means over the sensors of a device, of those that are exported or not.
     """
 
     data: DataPlace
@@ -62,6 +65,7 @@ class Selection:
     missing: Sequence[date]
     zones: Mapping[str, str]
     units: Mapping[str, str]
+    means: Collection[str] = ()
 
     def places(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         """Which of the series each row is of, by number; −1 of none."""
@@ -95,6 +99,7 @@ def select(
         stretch = interval(_LONG_AGO if start is None else start, end, deployment.settings.zone, deployment.now())
     since, until = (-(2**63), 2**63 - 1) if stretch is None else map(epoch_ms, stretch)
     days, zones, units = [], {}, _Units()
+    means: set[str] = set()
     candidates = _whole(deployment.data, built_days(deployment.data, "daily_aggregates"))
     around = [day for day in candidates if stretch is None or _is_near(day, stretch)]
     for day in around:
@@ -107,15 +112,22 @@ def select(
             if said and window[0] < until and window[1] > since:
                 windows[device] = window
                 zones[device] = found[0]["timezone"]
+                means |= _means(frozenset(row["series"] for row in found))
                 units.add(said, device, day)
         if windows:
             days.append(BuiltDay(day, windows))
     if not days:
         raise ExportError(_nothing(deployment, stretch, devices, series))
     missing = _missing(deployment, stretch, around)
-    return Selection(
-        deployment.data, since, until, days, missing, dict(sorted(zones.items())), dict(sorted(units.found.items()))
-    )
+    in_order = dict(sorted(zones.items())), dict(sorted(units.found.items()))
+    return Selection(deployment.data, since, until, days, missing, *in_order, means)
+
+
+@lru_cache
+def _means(series: frozenset[str]) -> frozenset[str]:
+    """Those of a device's series that are means: several others are called so behind their sensor's id."""
+    members = Counter(name.partition("_")[2] for name in series)
+    return frozenset(name for name in series if members[name] > 1)
 
 
 def _check_names(settings: Settings, devices: Collection[str], series: Collection[str]) -> None:

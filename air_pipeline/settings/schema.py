@@ -38,7 +38,7 @@ from air_pipeline.settings.values import (
     mapping,
 )
 from air_pipeline.settings.variables import HeaderName, HeaderValue, Secret
-from air_pipeline.units import OURS
+from air_pipeline.units import SENT
 
 
 class Entry(BaseModel):
@@ -53,7 +53,7 @@ class ParameterEntry(Entry):
     key: Spelling | None = None
     path: Spelling | None = None
     unit: Text | None = None
-    sent_in: Annotated[str | None, BeforeValidator(choice(*OURS))] = None
+    sent_in: Annotated[str | None, BeforeValidator(choice(*SENT))] = None
     sensor_range: Range | None = None
     resolution: Positive | None = None
 

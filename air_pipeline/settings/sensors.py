@@ -12,7 +12,7 @@ from air_pipeline.devices.kinds import Kind
 from air_pipeline.settings.schema import ParameterEntry
 from air_pipeline.settings.values import near, shown
 from air_pipeline.settings.yaml import Place
-from air_pipeline.units import kept_in
+from air_pipeline.units import can_convert, kept_in
 
 _SENSOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}")
 _NO_ID = (
@@ -133,7 +133,7 @@ def _converted(parameter: Parameter) -> Parameter:
     Raises:
         ValueError: they cannot.
     """
-    if parameter.sent_in is not None and kept_in(parameter.sent_in) != parameter.unit:
+    if parameter.sent_in is not None and not can_convert(parameter.sent_in, parameter.unit):
         unit = kept_in(parameter.sent_in)
         raise ValueError(f"sent_in: {parameter.sent_in} becomes {unit}, not {parameter.unit}; write unit: {unit}")
     return parameter

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from air_pipeline.catalogue import STATION, Parameter
 from air_pipeline.collection import metrics as metrics_module
 from air_pipeline.collection import metrics_server
-from air_pipeline.collection.metrics import LEAST_STALE_S, Metrics, Standing
+from air_pipeline.collection.metrics import LEAST_STALE_S, OWN_FAMILIES, Metrics, Standing
 from air_pipeline.collection.metrics_server import MOST_AT_ONCE, serving, why_not
 from air_pipeline.collection.outbox_rows import Row, encoded
 from air_pipeline.collection.outbox_status import OutboxStatus
@@ -73,6 +73,33 @@ def test_a_parameter_is_a_family_with_its_unit_and_values_come_to_the_last_digit
     assert found["air_pm25_micrograms_per_cubic_meter", "hall", "sds011"] == 3.5
     assert found["air_smell_d_r_m", "box", "hall"] == 1e-7
     assert found["air_poll_duration_seconds", "hall"] == 0.041
+
+
+def test_each_family_has_a_name_of_its_own_whatever_parameters_and_units_are_called(clock):
+    """Also a parameter that is called as what is told of the collector, and as long as another device is silent."""
+    rain = (Parameter("a", "rain", "1 min", "x"), Parameter("b", "rain", "1/min", "y"))
+    own = [family.removeprefix("air_") for family in sorted(OWN_FAMILIES)]
+    parameters = [*rain, *(Parameter("a", name, "1", name) for name in own), Parameter("a", "poll_duration", "s", "d")]
+    entry = replace(SETTINGS.devices[0], parameters=tuple(parameters))
+    settings = replace(SETTINGS, devices=(entry,))
+    metrics = Metrics()
+    metrics.take([encoded(poll(**{one.series: float(number) for number, one in enumerate(parameters)}))])
+    found = told(metrics, settings)
+    assert (found["air_rain_1_min", "a", "hall"], found["air_rain_2_1_min", "b", "hall"]) == (0.0, 1.0)
+    assert found["air_polls_2", "a", "hall"] == 2.0 + own.index("polls")
+    assert found["air_polls_total", "hall", "ok"] == 1.0
+    metrics.take([encoded(poll(b_rain=7.0))])
+    assert told(metrics, settings)["air_rain_2_1_min", "b", "hall"] == 7.0
+
+
+def test_the_families_of_the_collector_itself_are_all_known(clock):
+    metrics = Metrics()
+    metrics.take([encoded(poll())])
+    waits = OutboxStatus(pending=7, oldest=1_780_000_000_000, quarantined=2, failures=0, retry_at=0.0, error="")
+    text = metrics.text(SETTINGS, Standing(waits))
+    families = {family.name for family in text_string_to_metric_families(text)}
+    assert families <= OWN_FAMILIES
+    assert OWN_FAMILIES - families == {"air_polls_total", "air_polls_created", "air_collector_info"}
 
 
 def test_a_silent_device_says_nothing_any_more_after_three_intervals(clock):

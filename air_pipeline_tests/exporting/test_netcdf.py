@@ -9,7 +9,7 @@ import pytest
 import xarray
 
 from air_pipeline.catalogue import STATION
-from air_pipeline.exporting.netcdf import variable, write_netcdf
+from air_pipeline.exporting.netcdf import write_netcdf
 from air_pipeline.exporting.positions import Position
 from air_pipeline.exporting.selection import ExportError, select
 from air_pipeline.settings import Device
@@ -73,7 +73,7 @@ def test_every_observation_comes_back_with_its_flag_and_its_rules(exported):
     for day in (DAY, AFTER):
         for row in day_file(deployed.data, "observations", day).read_table().to_pylist():
             at = round(row["observed_at"].timestamp() * 1000)
-            expected[row["device"], variable(row["series"]), at] = (row["value"], row["flag"], row["rules"])
+            expected[row["device"], row["series"], at] = (row["value"], row["flag"], row["rules"])
     assert found.keys() == expected.keys()
     assert {flag for _, flag, _ in found.values()} >= {1, 4, 9}
     for key, (value, flag, rules) in expected.items():

@@ -13,7 +13,7 @@ from air_pipeline.devices.kinds.json_text import DocumentUnusable, parse, shown
 from air_pipeline.devices.kinds.kind import Found, Kind, Root, Wanted
 from air_pipeline.devices.kinds.metrics_text import parse_metrics, samples
 from air_pipeline.devices.kinds.units import In
-from air_pipeline.units import OURS, kept_in
+from air_pipeline.units import kept_in
 from air_pipeline.words import some
 
 _VALUE = "esphome_sensor_value"
@@ -43,8 +43,10 @@ def _one(root: Root) -> tuple[Mapping[str, str], object]:
     names = {kind: text for one in spelt for kind, text in [_told_apart(one)] if text}
     if not names or "value" not in root:
         raise DocumentUnusable("the document is none of an ESPHome sensor: it has no id and value")
-    unit = root.get("uom")
-    return names | ({"unit": unit} if isinstance(unit, str) else {}), root["value"]
+    unit, state = root.get("uom"), root.get("state")
+    if not isinstance(unit, str):  # which only all details have; the rounded text ends with it always
+        unit = state.partition(" ")[2] if isinstance(state, str) else ""
+    return names | ({"unit": unit} if unit else {}), root["value"]
 
 
 def _of_events(body: bytes) -> tuple[Root, bool]:
@@ -94,20 +96,27 @@ def _told_apart(spelt: str) -> tuple[str, str]:
 
 
 def _find(root: Root, wanted: Wanted) -> Found:
+    everything: list[tuple[Mapping[str, str], object]] = root[_ALL]
+    if not wanted.parameters:
+        units = {(_ITSELF, _key(labels)): _ours(labels) for labels, _ in everything if labels.get("unit")}
+        return Found({_ITSELF: {_key(labels): value for labels, value in everything}}, units=units)
     sensors: dict[str, dict[str, object]] = {}
-    left = list(root[_ALL])
+    notes = []
     for parameter in wanted.parameters:
         sensor = sensors.setdefault(parameter.sensor_key, {})
-        for one in root[_ALL]:
-            labels, value = one
-            if parameter.key in {labels.get("id"), labels.get("name")}:
-                unit = labels.get("unit", "")
-                sensor[parameter.key] = In(value, unit) if OURS.get(unit) == parameter.unit else value
-                left = [other for other in left if other is not one]
-    if wanted.parameters:
-        return Found(sensors, _unasked(left))
-    units = {(_ITSELF, _key(labels)): _ours(labels) for labels, _ in left if labels.get("unit")}
-    return Found({_ITSELF: {_key(labels): value for labels, value in left}}, units=units)
+        fitting = [one for one in everything if parameter.key in _names(one[0])]
+        if len(fitting) == 1:
+            labels, value = fitting[0]
+            sensor[parameter.key] = In(value, unit) if (unit := labels.get("unit")) else value
+        elif fitting:  # of sub-devices, say: which is meant, nobody knows
+            sensor[parameter.key] = [value for _, value in fitting]
+            notes.append(f"sends {len(fitting)} sensors that are called {shown(parameter.key)}; give each its own name")
+    keys = {parameter.key for parameter in wanted.parameters}
+    return Found(sensors, [*notes, *_unasked([one for one in everything if keys.isdisjoint(_names(one[0]))])])
+
+
+def _names(labels: Mapping[str, str]) -> set[str | None]:
+    return {labels.get("id"), labels.get("name")}
 
 
 def _ours(labels: Mapping[str, str]) -> str:

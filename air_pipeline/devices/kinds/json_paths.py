@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import jmespath
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.parser import ParsedResult
 
 from air_pipeline.devices.kinds import parts
@@ -26,7 +26,7 @@ def _find(root: Root, wanted: Wanted) -> Found:
         sensor = sensors.setdefault(parameter.sensor_key, {})
         try:
             sensor[parameter.key] = _sent(_compiled(parameter.key).search(document))
-        except JMESPathError as error:  # such as a function of numbers that met a text
+        except Exception as error:  # noqa: BLE001 - such as a function of numbers that met a text; not all are JMESPath's
             sensor[parameter.key] = {"error": str(error)}
     return Found(sensors)
 
@@ -64,12 +64,16 @@ def _number(text: str) -> float | int | None:
 
 
 def mistake(path: str) -> str:
-    """What is wrong with a path; empty where nothing is."""
+    """What is wrong with a path, whatever it meets; empty where nothing is."""
     try:
-        _compiled(path)
-    except JMESPathError as error:
+        _compiled(path).search({})
+    except JMESPathTypeError:  # a function that wants what is not there
+        return ""
+    except (JMESPathError, RecursionError) as error:
         said = str(error).splitlines()[0].rstrip(":.")
         return f"is no path as jmespath.org describes them ({said}); write it as {_EXAMPLE}"
+    except Exception:  # noqa: BLE001 - of what meets a document, each poll tells
+        return ""
     return ""
 
 

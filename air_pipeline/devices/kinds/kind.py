@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from air_pipeline.catalogue import Parameter
-from air_pipeline.devices.kinds.json_text import parse, shown
+from air_pipeline.devices.kinds.json_text import Number, parse, shown
 
 Root = dict[str, Any]
 """A document as the kind's `parse` made it: whatever JSON has, numbers as they were written (`json_text.Number`)."""
@@ -116,5 +116,5 @@ class Kind:
 
 
 def named(said: object) -> str:
-    """What a device calls itself: a text of a line; empty where it is none."""
-    return shown(said).strip() if isinstance(said, str) else ""
+    """What a device calls itself: a text of a line, or a number as it was written; empty where it is neither."""
+    return shown(said).strip() if isinstance(said, str | Number) else ""

@@ -10,9 +10,10 @@ from air_pipeline.devices.kinds.json_text import DocumentUnusable, Number
 from air_pipeline.devices.kinds.kind import Root
 
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-_LABEL = r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*'
+_LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"'
 _LABELS = re.compile(_LABEL)
-_SELECTOR = re.compile(rf"({_NAME})\s*(?:\{{((?:{_LABEL},?)*)\s*\}})?")
+# White space has one place in it each: with two beside each other, a line that is none would be tried for years.
+_SELECTOR = re.compile(rf"({_NAME})\s*(?:\{{\s*((?:{_LABEL}[\s,]*)*)\}})?")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SAMPLES = "samples"
 
@@ -42,7 +43,7 @@ def parse_metrics(body: bytes) -> tuple[Root, bool]:
         text, is_latin1 = body.decode("latin-1"), True
     if text.lstrip().startswith("<"):
         raise DocumentUnusable("the answer is a web page: is another machine at this address?")
-    found = [sample for line in text.splitlines() if (sample := _sample(line.strip())) is not None]
+    found = [sample for line in text.split("\n") if (sample := _sample(line.strip())) is not None]
     if not found:
         raise DocumentUnusable("the answer holds no metrics as Prometheus reads them")
     return {_SAMPLES: found}, is_latin1
@@ -63,7 +64,7 @@ def selector(text: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
 def _sample(line: str) -> Sample | None:
     found = _SELECTOR.match(line)
     rest = line[found.end() :].split() if found else []
-    if found is None or not rest:
+    if found is None or not rest or rest[0].startswith("{"):  # labels that are none
         return None
     return Sample(found[1], _labels(found[2]), Number(rest[0]))
 

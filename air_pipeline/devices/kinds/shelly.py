@@ -13,7 +13,7 @@ from air_pipeline.devices.kinds.json_text import DocumentUnusable
 from air_pipeline.devices.kinds.kind import Found, Kind, Root, Wanted, named
 from air_pipeline.devices.kinds.units import In
 
-_COMPONENT = re.compile(r"(temperature|humidity|illuminance):(\d{1,3})")
+_COMPONENT = re.compile(r"(temperature|humidity|illuminance):(0|[1-9][0-9]{0,2})")
 _KEYS = {"temperature": "tC", "humidity": "rh", "illuminance": "lux"}
 _NOT_VALID = "no data"  # as the texts of other devices say it
 
@@ -52,8 +52,8 @@ def _first_generation(root: Root, sensors: dict[str, dict[str, object]]) -> None
             value = said.get(key, said.get("value"))
             if said.get("is_valid") is False:
                 value = _NOT_VALID
-            elif key not in said and said.get("units") == "F":
-                value = In(value, "°F")
+            elif key not in said and isinstance(unit := said.get("units"), str):
+                value = In(value, unit)
             own[name] = value
     added = root.get("ext_temperature")
     for number, said in added.items() if isinstance(added, dict) else ():

@@ -40,16 +40,13 @@ _NAMES: Mapping[str, str] = {
 }
 _IDS = {"sds0x1": "sds011"}
 _NO_VALUES = frozenset({"Id"})
-_TEMPERATURES = frozenset({"temperature", "dew_point"})
-_PRESSURES = frozenset({"pressure", "sea_level_pressure"})
-_TEMPERATURE_UNITS = {"F": "°F"}
-_PRESSURE_UNITS = {"mmHg": "mmHg", "inHg": "inHg"}
+_UNIT_OF = {"°C": "TempUnit", "hPa": "PressureUnit"}
 _MOST_NAMED = 5
 WANTS_LOGIN = "it wants another login"
 """How the reason begins where it answers nobody else: its status says nothing of it."""
 
 
-def _find(root: Root, _: Wanted) -> Found:
+def _find(root: Root, wanted: Wanted) -> Found:
     said = root.get("StatusSNS")
     if not isinstance(said, dict):
         if "WARNING" in root:
@@ -57,14 +54,17 @@ def _find(root: Root, _: Wanted) -> Found:
                 f"{WANTS_LOGIN}: it says {shown(root['WARNING'])}; its user is admin, see auth of devices.yaml"
             )
         raise DocumentUnusable("the document is none of a Tasmota's sensors: it has no StatusSNS")
-    units = {
-        **dict.fromkeys(_TEMPERATURES, _TEMPERATURE_UNITS.get(str(said.get("TempUnit")))),
-        **dict.fromkeys(_PRESSURES, _PRESSURE_UNITS.get(str(said.get("PressureUnit")))),
-    }
+    units = {name: unit for name in ("°C", "hPa") if (unit := _said_unit(said.get(_UNIT_OF[name])))}
     spelt = {_id(name): name for name, part in said.items() if isinstance(part, dict)}
     if len(spelt) < sum(isinstance(part, dict) for part in said.values()):
         raise DocumentUnusable(f"several sensors have one name: {some([shown(name) for name in said], _MOST_NAMED)}")
-    return Found({sensor: _values(said[name], units) for sensor, name in spelt.items()})
+    ours = {(one.sensor_key, one.key): one.unit for one in wanted.parameters}
+    return Found({sensor: _values(said[name], sensor, units, ours) for sensor, name in spelt.items()})
+
+
+def _said_unit(said: object) -> str:
+    """What the document calls a unit; what is no text there is no unit that anything could be in."""
+    return "" if said is None else shown(said)
 
 
 def _id(spelt: str) -> str:
@@ -72,12 +72,15 @@ def _id(spelt: str) -> str:
     return _IDS.get(sensor, sensor)
 
 
-def _values(said: Mapping[str, object], units: Mapping[str, str | None]) -> dict[str, object]:
+def _values(
+    said: Mapping[str, object], sensor: str, units: Mapping[str, str], ours: Mapping[tuple[str, str], str]
+) -> dict[str, object]:
+    """A sensor's values; those that we store in °C or hPa in the units that the document says for such."""
     values: dict[str, object] = {}
     for key, value in said.items():
         if key not in _NO_VALUES and not isinstance(value, dict | list):
             name = _NAMES.get(key, key)
-            unit = units.get(name)
+            unit = units.get(ours.get((sensor, name)) or parts.UNITS.get(name, ""))
             values[name] = value if unit is None else In(value, unit)
     return values
 

@@ -1,11 +1,14 @@
 """`/events` of an ESPHome: a stream without an end, read until it has all that is wanted, or most of its time is."""
 
 import json
+import time
+from itertools import pairwise
 
 import pytest
 
+from air_pipeline.boottime import boottime
 from air_pipeline.collection.asking import ask_device
-from air_pipeline.devices.client import exchange_with, within
+from air_pipeline.devices.client import Exchange, exchange_with, within
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.settings.file import parse_settings
@@ -108,6 +111,26 @@ def test_a_stream_that_says_nothing_is_a_timeout_and_one_without_measure_too_lar
     with answering(HEAD + LOG.encode() * 2000, then=LOG.encode()) as server:
         answer = within(exchange_with(device(server.url.replace("/circumstances", "/events"))), WITHIN_S)
         assert answer.outcome is Outcome.TOO_LARGE
+
+
+def test_looking_at_a_stream_takes_a_part_of_the_time_however_small_its_pieces_are():
+    """All other devices wait while one's is looked at."""
+    spent, looks = [], []
+
+    def has_all(body: bytes) -> bool:
+        began = time.thread_time()
+        while time.thread_time() < began + 0.01:
+            pass
+        spent.append(time.thread_time() - began)
+        looks.append(boottime())
+        return len(looks) == 5
+
+    head = HEAD.replace(b"Connection", b"Transfer-Encoding: chunked\r\nConnection")
+    with answering(head + b"1\r\n\n\r\n", then=b"1\r\n\n\r\n") as server:
+        exchange = Exchange(server.url, WITHIN_S, has_all=has_all)
+        assert within(exchange, WITHIN_S).outcome is None
+    for (before, at), cost in zip(pairwise(looks), spent, strict=False):
+        assert at - before >= 5 * cost
 
 
 def test_pages_of_the_same_device_that_have_an_end_are_read_to_it():

@@ -110,6 +110,11 @@ def test_the_paths_that_hold_numbers_are_found():
     ("kind", "entry", "says"),
     [
         ("json", "{path: 'a['}", "path: 'a[' is no path as jmespath.org describes them"),
+        (
+            "json",
+            "{path: foo(a)}",
+            "path: 'foo(a)' is no path as jmespath.org describes them (Unknown function: foo())",
+        ),
         ("json", "{key: a}", "key is not of kind json; write path: 'a'"),
         ("airgradient", "{path: a}", "path is not of kind airgradient; write key: 'a'"),
         ("prometheus", "{key: 'a b'}", "key: 'a b' is no metric; write it as"),
