@@ -31,6 +31,7 @@ def build_definitions(deployment: Deployment, watch: Watch | None = None) -> dg.
         watch: follows the runs of many days.
     """
     terms = terms_now(deployment)
+    checks = days_checks(deployment)
     return dg.Definitions(
         assets=[
             devices_asset(deployment),
@@ -38,9 +39,9 @@ def build_definitions(deployment: Deployment, watch: Watch | None = None) -> dg.
             *day_assets(deployment),
             daily_report_asset(deployment),
         ],
-        asset_checks=days_checks(),
+        asset_checks=checks,
         sensors=[collect_sensor(), notify_sensor()],
-        schedules=[build_days_schedule(deployment.settings, terms)],
+        schedules=[build_days_schedule(deployment.settings, terms, checks)],
         jobs=[build_range_job(terms)],  # that of one day comes with its schedule
         resources={
             "deployment": deployment,

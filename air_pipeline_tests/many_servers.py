@@ -45,6 +45,11 @@ class Server:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(WITHIN_S)
 
+    def pause(self) -> None:
+        """From now on it accepts connections and says nothing, until it is killed."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
     def stop(self) -> None:
         """Ends it in order."""
         process, self._process = self._process, None

@@ -12,15 +12,17 @@ import dagster as dg
 
 from air_pipeline.assets.names import RAW_READINGS
 from air_pipeline.deployment import Deployment, present
+from air_pipeline.environment import Environment
 from air_pipeline.health import Check, Finding, Level
+from air_pipeline.health.answering import objects_answering, runs_taken
 from air_pipeline.health.checks import CHECKS, OF_ALL_DAYS, checks_of
 from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.health.seen import seen_by_dagster
+from air_pipeline.instance.handing_over import handed_over
+from air_pipeline.instance.home import hands_runs_over, home_of_dagster
+from air_pipeline.places import ObjectAddress
 from air_pipeline.processing.columns import TableName
 from air_pipeline.showing import markdown
-
-DAYS_CHECKS = [dg.AssetCheckKey(dg.AssetKey(check.asset), check.name) for check in OF_ALL_DAYS]
-"""Those that look at all days: no part of building one."""
 
 
 def check_specs(table: TableName, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
@@ -47,15 +49,28 @@ def check_specs(table: TableName, partitions: dg.PartitionsDefinition[str]) -> l
     return [*blocking, *(spec(check.name, check.means, blocking=False) for check in warning)]
 
 
-def days_checks() -> list[dg.AssetChecksDefinition]:
-    """The checks of what became of all days; evaluated by the sensor `notify`, and by hand."""
-    return [_by_hand(check) for check in OF_ALL_DAYS]
+def days_checks(deployment: Deployment) -> list[dg.AssetChecksDefinition]:
+    """The checks of what became of all days, and of what they need; evaluated by the sensor `notify`, and by hand.
+
+    No part of building a day. What a deployment has not, such as an object store, is not shown as a check of it.
+    """
+    return [_by_hand(check) for check in (*OF_ALL_DAYS, *_of_many_machines(deployment.environment))]
+
+
+def _of_many_machines(environment: Environment) -> Iterator[Check]:
+    if isinstance(environment.data, ObjectAddress):
+        yield objects_answering
+    if hands_runs_over(home_of_dagster(environment)):
+        yield runs_taken
 
 
 def _by_hand(check: Check) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=check.asset, name=check.name, description=check.means)
-    def by_hand(deployment: dg.ResourceParam[Deployment]) -> dg.AssetCheckResult:
-        seen = seen_by_dagster(present(deployment))
+    def by_hand(
+        context: dg.AssetCheckExecutionContext, deployment: dg.ResourceParam[Deployment]
+    ) -> dg.AssetCheckResult:
+        current = present(deployment)
+        seen = seen_by_dagster(current, look_at_launcher=lambda: handed_over(context.instance, current.now()))
         return check_result(check.summary(list(check.findings(seen)), seen.now))
 
     return by_hand

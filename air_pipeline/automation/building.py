@@ -5,7 +5,7 @@ For the underlying Dagster concept, see docs.dagster.io: schedules.
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, date, datetime
 from functools import cache
@@ -13,7 +13,6 @@ from itertools import takewhile
 
 import dagster as dg
 
-from air_pipeline.assets.checks import DAYS_CHECKS
 from air_pipeline.assets.metadata import data_version
 from air_pipeline.assets.names import DAYS, OWNER
 from air_pipeline.collection.outbox import OutboxError, existing_outbox
@@ -67,16 +66,19 @@ BUILD_DAY = "build_day"
 """The job that builds one day."""
 
 
-def build_days_schedule(settings: Settings, terms: Terms) -> dg.ScheduleDefinition:
+def build_days_schedule(
+    settings: Settings, terms: Terms, checks: Sequence[dg.AssetChecksDefinition]
+) -> dg.ScheduleDefinition:
     """The schedule, shown in the deployment's zone, with its job.
 
     Args:
         settings: of the deployment.
         terms: what runs of the job are told that somebody launches by hand.
+        checks: of its assets, that are no part of building a day.
     """
     build_day = dg.define_asset_job(
         BUILD_DAY,
-        selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*DAYS_CHECKS),
+        selection=dg.AssetSelection.assets(*TABLES, PAGE) - dg.AssetSelection.checks(*checks),
         description=(
             "Builds one local day, the partition: its observations from the readings in the store, from them its hourly"
             " and daily aggregates, from all of these its page. Its files are replaced whole; building a day again does"

@@ -17,9 +17,10 @@ from air_pipeline.collection.outbox import OutboxError
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment, present
 from air_pipeline.health import Finding
-from air_pipeline.health.checks import OF_ALL_DAYS, summaries, told_checks
+from air_pipeline.health.checks import OF_ALL_DAYS, OF_MANY_MACHINES, summaries, told_checks
 from air_pipeline.health.days import days_built
 from air_pipeline.health.seen import WATCHED_DAYS, Seen, seen_by_dagster
+from air_pipeline.instance.handing_over import handed_over
 from air_pipeline.instance.runs_of_days import days_that_failed
 from air_pipeline.notifying.looking import day_summary, sight
 from air_pipeline.notifying.sending import channels
@@ -40,8 +41,8 @@ def notify_sensor() -> dg.SensorDefinition:
             "Tells a person, as `notify` in devices.yaml says, when a check of `raw_readings` turns bad or good again,"
             " when a device falls silent, when a day is not built or its run fails; and a digest a day. Once per"
             " change, not in the quiet hours. Try it with: air-pipeline notify --test\n\nAlso evaluates the check"
-            " `days_built`, on change and every six hours, and the others of all days, every six hours. Ticks start"
-            " no runs, so they are all called skipped."
+            " `days_built`, on change and every six hours, as those of an object store and of workers, where there are"
+            " any; and the others of all days, every six hours. Ticks start no runs, so they are all called skipped."
         ),
     )
     def notify(context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment]) -> dg.SensorResult:
@@ -62,7 +63,7 @@ def _seen(deployment: Deployment, instance: dg.DagsterInstance, now: datetime) -
     """What is seen, with the runs of the watched days that failed."""
     days = list(islice(finished_days(deployment.settings, now), WATCHED_DAYS))
     failed = {day: run.run_id[:8] for day, run in days_that_failed(instance, days).items()}
-    return seen_by_dagster(deployment, failed_runs=failed)
+    return seen_by_dagster(deployment, failed_runs=failed, look_at_launcher=lambda: handed_over(instance, now))
 
 
 def _due(cursor: Cursor, seen: Seen) -> tuple[Cursor, list[Finding]]:
@@ -71,12 +72,13 @@ def _due(cursor: Cursor, seen: Seen) -> tuple[Cursor, list[Finding]]:
     How all days were built is looked at every few hours: there may be a thousand.
     """
     now = seen.now.timestamp()
-    looked_at = OF_ALL_DAYS if is_over(cursor.checked, CHECKS_EVERY_S, now) else (days_built,)
+    is_whole = is_over(cursor.checked, CHECKS_EVERY_S, now)
+    looked_at = (*OF_MANY_MACHINES, *(OF_ALL_DAYS if is_whole else (days_built,)))
     due = due_checks(cursor, summaries(looked_at, seen, seen.now), now)
     if not due:
         return cursor, due
     passed = {**cursor.passed, **{found.check: not found.is_bad for found in due}}
-    checked = now if len(looked_at) > 1 else cursor.checked
+    checked = now if is_whole else cursor.checked
     return Cursor(passed=passed, checked=checked), due
 
 

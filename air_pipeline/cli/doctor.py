@@ -15,7 +15,7 @@ from air_pipeline.health.clock import clock_kept
 from air_pipeline.health.examination import checks_for_a_person, exit_status
 from air_pipeline.health.probing import NO_ANSWER, WITHIN_S, answer_within, lines
 from air_pipeline.health.seen import seen_from_outside
-from air_pipeline.instance.checks import dagster_checks
+from air_pipeline.instance.checks import dagster_checks, with_dagster
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red"), "unknown": ("?", "cyan")}
 
@@ -68,7 +68,7 @@ def _look(config: Path | None, devices: tuple[str, ...], *, may_ask: bool) -> It
         yield "disk", failure(text, "see what they are on: a disk that has failed, a network drive that is away")
         return
     yield from lines(checks_for_a_person(seen), seen)
-    yield from lines(dagster_checks(seen), seen)
+    yield from lines(dagster_checks(seen), with_dagster(seen))
 
 
 def _as_dict(title: str, finding: Finding) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from air_pipeline.health import Check, Finding, Level
-from air_pipeline.health.answering import store_answering
+from air_pipeline.health.answering import objects_answering, runs_taken, store_answering
 from air_pipeline.health.clock import clock_believed
 from air_pipeline.health.collecting import (
     collector_running,
@@ -41,6 +41,8 @@ CHECKS: tuple[Check, ...] = (
     configuration_valid,
     documents_known,
     disk_lasts,
+    objects_answering,
+    runs_taken,
     days_built,
     days_rebuilt,
     *OF_A_DAY,
@@ -51,6 +53,8 @@ CHECKS: tuple[Check, ...] = (
 
 OF_ALL_DAYS: tuple[Check, ...] = (days_built, days_unbroken, days_current, days_kept)
 """The checks of what became of all days: no part of building one."""
+OF_MANY_MACHINES: tuple[Check, ...] = (objects_answering, runs_taken)
+"""The checks of what days need that one machine has not; they find nothing where it is not used."""
 
 
 def checks_of(asset: str) -> list[Check]:

@@ -44,15 +44,15 @@ def days_built(seen: Seen) -> Iterator[Finding]:
     """Each of the finished days that are looked at: whether it is built, and if not, whether its run failed."""
     if not seen.days:
         yield fine("no day since start is over yet", numbers={"days": 0, "not_built": 0})
-    built = set(built_days(seen.environment.data, "daily_aggregates"))
+    built = set(built_days(seen.data, "daily_aggregates"))
     for day in seen.days:
         name = day.isoformat()
-        if day in built and not (why := torn(seen.environment.data, day)):
+        if day in built and not (why := torn(seen.data, day)):
             yield fine("is built", name, {"days": 1, "not_built": 0})
         elif run := seen.failed_runs.get(day):
             yield warning(f"run {run} failed", subject=name, numbers={"days": 1, "not_built": 1})
         else:
-            since = _changed_at(seen.environment.data, day) if day in built else over_at(seen.deployment.settings, day)
+            since = _changed_at(seen.data, day) if day in built else over_at(seen.deployment.settings, day)
             yield Finding(
                 "",
                 name,
@@ -80,7 +80,7 @@ def _changed_at(data: DataPlace, day: date) -> datetime:
 )
 def days_rebuilt(seen: Seen) -> Iterator[Finding]:
     """Each of the built days that are looked at: whether its last run failed."""
-    built = set(built_days(seen.environment.data, "daily_aggregates"))
+    built = set(built_days(seen.data, "daily_aggregates"))
     for day in built.intersection(seen.days):
         run, name = seen.failed_runs.get(day), day.isoformat()
         yield warning(f"run {run}; what was built before is kept", subject=name) if run else fine("", name)
@@ -97,7 +97,7 @@ def days_rebuilt(seen: Seen) -> Iterator[Finding]:
 def days_current(seen: Seen) -> Iterator[Finding]:
     """How many built days were built under other rules, columns or settings, by their footers alone."""
     end = monotonic() + COMPARE_WITHIN_S
-    shelf = shelf_at(seen.environment.data).at_once()
+    shelf = shelf_at(seen.data).at_once()
     days = built_days(shelf, "daily_aggregates")
     kept = read_compared(seen.environment).kept
     found: dict[Under, list[date]] = {under: [] for under in Under if under is not Under.NOW}
@@ -164,7 +164,7 @@ def _read_metadata(file: DayFile, stamp: Stamp | None) -> DayMetadata:
 )
 def days_unbroken(seen: Seen) -> Iterator[Finding]:
     """Which days are not built though days before and after them are."""
-    built = set(built_days(seen.environment.data, "daily_aggregates"))
+    built = set(built_days(seen.data, "daily_aggregates"))
     finished = islice(finished_days(seen.deployment.settings, seen.now), WATCHED_DAYS, None)
     gaps = sorted(day for day in finished if day not in built and built and min(built) < day < max(built))
     numbers = {"days": len(built), "days_missing": len(gaps)}

@@ -51,7 +51,7 @@ def days_kept(seen: Seen) -> Iterator[Finding]:
     """
     if seen.misset:  # then it is not known which store
         return
-    built = set(built_days(seen.environment.data, "daily_aggregates"))
+    built = set(built_days(seen.data, "daily_aggregates"))
     days = [] if seen.by_dagster else list(islice((day for day in seen.days if day in built), COMPARED_DAYS))
     try:
         compared = list(_compared(seen, days)) if days else []

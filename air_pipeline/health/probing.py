@@ -11,10 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from time import monotonic
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from air_pipeline.health import Check, Finding, Level
-from air_pipeline.health.seen import Seen
+
+if TYPE_CHECKING:  # which asks with a deadline itself
+    from air_pipeline.health.seen import Seen
 
 WITHIN_S = 12.0
 """Longer than a look at any thing that answers, and not too long for a person who waits."""
@@ -24,7 +26,7 @@ NO_ANSWER = "there was no answer within"
 _Answer = TypeVar("_Answer")
 
 
-def lines(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> Iterator[tuple[str, Finding]]:
+def lines(checks: Sequence[Check], seen: "Seen", within_s: float = WITHIN_S) -> Iterator[tuple[str, Finding]]:
     """What there is to show, under the titles of the things: of each subject, or of each check all in one.
 
     Of several checks with one title what is well is one line, and none where something is not.
@@ -49,7 +51,7 @@ def _in_short(found: Iterable[tuple[Check, Finding]], now: datetime) -> list[Fin
     return [replace(well[0], text="; ".join(dict.fromkeys(one.text for one in well))), *others]
 
 
-def findings(checks: Sequence[Check], seen: Seen, within_s: float = WITHIN_S) -> Iterator[tuple[Check, Finding]]:
+def findings(checks: Sequence[Check], seen: "Seen", within_s: float = WITHIN_S) -> Iterator[tuple[Check, Finding]]:
     """What the checks find, in their order, as it comes in; one that raises or hangs costs the others nothing.
 
     Args:
@@ -90,7 +92,7 @@ def answer_within(within_s: float, ask: Callable[[], _Answer]) -> _Answer:
     return answered.result(within_s)
 
 
-def _start(check: Check, seen: Seen) -> "queue.SimpleQueue[Finding | None]":
+def _start(check: Check, seen: "Seen") -> "queue.SimpleQueue[Finding | None]":
     found: queue.SimpleQueue[Finding | None] = queue.SimpleQueue()
 
     def look() -> None:

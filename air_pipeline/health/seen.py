@@ -1,6 +1,6 @@
 """What is seen of a deployment at one moment; each part is asked for when a check first wants it, and then once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -14,12 +14,14 @@ from air_pipeline.collection.report import Report, look
 from air_pipeline.days.calendar import finished_days
 from air_pipeline.deployment import Deployment
 from air_pipeline.environment import Environment, config_file, read_environment
+from air_pipeline.health.probing import answer_within
 from air_pipeline.in_force import load_settings
+from air_pipeline.places import DataPlace
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.storage.binding import check_days
+from air_pipeline.storage.binding import check_days, store_of
 from air_pipeline.storage.opening import open_store
-from air_pipeline.storage.shelf import ShelfError
+from air_pipeline.storage.shelf import ShelfError, ShelfUnavailable
 
 if TYPE_CHECKING:
     from air_pipeline.storage.influxdb_examination import Examined
@@ -27,8 +29,32 @@ if TYPE_CHECKING:
 WATCHED_DAYS = 7
 """Finished days that are looked at as they come; older ones are for whoever builds them, and asks `doctor`."""
 STORE_WITHIN_S = 2.0
+OBJECTS_WITHIN_S = 8.0
+"""An object store that takes longer for one small object holds up whoever looks at many."""
 EXAMINED_WITHIN_S = 2.5
 """For each of four requests at most, so that a server that hangs is told from one that is slow within ten seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """How it stands with runs that workers take, on this machine or others.
+
+    Attributes:
+        broker: who hands them over, without its password; empty where nobody does who can be asked.
+        silence: why it does not answer; empty while it does.
+        untaken: how many were handed over a while ago, and no worker has begun them.
+        since: when the first of these was.
+    """
+
+    broker: str = ""
+    silence: str = ""
+    untaken: int = 0
+    since: datetime | None = None
+
+
+def _by_nobody() -> HandedOver | None:
+    """Runs are processes of who launches them."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -48,6 +74,7 @@ class Seen:
         by_dagster: whether Dagster looks, so that something is meant to run.
         may_ask: whether devices are asked though something else collects from them.
         store_silent_since: since when the store has not answered, where somebody keeps that.
+        look_at_launcher: how it stands with runs that are handed over; of Dagster's storage.
     """
 
     environment: Environment
@@ -62,6 +89,7 @@ class Seen:
     by_dagster: bool = False
     may_ask: bool = False
     store_silent_since: datetime | None = None
+    look_at_launcher: Callable[[], HandedOver | None] = _by_nobody
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -114,6 +142,39 @@ class Seen:
         with closing(open_store(self.environment.influxdb, self.environment.state, STORE_WITHIN_S)) as store:
             return look(self.deployment, store, epoch_ms(self.now), self.now, STORE_WITHIN_S)
 
+    @property
+    def data(self) -> DataPlace:
+        """Where the days are; an object store that does not answer is asked once, and not by each check again.
+
+        Raises:
+            ShelfError: it does not answer, or refuses.
+        """
+        if self.objects_error:
+            raise self.objects_error
+        return self.environment.data
+
+    @cached_property
+    def objects_error(self) -> ShelfError | None:
+        """Why the object store with the days gives no answer; None where it does, or they are in a folder."""
+        place = self.environment.data
+        if isinstance(place, Path):
+            return None
+        try:
+            answer_within(OBJECTS_WITHIN_S, lambda: store_of(place))
+        except TimeoutError:
+            return ShelfUnavailable(
+                f"{place} gives no answer within {OBJECTS_WITHIN_S:g} s; is the object store well, and reached from"
+                " here?"
+            )
+        except ShelfError as error:
+            return error
+        return None
+
+    @cached_property
+    def handed_over(self) -> HandedOver | None:
+        """How it stands with runs that workers take; None where none are handed over."""
+        return self.look_at_launcher()
+
     @cached_property
     def days(self) -> list[date]:
         """The finished days that are looked at, newest first."""
@@ -137,6 +198,7 @@ def seen_by_dagster(
     report: Report | None = None,
     failed_runs: Mapping[date, str] | None = None,
     store_silent_since: datetime | None = None,
+    look_at_launcher: Callable[[], HandedOver | None] = _by_nobody,
 ) -> Seen:
     """What the sensors see: the deployment with the settings of now, and what they have asked already."""
     return Seen(
@@ -149,6 +211,7 @@ def seen_by_dagster(
         reported=report,
         by_dagster=True,
         store_silent_since=store_silent_since,
+        look_at_launcher=look_at_launcher,
     )
 
 

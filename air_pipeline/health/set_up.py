@@ -91,7 +91,7 @@ def directories_usable(seen: Seen) -> Iterator[Finding]:
         yield _usable("data directory", data, "AIR_PIPELINE_DATA")
         return
     try:
-        days = len(built_days(data, "daily_aggregates"))
+        days = len(built_days(seen.data, "daily_aggregates"))
         yield fine(f"{data} answers; {days} day{'' if days == 1 else 's'} there", "object store")
     except (ShelfError, SettingsError) as error:
         yield failure(str(error), "set it up as docs/object-stores.md says", "object store")

@@ -40,7 +40,7 @@ def newest_tallies(seen: Seen) -> DayTallies | None:
     Raises:
         TableError: a table of it is missing or cannot be read.
     """
-    data = seen.environment.data
+    data = seen.data
     newest = next((day for day in seen.days if day_file(data, "daily_aggregates", day).exists), None)
     return None if newest is None else tallies_of(data, newest)
 

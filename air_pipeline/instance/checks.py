@@ -5,14 +5,16 @@ For the underlying Dagster concept, see docs.dagster.io: the Dagster daemon.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from air_pipeline.health import Check, Finding, check, failure, fine, warning
-from air_pipeline.health.seen import Seen
-from air_pipeline.instance.home import home_of_dagster, is_of_files
+from air_pipeline.health.answering import runs_taken
+from air_pipeline.health.seen import HandedOver, Seen
+from air_pipeline.instance.home import hands_runs_over, home_of_dagster, is_of_files
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -115,6 +117,20 @@ def runs_succeeded(seen: Seen) -> Iterator[Finding]:
             yield failure(" ".join(said.split()), subject=day.isoformat())
 
 
+def with_dagster(seen: Seen) -> Seen:
+    """The same, with what Dagster's storage knows of runs that are handed over."""
+
+    def look_at_launcher() -> HandedOver | None:
+        if not hands_runs_over(home_of_dagster(seen.environment)):
+            return None
+        from air_pipeline.instance.handing_over import handed_over  # as above
+
+        with _instance(seen) as instance:
+            return None if instance is None else handed_over(instance, seen.now)
+
+    return replace(seen, look_at_launcher=look_at_launcher)
+
+
 def dagster_checks(seen: Seen) -> tuple[Check, ...]:
     """`DAGSTER_CHECKS`, with Dagster imported where they need it: no look's deadline counts that."""
     with suppress(OSError):  # said by the checks themselves
@@ -123,5 +139,5 @@ def dagster_checks(seen: Seen) -> tuple[Check, ...]:
     return DAGSTER_CHECKS
 
 
-DAGSTER_CHECKS: tuple[Check, ...] = (daemon_running, switched_on, runs_succeeded)
+DAGSTER_CHECKS: tuple[Check, ...] = (daemon_running, switched_on, runs_taken, runs_succeeded)
 """In the order in which a person reads what they find."""

@@ -46,11 +46,20 @@ def dagster_home(environment: Environment) -> Path:
 
 def is_of_files(home: Path) -> bool:
     """Whether Dagster keeps its storage in SQLite files there: `dagster.yaml` names no other kind."""
+    return not _names(home, "storage")
+
+
+def hands_runs_over(home: Path) -> bool:
+    """Whether `dagster.yaml` names who launches runs: then they may be others' to take."""
+    return _names(home, "run_launcher")
+
+
+def _names(home: Path, part: str) -> bool:
     try:
         lines = (home / "dagster.yaml").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return True
-    return not any(line.startswith("storage:") for line in lines)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return any(line.startswith(f"{part}:") for line in lines)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Belongs here: from findings to a `Sight`. Does not: looking (`health`), asking Dagster (`automation`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from air_pipeline.health import Check, Finding, Level
@@ -12,6 +12,7 @@ from air_pipeline.health.seen import Seen
 from air_pipeline.notifying.deciding import Key, Sight
 from air_pipeline.notifying.messages import MOST_ITEMS
 from air_pipeline.storage.day_files import TableError, day_file
+from air_pipeline.storage.shelf import ShelfError
 
 
 def sight(checks: Iterable[Check], seen: Seen) -> Sight:
@@ -34,22 +35,31 @@ def sight(checks: Iterable[Check], seen: Seen) -> Sight:
 
 def day_summary(seen: Seen) -> list[str]:
     """The paragraphs of a digest: the last finished day by device, the days, the outbox."""
-    days = seen.days
-    told = [_coverage(seen, days[0])] if days else []
-    if missing := [day for day in days if not day_file(seen.environment.data, "daily_aggregates", day).exists]:
-        told.append(f"Of the last {len(days)} days, not built: {', '.join(day.isoformat() for day in missing)}.")
-    elif days:
-        told.append(f"The last {len(days)} days are built.")
+    try:
+        told = list(_days(seen))
+    except ShelfError as error:
+        told = [f"{error}."]
     boxes = [state.outbox for state in seen.collectors.values()]
     pending, quarantined = sum(box.pending for box in boxes), sum(box.quarantined for box in boxes)
     told.append(f"Outbox: {pending} polls wait, {quarantined} are in quarantine.")
     return told
 
 
+def _days(seen: Seen) -> Iterator[str]:
+    days = seen.days
+    if not days:
+        return
+    yield _coverage(seen, days[0])
+    if missing := [day for day in days if not day_file(seen.data, "daily_aggregates", day).exists]:
+        yield f"Of the last {len(days)} days, not built: {', '.join(day.isoformat() for day in missing)}."
+    else:
+        yield f"The last {len(days)} days are built."
+
+
 def _coverage(seen: Seen, day: date) -> str:
     """Each device's valid observations of those that were expected, over all its series, the least first."""
     try:
-        table = day_file(seen.environment.data, "daily_aggregates", day).read_table()
+        table = day_file(seen.data, "daily_aggregates", day).read_table()
     except TableError as error:
         return str(error)
     expected: dict[str, int] = {}

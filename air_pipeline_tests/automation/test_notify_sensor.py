@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from air_pipeline.assets.checks import DAYS_CHECKS
+from air_pipeline.assets.checks import days_checks
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.collection.outbox import Outbox
 from air_pipeline.definitions import build_definitions
@@ -247,8 +247,9 @@ def test_the_check_of_days_can_be_run_by_hand_and_no_run_of_a_day_has_it(own_ins
     seed(deployment, YESTERDAY)
     of_all = {f"daily_aggregates.{check.name}" for check in OF_ALL_DAYS}
     assert not of_all & checks_of(build(deployment, own_instance, YESTERDAY)).keys()
+    keys = {key for one in days_checks(deployment) for key in one.check_keys}
     job = build_definitions(deployment).resolve_implicit_global_asset_job_def()
-    result = job.get_subset(asset_check_selection=set(DAYS_CHECKS), asset_selection=set()).execute_in_process(
+    result = job.get_subset(asset_check_selection=keys, asset_selection=set()).execute_in_process(
         instance=own_instance, run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     )
     assert checks_of(result) == dict.fromkeys(of_all, True)

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -20,11 +20,13 @@ from air_pipeline.storage.shelf import ShelfError, ShelfUnavailable, place_of, p
 from air_pipeline_tests.days.deployments import AFTER, DAY
 from air_pipeline_tests.environments import INFLUX, mistake
 from air_pipeline_tests.object_store import ObjectStore
-from air_pipeline_tests.waiting import WITHIN_S, wait_for
+from air_pipeline_tests.tcp_proxy import Proxy, proxy
+from air_pipeline_tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
 NAME = "observations/observations.parquet"
+PUT_THERE = b"new" * 1_000_000
 PUTS = """
 import sys
 from datetime import date
@@ -114,38 +116,56 @@ def test_a_large_file_of_which_a_part_is_refused_is_not_there(
     assert objects.asked[-2].startswith("DELETE")  # and takes no room
 
 
+@pytest.fixture
+def way(objects: ObjectStore) -> Iterator[Proxy]:
+    """A way to the object store that may break."""
+    with proxy(objects.server.server_port) as made:
+        yield made
+
+
+def one_half(request: bytes) -> int | None:
+    """Of a connection over which the table is put, one half of it, in however many requests."""
+    return len(PUT_THERE) // 2 if request.startswith(b"PUT ") and b"/observations.parquet" in request else None
+
+
 def test_a_builder_that_is_killed_in_the_middle_of_a_put_leaves_nothing_half(
-    shelf: ObjectShelf, objects: ObjectStore, tmp_path: Path
+    shelf: ObjectShelf, way: Proxy, tmp_path: Path
 ) -> None:
     put(shelf, b"old")
-    begun, killed = Event(), Event()
-
-    def cut(asked: str, environ: dict) -> int | None:
-        if not asked.startswith("PUT"):
-            return None
-        environ["wsgi.input"].read(100_000)  # of three million
-        begun.set()
-        killed.wait(WITHIN_S)
-        return None  # the rest never comes
-
-    objects.meanwhile = cut
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "AWS_ENDPOINT_URL_S3": way.url}
     staged = tmp_path / f"air_pipeline-{os.getuid()}"
-    with subprocess.Popen([sys.executable, "-c", PUTS, str(shelf.address)], env=environment) as builder:
-        wait_for(begun.is_set, "the upload")
-        os.kill(builder.pid, signal.SIGKILL)
-    done = objects.done
-    killed.set()
-    wait_for(lambda: objects.done > done, "the end of the request")
+    puts = [sys.executable, "-c", PUTS, str(shelf.address)]
+    way.lets_pass = one_half
+    with subprocess.Popen(puts, env=environment) as builder:
+        way.before = builder.kill
+        wait_for(way.died.is_set, "the end in the middle")
+    assert builder.returncode == -signal.SIGKILL
+    assert way.passed == len(PUT_THERE) // 2
     assert len(list(staged.iterdir())) == 1
-    objects.meanwhile = lambda _asked, _environ: None
     assert shelf.head(DAY, NAME) == b"old"
     assert shelf.days(NAME) == [DAY]
-    assert (
-        subprocess.run([sys.executable, "-c", PUTS, str(shelf.address)], env=environment, check=False).returncode == 0
-    )
-    assert shelf.stamp(DAY, NAME).size == 3_000_000
+    way.start()
+    assert subprocess.run(puts, env=environment, check=False).returncode == 0
+    assert shelf.head(DAY, NAME) == PUT_THERE
     assert list(staged.iterdir()) == []  # nor on the disk of the builder
+
+
+@pytest.mark.usefixtures("_asked_anew")
+def test_a_store_that_is_killed_in_the_middle_of_a_put_has_the_old_file_and_takes_the_new_one_later(
+    objects: ObjectStore, way: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", way.url)
+    shelf = ObjectShelf(objects.bucket())
+    put(shelf, b"old")
+    way.lets_pass = one_half
+    with pytest.raises(ShelfUnavailable, match="does not answer"):
+        put(shelf, PUT_THERE)
+    assert way.passed == len(PUT_THERE) // 2
+    assert objects.read(shelf.place(DAY, NAME)) == b"old"
+    way.start()
+    assert (shelf.head(DAY, NAME), shelf.days(NAME)) == (b"old", [DAY])
+    put(shelf, PUT_THERE)
+    assert shelf.head(DAY, NAME) == PUT_THERE
 
 
 def test_another_user_s_directory_is_not_used_for_what_is_staged(
