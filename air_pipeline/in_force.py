@@ -105,7 +105,11 @@ def with_former(settings: Settings, state: StateDirectory) -> Settings:
 
 
 def keep_former(
-    settings: Settings, state: StateDirectory, tables: Iterable[Device] | None = None, also: Iterable[Device] = ()
+    settings: Settings,
+    state: StateDirectory,
+    tables: Iterable[Device] | None = None,
+    also: Iterable[Device] = (),
+    told: Iterable[Device] = (),
 ) -> None:
     """Keeps what is in force for when it is no longer, as far as the directory can be written.
 
@@ -114,9 +118,10 @@ def keep_former(
         state: where it is kept.
         tables: what built days say of devices, if that was looked up; it counts least.
         also: devices with series that they had elsewhere, such as those of an import.
+        told: what another machine says that was in force; it counts for more than what was here.
     """
     before = read_former(state)
-    known = known_devices(known_devices(settings.devices, before.devices).values(), [*also, *(tables or ())])
+    known = known_devices(known_devices(settings.devices, [*told, *before.devices]).values(), [*also, *(tables or ())])
     former = Former(tuple(known[name] for name in sorted(known)), before.has_tables or tables is not None)
     if (text := former.to_json()) != before.to_json():
         with suppress(OSError, SettingsError):

@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
 from itertools import takewhile
@@ -28,6 +29,7 @@ from air_pipeline.days.choosing import (
 )
 from air_pipeline.days.compared import read_compared, under_now, write_compared
 from air_pipeline.days.comparing import Under, built_under, compare_day
+from air_pipeline.days.former import settings_and_former, tell_former
 from air_pipeline.days.inputs import Standing
 from air_pipeline.days.terms import Terms, terms_now
 from air_pipeline.deployment import Deployment, present
@@ -47,6 +49,7 @@ from air_pipeline.processing.rules import influence
 from air_pipeline.settings import Settings, SettingsError
 from air_pipeline.storage.binding import remember_days
 from air_pipeline.storage.commit import built_metadata
+from air_pipeline.storage.day_files import TableError
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.pages import PAGE, days_with_page
 from air_pipeline.storage.shelf import ShelfError, shelf_at
@@ -115,7 +118,7 @@ def build_days_schedule(
             return
         try:
             decision = _decide(context, current, finished, now)
-        except (SettingsError, StoreError, OutboxError, ShelfError) as error:
+        except (SettingsError, StoreError, OutboxError, ShelfError, TableError) as error:
             yield dg.SkipReason(f"days were not compared: {error}")
             return
         for warning in decision.warnings:
@@ -151,10 +154,13 @@ def _decide(
         SettingsError: the days came from another store.
         StoreError: the store cannot say what it holds.
         OutboxError: the outbox cannot be read.
+        TableError: what is kept beside the days cannot be written.
         ShelfError: the object store with the days does not answer, or refuses.
     """
     if deployment.environment.state.store:  # of days that earlier versions built
         remember_days(deployment.environment.data, deployment.environment.store)
+    deployment = replace(deployment, settings=settings_and_former(deployment))
+    tell_former(deployment)
     built = set(days_with_page(deployment.data))  # the page is the last that is made of a day
     today, under = now.astimezone(UTC).date(), under_now(deployment.settings)
     compared = read_compared(deployment.environment)

@@ -16,6 +16,7 @@ from air_pipeline.days.compared import settings_now
 from air_pipeline.deployment import Deployment, settings_stamp
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.settings.remote import remote_file
+from air_pipeline.state import StateDirectory
 
 
 class OtherTerms(DayError):
@@ -60,13 +61,18 @@ class Terms:
 
 def terms_now(deployment: Deployment) -> Terms:
     """Those of a deployment as it is here and now."""
-    home = settings_stamp(deployment.environment.state.version)  # written once, when the directory was made
     return Terms(
         settings=settings_now(deployment.settings),
         versions=f"air_pipeline {version('air-pipeline')}, columns {SCHEMA_VERSION}, rules {RULE_SET_VERSION}",
         config=str(deployment.environment.config),
-        home="" if home is None else "-".join(map(str, home)),
+        home=home_of(deployment.environment.state),
     )
+
+
+def home_of(state: StateDirectory) -> str:
+    """What tells a state directory from that of any other machine; empty where there is none yet."""
+    stamp = settings_stamp(state.version)  # written once, when the directory was made
+    return "-".join(map(str, stamp)) if isinstance(stamp, tuple) else ""
 
 
 def check_terms(told: str | None, deployment: Deployment) -> None:
