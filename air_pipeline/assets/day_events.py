@@ -17,6 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 
 from air_pipeline.assets.checks import check_specs
 from air_pipeline.assets.day_steps import MADE_FROM, STEPS, DayEvent, Work
+from air_pipeline.assets.kept import Kept
 from air_pipeline.assets.metadata import DATA_VERSION, file_metadata
 from air_pipeline.assets.names import RAW_READINGS
 from air_pipeline.assets.partitions import day_partitions
@@ -67,7 +68,8 @@ class DayEvents:
             self._ahead = {}  # what is left of it is not wanted
             with suppress(AirPipelineError):  # of one of the days: each is read alone then
                 self._ahead = read_ahead(self._deployment, days)
-        work = Work(self._deployment, days[0], self._force, self._warn, self._ahead.pop(days[0], None))
+        ahead, kept = self._ahead.pop(days[0], None), Kept(self._deployment, days[0])
+        work = Work(self._deployment, days[0], self._force, self._warn, ahead, kept)
         day = _Day(work.day.isoformat(), pointers={RAW_READINGS.to_user_string(): self._readings})
         day.versions[RAW_READINGS.to_user_string()] = DATA_VERSION.value
         for asset, step in STEPS.items():

@@ -14,15 +14,23 @@ from typing import Any
 
 import dagster as dg
 
+from air_pipeline.assets.kept import Kept
 from air_pipeline.assets.metadata import data_version, table_or_note
 from air_pipeline.assets.table_checks import check_complete, check_measuring, check_staged
 from air_pipeline.days.ahead import Ahead
-from air_pipeline.days.building import Built, built_daily, built_hourly, built_observations
+from air_pipeline.days.building import (
+    Built,
+    DeviceAggregates,
+    built_daily,
+    built_hourly,
+    built_observations,
+    nothing_more,
+)
 from air_pipeline.deployment import Deployment
 from air_pipeline.health.page import unwell_of_day
 from air_pipeline.processing.columns import TABLES, TableName
 from air_pipeline.reports.contents import DayReport
-from air_pipeline.reports.gathering import InMemory, gather
+from air_pipeline.reports.gathering import gather
 from air_pipeline.reports.page import page_of, picture_of
 from air_pipeline.storage.commit import commit_day
 from air_pipeline.storage.day_files import DayFile, day_file
@@ -42,7 +50,8 @@ class Work:
         day: the local date.
         force: whether to build even what would lose something.
         warn: told what is no failure and should be seen.
-        ahead: the day in memory, where the same process does all of its steps and read it together with others.
+        ahead: the observations of the day, where they were read together with those of others.
+        kept: what its first step keeps for the others, where the same process does all of them.
     """
 
     deployment: Deployment
@@ -50,23 +59,30 @@ class Work:
     force: bool
     warn: Callable[[str], object]
     ahead: Ahead | None = None
+    kept: Kept | None = None
+
+    @property
+    def aggregates(self) -> Mapping[str, DeviceAggregates] | None:
+        """Of each device, if they are kept."""
+        return None if self.kept is None else self.kept.aggregates
 
 
 def build_observations(work: Work) -> Iterator[DayEvent]:
     """The observations of the day."""
-    with built_observations(work.deployment, work.day, force=work.force, ahead=work.ahead) as built:
+    take = nothing_more if work.kept is None else work.kept.take
+    with built_observations(work.deployment, work.day, force=work.force, ahead=work.ahead, take=take) as built:
         yield from _checked(built, observations_metadata)
 
 
 def build_hourly(work: Work, observations: DayFile) -> Iterator[DayEvent]:
     """Its hourly aggregates."""
-    with built_hourly(work.deployment, work.day, observations, work.ahead) as built:
+    with built_hourly(work.deployment, work.day, observations, work.aggregates) as built:
         yield from _checked(built, hourly_metadata)
 
 
 def build_daily(work: Work, observations: DayFile, hourly: DayFile) -> Iterator[DayEvent]:
     """Its daily aggregates."""
-    with built_daily(work.deployment, work.day, observations, hourly, work.ahead) as built:
+    with built_daily(work.deployment, work.day, observations, hourly, work.aggregates) as built:
         yield from _checked(built, daily_metadata, lambda built: _warned(work.deployment, built))
 
 
@@ -75,8 +91,7 @@ def build_page(work: Work) -> Iterator[DayEvent]:
     deployment, day = work.deployment, work.day
     for table in TABLES:
         day_file(deployment.data, table, day).metadata()  # it must be there and be ours
-    in_memory = None if work.ahead is None else InMemory(work.ahead.all_observations(), work.ahead.polls())
-    report = gather(deployment, day, in_memory)
+    report = gather(deployment, day, None if work.kept is None else work.kept.pages)
     html, picture = page_of(report, unwell_of_day(deployment, day)), picture_of(report)
     page = page_file(deployment.data, day)
     # In place, and committed, once Dagster knows of it: after a kill before that the day is built again, and no day is

@@ -8,23 +8,20 @@ which are the same whether the day is read alone or among others: so each day is
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 
-import numpy as np
 import pandas as pd
 
 from air_pipeline.days.calendar import device_days
-from air_pipeline.days.evidence import station_and_polls
+from air_pipeline.days.evidence import of_day, station_and_polls
 from air_pipeline.days.former import settings_and_former
 from air_pipeline.days.inputs import DayInputs, day_inputs
 from air_pipeline.days.presence import PresentDay, reach_of
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.flags import flag_station
-from air_pipeline.processing.local_time import from_epoch_ms
 from air_pipeline.processing.observations import DeviceObservations
-from air_pipeline.processing.slots import index_ms
 
 MOST_SLOTS = 100_000
 """Of all devices and days together that are held in memory: three days of three devices at 10 s, or eleven of one.
@@ -46,31 +43,16 @@ class Ahead:
     Attributes:
         day: the local date.
         inputs: what it is built from, as it was before it was read.
-        hours: the hourly aggregates of each device, once they are made.
     """
 
     day: date
     inputs: DayInputs
     _stretches: dict[str, _Stretch]
-    hours: dict[str, pd.DataFrame] = field(default_factory=dict)
 
-    def observations(self, one: PresentDay) -> DeviceObservations:
-        """The observations of a device's day."""
-        return self._stretches[one.device.id].observations.between(from_epoch_ms(one.start), from_epoch_ms(one.end))
-
-    def all_observations(self) -> dict[str, DeviceObservations]:
-        """Those of every device that has some."""
-        found = {one.device.id: self.observations(one) for one in self.inputs.devices}
-        return {name: observations for name, observations in found.items() if len(observations.at)}
-
-    def polls(self) -> dict[str, pd.DataFrame]:
-        """Device to its polls in its day, as the store gives them."""
-        found = {}
-        for one in self.inputs.devices:
-            polls = self._stretches[one.device.id].polls
-            first, last = np.searchsorted(index_ms(polls), [one.start, one.end])
-            found[one.device.id] = polls.iloc[first:last]
-        return found
+    def read(self, one: PresentDay) -> tuple[DeviceObservations, pd.DataFrame]:
+        """The observations of a device's day, and its polls in it, as the store gives them."""
+        stretch = self._stretches[one.device.id]
+        return of_day(one, stretch.observations, stretch.polls)
 
 
 def read_ahead(deployment: Deployment, days: Sequence[date]) -> dict[date, Ahead]:

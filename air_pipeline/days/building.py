@@ -3,17 +3,19 @@
 Each function fills a staged table and says what it put there; publishing is the caller's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from air_pipeline.days.ahead import Ahead
 from air_pipeline.days.calendar import check_over
 from air_pipeline.days.comparing import check_nothing_lost, check_settings_of_now
-from air_pipeline.days.evidence import device_station
+from air_pipeline.days.evidence import of_day, station_and_polls
 from air_pipeline.days.former import settings_and_former
 from air_pipeline.days.inputs import DayInputs, day_inputs
 from air_pipeline.days.presence import PresentDay
@@ -21,7 +23,7 @@ from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
 from air_pipeline.processing.flags import flag_station
-from air_pipeline.processing.local_time import day_window, from_epoch_ms, local_hours
+from air_pipeline.processing.local_time import day_window, local_hours
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.settings import Device, Settings
@@ -70,9 +72,61 @@ class Built:
         return self.staged.written
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceAggregates:
+    """Both aggregates of one device's day, made of its observations while these were in memory.
+
+    Attributes:
+        hourly: as rows of `hourly_aggregates`.
+        hour_rows: how many these must be, counted from series and hours.
+        daily: as rows of `daily_aggregates`.
+        series: how many these must be.
+    """
+
+    hourly: pa.Table
+    hour_rows: int
+    daily: pa.Table
+    series: int
+
+
+def device_aggregates(device: Device, observations: DeviceObservations, day: date) -> DeviceAggregates:
+    """The aggregates of a device's day.
+
+    Args:
+        device: as it was asked then.
+        observations: of its day.
+        day: the local date.
+    """
+    hours = hourly_aggregates(device, observations, day)
+    return DeviceAggregates(
+        aggregates_table("hourly_aggregates", hours),
+        _hour_rows(device, observations, day),
+        aggregates_table("daily_aggregates", daily_aggregates(device, observations, hours, day)),
+        len(observations.series),
+    )
+
+
+def _hour_rows(device: Device, observations: DeviceObservations, day: date) -> int:
+    return len(local_hours(*day_window(day, device.zone), device.zone)) * len(observations.series)
+
+
+InMemory = Callable[[Device, DeviceObservations, pd.DataFrame, DayMetadata], object]
+"""Takes what is to be made of a device's day while it is in memory: its observations, the polls of its day as the store
+gives them, how the table is made."""
+
+
+def nothing_more(_: Device, __: DeviceObservations, ___: pd.DataFrame, ____: DayMetadata) -> None:
+    """Of a device in memory, where its table is all that is wanted."""
+
+
 @contextmanager
 def built_observations(
-    deployment: Deployment, day: date, *, force: bool = False, ahead: Ahead | None = None
+    deployment: Deployment,
+    day: date,
+    *,
+    force: bool = False,
+    ahead: Ahead | None = None,
+    take: InMemory = nothing_more,
 ) -> Iterator[Built]:
     """The observations of a day, from the store.
 
@@ -81,6 +135,7 @@ def built_observations(
         day: the local date.
         force: whether to build even what would lose something.
         ahead: the day as it was read and flagged together with others; None: it is read now, a device at a time.
+        take: called with each device that has observations, in turn.
 
     Raises:
         DayError: the day is not over, before `start`, or would lose something.
@@ -97,12 +152,13 @@ def built_observations(
     with stage(deployment.data, "observations", day, metadata) as staged:
         built = Built(staged, metadata)
         for one in inputs.devices:
-            observations = device_observations(deployment.store, one) if ahead is None else ahead.observations(one)
+            observations, polls = _read(deployment.store, one) if ahead is None else ahead.read(one)
             if not len(observations.at):
                 continue
             staged.write(observations_table(observations))
             built.rows += observations.count
             built.counts.append(_counts(observations))
+            take(one.device, observations, polls, metadata)
         yield built
 
 
@@ -117,13 +173,25 @@ def device_observations(store: ReadingStore, one: PresentDay, now: datetime | No
     Raises:
         StoreError: the store cannot be read.
     """
-    station = device_station(store, one, now)
-    return flag_station(station).between(from_epoch_ms(one.start), from_epoch_ms(one.end))
+    return _read(store, one, now)[0]
+
+
+def _read(store: ReadingStore, one: PresentDay, now: datetime | None = None) -> tuple[DeviceObservations, pd.DataFrame]:
+    station, polls = station_and_polls(store, one, now)
+    return of_day(one, flag_station(station), polls)
 
 
 @contextmanager
-def built_hourly(deployment: Deployment, day: date, observed: DayFile, ahead: Ahead | None = None) -> Iterator[Built]:
-    """The hourly aggregates of a day, from its observations: those in their file, unless they are in memory still.
+def built_hourly(
+    deployment: Deployment, day: date, observed: DayFile, made: Mapping[str, DeviceAggregates] | None = None
+) -> Iterator[Built]:
+    """The hourly aggregates of a day, from its observations.
+
+    Args:
+        deployment: whose.
+        day: the local date.
+        observed: its observations.
+        made: device to its aggregates, if they were made with its observations; None: they are made from the file.
 
     Raises:
         TableError: the observations cannot be read or the table cannot be written.
@@ -133,18 +201,22 @@ def built_hourly(deployment: Deployment, day: date, observed: DayFile, ahead: Ah
     metadata = observed.metadata()
     with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for device, observations in _observed(deployment, observed, metadata, ahead):
-            frame = hourly_aggregates(device, observations, day)
-            if ahead is not None:
-                ahead.hours[device.id] = frame
-            staged.write(aggregates_table("hourly_aggregates", frame))
-            built.rows += len(local_hours(*day_window(day, device.zone), device.zone)) * len(observations.series)
+        for one in (made or {}).values():
+            staged.write(one.hourly)
+            built.rows += one.hour_rows
+        for device, observations in _observed(deployment, observed, metadata) if made is None else ():
+            staged.write(aggregates_table("hourly_aggregates", hourly_aggregates(device, observations, day)))
+            built.rows += _hour_rows(device, observations, day)
         yield built
 
 
 @contextmanager
 def built_daily(
-    deployment: Deployment, day: date, observed: DayFile, hourly: DayFile, ahead: Ahead | None = None
+    deployment: Deployment,
+    day: date,
+    observed: DayFile,
+    hourly: DayFile,
+    made: Mapping[str, DeviceAggregates] | None = None,
 ) -> Iterator[Built]:
     """The daily aggregates of a day, from its observations and hourly aggregates, as `built_hourly`.
 
@@ -154,13 +226,13 @@ def built_daily(
         StoreError: the store cannot be read.
     """
     metadata = observed.metadata()
-    if ahead is None:
-        hours = {name: frame.reset_index(drop=True) for name, frame in hourly.device_frames()}
-    else:
-        hours = ahead.hours
+    hours = {name: rows.reset_index(drop=True) for name, rows in hourly.device_frames()} if made is None else {}
     with stage(deployment.data, "daily_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for device, observations in _observed(deployment, observed, metadata, ahead):
+        for one in (made or {}).values():
+            staged.write(one.daily)
+            built.rows += one.series
+        for device, observations in _observed(deployment, observed, metadata) if made is None else ():
             frame = daily_aggregates(device, observations, hours[device.id], day)
             staged.write(aggregates_table("daily_aggregates", frame))
             built.rows += len(observations.series)
@@ -168,15 +240,9 @@ def built_daily(
 
 
 def _observed(
-    deployment: Deployment, observed: DayFile, metadata: DayMetadata, ahead: Ahead | None
+    deployment: Deployment, observed: DayFile, metadata: DayMetadata
 ) -> Iterator[tuple[Device, DeviceObservations]]:
     """Each device as it was asked then, with its observations."""
-    if ahead is not None:
-        for one in ahead.inputs.devices:
-            observations = ahead.observations(one)
-            if len(observations.at):
-                yield one.device, observations
-        return
     settings = settings_and_former(deployment)
     check_settings_of_now(deployment.store, settings, metadata, observed.day)
     for name, rows in observed.device_tables():

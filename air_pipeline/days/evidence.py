@@ -13,7 +13,8 @@ from air_pipeline.days.calendar import stretches_of_restarts
 from air_pipeline.days.presence import PresentDay, reach_of
 from air_pipeline.devices.polls import AskedFor
 from air_pipeline.processing.evidence import station_of
-from air_pipeline.processing.local_time import epoch_ms, span_ms
+from air_pipeline.processing.local_time import epoch_ms, from_epoch_ms, span_ms
+from air_pipeline.processing.observations import DeviceObservations
 from air_pipeline.processing.restarts import matter_to
 from air_pipeline.processing.rules import RESTARTS_BEFORE, influence, reach
 from air_pipeline.processing.slots import ExpectedSlots, Instants, expected_slots, index_ms
@@ -44,6 +45,14 @@ def station_and_polls(
     """As `device_station`, with the polls that were read for it: those of the day and of what matters around it."""
     start = one.start - span_ms(reach()[0])
     return _station(store, one, (start, _end(store, one)), _restarts_before(store, one, start), now, one.opening)
+
+
+def of_day(
+    one: PresentDay, observations: DeviceObservations, polls: pd.DataFrame
+) -> tuple[DeviceObservations, pd.DataFrame]:
+    """What of a device's observations and polls is of its day."""
+    first, last = np.searchsorted(index_ms(polls), [one.start, one.end])
+    return observations.between(from_epoch_ms(one.start), from_epoch_ms(one.end)), polls.iloc[first:last]
 
 
 def _end(store: ReadingStore, one: PresentDay) -> int:

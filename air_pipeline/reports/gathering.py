@@ -5,13 +5,13 @@ Belongs here: what is read and summed up. Does not: how it looks (`drawing`, `pa
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -43,10 +43,10 @@ from air_pipeline.reports.contents import (
     Why,
 )
 from air_pipeline.reports.curves import thinned
-from air_pipeline.settings import Device, Mark
+from air_pipeline.settings import Device, Mark, Settings
 from air_pipeline.settings.calibration import CALIBRATED
 from air_pipeline.settings.limits import marks_of
-from air_pipeline.storage.day_files import DayFile, day_file
+from air_pipeline.storage.day_files import DayMetadata, day_file
 
 MOST_DEVICES = 20
 """Devices that have a section of their own; of more, so many of the worst."""
@@ -59,59 +59,68 @@ _MEANINGS = {rule.name: rule.meaning for rule in RULES}
 _T = TypeVar("_T")
 
 
-class InMemory(NamedTuple):
-    """What need not be read again: device to the observations of its day, and to its polls as the store gives them."""
+class WorstPages:
+    """What a page shows of each of the devices that fared worst, of those that came so far."""
 
-    observations: Mapping[str, DeviceObservations]
-    polls: Mapping[str, pd.DataFrame]
+    def __init__(self, settings: Settings) -> None:
+        """For a day; settings of now."""
+        self._settings = {device.id: device for device in settings.devices}
+        self._pages: dict[str, DevicePage] = {}
+
+    @property
+    def by_device(self) -> Mapping[str, DevicePage]:
+        """Device to what is shown of it; but for how its polls went, which the store counts for all devices at once."""
+        return self._pages
+
+    def add(
+        self,
+        rows: Sequence[Row],
+        hours: pa.Table,
+        observations: DeviceObservations,
+        polls: pd.DataFrame,
+        metadata: DayMetadata,
+    ) -> None:
+        """A device, if it is among the worst.
+
+        Args:
+            rows: its rows of `daily_aggregates`.
+            hours: its rows of `hourly_aggregates`.
+            observations: of its day.
+            polls: of its day, as the store gives them.
+            metadata: of the day.
+        """
+        name, summaries = observations.device, [page.summary for page in self._pages.values()]
+        summary = _summary(name, rows, {})
+        worst = sorted([*summaries, summary], key=_worst_first)[:MOST_DEVICES]
+        if summary in worst:
+            self._pages = {one.device: self._pages[one.device] for one in worst if one is not summary}
+            self._pages[name] = _device_page(
+                summary, rows, hours, observations, polls, metadata, self._settings.get(name)
+            )
 
 
-def gather(deployment: Deployment, day: date, known: InMemory | None = None) -> DayReport:
+def gather(deployment: Deployment, day: date, made: WorstPages | None = None) -> DayReport:
     """What the page of a built day shows.
 
     Args:
         deployment: whose.
         day: the local date.
-        known: what is in memory still; else tables and store are read.
+        made: what was made of devices when they were in memory; of others tables and store are read.
 
     Raises:
         TableError: a table of the day is missing or cannot be read.
         StoreError: the store cannot be read.
     """
-    observed, hourly, daily = (
-        day_file(deployment.data, table, day) for table in ("observations", "hourly_aggregates", "daily_aggregates")
-    )
+    daily = day_file(deployment.data, "daily_aggregates", day)
     rows: Sequence[Row] = daily.read_table().to_pylist()
     metadata = daily.metadata()
-    limits = metadata.limits
     own = {name: list(of_one) for name, of_one in groupby(rows, itemgetter("device"))}
-    clocks = {name: _clock(of_one[0]) for name, of_one in own.items()}
     outcome_counts = cache(deployment.store.outcome_counts)
-    polled = {name: outcome_counts(*clock.span_ms).get(name, {}) for name, clock in clocks.items()}
+    polled = {name: outcome_counts(*_clock(of_one[0]).span_ms).get(name, {}) for name, of_one in own.items()}
     summaries = sorted((_summary(name, own[name], polled[name]) for name in own), key=_worst_first)
-    worst = [summary.device for summary in summaries[:MOST_DEVICES]]
-    by_device = {summary.device: summary for summary in summaries}
-    strips = {name: tuple(_strips(table, clocks[name])) for name, table in hourly.device_tables(worst)}
-    settings = {device.id: device for device in deployment.settings.devices}
-    pages = {}
-    for name, observations in _observations(observed, worst, clocks, known):
-        clock = clocks[name]
-        polls = deployment.store.polls(name, *clock.span_ms) if known is None else known.polls[name]
-        unusable = _unusable(polls, clock)
-        series = tuple(_series_days(own[name], observations, clock, settings.get(name), marks_of(name, limits)))
-        pages[name] = DevicePage(
-            summary=by_device[name],
-            clock=clock,
-            series=series,
-            strips=strips[name],
-            polls=tuple(_latencies(polls)),
-            remarks=tuple(_remarks(observations, metadata.rules, clock)),
-            why=tuple(_whys(series, observations, metadata.rules, clock)),
-            unusable=tuple(unusable[:MOST_UNUSABLE]),
-            unusable_left_out=len(unusable[MOST_UNUSABLE:]),
-            rejected=_rejected(polls),
-            expected_from=_expected_from(observations, clock),
-        )
+    worst = summaries[:MOST_DEVICES]
+    if made is None:
+        made = _read_again(deployment, day, {one.device: own[one.device] for one in worst}, metadata)
     return DayReport(
         day=day,
         timezone=deployment.settings.timezone,
@@ -119,18 +128,48 @@ def gather(deployment: Deployment, day: date, known: InMemory | None = None) -> 
         counts=ObservationCounts.of(rows),
         outcomes=_by_frequency(sum(map(Counter, polled.values()), Counter())),
         summaries=tuple(summaries),
-        devices=tuple(pages[name] for name in worst),
+        devices=tuple(replace(made.by_device[one.device], summary=one) for one in worst),
     )
 
 
-def _observations(
-    observed: DayFile, devices: Collection[str], clocks: Mapping[str, DayClock], known: InMemory | None
-) -> Iterator[tuple[str, DeviceObservations]]:
-    if known is None:
-        for name, table in observed.device_tables(devices):
-            yield name, observations_from_table(table, clocks[name].zone)
-    else:
-        yield from ((name, known.observations[name]) for name in sorted(devices))
+def _read_again(
+    deployment: Deployment, day: date, rows: Mapping[str, Sequence[Row]], metadata: DayMetadata
+) -> WorstPages:
+    """What is shown of some devices, from tables and store."""
+    made = WorstPages(deployment.settings)
+    observed, hourly = (day_file(deployment.data, table, day) for table in ("observations", "hourly_aggregates"))
+    hours = dict(hourly.device_tables(rows.keys()))
+    for name, table in observed.device_tables(rows.keys()):
+        clock = _clock(rows[name][0])
+        polls = deployment.store.polls(name, *clock.span_ms)
+        made.add(rows[name], hours[name], observations_from_table(table, clock.zone), polls, metadata)
+    return made
+
+
+def _device_page(
+    summary: DeviceSummary,
+    rows: Sequence[Row],
+    hours: pa.Table,
+    observations: DeviceObservations,
+    polls: pd.DataFrame,
+    metadata: DayMetadata,
+    device: Device | None,
+) -> DevicePage:
+    clock, unusable = _clock(rows[0]), _unusable(polls, _clock(rows[0]))
+    series = tuple(_series_days(rows, observations, clock, device, marks_of(observations.device, metadata.limits)))
+    return DevicePage(
+        summary=summary,
+        clock=clock,
+        series=series,
+        strips=tuple(_strips(hours, clock)),
+        polls=tuple(_latencies(polls)),
+        remarks=tuple(_remarks(observations, metadata.rules, clock)),
+        why=tuple(_whys(series, observations, metadata.rules, clock)),
+        unusable=tuple(unusable[:MOST_UNUSABLE]),
+        unusable_left_out=len(unusable[MOST_UNUSABLE:]),
+        rejected=_rejected(polls),
+        expected_from=_expected_from(observations, clock),
+    )
 
 
 def _clock(row: Row) -> DayClock:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
@@ -27,17 +28,17 @@ def readings_frame(times: npt.NDArray[np.int64], values: Mapping[str, npt.NDArra
 def polls_frame(
     times: npt.NDArray[np.int64],
     numbers: Mapping[str, npt.NDArray[np.float64]],
-    texts: Mapping[str, Sequence[Any]],
+    texts: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Slots (ms UTC, rising), numbers and texts (or None) as the frame of `ReadingStore.polls`."""
+    """Slots (ms UTC, rising), numbers and texts (or None; lists or Arrow) as the frame of `ReadingStore.polls`."""
     index = _slots(times)
-    nowhere = [None] * len(index)
+    nowhere = pa.nulls(len(index), pa.string())
     columns: dict[str, pd.Series] = {}
     for name in POLL_COLUMNS:
         if name in POLL_NUMBERS:
             columns[name] = pd.Series(numbers.get(name, np.full(len(index), np.nan)), index=index, dtype="float64")
         else:
-            column = pd.Series(texts.get(name, nowhere), index=index, dtype="str")
+            column = pd.Series(pd.array(texts.get(name, nowhere), dtype="str"), index=index)
             # An empty text and none look the same in CSV.
             columns[name] = column.where(column != "") if name in MAY_BE_MISSING else column.fillna("")
     # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
@@ -57,15 +58,21 @@ def readings_of_rows(series: Sequence[str], parts: Iterable[Sequence[tuple[Any, 
     return readings_frame(table[:, 0].astype("int64"), {name: table[:, n] for n, name in enumerate(series, start=1)})
 
 
-def polls_of_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str] = POLL_COLUMNS) -> pd.DataFrame:
-    """Rows of a slot and some fields of a poll, as `polls_frame`."""
-    times, *columns = zip(*rows, strict=True) if rows else ((), *((),) * len(names))
-    fields = dict(zip(names, columns, strict=True))
+def polls_of_rows(parts: Iterable[Sequence[tuple[Any, ...]]], names: Sequence[str] = POLL_COLUMNS) -> pd.DataFrame:
+    """Rows of a slot and some fields of a poll, a part at a time, as `polls_frame`."""
+    types = {name: pa.float64() if name in POLL_NUMBERS else pa.string() for name in names}
+    schema = pa.schema({"observed_at": pa.int64(), **types})
+    rows = pa.Table.from_batches((_batch(part, schema) for part in parts), schema).combine_chunks()
     return polls_frame(
-        np.array(times, dtype="int64"),
-        {name: np.array(fields[name], dtype="float64") for name in POLL_NUMBERS},
-        {name: fields[name] for name in POLL_TEXTS if name in fields},
+        rows["observed_at"].to_numpy(),
+        {name: rows[name].to_numpy() for name in POLL_NUMBERS},
+        {name: rows[name] for name in POLL_TEXTS if name in types},
     )
+
+
+def _batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = zip(zip(*rows, strict=True), schema.types, strict=True)
+    return pa.record_batch([pa.array(column, of) for column, of in columns], schema=schema)
 
 
 def _slots(times: npt.NDArray[np.int64]) -> pd.DatetimeIndex:

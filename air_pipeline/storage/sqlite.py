@@ -93,8 +93,8 @@ _ERRORS: Mapping[Kind, type[StoreError]] = {
     Kind.RIGHTS: StoreRefused,
 }
 
-# Rows that are Python objects at one time: some 10 MB.
-_ROWS_AT_ONCE = 20_000
+# Rows that are Python objects at one time: what the processor's caches hold.
+_ROWS_AT_ONCE = 1_000
 
 
 class SqliteStore(ToldInSqlite):
@@ -155,10 +155,10 @@ class SqliteStore(ToldInSqlite):
 
         with self._connections.reading() as connection:
             if connection is None:
-                return polls_of_rows([])
+                return polls_of_rows(())
             there = _columns(connection, "poll")
-            rows = connection.execute(device_rows("poll", there), (device, *within_time(start, end))).fetchall()
-            return polls_of_rows(rows, there)
+            rows = connection.execute(device_rows("poll", there), (device, *within_time(start, end)))
+            return polls_of_rows(iter(partial(rows.fetchmany, _ROWS_AT_ONCE), []), there)
 
     def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`."""

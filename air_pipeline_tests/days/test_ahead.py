@@ -110,10 +110,9 @@ def test_a_day_among_others_is_what_it_is_alone(deployed, alone, days):
     for day, found in together.items():
         inputs, rows, polled = alone[day]
         assert found.inputs == inputs
-        assert of_day(inputs, found.observations) == rows
-        assert found.all_observations().keys() == rows.keys()
-        for name, polls in found.polls().items():
-            pd.testing.assert_frame_equal(polls, polled[name])
+        assert of_day(inputs, lambda one: found.read(one)[0]) == rows  # noqa: B023 - called at once
+        for one in inputs.devices:
+            pd.testing.assert_frame_equal(found.read(one)[1], polled[one.device.id])
 
 
 def test_the_days_of_a_device_are_read_once_where_nothing_changes_between_them(deployed, monkeypatch):
