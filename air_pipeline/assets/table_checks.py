@@ -15,7 +15,8 @@ from air_pipeline.assets.metadata import table_or_note
 from air_pipeline.days.building import Built
 from air_pipeline.deployment import Deployment
 from air_pipeline.health import Check, Finding
-from air_pipeline.health.measuring import OF_A_DAY, complete, findings_of_day, shortfall
+from air_pipeline.health.coverage import shortfall
+from air_pipeline.health.measuring import OF_A_DAY, complete, findings_of_day
 from air_pipeline.health.tallies import tallies_of
 from air_pipeline.processing.violations import Violation, counts_add_up, key_rises, validate
 from air_pipeline.showing import markdown

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from air_pipeline.catalogue import ABSENT_PROBE, GAS_CURVES, PROBES
 from air_pipeline.health import Check, Finding, Level, fine
 from air_pipeline.health.by_hand import without_marks
+from air_pipeline.health.coverage import A_QUARTER, shortfall
 from air_pipeline.health.hints import HINTS
 from air_pipeline.health.intervals import interval_for
 from air_pipeline.health.seen import Seen
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 AN_HOUR = 1 / 24
 """Of a day's slots. What a broken part does for less is on the page of the day, and may have been a hand."""
-A_QUARTER = 1 / 4
-"""Of a day's slots: what is left of a series is then no longer complete (75 %, EU directive 2008/50/EC, annex VII). The
-sun, or a heater in the evening, parts thermometers for less."""
 DOUBTFUL = 1 / 20
 """Of a series' observations: more than an hour of a day. Of healthy devices none is suspect or bad; doors, draughts and
 a disturbed line make a few dozen in a day of 8,640."""
@@ -350,15 +348,6 @@ def _incomplete(_: str, __: "Tally", left: "Mapping[str, SeriesTally]") -> Fault
         return None
     said = [f"{name} ({shortfall(one.coverage, one.complete_hours, one.hour_count)})" for name, one in gaps.items()]
     return Fault("complete", some(said, MOST_SERIES), frozenset(gaps), sum(one.missing for one in gaps.values()))
-
-
-def shortfall(coverage: float | None, complete_hours: int, hour_count: int) -> str:
-    """Why a series is not complete: too little of what was expected is there, or too few hours have enough of it."""
-    if coverage is None:
-        return "not expected"
-    if coverage < 1 - A_QUARTER:
-        return f"coverage {coverage:.0%}"
-    return f"{complete_hours} of {hour_count} hours complete"
 
 
 _JUDGES: tuple[Callable[[str, "Tally", "Mapping[str, SeriesTally]"], Fault | None], ...] = (
