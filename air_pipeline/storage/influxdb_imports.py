@@ -8,7 +8,7 @@ else is counted.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from air_pipeline.storage.influxql import Series, during
@@ -45,17 +45,24 @@ def found(ask: Ask, start: int, end: int) -> dict[str, dict[str, Summary]]:
 class Hidden:
     """What of an import stands in slots that polls of our own have."""
 
-    polls: int = 0
     duration_ms: float = 0.0
-    values: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    """Polls by outcome."""
+    series: Counter[str] = field(default_factory=Counter)
+    """Values by series."""
+
+    def add(self, more: "Hidden") -> None:
+        """Adds what else is hidden."""
+        self.duration_ms += more.duration_ms
+        self.outcomes += more.outcomes
+        self.series += more.series
 
     def taken_from(self, summary: Summary) -> Summary:
         """A summary without it."""
         return Summary(
-            summary.polls - self.polls,
+            summary.polls - self.outcomes.total(),
             summary.duration_ms - self.duration_ms,
-            summary.values - self.values,
+            summary.values - self.series.total(),
         )
 
 
@@ -65,11 +72,16 @@ def hidden(ask: Ask, start: int, end: int) -> dict[str, dict[str, Hidden]]:
     for device, first, last in _shared(ask, start, end):
         for at in range(first, last + 1, _DAY_MS):
             for import_id, more in _of_a_day(ask, device, at, min(at + _DAY_MS, last + 1)):
-                one = there.setdefault(device, {}).setdefault(import_id, Hidden())
-                one.polls += more.polls
-                one.duration_ms += more.duration_ms
-                one.values += more.values
-                one.outcomes += more.outcomes
+                there.setdefault(device, {}).setdefault(import_id, Hidden()).add(more)
+    return there
+
+
+def hidden_of_devices(ask: Ask, start: int, end: int) -> dict[str, Hidden]:
+    """Device to all that our own polls hide of its imports."""
+    there: dict[str, Hidden] = {}
+    for device, imports in hidden(ask, start, end).items():
+        for one in imports.values():
+            there.setdefault(device, Hidden()).add(one)
     return there
 
 
@@ -100,23 +112,17 @@ def _of_a_day(ask: Ask, device: str, start: int, end: int) -> Iterator[tuple[str
         parameters={"device": device},
     )
     taken = {point["time"] for series in ours for point in series.points}
-    counts = {one.tags["import"]: {point["time"]: _values_of(point) for point in one.points} for one in values}
+    said = {one.tags["import"]: [point for point in one.points if point["time"] in taken] for one in values}
     for one in theirs:
         points = [point for point in one.points if point["time"] in taken]
-        of_slots = counts.get(one.tags["import"], {})
         yield (
             one.tags["import"],
             Hidden(
-                len(points),
                 sum(float(point["duration_ms"]) for point in points),
-                sum(of_slots.get(point["time"], 0) for point in points),
                 Counter(str(point["outcome"]) for point in points),
+                Counter(name for point in said.get(one.tags["import"], ()) for name in point if name != "time"),
             ),
         )
-
-
-def _values_of(point: Mapping[str, object]) -> int:
-    return sum(value is not None for name, value in point.items() if name != "time")
 
 
 def _key(series: Series) -> tuple[str, str]:

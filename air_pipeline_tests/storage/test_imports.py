@@ -100,6 +100,9 @@ def test_what_a_late_poll_of_ours_hides_of_an_import_is_counted_nowhere(store: R
     assert store.before("living-room", START + MINUTE * 6) == (START + MINUTE * 5, 10.0, False)
     [last] = [store.latest(START, START + MINUTE * 6)["living-room"]]
     assert (last.poll.outcome, last.poll.observed_at, last.values) == (Outcome.OK, START + MINUTE * 5, OURS)
+    of_import_alone = VALUES.keys() - OURS.keys()
+    assert of_import_alone <= store.stated("living-room", START, END)
+    assert not of_import_alone & store.stated("living-room", START + MINUTE * 2, START + MINUTE * 4)
     # A day that it covers whole leaves nothing of the import.
     assert store.imports(START + MINUTE * 2, START + MINUTE * 4) == {}
     assert store.summaries(START + MINUTE * 2, START + MINUTE * 4)["living-room"].polls == 2
