@@ -70,9 +70,8 @@ def hidden(ask: Ask, start: int, end: int) -> dict[str, dict[str, Hidden]]:
     """Device to import to what our own polls hide of it; where there is no such slot, that is four small queries."""
     there: dict[str, dict[str, Hidden]] = {}
     for device, first, last in _shared(ask, start, end):
-        for at in range(first, last + 1, _DAY_MS):
-            for import_id, more in _of_a_day(ask, device, at, min(at + _DAY_MS, last + 1)):
-                there.setdefault(device, {}).setdefault(import_id, Hidden()).add(more)
+        for import_id, more in _of_a_day(ask, device, first, last + 1):
+            there.setdefault(device, {}).setdefault(import_id, Hidden()).add(more)
     return there
 
 
@@ -86,7 +85,7 @@ def hidden_of_devices(ask: Ask, start: int, end: int) -> dict[str, Hidden]:
 
 
 def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """The devices with polls of ours and others between the same times, and from when to when (included), ms UTC."""
+    """The devices with polls of ours and others on a UTC day, and from when to when (included) of it, ms UTC."""
     edges = [
         {one.tags["device"]: int(one.points[0]["time"]) for one in result}
         for result in ask(
@@ -99,8 +98,18 @@ def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     ]
     for device in sorted(edges[0].keys() & edges[1].keys()):
         first, last = max(edges[0][device], edges[1][device]), min(edges[2][device], edges[3][device])
-        if first <= last:
-            yield device, first, last
+        if first > last:
+            continue
+        span = f"device = $device AND {during(first, last + 1)} GROUP BY time(1d) fill(none)"
+        ours, theirs = (
+            {int(point["time"]) for series in result for point in series.points}
+            for result in ask(
+                *(f"SELECT count(outcome) FROM poll WHERE {which} AND {span}" for which in (_OURS, _THEIRS)),  # noqa: S608
+                parameters={"device": device},
+            )
+        )
+        for midnight in sorted(ours & theirs):
+            yield device, max(first, midnight), min(last, midnight + _DAY_MS - 1)
 
 
 def _of_a_day(ask: Ask, device: str, start: int, end: int) -> Iterator[tuple[str, Hidden]]:
