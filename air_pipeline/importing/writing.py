@@ -128,7 +128,7 @@ def undo_import(deployment: Deployment, import_id: str) -> int:
         device, held = next(iter(found.items()))
         keep_import(state, Import(import_id, device, "", start, end, held.polls, "", Stage.UNDONE))
     mark_written_over(store, days)
-    for device in found:
+    for device in {*found, *([known.device] if known else [])}:  # of what ours hide nothing is found
         store.delete_import(device, import_id, *span)
     mark_written_over(store, days)  # a tick in between has compared them with what was still there
     if held_of(deployment, import_id):

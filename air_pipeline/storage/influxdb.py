@@ -149,10 +149,9 @@ class InfluxStore(ToldInInfluxDB):
         for outcome, result in zip(Outcome, self._ask(*queries, timeout_s=timeout_s), strict=True):
             for device, point in _of_devices(result).items():
                 counts.setdefault(device, {})[outcome.value] = point["polls"]
-        for device, imports in self._hidden(start, end).items():
-            for outcome_name, less in sum((one.outcomes for one in imports.values()), Counter[str]()).items():
-                counts[device][outcome_name] -= less
-        return {device: {name: n for name, n in of.items() if n} for device, of in counts.items()}
+        for device, less in self._hidden(start, end).items():
+            counts[device] = dict(Counter(counts[device]) - less.outcomes)
+        return counts
 
     @of_influxdb
     def summaries(self, start: int, end: int) -> dict[str, Summary]:
@@ -173,14 +172,13 @@ class InfluxStore(ToldInInfluxDB):
             )
             for device in sorted({*polls, *values})
         }
-        for device, imports in self._hidden(start, end).items():
-            for less in imports.values():
-                found[device] = less.taken_from(found[device])
+        for device, less in self._hidden(start, end).items():
+            found[device] = less.taken_from(found[device])
         return found
 
-    def _hidden(self, start: int, end: int) -> dict[str, dict[str, influxdb_imports.Hidden]]:
-        """Device to import to what is not to be counted of it, as polls of our own have its slots."""
-        return influxdb_imports.hidden(self._ask, start, end) if self._has_imports() else {}
+    def _hidden(self, start: int, end: int) -> dict[str, influxdb_imports.Hidden]:
+        """Device to what is not to be counted of its imports, as polls of our own have their slots."""
+        return influxdb_imports.hidden_of_devices(self._ask, start, end) if self._has_imports() else {}
 
     def _has_imports(self) -> bool:
         try:
@@ -245,7 +243,10 @@ class InfluxStore(ToldInInfluxDB):
             parameters={"device": device},
         )
         counts = values[0].points[0] if values else {}
-        there = {name.removeprefix("count_") for name, count in counts.items() if name != "time" and count}
+        hidden = self._hidden(start, end) if self._queries.has_imports() else {}
+        less = hidden[device].series if device in hidden else {}
+        there = {name.removeprefix("count_") for name in counts if name != "time"}
+        there = {name for name in there if counts[f"count_{name}"] > less.get(name, 0)}
         return series_of_problems(point["problems"] for series in problems for point in series.points) | there
 
     @of_influxdb

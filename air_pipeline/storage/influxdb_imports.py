@@ -8,7 +8,7 @@ else is counted.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from air_pipeline.storage.influxql import Series, during
@@ -45,17 +45,24 @@ def found(ask: Ask, start: int, end: int) -> dict[str, dict[str, Summary]]:
 class Hidden:
     """What of an import stands in slots that polls of our own have."""
 
-    polls: int = 0
     duration_ms: float = 0.0
-    values: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    """Polls by outcome."""
+    series: Counter[str] = field(default_factory=Counter)
+    """Values by series."""
+
+    def add(self, more: "Hidden") -> None:
+        """Adds what else is hidden."""
+        self.duration_ms += more.duration_ms
+        self.outcomes += more.outcomes
+        self.series += more.series
 
     def taken_from(self, summary: Summary) -> Summary:
         """A summary without it."""
         return Summary(
-            summary.polls - self.polls,
+            summary.polls - self.outcomes.total(),
             summary.duration_ms - self.duration_ms,
-            summary.values - self.values,
+            summary.values - self.series.total(),
         )
 
 
@@ -63,18 +70,22 @@ def hidden(ask: Ask, start: int, end: int) -> dict[str, dict[str, Hidden]]:
     """Device to import to what our own polls hide of it; where there is no such slot, that is four small queries."""
     there: dict[str, dict[str, Hidden]] = {}
     for device, first, last in _shared(ask, start, end):
-        for at in range(first, last + 1, _DAY_MS):
-            for import_id, more in _of_a_day(ask, device, at, min(at + _DAY_MS, last + 1)):
-                one = there.setdefault(device, {}).setdefault(import_id, Hidden())
-                one.polls += more.polls
-                one.duration_ms += more.duration_ms
-                one.values += more.values
-                one.outcomes += more.outcomes
+        for import_id, more in _of_a_day(ask, device, first, last + 1):
+            there.setdefault(device, {}).setdefault(import_id, Hidden()).add(more)
+    return there
+
+
+def hidden_of_devices(ask: Ask, start: int, end: int) -> dict[str, Hidden]:
+    """Device to all that our own polls hide of its imports."""
+    there: dict[str, Hidden] = {}
+    for device, imports in hidden(ask, start, end).items():
+        for one in imports.values():
+            there.setdefault(device, Hidden()).add(one)
     return there
 
 
 def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """The devices with polls of ours and others between the same times, and from when to when (included), ms UTC."""
+    """The devices with polls of ours and others on a UTC day, and from when to when (included) of it, ms UTC."""
     edges = [
         {one.tags["device"]: int(one.points[0]["time"]) for one in result}
         for result in ask(
@@ -87,8 +98,18 @@ def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     ]
     for device in sorted(edges[0].keys() & edges[1].keys()):
         first, last = max(edges[0][device], edges[1][device]), min(edges[2][device], edges[3][device])
-        if first <= last:
-            yield device, first, last
+        if first > last:
+            continue
+        span = f"device = $device AND {during(first, last + 1)} GROUP BY time(1d) fill(none)"
+        ours, theirs = (
+            {int(point["time"]) for series in result for point in series.points}
+            for result in ask(
+                *(f"SELECT count(outcome) FROM poll WHERE {which} AND {span}" for which in (_OURS, _THEIRS)),  # noqa: S608
+                parameters={"device": device},
+            )
+        )
+        for midnight in sorted(ours & theirs):
+            yield device, max(first, midnight), min(last, midnight + _DAY_MS - 1)
 
 
 def _of_a_day(ask: Ask, device: str, start: int, end: int) -> Iterator[tuple[str, Hidden]]:
@@ -100,23 +121,17 @@ def _of_a_day(ask: Ask, device: str, start: int, end: int) -> Iterator[tuple[str
         parameters={"device": device},
     )
     taken = {point["time"] for series in ours for point in series.points}
-    counts = {one.tags["import"]: {point["time"]: _values_of(point) for point in one.points} for one in values}
+    said = {one.tags["import"]: [point for point in one.points if point["time"] in taken] for one in values}
     for one in theirs:
         points = [point for point in one.points if point["time"] in taken]
-        of_slots = counts.get(one.tags["import"], {})
         yield (
             one.tags["import"],
             Hidden(
-                len(points),
                 sum(float(point["duration_ms"]) for point in points),
-                sum(of_slots.get(point["time"], 0) for point in points),
                 Counter(str(point["outcome"]) for point in points),
+                Counter(name for point in said.get(one.tags["import"], ()) for name in point if name != "time"),
             ),
         )
-
-
-def _values_of(point: Mapping[str, object]) -> int:
-    return sum(value is not None for name, value in point.items() if name != "time")
 
 
 def _key(series: Series) -> tuple[str, str]:

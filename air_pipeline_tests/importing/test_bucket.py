@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator.server import Simulator
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.storage.influxdb import InfluxStore
+from air_pipeline.storage.store import Summary
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.waiting import WITHIN_S
@@ -124,6 +126,20 @@ def test_of_telegraf_one_device_is_taken_by_its_tag_and_taken_back_by_its_id(hom
     home("import", "--undo", one, "--yes")
     assert store.imports(*span) == {}
     assert store.summaries(*span) == {}
+    # It goes as well where late polls of ours have all of its slots, so that nothing of it is counted.
+    first, *late = [
+        Poll("hall", at, Outcome.OK, 40.0, 10.0, values={"dht22_temperature": 21.0})
+        for at in range(epoch_ms(start) - 10_000, epoch_ms(start) + 1_000_000, 10_000)
+    ]
+    store.write([first])
+    home("import", "--as", str(mapping), "--bucket", home.old, "--yes")
+    [one] = store.imports(*span)["hall"]
+    store.write(late)
+    assert store.imports(*span) == {}
+    assert store.summaries(*span)["hall"] == Summary(100, 4_000.0, 100)
+    home("import", "--undo", one, "--yes")
+    theirs = f'from(bucket: "{home.ours}") |> range(start: 0) |> filter(fn: (r) => exists r["import"])'
+    assert store.flux(theirs).empty
     store.close()
 
 

@@ -4,21 +4,26 @@ import json
 import os
 import signal
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import date
 
 import pytest
 
+from air_pipeline.cli import display, importing
 from air_pipeline.collection.asking import ask_devices
 from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.days.imports import known_imports
 from air_pipeline.environment import Environment
+from air_pipeline.importing.writing import write_import
 from air_pipeline.settings.file import read_settings
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.written_over import written_over
 from air_pipeline_tests.cli.in_this_process import in_this_process
+from air_pipeline_tests.cli.test_reading import terminal
 from air_pipeline_tests.importing.histories import table
+from air_pipeline_tests.waiting import wait_for
 
 DAYS = [date(2026, 10, day) for day in (23, 24, 25)]  # with the autumn night of Warsaw
 SETTINGS = """
@@ -107,6 +112,24 @@ def test_it_is_written_listed_built_taken_back_and_written_again(home):
     assert again == f"import {one['import']} was taken back before: nothing of it is there\n"
     home.imports("--yes")
     assert home.rows() == first
+    assert [row["stage"] for row in home.listed()] == ["done"]
+
+
+def test_while_days_are_written_a_terminal_shows_how_many_there_are_still(home):
+    """As of each day that takes its time: the next one begins once the bar has told of it."""
+
+    def at_leisure(*arguments):
+        for number, day in enumerate(write_import(*arguments), start=1):
+            yield day
+            wait_for(lambda number=number, day=day: f" {number}/{number + day.left} " in text(), "the bar")
+
+    home.monkeypatch.setattr(importing, "write_import", at_leisure)
+    home.monkeypatch.setattr(display, "LONG_S", 0.0)
+    home.monkeypatch.setenv("TERM", "xterm")
+    with terminal() as (theirs, text), os.fdopen(os.dup(theirs), "w") as stderr, home.monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        home.imports("--yes")
+        assert "writing days" in text()
     assert [row["stage"] for row in home.listed()] == ["done"]
 
 

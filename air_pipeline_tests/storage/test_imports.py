@@ -13,7 +13,7 @@ from air_pipeline.storage.store import ReadingStore, Summary
 from air_pipeline_tests.storage.model import END, START, VALUES, poll, rows
 
 OURS = {"dht22_temperature": 21.5}
-MINUTE = 60_000
+MINUTE, DAY = 60_000, 86_400_000
 
 BEFORE_IMPORTS = 2  # the version of the file
 
@@ -78,6 +78,8 @@ def late_polls_over(store: ReadingStore) -> None:
     store.write([imported(START + MINUTE * 5, outcome=Outcome.ENDED), imported(START + MINUTE * 5, device="garage")])
     store.write([poll(slot=START + MINUTE * 2, values=OURS), poll(slot=START + MINUTE * 3, outcome=Outcome.TIMEOUT)])
     store.write([poll(slot=START + MINUTE * 5, values=OURS), poll(slot=START + MINUTE * 6, values=OURS)])
+    # Days before and after there was only ours.
+    store.write([poll(slot=START + 301 * DAY), poll(slot=START - DAY)])
 
 
 def test_what_a_late_poll_of_ours_hides_of_an_import_is_counted_nowhere(store: ReadingStore) -> None:
@@ -100,6 +102,10 @@ def test_what_a_late_poll_of_ours_hides_of_an_import_is_counted_nowhere(store: R
     assert store.before("living-room", START + MINUTE * 6) == (START + MINUTE * 5, 10.0, False)
     [last] = [store.latest(START, START + MINUTE * 6)["living-room"]]
     assert (last.poll.outcome, last.poll.observed_at, last.values) == (Outcome.OK, START + MINUTE * 5, OURS)
+    of_import_alone = VALUES.keys() - OURS.keys()
+    assert of_import_alone <= store.stated("living-room", START, END)
+    assert not of_import_alone & store.stated("living-room", START + MINUTE * 2, START + MINUTE * 4)
+    assert store.summaries(START - DAY, START + 302 * DAY)["living-room"].polls == 9
     # A day that it covers whole leaves nothing of the import.
     assert store.imports(START + MINUTE * 2, START + MINUTE * 4) == {}
     assert store.summaries(START + MINUTE * 2, START + MINUTE * 4)["living-room"].polls == 2

@@ -38,3 +38,22 @@ def test_a_page_says_what_is_stored_where_no_sensors_are_named(kind):
     assert {"What it says", "What is stored", "How often to ask", "What it corrects itself", "Pitfalls"} <= set(
         re.findall(r"^## (.*)$", (PAGES / f"{kind.name}.md").read_text(encoding="utf-8"), re.MULTILINE)
     )
+
+
+def test_how_each_kind_asks_for_a_login_is_there():
+    said = {
+        name: (asks, known_by)
+        for kinds, asks, known_by in (row for row in rows("index") if len(row) == 3 and "[" not in row[0])
+        for name in re.findall(r"`(\w+)`", kinds)
+        if name in KINDS
+    }
+    assert said.keys() == KINDS.keys()
+    in_query = {name for name, kind in KINDS.items() if kind.login_in_query}
+    assert {name for name, (asks, _) in said.items() if "in the query" in asks} == in_query
+    tells = {name for name, kind in KINDS.items() if kind.head}
+    assert {name for name, (_, known_by) in said.items() if known_by != "–"} == tells
+
+
+def test_the_comparison_counts_the_kinds_that_are_known_by_name():
+    said = (PAGES.parent / "comparison.md").read_text(encoding="utf-8")
+    assert f"| {['six', 'seven', 'eight', 'nine'][len(KINDS) - 2 - 6]} kinds by name, any JSON" in said
