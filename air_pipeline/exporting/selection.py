@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -113,7 +112,7 @@ def select(
             if said and window[0] < until and window[1] > since:
                 windows[device] = window
                 zones[device] = found[0]["timezone"]
-                means |= _means(frozenset(row["series"] for row in found))
+                means |= _means({row["series"] for row in found})
                 units.add(said, device, day)
         if windows:
             days.append(BuiltDay(day, windows))
@@ -124,11 +123,10 @@ def select(
     return Selection(deployment.data, since, until, days, missing, *in_order, means)
 
 
-@lru_cache
-def _means(series: frozenset[str]) -> frozenset[str]:
+def _means(series: Collection[str]) -> set[str]:
     """Those of a device's series that are means: several others are called so behind their sensor's id."""
     members = Counter(name.partition("_")[2] for name in series)
-    return frozenset(name for name in series if members[name] > 1)
+    return {name for name in series if members[name] > 1}
 
 
 def dates_in_words(days: Sequence[date]) -> str:
