@@ -79,6 +79,7 @@ OURS: Mapping[str, str] = MappingProxyType(
         "mmHg": "hPa",
         "mg/m³": "µg/m³",
         "1/cm³": "1/dL",
+        "ratio": "%",
         "ft": "m",
     }
 )
@@ -96,6 +97,7 @@ _CONVERSIONS: Mapping[tuple[str, str], Callable[[Any], Any]] = MappingProxyType(
         ("mmHg", "hPa"): lambda value: value * 1.333224,
         ("mg/m³", "µg/m³"): lambda value: value * 1000,
         ("1/cm³", "1/dL"): lambda value: value * 100,
+        ("ratio", "%"): lambda value: value * 100,
         ("ft", "m"): lambda value: value * 0.3048,
         ("ppb", "ppm"): lambda value: value / 1000,
         ("ppm", "ppb"): lambda value: value * 1000,

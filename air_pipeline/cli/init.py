@@ -33,7 +33,7 @@ from air_pipeline.settings.file import read_settings
 from air_pipeline.settings.template import Entry, new_configuration
 from air_pipeline.settings.values import Zone, is_address, is_ipv6, shown
 from air_pipeline.settings.variables import with_variables
-from air_pipeline.showing import without_secrets
+from air_pipeline.showing import plain, without_secrets
 
 if TYPE_CHECKING:
     from air_pipeline.devices.discovering import Announced
@@ -364,12 +364,13 @@ def _units(introduction: Introduction) -> dict[tuple[str, str], str]:
     """The units of what the catalogue does not know, as far as there is somebody who knows them."""
     units = {}
     for sensor, key in introduction.unknown:
+        which = plain(f"{sensor}.{key}")  # on one line: it has no other to write a line of ours in
         if _on_a_terminal():
-            unit = str(typer.prompt(f"Unit of {sensor}.{key}, such as µg/m³ (empty: leave it out)", default="")).strip()
+            unit = str(typer.prompt(f"Unit of {which}, such as µg/m³ (empty: leave it out)", default="")).strip()
             if unit:
                 units[sensor, key] = unit
         else:
-            say(f"  what {sensor}.{key} measures is not known: see the comment in the file", err=True)
+            say(f"  what {which} measures is not known: see the comment in the file", err=True)
     return units
 
 

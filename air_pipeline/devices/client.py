@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
+from time import thread_time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -293,7 +294,7 @@ class Exchange:
             is_new = len(received) > looked
             next_look = min(look_at if is_new else math.inf, self._stream_ends if is_new or so_far else math.inf)
             if is_over or boottime() >= next_look or len(received) > 2 * looked + _AT_ONCE:
-                began = time.thread_time()
+                began = thread_time()
                 response = read_response(bytes(received), target.where, is_over=is_over)
                 self._status = response.status
                 if response.answer is not None:
@@ -301,7 +302,7 @@ class Exchange:
                 so_far = body_so_far(bytes(received))
                 if so_far and (has_all(so_far) or boottime() >= self._stream_ends):
                     return Response(self._status, Answer(None, self._status, so_far))
-                looked, look_at = len(received), boottime() + _LOOK_SHARE * (time.thread_time() - began)
+                looked, look_at = len(received), boottime() + _LOOK_SHARE * (thread_time() - began)
             elif is_all_read:
                 yield from self._wait_for_more(connection, next_look)
 

@@ -14,6 +14,7 @@ What each firmware announces, by its source:
 A NodeMCU station and a PurpleAir announce nothing that would tell them.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,8 @@ _AIRGRADIENT, _SHELLY, _ESPHOME, _METRICS, _HTTP = (
 _TYPES = (_AIRGRADIENT, _SHELLY, _ESPHOME, _METRICS, _HTTP)
 _WEB_PORT = 80
 _ADDRESS_WITHIN_MS = 1_000
+_MOST_SERVICES = 500
+"""More is no network of anybody's devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,18 @@ def discover(listen_s: float = LISTEN_S) -> list[Announced]:
         time.sleep(listen_s)
         browser.cancel()
         services = []
-        for kind_of_service, name in found.names():
+        for kind_of_service, name in found.names()[:_MOST_SERVICES]:
             with suppress(Error):  # a name that none may have
-                service = ServiceInfo(kind_of_service, name)
-                if service.request(network, _ADDRESS_WITHIN_MS):
-                    services.append(service)
+                services.append(ServiceInfo(kind_of_service, name))
+        if network.loop is not None:
+            asyncio.run_coroutine_threadsafe(_ask(network, services), network.loop).result()
     return announced(services)
+
+
+async def _ask(network: Zeroconf, services: Iterable[ServiceInfo]) -> None:
+    """Asks all services at once where they are: of those that are gone each would be waited for."""
+    asked = (service.async_request(network, _ADDRESS_WITHIN_MS) for service in services)
+    await asyncio.gather(*asked, return_exceptions=True)
 
 
 class _Found(ServiceListener):

@@ -112,7 +112,7 @@ def select(
             if said and window[0] < until and window[1] > since:
                 windows[device] = window
                 zones[device] = found[0]["timezone"]
-                means |= _means(frozenset(row["series"] for row in found))
+                means |= _means({row["series"] for row in found})
                 units.add(said, device, day)
         if windows:
             days.append(BuiltDay(day, windows))
@@ -123,11 +123,10 @@ def select(
     return Selection(deployment.data, since, until, days, missing, *in_order, means)
 
 
-@lru_cache
-def _means(series: frozenset[str]) -> frozenset[str]:
+def _means(series: Collection[str]) -> set[str]:
     """Those of a device's series that are means: several others are called so behind their sensor's id."""
     members = Counter(name.partition("_")[2] for name in series)
-    return frozenset(name for name in series if members[name] > 1)
+    return {name for name in series if members[name] > 1}
 
 
 def _check_names(settings: Settings, devices: Collection[str], series: Collection[str]) -> None:

@@ -101,6 +101,29 @@ def test_a_unit_of_a_tasmota_that_is_none_makes_no_values(unit):
     assert {flag for _, flag in problems(document).values()} == {4}
 
 
+@pytest.mark.parametrize(
+    ("metric", "name", "unit", "sent", "value"),
+    [
+        ("room_temperature_fahrenheit", "temperature", "°F", 71.6, 22.0),
+        ("room_humidity_ratio", "humidity", "ratio", 0.473, 47.3),
+        ("air_pressure_pascals", "pressure", "Pa", 98_812, 988.12),
+        ("gas_ppb", "gas", "ppb", 512, 0.512),
+    ],
+)
+def test_a_metric_whose_name_says_another_unit_is_named_with_what_to_write(metric, name, unit, sent, value):
+    line, place = f"{metric} {sent}\n", f"sensors: {{room: {{{name}: {{key: {metric}"
+    document = read("prometheus", line, f"{place}}}}}}}")
+    assert document.values == {f"room_{name}": sent}
+    (note,) = document.notes
+    assert note.startswith(f"sends {metric}, stored as ")
+    assert f"write sent_in: {unit}, else " in note
+    right = read("prometheus", line, f"{place}, sent_in: {unit}}}}}}}")
+    assert (right.values, right.notes) == ({f"room_{name}": value}, ())
+    assert read("prometheus", "x_ratio 3\n", "sensors: {room: {duty: {key: x_ratio, unit: '1'}}}").notes == ()
+    ours = note.rpartition(", else ")[2]
+    assert read("prometheus", line, f'{place}, sent_in: "{ours}"}}}}}}').notes == ()
+
+
 def test_what_is_too_large_for_a_number_in_our_unit_is_no_value():
     document = read("esphome", metric("1e306", "mg/m³"), "sensors: {room: {pm25: {key: t}}}")
     assert (document.values, problems(document)) == ({}, {"room_pm25": ("1e306", 4)})
