@@ -1,20 +1,27 @@
-"""air_pipeline on many machines, on one: a head, a worker that cannot see the head's files, a collector elsewhere."""
+"""air_pipeline on many machines, on one: a head, a worker that cannot see the head's files, collectors at sites."""
 
 import os
 import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import date
 from pathlib import Path
 
 import psutil
 
-from air_pipeline_tests.running_pipeline import Installation
+from air_pipeline.storage.opening import open_store
+from air_pipeline_tests.running_pipeline import INTERVALS, ZONE, Installation
+from air_pipeline_tests.sites import DEVICES_PORT, Site, inside
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 MANY = Path(__file__).parents[1] / "deploy" / "many"
+_OURS = (sys.executable, "-m", "air_pipeline")
+_PORT = ("--port", str(DEVICES_PORT))
 UNIT = MANY / "air-pipeline-worker.service"
+_IS_THERE = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
 _HIDING = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
 
 
@@ -35,10 +42,54 @@ class Machine(Installation):
         return super().variables | self._common
 
 
+class Edge(Installation):
+    """A machine at a site, whose collector has the name `edge-1` or so and polls one device."""
+
+    def __init__(self, folder: Path, site: Site, device: str, store: Mapping[str, str]) -> None:
+        folder.mkdir()
+        super().__init__(folder, {**store, "AIR_PIPELINE_COLLECTOR": folder.name})
+        self.site = site
+        self.device = device
+        self.intervals = {device: INTERVALS[device]}
+        self.collector_service = Service(self, "collector", *inside(site.collector), *_OURS, "collect")
+        self._devices = Service(
+            self, "devices", *inside(site.devices), *_OURS, "simulate", device, "--host", site.address, *_PORT
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Within the block its device is there, and then its collector."""
+        with running(self._devices):
+            wait_for(lambda: is_reached(inside(self.site.collector), self.site), f"the device {self.device}")
+            with running(self.collector_service):
+                yield
+
+    def outcomes(self, since: int) -> set[str]:
+        """What became of the polls of its device since then, ms, as far as they are in the store."""
+        with closing(open_store(self.environment.influxdb, self.environment.state)) as store:
+            return set(store.polls(self.device, since, 10**14)["outcome"])
+
+
+def is_reached(where: Sequence[str], site: Site) -> bool:
+    """Whether the devices of a site are reached from somewhere, such as `inside` of a namespace."""
+    probe = [*where, sys.executable, "-c", _IS_THERE, site.address, str(DEVICES_PORT)]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def write_edges(path: Path, edges: Sequence[Edge], start: date) -> None:
+    """Writes a `devices.yaml` in which each device is its own collector's."""
+    lines = [f"timezone: {ZONE}", f"start: {start}", "collector: external", "devices:"]
+    for edge in edges:
+        for device, interval in edge.intervals.items():
+            lines += [f"  - id: {device}", f"    url: {edge.site.url(device)}", f"    interval: {interval}ms"]
+            lines += [f"    collector: {edge.folder.name}"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 class Service:
     """A process of one machine, started again at will."""
 
-    def __init__(self, machine: Machine, name: str, *command: str, hidden: Path | None = None) -> None:
+    def __init__(self, machine: Installation, name: str, *command: str, hidden: Path | None = None) -> None:
         """Starts nothing yet.
 
         Args:
@@ -109,11 +160,6 @@ def worker_of(machine: Machine, head: Machine) -> Service:
     program, *options = line.split()
     command = [str(Path(sys.executable).with_name(Path(program).name)), *options]
     return Service(machine, "worker", *command, hidden=head.folder)
-
-
-def collector_of(machine: Machine) -> Service:
-    """A collector."""
-    return Service(machine, "collector", sys.executable, "-m", "air_pipeline", "collect")
 
 
 def wait_until_ready(worker: Service) -> None:

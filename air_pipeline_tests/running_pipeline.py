@@ -155,23 +155,26 @@ class Installation:
         assert set(stored.values()) <= {1}
         return set(stored) | {(name, slot) for name, slot in waiting if slot >= since}
 
-    def gaps(self, since: int, until: int | None = None) -> set[tuple[str, int]]:
-        """The slots that nobody accepted, of `INTERVALS`, between the first and the last accepted ones of a device.
+    def gaps(
+        self, since: int, until: int | None = None, intervals: Mapping[str, int] = INTERVALS
+    ) -> set[tuple[str, int]]:
+        """The slots that nobody accepted between the first and the last accepted ones of a device.
 
         Args:
             since: ms; what was accepted before counts for nothing.
             until: ms; nor does what was accepted later, if given.
+            intervals: the devices.
         """
-        accepted = {(name, slot) for name, slot in self.accepted(INTERVALS, since) if until is None or slot <= until}
+        accepted = {(name, slot) for name, slot in self.accepted(intervals, since) if until is None or slot <= until}
         due = set()
-        for name, interval in INTERVALS.items():
+        for name, interval in intervals.items():
             slots = [slot for device, slot in accepted if device == name]
             due |= {(name, slot) for slot in due_slots(interval, min(slots), max(slots))}
         return due - accepted
 
-    def wait_for_slots(self, since: int) -> None:
-        """Waits for an accepted slot of each of `INTERVALS` since then, ms."""
-        wait_for(lambda: INTERVALS.keys() == {name for name, _ in self.accepted(INTERVALS, since)}, "a slot of each")
+    def wait_for_slots(self, since: int, intervals: Mapping[str, int] = INTERVALS) -> None:
+        """Waits for an accepted slot of each device since then, ms."""
+        wait_for(lambda: intervals.keys() == {name for name, _ in self.accepted(intervals, since)}, "a slot of each")
 
     def file(self, table: str, day: date) -> Path:
         """The file of one table and local day."""

@@ -1,28 +1,29 @@
 """Many machines: Postgres, Celery on Redis, InfluxDB, an object store; and what becomes of it when one is killed.
 
-The worker sees nothing of the head's files; the collector is a third machine's.
+The worker sees nothing of the head's files. Each collector is at a site of its own, whose device nobody else reaches.
 """
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from itertools import permutations
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
-from air_pipeline.devices.simulator import Simulator
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.many_machines import (
+    Edge,
     Machine,
     Service,
-    collector_of,
+    is_reached,
     is_root,
     running,
     wait_until_ready,
     worker_of,
+    write_edges,
 )
 from air_pipeline_tests.many_servers import Server, running_postgres, running_redis
 from air_pipeline_tests.object_store import ObjectStore, object_store
@@ -34,11 +35,12 @@ from air_pipeline_tests.running_pipeline import (
     now_ms,
     running_pipeline,
     today,
-    write_devices,
 )
+from air_pipeline_tests.sites import inside, sites
+from air_pipeline_tests.tcp_proxy import Proxy, half_of_a_body, proxy
 from air_pipeline_tests.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_root(), reason="only root hides files from a process")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_root(), reason="only root hides files and makes networks")]
 
 DAYS = [today() - timedelta(days=number) for number in range(4, 1, -1)]
 _NAMES = [f"date={day}" for day in DAYS]
@@ -51,20 +53,39 @@ class Many:
     influxdb: InfluxServer
     redis: Server
     objects: ObjectStore
+    to_objects: Proxy
     head: Machine
-    edge: Machine
+    edges: tuple[Edge, ...]
     local: Installation
     worker: Service
-    collector: Service
     pipeline: Pipeline
 
-    def is_well(self, check: str) -> bool | None:
-        """Whether a check of what is collected passed last; None where it was never made."""
-        return self.pipeline.check(check).get("success")
+    def is_well(self, check: str, asset: str = "raw_readings") -> bool | None:
+        """Whether a check passed last; None where it was never made."""
+        return self.pipeline.check(check, asset).get("success")
 
-    def said(self, check: str) -> str:
+    def said(self, check: str, asset: str = "raw_readings") -> str:
         """What it said."""
-        return str(self.pipeline.check(check)["description"])
+        return str(self.pipeline.check(check, asset)["description"])
+
+    def wait_until_named(self, check: str, what: str) -> None:
+        """Waits until a check of what days need has failed, and says it."""
+        wait_for(lambda: self.is_well(check, "daily_aggregates") is False, f"that {check} notices it")
+        assert what in self.said(check, "daily_aggregates").replace("\\", "")  # as the Markdown is read
+
+    def wait_until_well(self, check: str) -> None:
+        """Waits until such a check has passed."""
+
+        def is_well() -> bool | None:
+            self.worker.keep()  # Celery ends when its broker does
+            return self.is_well(check, "daily_aggregates")
+
+        wait_for(is_well, f"that {check} is well again")
+
+    def wait_for_slots(self, since: int) -> None:
+        """Waits for an accepted slot of each device since then, ms."""
+        for edge in self.edges:
+            edge.wait_for_slots(since, edge.intervals)
 
     def committed(self) -> list[int]:
         """How often each day was committed."""
@@ -83,15 +104,19 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
     folder = tmp_path_factory.mktemp("many")
     connection = influxdb_server.connection()
     with ExitStack() as stack:
+        here, places = stack.enter_context(sites(len(INTERVALS)))
         postgres = stack.enter_context(running_postgres())
         redis = stack.enter_context(running_redis(folder / "redis"))
         objects = stack.enter_context(object_store())
+        to_objects = stack.enter_context(proxy(objects.server.server_port))
+        to_influxdb = stack.enter_context(proxy(urlsplit(connection.url).port or 0, here))
         store = {
             "INFLUXDB_V2_URL": connection.url,
             "INFLUXDB_V2_TOKEN": connection.token,
             "INFLUXDB_V2_ORG": connection.org,
             "INFLUXDB_V2_BUCKET": connection.bucket,
         }
+        from_sites = store | {"INFLUXDB_V2_URL": to_influxdb.url}
         common = (
             store
             | postgres
@@ -100,22 +125,38 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
                 "CELERY_RESULT_BACKEND": f"redis://127.0.0.1:{redis.port}/1",
                 "AIR_PIPELINE_DATA": str(objects.bucket()),
                 **objects.variables,
+                "AWS_ENDPOINT_URL_S3": to_objects.url,
             }
         )
-        simulator = stack.enter_context(Simulator(INTERVALS))
-        head, elsewhere, edge = (Machine(folder / name, common) for name in ("head", "elsewhere", "edge"))
+        head, elsewhere = (Machine(folder / name, common) for name in ("head", "elsewhere"))
+        edges = [
+            Edge(folder / f"edge-{number}", site, device, from_sites)
+            for number, (site, device) in enumerate(zip(places, INTERVALS, strict=True), 1)
+        ]
         local = Installation(folder / "local", store)
         local.folder.mkdir()
-        for machine in (head, elsewhere, edge, local):
-            write_devices(machine.config, simulator, INTERVALS, DAYS[0])
-            with machine.config.open("a", encoding="utf-8") as config:
-                config.write("collector: external\n")
+        for machine in (head, elsewhere, *edges, local):
+            write_edges(machine.config, edges, DAYS[0])
         local.seed(0, [*DAYS, DAYS[-1] + timedelta(days=1)], 60_000)
-        collector = stack.enter_context(running(collector_of(edge)))
+        for edge in edges:
+            stack.enter_context(edge.running())
         worker = stack.enter_context(running(worker_of(elsewhere, head)))
         pipeline = stack.enter_context(running_pipeline(head))
         wait_until_ready(worker)
-        yield Many(influxdb_server, redis, objects, head, edge, local, worker, collector, pipeline)
+        yield Many(influxdb_server, redis, objects, to_objects, head, tuple(edges), local, worker, pipeline)
+
+
+def test_nobody_asks_a_device_that_is_not_its_own(many: Many) -> None:
+    """Nobody could, and whoever tried would have said that it is not reached, over what its own collector says."""
+    for edge, other in permutations(many.edges):
+        assert not is_reached(inside(edge.site.collector), other.site)
+        assert not is_reached([], other.site)
+    since = now_ms()
+    many.wait_for_slots(since)
+    wait_for(lambda: many.is_well("collectors_agree"), "collectors that agree")
+    for edge in many.edges:
+        found = wait_for(lambda edge=edge: edge.outcomes(since), "its polls in the store")
+        assert "unreachable" not in found
 
 
 def test_a_backfill_gives_the_bytes_of_a_local_build(many: Many) -> None:
@@ -150,29 +191,43 @@ def test_a_run_whose_process_is_killed_is_noticed_and_tried_again(many: Many) ->
 
 
 def test_a_collector_that_is_killed_is_named_and_loses_nothing_else(many: Many) -> None:
+    edge, *others = many.edges
     since = now_ms()
-    many.edge.wait_for_slots(since)
-    wait_for(lambda: many.is_well("collector_running"), "a collector that runs")
-    many.collector.kill()
-    last = max(slot for _, slot in many.edge.accepted(INTERVALS, since))
+    many.wait_for_slots(since)
+    wait_for(lambda: many.is_well("collector_running"), "collectors that run")
+    edge.collector_service.kill()
+    last = max(slot for _, slot in edge.accepted(edge.intervals, since))
     wait_for(lambda: many.is_well("collector_running") is False, "that it is noticed")
-    assert "main, which runs elsewhere, has told nothing since" in many.said("collector_running")
-    many.collector.start()
+    said = many.said("collector_running")
+    assert "edge-1, which runs elsewhere, has told nothing since" in said
+    assert f"so nobody polls {edge.device}" in said
+    assert "edge-2" not in said
+    edge.collector_service.start()
     wait_for(lambda: many.is_well("collector_running"), "that it runs again")
-    assert many.edge.gaps(since, last) == set()
+    assert edge.gaps(since, last, edge.intervals) == set()
+    for other in others:
+        assert other.gaps(since, None, other.intervals) == set()
 
 
 def test_an_influxdb_that_is_killed_costs_no_slot(many: Many) -> None:
     since = now_ms()
-    many.edge.wait_for_slots(since)
+    many.wait_for_slots(since)
     many.influxdb.kill()
-    wait_for(lambda: len(many.edge.waiting()) > 4, "polls that wait")
+    wait_for(lambda: all(len(edge.waiting()) > 2 for edge in many.edges), "polls that wait at each site")
     wait_for(lambda: many.is_well("store_answering") is False, "that it is noticed")
     assert "gives no answer" in many.said("store_answering")
     many.influxdb.start()
-    wait_for(lambda: not many.edge.waiting(), "delivery")
+    wait_for(lambda: not any(edge.waiting() for edge in many.edges), "delivery")
     wait_for(lambda: many.is_well("store_answering"), "that it is well again")
-    assert many.edge.gaps(since) == set()
+    for edge in many.edges:
+        assert edge.gaps(since, None, edge.intervals) == set()
+
+
+def test_a_redis_that_is_killed_is_named(many: Many) -> None:
+    many.redis.kill()
+    many.wait_until_named("runs_taken", f"127.0.0.1:{many.redis.port}/0, which hands runs over, does not answer")
+    many.redis.start()
+    many.wait_until_well("runs_taken")
 
 
 def test_runs_that_wait_in_a_redis_that_is_killed_are_done(many: Many) -> None:
@@ -183,7 +238,7 @@ def test_runs_that_wait_in_a_redis_that_is_killed_are_done(many: Many) -> None:
     many.redis.start()
 
     def done() -> bool:
-        many.worker.keep()  # Celery ends when its broker does
+        many.worker.keep()
         return many.backfilled(backfill)
 
     wait_for(done, "the end of the backfill")
@@ -192,22 +247,30 @@ def test_runs_that_wait_in_a_redis_that_is_killed_are_done(many: Many) -> None:
 
 def test_an_object_store_that_is_killed_in_the_middle_of_a_put_has_the_old_day_and_then_the_new_one(many: Many) -> None:
     day = DAYS[0]
-    before = many.objects.read(many.head.file("observations", day))
-    died: list[str] = []
-
-    def dying(asked: str, environ: dict[str, Any]) -> None:
-        """From the first table that is put there on, nobody is answered."""
-        if died or (asked.startswith("PUT ") and "/observations/" in asked):
-            environ["wsgi.input"].read(1_000)
-            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            died.append(asked)
-
-    many.objects.meanwhile = dying
+    place = many.head.file("observations", day)
+    before = many.objects.read(place)
     commits = many.committed()
+    many.to_objects.lets_pass = _half_of_a_table
     backfill = many.pipeline.backfill([day])
-    wait_for(lambda: len(died) > 1, "an attempt after the one in the middle of which it died")
-    many.objects.meanwhile = lambda _asked, _environ: None
-    assert many.objects.read(many.head.file("observations", day)) == before
+    wait_for(many.to_objects.died.is_set, "its end in the middle of a table")
+    [run] = wait_for(lambda: many.pipeline.runs("STARTED"), "its run")
+    wait_for(lambda: "does not answer" in many.pipeline.said_by_run(run), "that the step says it")
+    assert many.objects.read(place) == before
+    assert many.committed() == commits
+    many.to_objects.start()
     wait_for(lambda: many.backfilled(backfill), "the end of the backfill")
     assert many.committed()[0] > commits[0]
-    assert many.objects.read(many.head.file("observations", day)) == before  # the same bytes again
+    assert many.objects.read(place) == before  # the same bytes again
+
+
+def _half_of_a_table(request: bytes) -> int | None:
+    """Of a connection over which observations are put, the first half of these."""
+    is_table = request.startswith(b"PUT ") and b"/observations/date%3D" in request
+    return half_of_a_body(request) if is_table else None
+
+
+def test_an_object_store_that_is_killed_is_named(many: Many) -> None:
+    many.to_objects.kill()
+    many.wait_until_named("objects_answering", f"{many.head.environment.data} does not answer")
+    many.to_objects.start()
+    many.wait_until_well("objects_answering")
