@@ -100,7 +100,7 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
 
 def _data(given: Mapping[str, str], otherwise: Path) -> DataPlace:
     text = given.get("AIR_PIPELINE_DATA", str(otherwise)).strip()
-    if not text.startswith("s3://"):
+    if not text.startswith("s3:/"):  # with one slash it is a slip, and no directory that anybody means
         return _path(given, "AIR_PIPELINE_DATA", str(otherwise))
     if not _OBJECTS.fullmatch(text):
         raise SettingsError(

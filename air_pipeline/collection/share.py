@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 SILENT_AFTER_S = 75.0
 """A collector elsewhere that has told nothing for so long does not run, or does not reach the store."""
+CLOCKS_APART_S = 3600.0
+"""So far the clocks of machines may be apart: a word that seems that old is of one that has gone."""
 _MOST_NAMED = 5
 
 
@@ -85,10 +87,12 @@ class Ears:
     def hear(self, told: Mapping[str, Told], time_s: float, elapsed_s: float) -> set[str]:
         """Takes their last words in; the names of those that run, as far as is known.
 
-        The clock of another machine says how old a word is only where nothing was heard of it before.
+        The clock of another machine says of a word that was not heard before whether it is of long ago, and no more:
+        what it tells within minutes of now is listened to from now on.
         """
         for name, one in told.items():
-            at, heard_s = self._heard.get(name, (None, elapsed_s - max(time_s - one.at / 1000, 0.0)))
+            seems_s = time_s - one.at / 1000
+            at, heard_s = self._heard.get(name, (None, elapsed_s - (seems_s if seems_s >= CLOCKS_APART_S else 0.0)))
             self._heard[name] = one.at, elapsed_s if at not in {None, one.at} else heard_s
         return {name for name in told if elapsed_s - self._heard[name][1] < SILENT_AFTER_S}
 

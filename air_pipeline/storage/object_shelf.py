@@ -29,7 +29,7 @@ from s3fs.utils import FileExpired
 
 from air_pipeline.places import ObjectAddress
 from air_pipeline.replacing import staged_file
-from air_pipeline.storage.shelf import Shelf, ShelfError, ShelfUnavailable, Stamp, place_of
+from air_pipeline.storage.shelf import Shelf, ShelfError, ShelfUnavailable, Stamp, day_of, place_of
 
 PART_BYTES = 32 << 20
 """Of an upload in parts; s3fs begins one at twice that."""
@@ -41,6 +41,7 @@ _BLOCK_BYTES = 8 << 20
 _PARQUET = "application/vnd.apache.parquet"
 _NO_BUCKET = "NoSuchBucket"
 _NO_ANSWER_OF_S3 = "404"  # which says more of what it has not
+_LATER = {408, 429}  # of HTTP: too slow, too much at once
 _VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -87,7 +88,11 @@ class ObjectShelf:
         """See `Shelf`: one request, where there is such an object."""
         with suppress(FileNotFoundError):
             info = self._ask(_system().info, self._key(day, name))
-            return _stamp(info) if info["type"] == "file" else None
+            if info["type"] != "file":
+                return None
+            if not info.get("LastModified"):
+                raise self._no_object_store("it says 200 and nothing of the object")
+            return _stamp(info)
         return None
 
     def at_once(self) -> Shelf:
@@ -101,9 +106,8 @@ class ObjectShelf:
         found = {}
         for path, info in self._ask(_system().find, below, detail=True).items():
             match path.removeprefix(f"{below}/").split("/"):
-                case [day, one] if one == file and day.startswith("date="):
-                    with suppress(ValueError):  # somebody else's
-                        found[date.fromisoformat(day.removeprefix("date="))] = _stamp(info)
+                case [one, name_there] if name_there == file and (day := day_of(one)):
+                    found[day] = _stamp(info)
         return found
 
     @property
@@ -133,9 +137,7 @@ class ObjectShelf:
                     " AIR_PIPELINE_DATA to one that is there"
                 ) from None
             if _code(error) == _NO_ANSWER_OF_S3:
-                raise ShelfError(
-                    f"{self.address}: what answers is no object store ({_said(error)}); see to FSSPEC_S3_ENDPOINT_URL"
-                ) from None
+                raise self._no_object_store(_said(error)) from None
             raise
         except (PermissionError, NoCredentialsError, PartialCredentialsError) as error:
             raise ShelfError(
@@ -147,12 +149,16 @@ class ObjectShelf:
         except BotoCoreError as error:
             raise self._away(_said(error)) from None
         except OSError as error:
-            if _status(error) is None or _status(error, 0) >= 500:  # noqa: PLR2004 -- of HTTP: the server's fault
+            status = _status(error)
+            if status is None or status >= 500 or status in _LATER:  # noqa: PLR2004 -- of HTTP: the server's fault
                 raise self._away(_said(error)) from None
             raise ShelfError(
                 f"{self.address} refuses what was asked ({_said(error)}); see to AIR_PIPELINE_DATA, the region and the"
                 " endpoint (AWS_DEFAULT_REGION, FSSPEC_S3_ENDPOINT_URL)"
             ) from None
+
+    def _no_object_store(self, why: str) -> ShelfError:
+        return ShelfError(f"{self.address}: what answers is no object store ({why}); see to FSSPEC_S3_ENDPOINT_URL")
 
     def _away(self, why: str) -> ShelfUnavailable:
         return ShelfUnavailable(
@@ -272,8 +278,9 @@ def _code(error: BaseException) -> str:
     return str(_response(error).get("Error", {}).get("Code", ""))
 
 
-def _status(error: BaseException, otherwise: int | None = None) -> Any:  # noqa: ANN401 -- a number or the other
-    return _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode", otherwise)
+def _status(error: BaseException) -> int | None:
+    status: int | None = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status
 
 
 def _said(error: BaseException) -> str:

@@ -105,6 +105,17 @@ def place_of(day: date | None, name: str) -> str:
     return f"{folder}/date={day.isoformat()}/{file}"
 
 
+def day_of(folder: str) -> date | None:
+    """The local date of a day's own folder, the last part of its path; None of somebody else's.
+
+    Only as `place_of` spells it: `date=20261121` is another folder, in which nothing of ours is.
+    """
+    with suppress(ValueError):
+        day = date.fromisoformat(folder.removeprefix("date="))
+        return day if folder == f"date={day.isoformat()}" else None
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A directory of this machine, or one that it has mounted.
@@ -139,11 +150,8 @@ class Folder:
     def days(self, name: str) -> list[date]:
         """See `Shelf`."""
         folder, file = name.split("/")
-        days = []
-        for path in (self.path / folder).glob(f"date=*/{file}"):
-            with suppress(ValueError):  # somebody else's directory
-                days.append(date.fromisoformat(path.parent.name.removeprefix("date=")))
-        return sorted(days)
+        found = (day_of(path.parent.name) for path in (self.path / folder).glob(f"date=*/{file}"))
+        return sorted(day for day in found if day is not None)
 
     def stamp(self, day: date | None, name: str) -> Stamp | None:
         """See `Shelf`."""

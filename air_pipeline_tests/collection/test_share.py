@@ -138,6 +138,19 @@ def test_a_clock_that_is_wrong_elsewhere_makes_nobody_wait_for_longer(
     assert not share.waits
 
 
+def test_a_clock_that_is_minutes_behind_elsewhere_makes_nobody_a_dead_one(
+    tmp_path: Path, store: Store, elapsed: list[float]
+) -> None:
+    """Who hears of it for the first time does not know how old its word is, and listens."""
+    store.word("edge-1", BEFORE, ago_s=5 * 60)
+    share = edge_2(tmp_path, AFTER)
+    share.look(store)
+    assert share.waits
+    elapsed[0] += SILENT_AFTER_S + 1
+    share.look(store)
+    assert not share.waits
+
+
 def test_while_the_store_is_away_own_devices_are_polled_and_others_not_taken(tmp_path: Path, store: Store) -> None:
     store.away = True
     share = edge_2(tmp_path, AFTER, {"attic": 1_000})  # which it polled last before it was started

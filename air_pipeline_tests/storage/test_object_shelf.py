@@ -240,7 +240,7 @@ def test_a_store_that_is_away_is_told_as_that(shelf: ObjectShelf, monkeypatch: p
     assert len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_store_that_is_ill_is_told_as_one_that_may_be_well_later(
     shelf: ObjectShelf, objects: ObjectStore, verb: str, status: int
@@ -257,6 +257,12 @@ def test_what_is_no_object_store_is_not_taken_for_one_without_days(
     objects.meanwhile = lambda _asked, _environ: 404
     with pytest.raises(ShelfError, match="what answers is no object store"):
         VERBS[verb](shelf)
+
+
+def test_nor_what_says_200_to_everything(shelf: ObjectShelf, objects: ObjectStore) -> None:
+    objects.meanwhile = lambda _asked, _environ: 200
+    with pytest.raises(ShelfError, match="what answers is no object store"):
+        shelf.stamp(DAY, NAME)
 
 
 def test_what_is_no_table_is_no_matter_of_the_store(shelf: ObjectShelf) -> None:
@@ -276,7 +282,9 @@ def test_a_place_in_an_object_store_needs_an_influxdb() -> None:
     assert said.endswith("INFLUXDB_V2_ORG, INFLUXDB_V2_BUCKET, or AIR_PIPELINE_DATA to a directory")
 
 
-@pytest.mark.parametrize("text", ["s3://", "s3:///air", "s3://Bucket/air", "s3://key:secret@bucket/air", "s3://b/a b"])
+@pytest.mark.parametrize(
+    "text", ["s3://", "s3:/bucket/air", "s3:///air", "s3://Bucket/air", "s3://key:secret@bucket/air", "s3://b/a b"]
+)
 def test_what_is_no_place_for_objects_is_refused(text: str) -> None:
     said = mistake(read_environment, INFLUX | {"AIR_PIPELINE_DATA": text})
     assert said.startswith("environment: AIR_PIPELINE_DATA is ")

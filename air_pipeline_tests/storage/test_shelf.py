@@ -63,7 +63,8 @@ def test_days_are_those_that_have_the_file_in_order(shelf):
     for day in reversed(DAYS):
         put_text(shelf, day, NAME, "here")
     put_text(shelf, date(2026, 1, 1), OTHER, "not this one")
-    put_text(shelf, None, "observations/date=never/observations.parquet", "somebody else's")
+    for other in ("never", "20261122", "2026-W48-1"):
+        put_text(shelf, None, f"observations/date={other}/observations.parquet", "somebody else's")
     assert shelf.days(NAME) == shelf.at_once().days(NAME) == DAYS
     assert [shelf.at_once().stamp(day, NAME) for day in DAYS] == [shelf.stamp(day, NAME) for day in DAYS]
     assert shelf.at_once().stamp(DAYS[0], OTHER) is None
