@@ -30,7 +30,7 @@ MOST_NAMED = 5
 
 
 def check_staged(built: Built) -> list[dg.AssetCheckResult]:
-    """Checks what was written, by reading it back from the disk, a row group in memory at a time.
+    """Checks what was written, by reading it back from the disk, a piece in memory at a time.
 
     Raises:
         TableError: it cannot be read back.
@@ -39,8 +39,8 @@ def check_staged(built: Built) -> list[dg.AssetCheckResult]:
     schema: list[Violation] = []
     sums: list[Violation] = []
     last = None
-    for group in written.tables():
-        frame = group.to_pandas()
+    for piece in written.pieces():
+        frame = piece.to_pandas()
         schema += validate(written.table, frame) + key_rises(pd.concat([last, frame.head(1)]))
         last = frame.tail(1)
         if written.table != "observations":

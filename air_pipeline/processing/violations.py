@@ -178,4 +178,6 @@ def _ranks(column: "pd.Series[Any]") -> npt.NDArray[np.integer[Any]]:
     """Whole numbers in the order of the column's values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.reorder_categories(sorted(column.cat.categories)).cat.codes.to_numpy()
+    if isinstance(column.dtype, (pd.DatetimeTZDtype, np.dtype)) and column.dtype.kind == "M":
+        return column.astype("int64").to_numpy()
     return pd.factorize(column, sort=True)[0]

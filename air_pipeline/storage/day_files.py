@@ -204,14 +204,10 @@ class DayFile:
         with self.opened() as rows:
             return rows.devices()
 
-    def tables(self, devices: Collection[str] | None = None) -> "Iterator[pa.Table]":
-        """The rows as Arrow tables, one for each row group, in the order of the file.
-
-        Args:
-            devices: the ids of those that are wanted; all without. What holds none of them is not read.
-        """
+    def pieces(self) -> "Iterator[pa.Table]":
+        """All rows as Arrow tables in the order of the file, a large row group in several."""
         with self.opened() as rows:
-            yield from rows.groups(devices)
+            yield from rows.pieces()
 
     def holdings(self) -> Mapping[str, Holding]:
         """What observations hold of each device, counted from their rows, whatever other columns they have."""
@@ -224,7 +220,7 @@ class DayFile:
             return rows.units()
 
     def device_tables(self, devices: Collection[str] | None = None) -> "Iterator[tuple[str, pa.Table]]":
-        """Each device with its rows as an Arrow table, as `tables` has them, one row group in memory at a time."""
+        """Each device, of those that are wanted, with its rows as an Arrow table, one row group in memory at a time."""
         with self.opened() as rows:
             yield from rows.by_device(devices)
 

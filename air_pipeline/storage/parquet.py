@@ -30,6 +30,9 @@ from air_pipeline.storage.day_files import (
 ROWS_PER_GROUP = 131_072
 """Aggregates gather devices up to about this many rows in a row group; `observations` has one group a device."""
 
+ROWS_AT_ONCE = 262_144
+"""Rows that are decoded together where a file is looked through: some 20 MB with their frame."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
@@ -72,6 +75,11 @@ class Rows:
                 wanted = [rows for name, rows in _by_device(rows_of_all) if name in devices]
                 if wanted:
                     yield pa.concat_tables(wanted)
+
+    def pieces(self) -> Iterator[pa.Table]:
+        """All rows in their order, so many at a time that a large group is never in memory as a whole."""
+        for batch in self.file.iter_batches(ROWS_AT_ONCE, use_threads=False):
+            yield self._of_today(pa.Table.from_batches([batch]))
 
     def by_device(self, devices: Collection[str] | None) -> Iterator[tuple[str, pa.Table]]:
         """Each of these devices (all, if None) with its rows."""
