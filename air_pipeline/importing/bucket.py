@@ -79,8 +79,8 @@ def _read(
     for number, point in enumerate(points):
         told(number, len(points))
         first, last = max(span[0], point["time"]), min(span[1], point["time"] + _DAY_MS)
-        answer = queries.csv(name, columns, f"{where}{during(first, last)}", parameters)
-        table = _table(answer, columns)
+        with queries.csv(name, columns, f"{where}{during(first, last)}", parameters) as answer:
+            table = _table(b"".join(answer), columns)
         parts.append(rows_of({"time": table["time"].to_pylist(), **{column: table[column] for column in columns}},
                              said, notes, 1, measurement))  # fmt: skip
     told(len(points), len(points))

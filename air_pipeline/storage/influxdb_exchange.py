@@ -11,11 +11,11 @@ import select
 import socket
 import weakref
 from collections import deque
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Self, TypedDict, Unpack, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from air_pipeline.boottime import boottime
@@ -40,6 +40,28 @@ class Answer:
     body: bytes
 
 
+class How(TypedDict, total=False):
+    """What may be said of a request.
+
+    Attributes:
+        silence_s: how long the server may say nothing.
+        within_s: how long all of the answer may take.
+        most_bytes: of its body.
+        headers: besides the token.
+        params: what follows the path.
+        data: the body, or the fields of a form.
+        json: the body as JSON.
+    """
+
+    silence_s: float
+    within_s: float
+    most_bytes: int
+    headers: Mapping[str, str]
+    params: Mapping[str, str]
+    data: bytes | Mapping[str, str]
+    json: object
+
+
 class Exchange:
     """Exchanges with one server. Safe from several threads: each has a connection of its own, kept for the next."""
 
@@ -54,7 +76,7 @@ class Exchange:
             StoreRefused: the token has characters that no token has.
         """
         self.token = Token(connection)
-        self._connection = connection
+        self.connection = connection
         self._timeout_s = timeout_s
         try:
             parts = urlsplit(connection.url)
@@ -67,44 +89,29 @@ class Exchange:
         weakref.finalize(self, _close_all, self._idle)  # a notebook seldom closes what it opened
         self._is_influxdb = False
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        silence_s: float | None = None,
-        within_s: float | None = None,
-        most_bytes: int = LONGEST_ANSWER,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        data: bytes | Mapping[str, str] | None = None,
-        json: object = None,
-    ) -> Answer:
+    def request(self, method: str, path: str, **how: Unpack[How]) -> Answer:
         """Any request to the server, whatever its status; a token that is refused is looked up again.
 
         Args:
             method: of HTTP.
             path: goes on from the server's URL.
-            silence_s: how long it may say nothing.
-            within_s: how long all of it may take.
-            most_bytes: of its body.
-            headers: besides the token.
-            params: what follows the path.
-            data: the body, or the fields of a form.
-            json: the body as JSON.
+            how: see there.
 
         Raises:
             StoreUnavailable: no answer, none in time, or none of that size.
         """
-        silence_s = silence_s or self._timeout_s
-        limits = _Limits(self._timeout_s, silence_s, within_s or _SILENCES * silence_s, most_bytes)
-        body, content = _body(data, json)
-        target = f"{path}?{urlencode(params)}" if params else path
-        while True:
-            sent = {"Authorization": f"Token {self.token.now()}", **content, **(headers or {})}
-            answer = self._answer(method, target, body, sent, limits)
-            if answer.status != HTTPStatus.UNAUTHORIZED or not self.token.read_again():
-                return answer
+        with self.begin(method, path, **how) as begun:
+            return begun.answer()
+
+    def begin(self, method: str, path: str, **how: Unpack[How]) -> "Begun":
+        """Sends what `request` sends; whoever asked reads the answer when he comes to it."""
+        silence_s = how.get("silence_s") or self._timeout_s
+        within_s = how.get("within_s") or _SILENCES * silence_s
+        limits = _Limits(self._timeout_s, silence_s, within_s, how.get("most_bytes", LONGEST_ANSWER))
+        body, content = _body(how.get("data"), how.get("json"))
+        target = f"{path}?{urlencode(params)}" if (params := how.get("params")) else path
+        headers = {**_AS_IT_IS, **content, **how.get("headers", {})}
+        return Begun(self, _Request(method, self._prefix + target, body, headers), limits)
 
     def write(self, lines: bytes) -> None:
         """Writes lines of points, times in ms, into the bucket; all of them are there when it returns.
@@ -115,13 +122,13 @@ class Exchange:
         answer = self.request(
             "POST",
             "/api/v2/write",
-            params={"org": self._connection.org, "bucket": self._connection.bucket, "precision": "ms"},
+            params={"org": self.connection.org, "bucket": self.connection.bucket, "precision": "ms"},
             data=lines,
             headers={"Content-Type": "text/plain; charset=utf-8"},
         )
         # A login page answers 200 to everything: what it took must not leave the outbox. Nor what anybody else took.
         if answer.status != HTTPStatus.NO_CONTENT:
-            raise refusal(self._connection, Doing.WRITE, answer.status, answer.headers, answer.body)
+            raise refusal(self.connection, Doing.WRITE, answer.status, answer.headers, answer.body)
         self.require_influxdb(answer)
 
     def require_influxdb(self, answer: Answer) -> None:
@@ -136,36 +143,17 @@ class Exchange:
             health = self.request("GET", "/health")
             self._is_influxdb = says_influxdb(health.headers) or b'"influxdb"' in health.body
             if not self._is_influxdb:
-                raise unknown_server(self._connection)
+                raise unknown_server(self.connection)
+
+    def keep(self, connection: "_Connection") -> None:
+        """Keeps a connection whose answer was read to its end."""
+        self._idle.append(connection)
 
     def close(self) -> None:
         """Frees the connections that are idle."""
         _close_all(self._idle)
 
-    def _answer(
-        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], limits: "_Limits"
-    ) -> Answer:
-        end = boottime() + limits.within_s
-        with ExitStack() as unless_whole:
-            try:
-                connection = self._taken(limits)
-                unless_whole.callback(connection.close)
-                connection.begin(limits, end)
-                connection.request(method, self._prefix + target, body, {**_AS_IT_IS, **headers})
-                response = connection.getresponse()
-                unless_whole.callback(response.close)  # which has the socket, if it is not kept
-                whole = _read(response, limits.most_bytes)
-            except (http.client.HTTPException, OSError, ValueError) as error:
-                if boottime() >= end:
-                    raise too_late(self._connection, limits.within_s) from error
-                raise unreachable(self._connection, error) from error
-            if len(whole) > limits.most_bytes:
-                raise too_long(self._connection, limits.most_bytes)
-            unless_whole.pop_all()
-        self._idle.append(connection)
-        return Answer(response.status, cast("Mapping[str, str]", response.headers), whole)
-
-    def _taken(self, limits: "_Limits") -> "_Connection":
+    def taken(self, limits: "_Limits") -> "_Connection":
         """A connection that is open, or may be opened."""
         while self._idle:
             connection = self._idle.pop()
@@ -179,6 +167,95 @@ class Exchange:
         return _Connection(self._host, self._port, timeout=limits.connect_s)
 
 
+class Begun:
+    """A request that is on its way, whose answer comes whole or in parts.
+
+    Left before the end of its answer, it closes its connection; else that is kept for the next request.
+    """
+
+    def __init__(self, exchange: Exchange, request: "_Request", limits: "_Limits") -> None:
+        """Sends it.
+
+        Raises:
+            StoreUnavailable: there is nobody to send it to.
+        """
+        self._exchange, self._request, self._limits = exchange, request, limits
+        self._response: http.client.HTTPResponse | None = None
+        self._send()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes what was not read to its end."""
+        self._unless_whole.close()
+
+    def answer(self) -> Answer:
+        """All of the answer."""
+        body = b"".join(self.parts())
+        return Answer(self.status, cast("Mapping[str, str]", self._awaited().headers), body)
+
+    @property
+    def status(self) -> int:
+        """That of the answer, which is waited for."""
+        return self._awaited().status
+
+    def parts(self) -> Iterator[bytes]:
+        """The body as it comes.
+
+        Raises:
+            StoreUnavailable: it is not whole, comes too late or is too long.
+        """
+        response, size = self._awaited(), 0
+        while part := self._next_of(response):
+            size += len(part)
+            if size > self._limits.most_bytes:
+                raise too_long(self._exchange.connection, self._limits.most_bytes)
+            yield part
+        self._unless_whole.pop_all()
+        self._exchange.keep(self._connection)
+
+    def _send(self) -> None:
+        self._end = boottime() + self._limits.within_s
+        sent = {"Authorization": f"Token {self._exchange.token.now()}", **self._request.headers}
+        with self._in_words(), ExitStack() as unless_whole:
+            self._connection = self._exchange.taken(self._limits)
+            unless_whole.callback(self._connection.close)
+            self._connection.begin(self._limits, self._end)
+            self._connection.request(self._request.method, self._request.target, self._request.body, sent)
+            self._unless_whole = unless_whole.pop_all()
+
+    def _awaited(self) -> http.client.HTTPResponse:
+        """The answer, of which the head is there; that to the token of now, if another one was refused."""
+        while self._response is None:
+            with self._in_words():
+                response = self._connection.getresponse()
+            self._unless_whole.callback(response.close)  # which has the socket, if it is not kept
+            if response.status == HTTPStatus.UNAUTHORIZED and self._exchange.token.read_again():
+                self._unless_whole.close()
+                self._send()
+            else:
+                self._response = response
+        return self._response
+
+    def _next_of(self, response: http.client.HTTPResponse) -> bytes:
+        with self._in_words():
+            part = response.read(_AT_ONCE)
+            if not part and response.length:  # which a body in pieces tells by itself
+                raise http.client.IncompleteRead(b"", response.length)
+            return part
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            if boottime() >= self._end:
+                raise too_late(self._exchange.connection, self._limits.within_s) from error
+            raise unreachable(self._exchange.connection, error) from error
+
+
 def _close_all(connections: "deque[_Connection]") -> None:
     while connections:
         connections.pop().close()
@@ -187,6 +264,14 @@ def _close_all(connections: "deque[_Connection]") -> None:
 def says_influxdb(headers: Mapping[str, str]) -> bool:
     """Whether an answer has the headers that InfluxDB puts into each; one that was built by hand leaves them empty."""
     return "X-Influxdb-Build" in headers or "X-Influxdb-Version" in headers
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    target: str
+    body: bytes | None
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +291,6 @@ def _body(data: bytes | Mapping[str, str] | None, json: object) -> tuple[bytes |
     if isinstance(data, Mapping):
         return urlencode(data).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
     return data, {}
-
-
-def _read(response: http.client.HTTPResponse, most_bytes: int) -> bytes:
-    """The body; a little more than `most_bytes` where it is longer."""
-    parts, size = [], 0
-    while size <= most_bytes and (part := response.read(_AT_ONCE)):
-        parts.append(part)
-        size += len(part)
-    if size <= most_bytes and response.length:  # which a body in pieces tells by itself
-        raise http.client.IncompleteRead(b"", response.length)
-    return b"".join(parts)
 
 
 class _Connection(http.client.HTTPConnection):

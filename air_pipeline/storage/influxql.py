@@ -7,13 +7,14 @@ users name; only integers and quoted identifiers are put into the text of a quer
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from air_pipeline.settings import InfluxConnection
-from air_pipeline.storage.influxdb_exchange import Exchange
+from air_pipeline.storage.influxdb_exchange import Begun, Exchange
 from air_pipeline.storage.influxdb_failures import Doing, no_bucket, refusal
 from air_pipeline.storage.storable import within_time
 from air_pipeline.storage.store import StoreError
@@ -34,6 +35,7 @@ _LAST_OF_DEVICES = "SELECT last(outcome) FROM poll GROUP BY device"
 _LAST_OF_SERIES = "SELECT *::field FROM air, poll GROUP BY * ORDER BY time DESC LIMIT 1"
 _OURS = {"device", "import"}
 _TAGS_HOLD_S = 60.0
+_CSV = "application/csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ class InfluxQL:
     def _results(
         self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None
     ) -> list[list[Series]]:
-        answer = self._ask(";".join(queries), parameters, "application/json", timeout_s)
+        with self._begin(";".join(queries), parameters, "application/json", timeout_s) as begun:
+            answer = b"".join(self._parts(begun))
         try:
             results = json.loads(answer)["results"]
             found = [[_series(series) for series in result.get("series", [])] for result in results]
@@ -128,13 +131,18 @@ class InfluxQL:
             raise StoreError(f"InfluxDB at {self._connection.url} answers {len(found)} of {len(queries)} queries.")
         return found
 
-    def csv(self, measurement: str, fields: Sequence[str], condition: str, parameters: Mapping[str, object]) -> bytes:
+    @contextmanager
+    def csv(
+        self, measurement: str, fields: Sequence[str], condition: str, parameters: Mapping[str, object]
+    ) -> Iterator[Iterator[bytes]]:
         """The points of a measurement, rising by `time` (ms), as CSV: columns name, tags, time and the fields.
 
+        The parts come as the server makes them, which it does from here on, whatever else is asked meanwhile.
         An empty text and none are the same here. See the module for how far to trust it.
         """
         query = f"SELECT {', '.join(map(identifier, fields))} FROM {measurement} WHERE {condition}"  # noqa: S608 - quoted
-        return self._ask(self._of_ours(query, self._others), parameters, "application/csv")
+        with self._begin(self._of_ours(query, self._others), parameters, _CSV) as begun:
+            yield self._parts(begun)
 
     def numbers(self, measurement: str, point: Mapping[str, Any]) -> dict[str, float]:
         """The numbers of a point by field, in order.
@@ -166,13 +174,17 @@ class InfluxQL:
             self._exchange.request("GET", "/health")
             self._is_there = True
 
-    def _ask(self, query: str, parameters: Mapping[str, object], accept: str, timeout_s: float | None = None) -> bytes:
+    def _begin(
+        self, query: str, parameters: Mapping[str, object], accept: str, timeout_s: float | None = None
+    ) -> Begun:
         database, policy = self._connection.bucket.partition("/")[0], self._policy
         form = {"db": database, "epoch": "ms", "q": query, "params": json.dumps(parameters)}
         if policy:
             form["rp"] = policy
+        if accept == _CSV:  # sent as it is made, not when all of it is
+            form["chunked"] = "true"
         self.require_there()
-        answer = self._exchange.request(
+        return self._exchange.begin(
             "POST",
             "/query",
             data=form,
@@ -182,9 +194,13 @@ class InfluxQL:
             within_s=timeout_s or self._longest_s,
             most_bytes=_LONGEST_ANSWER,
         )
-        if answer.status != HTTPStatus.OK:
+
+    def _parts(self, begun: Begun) -> Iterator[bytes]:
+        """The body of an answer that is what was asked for."""
+        if begun.status != HTTPStatus.OK:
+            answer = begun.answer()
             raise refusal(self._connection, Doing.READ, answer.status, answer.headers, answer.body)
-        return answer.body
+        yield from begun.parts()
 
     def _require_complete(self, result: Mapping[str, Any]) -> None:
         said = result.get("error")

@@ -97,21 +97,31 @@ def test_points_are_written_as_documented(influxdb: InfluxServer, influx_store: 
     assert dict(fields["air"][1]) == {"dht22_temperature": "float"}
 
 
-def test_a_local_day_is_read_at_once_and_longer_times_day_by_day(
-    influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever its offset from UTC: what is in memory at once is a day."""
+def test_much_is_read_in_parts_and_little_at_once(influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it is: what is on its way at once is so many values."""
     hour, midnight = 3_600_000, 1_780_012_800_000
     at = [midnight - 2 * hour + number * hour for number in range(50)]
     influx_store.write([poll(slot=one) for one in at])
     questions = []
     csv = InfluxQL.csv
     monkeypatch.setattr(InfluxQL, "csv", lambda *asked: questions.append(asked) or csv(*asked))
-    day = influx_store.readings("living-room", at[0], at[24])
-    assert (len(questions), len(day)) == (1, 24)
     whole = influx_store.readings("living-room", at[0], at[49] + 1)
-    assert (len(questions) - 1, len(whole)) == (3, 50)
-    pd.testing.assert_frame_equal(whole.iloc[:24], day)
+    assert (len(questions), len(whole)) == (1, 50)
+    monkeypatch.setattr("air_pipeline.storage.influxdb_points._VALUES_AT_ONCE", whole.iloc[:12].size)
+    parts = influx_store.readings("living-room", at[0], at[49] + 1)
+    assert len(questions) - 1 == 5  # of twelve hours each, and what is left
+    pd.testing.assert_frame_equal(parts, whole)
+
+
+def test_texts_are_whole_wherever_an_answer_comes_apart(
+    influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = [f'{"x" * number}\n"a",\n\n"' for number in range(20)]
+    rejected = [poll(slot=START + n * 10_000, outcome=Outcome.REJECTED, body=body) for n, body in enumerate(bodies)]
+    influx_store.write(rejected)
+    monkeypatch.setattr("air_pipeline.storage.influxdb_exchange._AT_ONCE", 7)
+    monkeypatch.setattr("air_pipeline.storage.influxdb_points._PARSED_AT_ONCE", 1)
+    assert list(influx_store.polls("living-room", START, END)["body"]) == bodies
 
 
 def test_a_wrong_token_is_refused_and_never_shown(influxdb: InfluxServer) -> None:
