@@ -245,14 +245,14 @@ def _suggested_id(called: str, taken: set[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Introduced:
+class Introduced:
     """An entry with what the device says, and whether it said something that can be used."""
 
     entry: Entry
     is_well: bool
 
 
-def _introduced(entry: Entry, zone: str, kind_told: str | None) -> _Introduced | None:
+def _introduced(entry: Entry, zone: str, kind_told: str | None) -> Introduced | None:
     """What a device says; None of one that says nothing to who asks: of no kind it would be written rightly."""
     known = _asked_until_known(entry, zone, kind_told)
     asked, introduction = known.asked, known.introduction
@@ -265,7 +265,7 @@ def _introduced(entry: Entry, zone: str, kind_told: str | None) -> _Introduced |
         for address, write in known.pages:
             where = without_secrets(address)
             say(f"{entry.id}: {where} is a page of no kind that is known; write it as url, and {write}", err=True)
-        return _Introduced(entry, is_well=False)
+        return Introduced(entry, is_well=False)
     url, kind = asked.device.url, introduction.kind
     if _is_bare(entry.url) and url != entry.url:  # the address alone, where the kind says the rest
         address = entry.url.removesuffix(_PATH)
@@ -278,7 +278,7 @@ def _introduced(entry: Entry, zone: str, kind_told: str | None) -> _Introduced |
     if not stores:
         say(f"{entry.id}: nothing of it would be stored, as no unit is known; with --force the file has the lines to"
             " fill in", err=True)  # fmt: skip
-    return _Introduced(replace(entry, lines=tuple(introduction.lines(units))), stores)
+    return Introduced(replace(entry, lines=tuple(introduction.lines(units))), stores)
 
 
 def _of_login(entry: Entry, asked: Asked, kind: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from air_pipeline.cli.init import Introduced
 from air_pipeline.running.ports import free_port
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import VALID
@@ -66,7 +67,9 @@ def begun(monkeypatch):
                 return {}
 
             monkeypatch.setattr(f"air_pipeline.cli.{command}.{name}", begin)
-    monkeypatch.setattr("air_pipeline.cli.init._introduced", lambda entry, _zone, _kind: (entry, True))
+    monkeypatch.setattr(
+        "air_pipeline.cli.init._introduced", lambda entry, _zone, _kind: Introduced(entry, is_well=True)
+    )
     return begun
 
 

@@ -337,13 +337,6 @@ def test_one_modest_request_is_sent(monkeypatch):
         }
 
 
-def test_a_name_and_a_password_in_the_url_are_sent():
-    with answering(http(b"{}")) as server:
-        url = server.url.replace("http://", "http://anna:secret@")
-        assert Exchange(url, WITHIN_S).run().outcome is None
-        assert b"Authorization: Basic YW5uYTpzZWNyZXQ=" in server.requests[0]
-
-
 def test_a_name_is_looked_up():
     with answering(http(b"{}")) as server:
         assert Exchange(server.url.replace("127.0.0.1", "localhost"), WITHIN_S).run().outcome is None
