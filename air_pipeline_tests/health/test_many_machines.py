@@ -83,7 +83,7 @@ def test_one_that_hangs_is_asked_once_and_not_waited_for_by_each_check(
 
 def test_a_deployment_on_one_machine_has_neither_check(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     here = deployment_in(tmp_path, small_device("hall"), **SHARED)
-    seen = seen_by_dagster(here, look_at_launcher=lambda: handed_over(instance, NOON))
+    seen = seen_by_dagster(here, look_at_launcher=lambda: handed_over(here.environment, instance, NOON))
     assert [*objects_answering.findings(seen), *runs_taken.findings(seen)] == []
     assert names_of(here).isdisjoint({"objects_answering", "runs_taken"})
 
