@@ -7,6 +7,7 @@ For the underlying Dagster concept, see docs.dagster.io: asset checks.
 
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import dagster as dg
 
@@ -70,7 +71,8 @@ def _by_hand(check: Check) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, deployment: dg.ResourceParam[Deployment]
     ) -> dg.AssetCheckResult:
         current = present(deployment)
-        seen = seen_by_dagster(current, look_at_launcher=lambda: handed_over(context.instance, current.now()))
+        look = partial(handed_over, current.environment, context.instance, current.now())
+        seen = seen_by_dagster(current, look_at_launcher=look)
         return check_result(check.summary(list(check.findings(seen)), seen.now))
 
     return by_hand

@@ -7,6 +7,7 @@ For the underlying Dagster concept, see docs.dagster.io: sensors.
 
 import socket
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 import dagster as dg
@@ -63,7 +64,8 @@ def _seen(deployment: Deployment, instance: dg.DagsterInstance, now: datetime) -
     """What is seen, with the runs of the watched days that failed."""
     days = list(islice(finished_days(deployment.settings, now), WATCHED_DAYS))
     failed = {day: run.run_id[:8] for day, run in days_that_failed(instance, days).items()}
-    return seen_by_dagster(deployment, failed_runs=failed, look_at_launcher=lambda: handed_over(instance, now))
+    look = partial(handed_over, deployment.environment, instance, now)
+    return seen_by_dagster(deployment, failed_runs=failed, look_at_launcher=look)
 
 
 def _due(cursor: Cursor, seen: Seen) -> tuple[Cursor, list[Finding]]:

@@ -126,7 +126,7 @@ def with_dagster(seen: Seen) -> Seen:
         from air_pipeline.instance.handing_over import handed_over  # as above
 
         with _instance(seen) as instance:
-            return None if instance is None else handed_over(instance, seen.now)
+            return None if instance is None else handed_over(seen.environment, instance, seen.now)
 
     return replace(seen, look_at_launcher=look_at_launcher)
 

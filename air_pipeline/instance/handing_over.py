@@ -14,21 +14,26 @@ from typing import Any
 
 import dagster as dg
 
+from air_pipeline.environment import Environment
 from air_pipeline.health.probing import answer_within
 from air_pipeline.health.seen import HandedOver
+from air_pipeline.instance.home import hands_runs_over, home_of_dagster
 
 TAKEN_WITHIN = timedelta(minutes=1)
 """A worker that has room begins a run within seconds; after three minutes Dagster gives it up, and tries again."""
 BROKER_WITHIN_S = 5.0
 
 
-def handed_over(instance: dg.DagsterInstance, now: datetime) -> HandedOver | None:
+def handed_over(environment: Environment, instance: dg.DagsterInstance, now: datetime) -> HandedOver | None:
     """How it stands with the runs that are handed over; None where they are processes of who launches them.
 
     Args:
+        environment: where `dagster.yaml` is.
         instance: whose launcher.
         now: the time, aware.
     """
+    if not hands_runs_over(home_of_dagster(environment)):
+        return None
     launcher = instance.run_launcher
     if isinstance(launcher, dg.DefaultRunLauncher):
         return None

@@ -1,5 +1,6 @@
 """What many machines share is named where it does not answer: the object store with the days, who hands runs over."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from air_pipeline.health.answering import objects_answering, runs_taken
 from air_pipeline.health.days import days_built, days_rebuilt
 from air_pipeline.health.seen import Seen, seen_by_dagster
 from air_pipeline.instance import handing_over
+from air_pipeline.instance.checks import with_dagster
 from air_pipeline.instance.handing_over import TAKEN_WITHIN, handed_over
 from air_pipeline.notifying.looking import day_summary
 from air_pipeline_tests.assets.small_deployments import NOON, deployment_in, small_device
@@ -81,7 +83,7 @@ def test_one_that_hangs_is_asked_once_and_not_waited_for_by_each_check(
 
 def test_a_deployment_on_one_machine_has_neither_check(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     here = deployment_in(tmp_path, small_device("hall"), **SHARED)
-    seen = seen_by_dagster(here, look_at_launcher=lambda: handed_over(instance, NOON))
+    seen = seen_by_dagster(here, look_at_launcher=lambda: handed_over(here.environment, instance, NOON))
     assert [*objects_answering.findings(seen), *runs_taken.findings(seen)] == []
     assert names_of(here).isdisjoint({"objects_answering", "runs_taken"})
 
@@ -100,17 +102,18 @@ def test_where_there_are_an_object_store_and_workers_dagster_shows_both(
 
 
 @contextmanager
-def handing_over_by(folder: Path, broker: str) -> Iterator[dg.DagsterInstance]:
+def handing_over_by(home: Path, broker: str) -> Iterator[dg.DagsterInstance]:
     """An instance whose runs are handed over by a broker."""
     launcher = {
         "module": "dagster_celery.launcher",
         "class": "CeleryRunLauncher",
         "config": {"broker": broker, "backend": broker},
     }
-    home = folder / "handing over"
     home.mkdir()
-    overrides = {"telemetry": {"enabled": False}, "run_launcher": launcher}
-    with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
+    said = "telemetry: {enabled: false}\nrun_launcher: " + json.dumps(launcher)
+    (home / "dagster.yaml").write_text(said, encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.all_instigator_state()  # of which the file is made at its first use
         yield instance
 
 
@@ -125,14 +128,15 @@ def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def test_a_redis_that_is_away_and_runs_that_nobody_takes_are_named(
     redis: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with handing_over_by(tmp_path, f"redis://:s3cret@127.0.0.1:{redis.port}/0") as instance:
+    home = tmp_path / "handing over"
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with handing_over_by(home, f"redis://:s3cret@127.0.0.1:{redis.port}/0") as instance:
         name = f"redis://:**@127.0.0.1:{redis.port}/0"
+        environment = deployment_in(tmp_path, **SHARED).environment
 
         def look(later: timedelta = timedelta()) -> Finding:
-            now = datetime.now(UTC) + later
-            environment = deployment_in(tmp_path, **SHARED).environment
-            seen = Seen(environment, now, look_at_launcher=lambda: handed_over(instance, now))
-            [one] = runs_taken.findings(seen)
+            """What `doctor` sees."""
+            [one] = runs_taken.findings(with_dagster(Seen(environment, datetime.now(UTC) + later)))
             return one
 
         assert (look().level, look().text) == (Level.OK, f"{name} answers, and no run waits for a worker")
