@@ -15,6 +15,7 @@ from air_pipeline.health import Check, Finding, check, failure, fine, warning
 from air_pipeline.health.answering import runs_taken
 from air_pipeline.health.seen import HandedOver, Seen
 from air_pipeline.instance.home import hands_runs_over, home_of_dagster, is_of_files
+from air_pipeline.instance.server import no_answer
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -32,9 +33,9 @@ _LOOKED_AT = timedelta(days=30)
 
 @contextmanager
 def _instance(seen: Seen) -> "Iterator[dg.DagsterInstance | None]":
-    """Dagster's storage; None where there is none yet."""
+    """Dagster's storage; None where there is none yet, or its server does not answer."""
     home = home_of_dagster(seen.environment)
-    if not _has_storage(home):
+    if not _has_storage(home) or no_answer(home):
         yield None
         return
     import dagster as dg  # 0.6 s of CPU: `doctor` is spared them where Dagster has not run
@@ -56,7 +57,11 @@ def _has_storage(home: Path) -> bool:
     title="daemon",
 )
 def daemon_running(seen: Seen) -> Iterator[Finding]:
-    """Whether the daemon gives signs of life."""
+    """Whether the daemon gives signs of life, and what it keeps them in answers."""
+    if why := no_answer(home_of_dagster(seen.environment)):
+        remedy = "see that it runs and that DAGSTER_POSTGRES_* lead to it; nothing is built meanwhile, collectors go on"
+        yield failure(f"nothing is known of it, as {why}", remedy)
+        return
     with _instance(seen) as instance:
         yield fine("Dagster has not run here yet") if instance is None else _of_daemon(instance)
 
