@@ -1,7 +1,8 @@
 """The collector: CPU a poll, how late requests are sent, memory and start; with InfluxDB where there is one to start.
 
 The peer asks one of the same devices again and again with the standard library's `http.client`, in one thread, and
-stores nothing. Other processes only ever add to the time of either, so the least of several intervals, and of several
+stores nothing; of a hundred devices also Telegraf, where it is, as the same devices are asked by it after us. Other
+processes only ever add to the time of either, so the least of several intervals, and of several
 rounds, is what is compared. Late is what goes by from a slot to the end of sending its request.
 """
 
@@ -26,6 +27,7 @@ from air_pipeline.settings import InfluxConnection
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.influxdb_server import InfluxServer, open_server
+from benchmarks import telegraf
 
 COMMAND = [sys.executable, "-m", "air_pipeline"]
 PEER = """
@@ -74,6 +76,8 @@ class Case:
     intervals: int
 
 
+TELEGRAFS = 100
+"""Devices of the case that Telegraf is measured beside."""
 CASES = (Case(1, 1, 20), Case(100, 10, 5), Case(1_000, 10, 5), Case(4_000, 10, 5))
 
 
@@ -116,38 +120,64 @@ def _print(case: Case, influxdb: InfluxServer | None) -> None:
             while holder(state) is None:
                 time.sleep(0.005)
             started = time.monotonic() - began
-            running, spent, simulated = psutil.Process(process.pid), [], []
+            running = psutil.Process(process.pid)
             _wait_for_the_middle_of_an_interval(case)
             first = time.time()
-            for _ in range(case.intervals):
-                before = _cpu_s(running), _cpu_s(simulator)
-                _wait_for_the_middle_of_an_interval(case)
-                spent.append((_cpu_s(running) - before[0]) / case.devices * 1000)
-                simulated.append((_cpu_s(simulator) - before[1]) / case.devices * 1000)
+            least, simulated = _least_ms(case, running, simulator)
             last, size = time.time(), running.memory_info().rss
             peer = _peer_ms(base)
         finally:
             process.terminate()
             process.wait()
+        if case.devices == TELEGRAFS and influxdb is not None:
+            _print_telegraf(case, influxdb, base, folder)
         sent = [at for at in json.loads((folder / "sent").read_text()) if first < at < last]
         outcomes, gaps = _stored(case, connection, state, first, last)
     late = [at % case.interval_s * 1000 for at in sent]
     median, most = np.percentile(late, [50, 100])
-    least = min(spent)
     costs = f"{least:.3f} ms CPU a poll, stored ({least / peer:.2f} × a bare GET by http.client, {peer:.3f} ms)"
     requests = f"request sent {median:.1f} ms after its slot in the median, {most:.0f} ms at most"
     what = f"{dict(outcomes)}, {gaps} slots missed"
-    sizes = f"{size / 1e6:.0f} MB, ready in {started:.2f} s; the simulator {min(simulated):.3f} ms a poll"
+    sizes = f"{size / 1e6:.0f} MB, ready in {started:.2f} s; the simulator {simulated:.3f} ms a poll"
     load = f"load {os.getloadavg()[0]:.1f}"
     print(f"{case.devices} devices every {case.interval_s} s: {costs}; {requests}; {what}; {sizes}; {load}", flush=True)
+
+
+def _print_telegraf(case: Case, influxdb: InfluxServer, base: str, folder: Path) -> None:
+    if (binary := telegraf.binary()) is None:
+        print(f"without Telegraf: {telegraf.HOW}", flush=True)
+        return
+    connection = influxdb.connection()
+    with telegraf.polling(binary, list(_urls(base, case)), case.interval_s, connection, folder) as running:
+        _wait_for_the_middle_of_an_interval(case)
+        before = telegraf.stored(influxdb, connection.bucket)
+        (least,) = _least_ms(case, running)
+        came, size = telegraf.stored(influxdb, connection.bucket) - before, running.memory_info().rss
+    polls = f"{came} of {case.devices * case.intervals} polls stored; {size / 1e6:.0f} MB"
+    print(f"{telegraf.version(binary)}, the same devices: {least:.3f} ms CPU a poll, {polls}", flush=True)
+
+
+def _least_ms(case: Case, *processes: psutil.Process) -> list[float]:
+    """The CPU that each process takes a poll, in the interval in which it took least."""
+    spent: list[list[float]] = [[] for _ in processes]
+    for _ in range(case.intervals):
+        before = [_cpu_s(process) for process in processes]
+        _wait_for_the_middle_of_an_interval(case)
+        for process, earlier, of_process in zip(processes, before, spent, strict=True):
+            of_process.append((_cpu_s(process) - earlier) / case.devices * 1000)
+    return list(map(min, spent))
+
+
+def _urls(base: str, case: Case) -> Iterator[str]:
+    return (f"{base}/device-{number:04}/circumstances" for number in range(1, case.devices + 1))
 
 
 def _configured(
     folder: Path, state: StateDirectory, base: str, case: Case, connection: InfluxConnection | None
 ) -> Mapping[str, str]:
     lines = ["timezone: Europe/Warsaw", "start: 2026-01-01", f"interval: {case.interval_s}s", "devices:"]
-    for number in range(1, case.devices + 1):
-        lines.append(f"  - {{id: device-{number:04}, url: '{base}/device-{number:04}/circumstances'}}")
+    for number, url in enumerate(_urls(base, case), start=1):
+        lines.append(f"  - {{id: device-{number:04}, url: '{url}'}}")
     (folder / "devices.yaml").write_text("\n".join(lines), encoding="utf-8")
     variables = {k: v for k, v in os.environ.items() if not k.startswith("INFLUXDB_V2_")}
     variables |= {"AIR_PIPELINE_CONFIG": str(folder / "devices.yaml"), "AIR_PIPELINE_STATE": str(state)}
