@@ -12,6 +12,7 @@ from air_pipeline.health.seen import Seen
 from air_pipeline.notifying.deciding import Key, Sight
 from air_pipeline.notifying.messages import MOST_ITEMS
 from air_pipeline.storage.day_files import TableError, day_file
+from air_pipeline.words import some_days
 
 
 def sight(checks: Iterable[Check], seen: Seen) -> Sight:
@@ -37,7 +38,7 @@ def day_summary(seen: Seen) -> list[str]:
     days = seen.days
     told = [_coverage(seen, days[0])] if days else []
     if missing := [day for day in days if not day_file(seen.environment.data, "daily_aggregates", day).exists]:
-        told.append(f"Of the last {len(days)} days, not built: {', '.join(day.isoformat() for day in missing)}.")
+        told.append(f"Of the last {len(days)} days, not built: {some_days(missing, len(missing))}.")
     elif days:
         told.append(f"The last {len(days)} days are built.")
     boxes = [state.outbox for state in seen.collectors.values()]
