@@ -13,6 +13,7 @@ from air_pipeline.notifying.deciding import Key, Sight
 from air_pipeline.notifying.messages import MOST_ITEMS
 from air_pipeline.storage.day_files import TableError, day_file
 from air_pipeline.storage.shelf import ShelfError
+from air_pipeline.words import some_days
 
 
 def sight(checks: Iterable[Check], seen: Seen) -> Sight:
@@ -51,7 +52,7 @@ def _days(seen: Seen) -> Iterator[str]:
         return
     yield _coverage(seen, days[0])
     if missing := [day for day in days if not day_file(seen.data, "daily_aggregates", day).exists]:
-        yield f"Of the last {len(days)} days, not built: {', '.join(day.isoformat() for day in missing)}."
+        yield f"Of the last {len(days)} days, not built: {some_days(missing, len(missing))}."
     else:
         yield f"The last {len(days)} days are built."
 

@@ -61,7 +61,7 @@ def test_missing_days_are_counted_and_named_with_the_command_that_builds_them(bu
     put(*(ago(number) for number in range(1, 8)), ago(9), ago(12))
     found = look(built)
     assert (found.level, found.numbers["days_missing"]) == (Level.WARNING, 3)
-    assert found.text == (f"between {ago(12)} and {YESTERDAY} are 3 days missing: {ago(11)}, {ago(10)}, {ago(8)}")
+    assert found.text == (f"between {ago(12)} and {YESTERDAY} are 3 days missing: {ago(11)} … {ago(10)}, {ago(8)}")
     assert found.remedy == f"build what is missing: air-pipeline build --from {ago(11)} --to {ago(8)}"
 
 
