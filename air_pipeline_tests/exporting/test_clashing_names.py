@@ -37,9 +37,15 @@ def selection(tmp_path_factory):
     return select(deployed)
 
 
-def test_each_series_is_a_variable_of_its_own(selection, tmp_path):
-    write_netcdf(selection, tmp_path / "air.nc", {"hall": Position(52.23, 21.01, 110.0)})
-    with xarray.open_dataset(tmp_path / "air.nc", engine="netcdf4") as file:
+@pytest.fixture(scope="module")
+def netcdf(selection, tmp_path_factory):
+    target = tmp_path_factory.mktemp("netcdf") / "air.nc"
+    write_netcdf(selection, target, {"hall": Position(52.23, 21.01, 110.0)})
+    return target
+
+
+def test_each_series_is_a_variable_of_its_own(netcdf):
+    with xarray.open_dataset(netcdf, engine="netcdf4") as file:
         assert float(file["altitude"][0]) == 110.0
         found = {name: float(file[name][0]) for name in map(str, file.variables) if file[name].dims == ("obs",)}
     assert (
@@ -60,11 +66,10 @@ def test_each_series_is_a_variable_of_its_own(selection, tmp_path):
     )
 
 
-def test_the_mean_of_a_parameter_is_of_that_and_of_no_sensor_called_as_its_name_begins(selection, tmp_path):
+def test_the_mean_of_a_parameter_is_of_that_and_of_no_sensor_called_as_its_name_begins(selection, netcdf, tmp_path):
     """`floor_temperature` of two sensors is no temperature of the air, by a sensor that is called floor."""
     assert (selection.means >= {"floor_temperature"}, "roof_temperature" in selection.means) == (True, False)
-    write_netcdf(selection, tmp_path / "air.nc", {"hall": Position(52.23, 21.01, 110.0)})
-    with xarray.open_dataset(tmp_path / "air.nc", engine="netcdf4") as file:
+    with xarray.open_dataset(netcdf, engine="netcdf4") as file:
         said = {name: file[name].attrs for name in ("floor_temperature", "a_floor_temperature", "roof_temperature")}
     assert said["floor_temperature"]["long_name"] == "mean of floor_temperature over the device's sensors"
     names = [attributes.get("standard_name") for attributes in said.values()]
