@@ -3,6 +3,7 @@
 The worker sees nothing of the head's files. Each collector is at a site of its own, whose device nobody else reaches.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -174,18 +175,20 @@ def test_a_backfill_gives_the_bytes_of_a_local_build(many: Many) -> None:
 
 
 def test_a_run_whose_process_is_killed_is_noticed_and_tried_again(many: Many) -> None:
-    def killed() -> list[str]:
-        """The runs that failed as their process was killed; one may have been too fast."""
+    def killed() -> str:
+        """A run that failed as its process was killed; one may have been too fast."""
         many.pipeline.backfill(DAYS[:1])
-        wait_for(lambda: many.pipeline.runs("STARTED"), "a run that has begun")
+        [run, *_] = wait_for(lambda: many.pipeline.runs("STARTED"), "a run that has begun")
+        process = wait_for(lambda: re.search(r"\(pid: (\d+)\)", many.pipeline.said_by_run(run)), "its process")
         for child in many.worker.children():
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-        wait_for(lambda: not many.pipeline.runs("STARTED"), "its end")
-        return many.pipeline.runs("FAILURE")
+            if child.pid == int(process[1]):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+        wait_for(lambda: run not in many.pipeline.runs_under_way(), "its end")
+        return run if run in many.pipeline.runs("FAILURE") else ""
 
     before = many.committed()
-    [failed, *_] = wait_for(killed, "a run that was killed")
+    failed = wait_for(killed, "a run that was killed")
     assert "Celery task failed" in many.pipeline.said_by_run(failed)
     wait_for(lambda: many.committed()[0] > before[0], "the day, by itself")
 
