@@ -4,6 +4,9 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 
+# What Python compiles is kept (in __pycache__), whatever the shell says: what starts a second time starts at once.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo up test chaos mutants lint bench docs lock clean screenshots
 .DEFAULT_GOAL := install
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,13 @@ def _tests_in(path: Path) -> dict[str, bool]:
     }
 
 
-FILES = {path.name: _tests_in(path) for path in TESTS.rglob("test_*.py")}
-ALL = {name: is_chaos for tests in FILES.values() for name, is_chaos in tests.items()}
+@cache
+def _files() -> dict[str, dict[str, bool]]:
+    return {path.name: _tests_in(path) for path in TESTS.rglob("test_*.py")}
+
+
+def _all() -> dict[str, bool]:
+    return {name: is_chaos for tests in _files().values() for name, is_chaos in tests.items()}
 
 
 def test_there_are_faults() -> None:
@@ -43,10 +49,11 @@ def test_a_fault_has_what_holds_and_tests_that_there_are(fault: list[str]) -> No
     assert named
     for name, chaos in named:
         if name.endswith(".py"):
-            assert FILES[name]
+            assert _files()[name]
         else:
-            assert ALL[name] == bool(chaos), f"{name} is {'' if ALL[name] else 'not '}run by make chaos"
+            is_chaos = _all()[name]
+            assert is_chaos == bool(chaos), f"{name} is {'' if is_chaos else 'not '}run by make chaos"
 
 
 def test_what_breaks_things_for_minutes_is_in_the_table() -> None:
-    assert [name for name, is_chaos in ALL.items() if is_chaos and f"`{name}`" not in PAGE] == []
+    assert [name for name, is_chaos in _all().items() if is_chaos and f"`{name}`" not in PAGE] == []

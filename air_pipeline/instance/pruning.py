@@ -1,6 +1,7 @@
 """What Dagster keeps for ever and nobody looks at again, made less: by `air-pipeline prune`, and daily by `up`.
 
-Belongs here: what goes and what stays, in storage of SQLite files. Does not: how it is said (`cli`), when (`running`).
+Belongs here: storage of SQLite files, and logs. Does not: what goes and what stays (`pruned`), a database
+(`pruning_postgres`), how it is said (`cli`), when (`running`).
 
 What goes, once it is old: the details of runs that have ended (their events and what they wrote), the logs of ticks,
 and reports and check evaluations of sensors. What stays: every run, every materialization and check evaluation of a run
@@ -17,13 +18,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 from air_pipeline.errors import AirPipelineError
-from air_pipeline.instance.home import opened_lock
+from air_pipeline.instance.home import is_of_files, opened_lock
+from air_pipeline.instance.pruned import ENDED, OLD_EVALUATIONS, OLD_REPORTS, Pruned
 
 KEPT_DAYS = 30
 """How long everything is kept, unless said otherwise; failed runs are looked at for as long."""
@@ -39,34 +40,12 @@ LARGEST_VACUUM_BYTES = 300_000_000
 """Rewriting more may take longer than those who write meanwhile wait."""
 LEAST_ROOM_BYTES = 1_000_000
 """Below this no database can be opened: each needs a little for its journal."""
-_ENDED = "status IN ('SUCCESS', 'FAILURE', 'CANCELED')"
 _OF_RUN = {"event_logs", "alembic_version"}
 """The tables that are asked of a run's own database."""
 
 
 class PruneError(AirPipelineError):
     """Nothing can be pruned."""
-
-
-@dataclass(slots=True)
-class Pruned:
-    """What went, or would go.
-
-    Attributes:
-        runs: of so many the details.
-        logs: files that runs and ticks wrote.
-        reports: events of sensors; their second copies are not counted.
-        evaluations: of them, those of checks.
-        freed: bytes; of what would go, about.
-        notes: what could not be done, and why.
-    """
-
-    runs: int = 0
-    logs: int = 0
-    reports: int = 0
-    evaluations: int = 0
-    freed: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def prune(home: Path, now: datetime, kept: timedelta, *, dry: bool = False) -> Pruned:
@@ -84,18 +63,23 @@ def prune(home: Path, now: datetime, kept: timedelta, *, dry: bool = False) -> P
     pruned = Pruned()
     with _alone(home):
         before = _size(home)
-        if _is_there(home):
+        if not is_of_files(home):
+            from air_pipeline.instance.pruning_postgres import prune_postgres  # Dagster: most of a second
+
+            prune_postgres(home, now - kept, pruned, dry=dry)
+        elif _is_there(home):
             _prune_details(home, now - kept, pruned, dry=dry)
             _prune_reports(home, now - kept, pruned, dry=dry)
             _prune_copies(home, now - KEPT_TWICE, pruned, dry=dry)
         else:
-            pruned.notes.append("Dagster's storage is no SQLite files here: only logs are pruned")
+            pruned.notes.append("Dagster's storage is not there: only logs are pruned")
         _prune_logs(home, now - kept, pruned, dry=dry)
         if not dry:
             for path in (home / "history" / "runs" / "index.db", home / "history" / "runs" / ".db"):
                 with _noted(pruned, path):
                     give_back(path, pruned)
-            pruned.freed = max(before - _size(home), 0)
+            gone = max(before - _size(home), 0)
+            pruned.freed = gone if is_of_files(home) else pruned.freed
     return pruned
 
 
@@ -143,7 +127,7 @@ def _prune_details(home: Path, before: datetime, pruned: Pruned, *, dry: bool) -
     path = home / "history" / "runs.db"
     with _noted(pruned, path):
         ended = "coalesce(end_time, strftime('%s', update_timestamp) + 0.0) < ?"
-        old = _runs(home, f"{_ENDED} AND {ended}", before.timestamp())
+        old = _runs(home, f"{ENDED} AND {ended}", before.timestamp())
         known = _runs(home, "1")
         for shard in sorted((home / "history" / "runs").glob("*.db")):
             is_gone = _is_run(shard.stem) and shard.stem not in known and _is_older(shard, before)
@@ -183,21 +167,8 @@ def _prune_reports(home: Path, before: datetime, pruned: Pruned, *, dry: bool) -
     path = home / "history" / "runs" / "index.db"
     with _noted(pruned, path), _opened(path) as database:
         at = _text(before)
-        database.execute(
-            "CREATE TEMP TABLE evaluation AS SELECT id, evaluation_event_storage_id AS event FROM"
-            " asset_check_executions WHERE coalesce(run_id, '') = '' AND evaluation_event_timestamp < ? AND id NOT IN"
-            " (SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name, partition)",
-            (at,),
-        )
-        database.execute(
-            "CREATE TEMP TABLE report AS SELECT id, length(event) AS size, dagster_event_type AS kind FROM event_logs"
-            " WHERE run_id = '' AND timestamp < ? AND id NOT IN (SELECT max(id) FROM event_logs WHERE run_id = ''"
-            " GROUP BY asset_key, partition, dagster_event_type) AND id NOT IN (SELECT evaluation_event_storage_id FROM"
-            " asset_check_executions WHERE evaluation_event_storage_id IS NOT NULL AND id NOT IN (SELECT id FROM"
-            " evaluation)) AND id NOT IN (SELECT materialization_event_storage_id FROM asset_check_executions WHERE"
-            " materialization_event_storage_id IS NOT NULL AND id NOT IN (SELECT id FROM evaluation))",
-            (at,),
-        )
+        for chosen in (OLD_EVALUATIONS, OLD_REPORTS):
+            database.execute(chosen, {"before": at})
         count, size = database.execute("SELECT count(*), coalesce(sum(size), 0) FROM report").fetchone()
         [(evaluations,)] = database.execute("SELECT count(*) FROM report WHERE kind = 'ASSET_CHECK_EVALUATION'")
         pruned.reports += count
@@ -237,7 +208,7 @@ def _delete(database: sqlite3.Connection, table: str, column: str, chosen: str) 
 def _prune_logs(home: Path, before: datetime, pruned: Pruned, *, dry: bool) -> None:
     """What runs and ticks wrote; of a run that is under way nothing."""
     with _noted(pruned, home / "storage"):
-        under_way = _runs(home, f"NOT {_ENDED}") if _is_there(home) else set()
+        under_way = _runs(home, f"NOT {ENDED}") if _is_there(home) else set()
         for folder in sorted((home / "storage").glob("*")):
             if folder.name in under_way or not (_is_run(folder.name) or folder.name == "__repository__"):
                 continue

@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.home import is_of_files, opened_lock
 from air_pipeline.instance.lost_runs import give_up_lost_runs
-from air_pipeline.instance.pruning import Pruned, give_back
+from air_pipeline.instance.pruned import Pruned
+from air_pipeline.instance.pruning import give_back
 
 _DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 

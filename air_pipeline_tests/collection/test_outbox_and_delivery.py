@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from air_pipeline.collection.delivery import BATCH, IDLE_S, LONGEST_ASKED_FOR_S, LONGEST_WAIT_S, Delivery
@@ -242,6 +242,7 @@ def test_a_deliverer_that_is_given_up_while_it_looks_for_what_is_rejected_sets_n
 
 
 @given(number=st.integers(1, 40), poison=st.sets(st.integers(0, 39)))
+@settings(max_examples=30)  # each with two files of its own
 def test_only_polls_that_the_store_will_never_take_are_set_aside(number: int, poison: set[int]) -> None:
     with (
         TemporaryDirectory() as folder,

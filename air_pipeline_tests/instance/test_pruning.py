@@ -193,7 +193,7 @@ def test_of_a_run_that_was_deleted_in_the_ui_nothing_stays(storage):
     assert not any((home / f"history/runs/{run}.db").exists() for run in runs[:2])
 
 
-def test_other_storage_has_only_its_logs_pruned(tmp_path):
+def test_without_storage_logs_are_pruned(tmp_path):
     log = tmp_path / "storage" / "4d5c7d6e-0000-4000-8000-000000000000" / "compute_logs" / "a.err"
     other = tmp_path / "storage" / "of_somebody_else" / "a.err"
     for path in (log, other):
@@ -202,7 +202,7 @@ def test_other_storage_has_only_its_logs_pruned(tmp_path):
         os.utime(path, ((NOW - OLD).timestamp(),) * 2)
     pruned = prune(tmp_path, NOW, KEPT)
     assert pruned.logs == 1
-    assert pruned.notes == ["Dagster's storage is no SQLite files here: only logs are pruned"]
+    assert pruned.notes == ["Dagster's storage is not there: only logs are pruned"]
     assert not log.parent.parent.exists()
     assert other.exists()
 
