@@ -1,7 +1,7 @@
 """What is seen of a deployment at one moment; each part is asked for when a check first wants it, and then once."""
 
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ from air_pipeline.in_force import load_settings
 from air_pipeline.places import DataPlace
 from air_pipeline.processing.local_time import epoch_ms
 from air_pipeline.settings import Settings, SettingsError
-from air_pipeline.storage.binding import check_days, store_of
+from air_pipeline.storage.binding import check_days_here, store_of
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.shelf import ShelfError, ShelfUnavailable
 
@@ -233,12 +233,16 @@ def seen_from_outside(
     try:
         environment = read_environment(variables)
         environment.state.check_store(environment.store)
-        with suppress(ShelfError):  # said when the days are looked at
-            check_days(environment.data, environment.store)
+        check_days_here(environment.data, environment.store)  # an object store may hang: its own check says it
     except SettingsError as error:
         misset = error
         environment = read_environment(
-            {name: value for name, value in variables.items() if not name.startswith("INFLUXDB_V2_")}
+            {
+                name: value
+                for name, value in variables.items()
+                if not name.startswith("INFLUXDB_V2_")
+                and not (name == "AIR_PIPELINE_DATA" and value.strip().startswith("s3:"))  # which needs them
+            }
         )
     if config is not None:
         environment = replace(environment, config=config_file(config))

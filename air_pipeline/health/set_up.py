@@ -9,6 +9,7 @@ from air_pipeline.health.seen import Seen
 from air_pipeline.health.space import nearest
 from air_pipeline.settings import SettingsError
 from air_pipeline.settings.marks import misplaced
+from air_pipeline.storage.binding import check_days
 from air_pipeline.storage.day_files import built_days
 from air_pipeline.storage.shelf import ShelfError
 from air_pipeline.words import some
@@ -91,7 +92,8 @@ def directories_usable(seen: Seen) -> Iterator[Finding]:
         yield _usable("data directory", data, "AIR_PIPELINE_DATA")
         return
     try:
-        days = len(built_days(seen.data, "daily_aggregates"))
+        check_days(seen.data, seen.environment.store)
+        days = len(built_days(data, "daily_aggregates"))
         yield fine(f"{data} answers; {days} day{'' if days == 1 else 's'} there", "object store")
     except (ShelfError, SettingsError) as error:
         yield failure(str(error), "set it up as docs/object-stores.md says", "object store")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -20,7 +21,7 @@ from air_pipeline.health import Level
 from air_pipeline.health.days import days_built, days_current, days_unbroken
 from air_pipeline.health.kept import days_kept
 from air_pipeline.health.measuring import OF_A_DAY
-from air_pipeline.health.seen import seen_by_dagster
+from air_pipeline.health.seen import seen_by_dagster, seen_from_outside
 from air_pipeline.health.set_up import directories_usable
 from air_pipeline.health.space import disk_space
 from air_pipeline.instance.runs_of_days import FORCE_TAG
@@ -39,7 +40,9 @@ from air_pipeline_tests.assets.small_deployments import (
     failures,
     metadata_of,
     seed,
+    small_device,
     tick_of_build_days,
+    write_settings,
 )
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, with_influx
@@ -150,6 +153,23 @@ def test_checks_see_the_days_there(both: Both) -> None:
     assert (there.level, there.text) == (Level.OK, f"{both.objects.data} answers; 1 day there")
     found = {one.subject: one.level for one in days_built.findings(seen)}
     assert found[DAY.isoformat()] is Level.OK
+
+
+def test_doctor_asks_the_object_store_by_a_check_of_its_own_that_may_hang_and_sees_whose_days_are_there(
+    objects: ObjectStore, tmp_path: Path
+) -> None:
+    place, config = objects.bucket(), tmp_path / "devices.yaml"
+    write_settings(config, [small_device("hall")])
+    paths = {"AIR_PIPELINE_CONFIG": str(config), "AIR_PIPELINE_STATE": str(tmp_path / "state")}
+    bind_days(place, "InfluxDB at http://elsewhere:8086, org home, bucket air")
+    objects.asked.clear()
+    seen = seen_from_outside(INFLUX | paths | {"AIR_PIPELINE_DATA": str(place)})
+    assert objects.asked == []
+    (there,) = [one for one in directories_usable.findings(seen) if one.subject == "object store"]
+    assert there.level is Level.FAILURE
+    assert "came from InfluxDB at http://elsewhere:8086" in there.text
+    without = seen_from_outside({"INFLUXDB_V2_URL": "http://x"} | paths | {"AIR_PIPELINE_DATA": str(place)})
+    assert "INFLUXDB_V2_TOKEN" in str(without.misset)
 
 
 def test_the_schedule_compares_what_is_there_and_says_when_it_cannot(
