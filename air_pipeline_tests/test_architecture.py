@@ -154,6 +154,7 @@ ONLY = {
         "health",
         "storage",
         "processing.local_time",
+        "words",
     },
     "reports": {
         "errors",
