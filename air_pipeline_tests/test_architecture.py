@@ -183,6 +183,9 @@ PRIVATE_OF_DAGSTER = {
     "dagster._core.instance.ref.InstanceRef": (
         "Only a reference takes overrides of dagster.yaml; DagsterInstance.from_config takes none."
     ),
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log": (
+        "The storage in files makes an engine for each connection and takes no other; half of what an event costs."
+    ),
     "dagster._core.storage.tags.GRPC_INFO_TAG": "Only this tag says which code server a run was given to.",
     "dagster._core.storage.tags.PARTITION_NAME_TAG": (
         "A run says its partition in this tag only, and runs are found by it; DagsterRun has no partition_key."
