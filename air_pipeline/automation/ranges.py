@@ -19,6 +19,7 @@ from air_pipeline.days.terms import Terms, check_terms
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.day_builder import Watch
+from air_pipeline.instance.engines import keep_engines
 from air_pipeline.instance.runs_of_days import (
     DAYS_TAG,
     FORCE_TAG,
@@ -128,6 +129,7 @@ def _builder(context: dg.OpExecutionContext, deployment: Deployment) -> Callable
     # With pandas, pyarrow and pandera, a second and 130 MB: every process loads the definitions, few build days.
     from air_pipeline.assets.day_events import DayEvents
 
+    keep_engines()
     is_forced = _is_forced(context)
     of_days = DayEvents(context.instance, deployment, force=is_forced, warn=context.log.warning)
     is_again = context.run.parent_run_id is not None  # then what the run before it came to is left alone
