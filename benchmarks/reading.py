@@ -34,6 +34,8 @@ SILENT = MANY // 10
 """So many of them said nothing for days."""
 ZONE = "Europe/Warsaw"
 
+POLL = ("outcome", "duration_ms", "http_status", "interval_s", "problems")
+"""The fields that every poll has."""
 IMPORTS = "import pandas, pyarrow, pyarrow.parquet, pyarrow.dataset"
 OURS = f"{IMPORTS}; import air_pipeline.access.frames, air_pipeline.access.day_tables"
 """What is imported before a question is timed; its peer is timed after the imports of its own."""
@@ -50,15 +52,25 @@ OPENED = "from air_pipeline import open_archive; air = open_archive()"
 COMMANDS = ("--help", "latest", "poll", "doctor", "outbox", "notify", "report", "history -h", "flux -h", "init -h")
 BARE = """
 import http.client, json, os, urllib.parse
-names, start, end = sys.argv[1:4]
+start, end, *asked = sys.argv[1:]
 where = f"device = $device AND time >= {start}ms AND time < {end}ms"
-form = {"db": os.environ["INFLUXDB_V2_BUCKET"], "epoch": "ms", "params": json.dumps({"device": "device-0000"}),
-        "q": f"SELECT {names} FROM air WHERE {where}"}
 server = http.client.HTTPConnection(urllib.parse.urlsplit(os.environ["INFLUXDB_V2_URL"]).netloc)
-server.request("POST", "/query", urllib.parse.urlencode(form), {
-    "Authorization": "Token " + os.environ["INFLUXDB_V2_TOKEN"], "Accept": "application/csv",
-    "Content-Type": "application/x-www-form-urlencoded"})
-assert len(server.getresponse().read()) > 1_000_000
+for points in asked:
+    form = {"db": os.environ["INFLUXDB_V2_BUCKET"], "epoch": "ms", "params": json.dumps({"device": "device-0000"}),
+            "q": f"SELECT {points} WHERE {where}"}
+    server.request("POST", "/query", urllib.parse.urlencode(form), {
+        "Authorization": "Token " + os.environ["INFLUXDB_V2_TOKEN"], "Accept": "application/csv",
+        "Content-Type": "application/x-www-form-urlencoded"})
+    assert len(server.getresponse().read()) > 1_000_000
+"""
+# What a day is built from: the polls and the readings of one device after the other.
+FOR_BUILDING = "deployment.store.polls('device-0000', {0}, {1}); deployment.store.readings('device-0000', {0}, {1})"
+DEPLOYED = "from air_pipeline.deployment import open_deployment; deployment = open_deployment()"
+BARE_SQL = """
+import os, sqlite3
+with sqlite3.connect(os.path.join(os.environ["AIR_PIPELINE_STATE"], "readings.sqlite")) as connection:
+    for table in ("poll", "air"):
+        pandas.read_sql(f"SELECT * FROM {table} WHERE device = 'device-0000'", connection)
 """
 
 
@@ -87,6 +99,7 @@ def main() -> None:
         _built_day(day)
         _files(year, devices=3, interval_s=3600, days=365)
         _year(year)
+        _day_from_sqlite(Path(folder) / "second")
         _last_of_many(many, "SQLite", None)
         if os.environ.get("AIR_PIPELINE_INFLUXD"):
             (Path(folder) / "influxdb").mkdir()
@@ -141,18 +154,34 @@ def _live_day(home: Path, connection: InfluxConnection) -> None:
     device = deployment.settings.devices[0]
     start, end = map(epoch_ms, day_window(LAST, device.zone))
     names = ", ".join(f'"{name}"' for name in sorted(deployment.store.stated(device.id, start, end)))
+    span, values, polls = [str(start), str(end)], f"{names} FROM air", f"{', '.join(POLL)} FROM poll"
     stretch = f"'{LAST}', '{LAST + timedelta(days=1)}'"
     imports = "import air_pipeline.access.frames, air_pipeline.storage.influxdb, air_pipeline.storage.influxdb_points"
-    ours, bare = _in_turns(
+    for_building = FOR_BUILDING.format(*span)
+    ours, bare, building, both = _in_turns(
         [
             _timed(f"air.history({stretch})", imports, OPENED),
-            [*_timed(BARE, ""), names, str(start), str(end)],
+            [*_timed(BARE, ""), *span, values],
+            _timed(for_building, imports, DEPLOYED),
+            [*_timed(BARE, ""), *span, polls, values],
         ],
         home,
         connection,
         is_timed_inside=True,
     )
     _print("a device-day at 1 Hz from InfluxDB", ours, "the bare request", bare, by="wall_s")
+    _print("… with its polls, as days are built", building, "the bare requests", both, by="wall_s")
+
+
+def _day_from_sqlite(home: Path) -> None:
+    deployment = _deployment(home, devices=1, interval_s=1, start=LAST)
+    _seed(deployment, [LAST])
+    span = map(epoch_ms, day_window(LAST, deployment.settings.devices[0].zone))
+    imports = "import air_pipeline.storage.frames, air_pipeline.storage.sqlite"
+    ours, plain = _in_turns(
+        [_timed(FOR_BUILDING.format(*span), imports, DEPLOYED), _timed(BARE_SQL, IMPORTS)], home, is_timed_inside=True
+    )
+    _print("a device-day at 1 Hz with its polls from SQLite", ours, "pandas.read_sql of the same", plain)
 
 
 def _last_of_many(home: Path, store: str, connection: InfluxConnection | None) -> None:
