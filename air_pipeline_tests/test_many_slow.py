@@ -4,10 +4,11 @@ The worker sees nothing of the head's files. Each collector is at a site of its 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import permutations
 from urllib.parse import urlsplit
 
@@ -93,6 +94,18 @@ class Many:
         asked = [one.partition("?")[0] for one in self.objects.asked]
         return [sum(one.startswith("PUT ") and one.endswith(f"/{day}/built.json") for one in asked) for day in _NAMES]
 
+    def wait_for_days(self, backfill: str, before: Sequence[int]) -> None:
+        """Waits for the days of a backfill, one after the other, and for its end; fails if it does."""
+
+        def so_far(number: int) -> bool:
+            self.worker.keep()
+            is_done = self.backfilled(backfill)
+            return is_done or sum(now > one for now, one in zip(self.committed(), before, strict=True)) >= number
+
+        for number in range(1, len(DAYS) + 1):
+            wait_for(partial(so_far, number), f"day {number} of {len(DAYS)} of the backfill")
+        wait_for(partial(so_far, len(DAYS) + 1), "the end of the backfill")
+
     def backfilled(self, backfill: str) -> bool:
         """Whether a backfill has come to its end; fails if it does."""
         status = self.pipeline.backfill_status(backfill)
@@ -162,8 +175,7 @@ def test_nobody_asks_a_device_that_is_not_its_own(many: Many) -> None:
 
 def test_a_backfill_gives_the_bytes_of_a_local_build(many: Many) -> None:
     """By a worker that sees no file of who asked for it."""
-    backfill = many.pipeline.backfill(DAYS)
-    wait_for(lambda: many.backfilled(backfill), "the end of the backfill")
+    many.wait_for_days(many.pipeline.backfill(DAYS), many.committed())
     built = many.local.run("build", "--to", str(DAYS[-1]))
     assert built.returncode == 0, built.stderr
     for day in DAYS:
@@ -240,11 +252,7 @@ def test_runs_that_wait_in_a_redis_that_is_killed_are_done(many: Many) -> None:
     many.redis.kill()
     many.redis.start()
 
-    def done() -> bool:
-        many.worker.keep()
-        return many.backfilled(backfill)
-
-    wait_for(done, "the end of the backfill")
+    many.wait_for_days(backfill, before)
     assert all(one > other for one, other in zip(many.committed(), before, strict=True))
 
 
