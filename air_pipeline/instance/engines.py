@@ -3,7 +3,7 @@
 Dagster's storage in files makes an engine of SQLAlchemy for each connection, four an event, and what an engine has
 compiled of SQL goes with it: that was half of what an event costs. Connections are opened and closed as before.
 
-For the underlying Dagster concept, see docs.dagster.io: configuring the instance, event log storage.
+For the underlying Dagster concept, see docs.dagster.io: the Dagster instance.
 """
 
 from functools import lru_cache
