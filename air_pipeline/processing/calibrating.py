@@ -32,6 +32,6 @@ def calibrated_of(station: Station, raw: Mapping[str, Floats]) -> Station:
 
 
 def _calibrated(raw: Floats, gain: Floats, offset: Floats) -> Floats:
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore"):
         values = gain * raw + offset + 0.0  # which makes 0 of −0
     return np.where(np.isfinite(values), values, np.nan)

@@ -40,8 +40,10 @@ def standing(deployed, day=DAY):
 def test_other_values_in_equal_counts_are_seen_by_the_mark_of_who_wrote_them(deployed):
     deployed.store.write([poll(at, value=7.0) for at in range(START, END, 10 * MINUTE)])
     assert standing(deployed) is Standing.CURRENT, "by what is counted it is what it was"
+    polls = compare_day(deployed, deployed.store, DAY).inputs.polls
     mark_written_over(deployed.store, [DAY])
     assert standing(deployed) is Standing.CHANGED
+    assert compare_day(deployed, deployed.store, DAY).inputs.polls == polls
     observed, *_ = build(deployed)
     assert set(observed["value"]) == {7.0}
     assert standing(deployed) is Standing.CURRENT

@@ -26,6 +26,7 @@ settings.register_profile(
 FAR = {
     "test_aggregates_in_sql.py": ("processing.aggregates.", "processing.local_"),
     "test_inputs.py": ("days.inputs.", "processing.rules.x_"),
+    "test_written_over.py": ("days.inputs.",),
 }
 """Tests that build whole days are run for these modules; for others, those that are nearer must do."""
 

@@ -95,10 +95,15 @@ def test_there_is_nothing_before_it_begins_and_something_from_its_first_instant_
 def test_each_calibration_holds_until_the_next_one():
     of_one = (TWICE, replace(TWICE, since=START + 2 * SLOT, gain=-1.0, offset=20.0))
     one = station([20.0] * 4, calibrations={RAW: of_one})
-    found = calibrated_of(one, {RAW: np.array([1.0, 2.0, 20.0, NAN])}).series[CALIBRATED]
+    found = calibrated_of(one, {RAW: np.array([1.0, 2.0, 15.0, NAN])}).series[CALIBRATED]
     assert (found.name, found.unit) == (CALIBRATED, "°C")
-    assert found.values.tolist() == pytest.approx([NAN, 5.0, 0.0, NAN], nan_ok=True)
-    assert not np.signbit(found.values[2])  # 0, not −0
+    assert found.values.tolist() == pytest.approx([NAN, 5.0, 5.0, NAN], nan_ok=True)
+
+
+def test_there_is_no_zero_below_zero():
+    one = station([20.0] * 2, calibrations={RAW: (replace(TWICE, since=START, gain=-1.0, offset=-0.0),)})
+    found = calibrated_of(one, {RAW: np.array([0.0, 1.0])}).series[CALIBRATED]
+    assert np.signbit(found.values).tolist() == [False, True]
 
 
 def test_series_that_are_not_there_have_none():

@@ -51,6 +51,12 @@ def test_a_span_of_fewer_than_five_measuring_cycles_says_nothing():
     assert moved(each_second, seconds=10) == 0.0
 
 
+def test_a_mean_over_a_span_does_not_depend_on_how_much_was_before_it():
+    last = [0.1, 0.2, 0.4] * 20
+    after_much = series(*[999_999.9] * 20_000, *last).mean_within(timedelta(seconds=500))
+    assert after_much[-1] == series(*last).mean_within(timedelta(seconds=500))[-1]
+
+
 @pytest.mark.parametrize(("missing", "amount"), [(0, 0.0), (3, 0.0), (4, NAN)])
 def test_a_span_may_begin_without_a_value_for_three_intervals(missing, amount):
     np.testing.assert_equal(moved(series(*[NAN] * missing, *[1.0] * (11 - missing)), seconds=100), amount)
