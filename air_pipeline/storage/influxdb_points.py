@@ -80,7 +80,7 @@ class Points:
         return polls_frame(
             table["time"].to_numpy(),
             {name: _numbers(table[name]) for name in POLL_NUMBERS if name in present},
-            {name: table[name].to_pylist() for name in POLL_TEXTS if name in present},
+            {name: table[name] for name in POLL_TEXTS if name in present},
         )
 
     @contextmanager
