@@ -2,6 +2,8 @@
 
 Belongs here: asking whether somebody listens, which takes moments. Does not: the storage itself, whose own attempts to
 connect go on for as long as a look may take, and name nobody.
+
+For the underlying Dagster concept, see docs.dagster.io: the Dagster instance.
 """
 
 import os
