@@ -188,8 +188,9 @@ class Installation:
     def processes(self, words: str = "") -> list[psutil.Process]:
         """The processes of this state directory, whoever started them, that have `words` in their command."""
         found = []
-        for process in psutil.process_iter():
+        for pid in psutil.pids():  # process_iter() remembers those that it saw, and numbers are used again
             try:
+                process = psutil.Process(pid)
                 if process.status() == psutil.STATUS_ZOMBIE:
                     continue
                 mine = process.environ().get("AIR_PIPELINE_STATE") == str(self.environment.state)
