@@ -82,7 +82,7 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
         # Of what is not read whole: the one slot after the day, and where restarts are looked up.
         following = store.first_polls(days[0].end, days[0].end + span_ms(influence()[1]))
         emptied = store.emptied(days[0].start - span_ms(influence()[0]), start)
-        if over := _last_written_over(marks, days[0]):
+        if (over := _last_written_over(marks, days[0])) is not None:
             held.append(["", 0, over])
         for day_of in days:
             name = day_of.device.id
@@ -158,11 +158,11 @@ def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]
     return windows
 
 
-def _last_written_over(marks: Iterable[LateMark], one: DeviceDay) -> int:
-    """When something was written over last that flags of a day may depend on, ms UTC; 0: never."""
+def _last_written_over(marks: Iterable[LateMark], one: DeviceDay) -> int | None:
+    """When something was written over last that flags of a day may depend on, ms UTC; None: never."""
     before, after = map(span_ms, influence())
     first, last = (from_epoch_ms(at).date() for at in (one.start - before, one.end + after - 1))
-    return max((mark.at for mark in marks if first <= mark.day <= last), default=0)
+    return max((mark.at for mark in marks if first <= mark.day <= last), default=None)
 
 
 def _restarts_held(store: ReadingStore, device: Device, emptied: Sequence[int]) -> Iterator[list[float]]:

@@ -6,6 +6,7 @@ import pytest
 
 from air_pipeline.days.comparing import compare_day
 from air_pipeline.days.inputs import Standing
+from air_pipeline.devices.polls import Outcome
 from air_pipeline.storage.written_over import mark_written_over
 from air_pipeline_tests.days.deployments import (
     AFTER,
@@ -15,9 +16,11 @@ from air_pipeline_tests.days.deployments import (
     build,
     contents,
     deployment,
+    device,
     poll,
     seed,
     window,
+    with_built_days,
 )
 
 START, END = window()
@@ -72,6 +75,37 @@ def test_the_days_are_built_again_that_can_depend_on_what_was_written_over(deplo
     for day in near:
         build(deployed, day)
     assert {standing(deployed, day) for day in near} == {Standing.CURRENT}
+
+
+def test_the_days_of_a_mark_are_those_of_utc(tmp_path):
+    """Restarts are looked up for more than 48 hours before a day; the next date has the slot after it."""
+    deployed = with_built_days(tmp_path, device(timezone="UTC"), days=(DAY,))
+    for mark, found in (
+        (DAY - timedelta(days=3), Standing.CHANGED),
+        (DAY - timedelta(days=4), Standing.CURRENT),
+        (DAY + timedelta(days=1), Standing.CHANGED),
+        (DAY + timedelta(days=2), Standing.CURRENT),
+    ):
+        mark_written_over(deployed.store, [mark])
+        assert standing(deployed) is found, mark
+        build(deployed)
+    deployed.store.close()
+
+
+def test_another_import_with_as_many_values_is_another_input(tmp_path):
+    deployed = deployment(tmp_path)
+
+    def bring(import_id):
+        slots = range(START, END, 10 * MINUTE)
+        deployed.store.write([poll(at, outcome=Outcome.IMPORTED, import_id=import_id) for at in slots])
+
+    bring("spring")
+    build(deployed)
+    assert standing(deployed) is Standing.CURRENT
+    deployed.store.delete_import("hall", "spring", START, END)
+    bring("summer")
+    assert standing(deployed) is not Standing.CURRENT
+    deployed.store.close()
 
 
 def test_marks_of_collectors_have_days_compared_and_nothing_built_that_is_what_it_was(deployed):

@@ -95,8 +95,10 @@ def test_there_is_nothing_before_it_begins_and_something_from_its_first_instant_
 def test_each_calibration_holds_until_the_next_one():
     of_one = (TWICE, replace(TWICE, since=START + 2 * SLOT, gain=-1.0, offset=20.0))
     one = station([20.0] * 4, calibrations={RAW: of_one})
-    found = calibrated_of(one, {RAW: np.array([1.0, 2.0, 15.0, NAN])}).series[CALIBRATED]
-    assert (found.name, found.unit) == (CALIBRATED, "°C")
+    made = calibrated_of(one, {RAW: np.array([1.0, 2.0, 15.0, NAN])})
+    assert (made.slots, made.outcomes) == (one.slots, one.outcomes)
+    found = made.series[CALIBRATED]
+    assert (found.name, found.unit, found.slots) == (CALIBRATED, "°C", one.slots)
     assert found.values.tolist() == pytest.approx([NAN, 5.0, 5.0, NAN], nan_ok=True)
 
 
