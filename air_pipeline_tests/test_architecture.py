@@ -13,7 +13,7 @@ PACKAGE = Path(air_pipeline.__file__).parent
 # The rooms from the ground up: each may import from those above it in this list, never from its own line or below.
 FLOORS = (
     ("places",),
-    ("boottime", "errors", "netloc", "processes", "replacing", "showing", "tls", "units", "words"),
+    ("boottime", "errors", "naming", "netloc", "processes", "replacing", "showing", "tls", "units", "words"),
     ("records",),
     ("catalogue", "processing.local_time"),
     ("devices.kinds",),
@@ -63,6 +63,7 @@ ONLY = {
     },
     "deployment": {"places", "in_force", "state", "settings", "environment", "storage"},
     "collection": {
+        "naming",
         "words",
         "in_force",
         "boottime",
@@ -95,6 +96,7 @@ ONLY = {
         "times",
     },
     "exporting": {
+        "naming",
         "places",
         "errors",
         "catalogue",

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import chain, count
 
 from air_pipeline.boottime import boottime
 from air_pipeline.collection.outbox_rows import Row, poll_of
 from air_pipeline.collection.outbox_status import OutboxStatus
 from air_pipeline.devices.polls import Outcome, Poll
+from air_pipeline.naming import distinct
 from air_pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -147,15 +147,13 @@ def _suffix(unit: str) -> str:
 
 def _families(settings: Settings) -> Mapping[tuple[str, str], str]:
     """Parameter and unit to its family, whoever is silent just now: one whose name is taken has a number in it."""
-    found: dict[tuple[str, str], str] = {}
-    taken = set(OWN_FAMILIES)
-    for name, unit in sorted({(one.name, one.unit) for device in settings.devices for one in device.parameters}):
-        ending = f"_{suffix}" if (suffix := _suffix(unit)) else ""
-        numbers = chain([""], (f"_{number}" for number in count(2)))
-        family = next(one for number in numbers if (one := f"air_{name}{number}{ending}") not in taken)
-        taken.add(family)
-        found[name, unit] = family
-    return found
+    things = sorted({(one.name, one.unit) for device in settings.devices for one in device.parameters})
+    return distinct(things, _called, _called, OWN_FAMILIES)
+
+
+def _called(thing: tuple[str, str], number: int | None = None) -> str:
+    name, unit = thing
+    return "_".join(part for part in ("air", name, f"{number or ''}", _suffix(unit)) if part)
 
 
 def _of_devices(settings: Settings, seen: Mapping[str, _Seen], now: float) -> Iterator[str]:

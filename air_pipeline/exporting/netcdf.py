@@ -22,10 +22,10 @@ import pyarrow as pa
 from air_pipeline.catalogue import of_name
 from air_pipeline.devices.polls import Flag
 from air_pipeline.exporting.cf_names import UNITS, parameter_of, standard_name
-from air_pipeline.exporting.naming import distinct
 from air_pipeline.exporting.positions import Position
 from air_pipeline.exporting.selection import ExportError, Selection
 from air_pipeline.exporting.writing import Progress, whole_file
+from air_pipeline.naming import distinct
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.settings.calibration import CALIBRATED
 from air_pipeline.storage.day_files import day_file
@@ -109,7 +109,7 @@ class _Sink(FileIO):
 
 def variables(series: Iterable[str]) -> Mapping[str, str]:
     """Series to its variable: begins with a letter, and has letters, digits and underscores alone (CF 2.3)."""
-    return distinct(series, _variable, "{}_{}".format, _OURS, ("", "_flag", "_rules"))
+    return distinct(series, _variable, lambda name, n: f"{_variable(name)}_{n}", _OURS, ("", "_flag", "_rules"))
 
 
 def _variable(series: str) -> str:

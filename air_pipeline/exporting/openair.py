@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from air_pipeline.exporting.naming import distinct
 from air_pipeline.exporting.selection import Selection
 from air_pipeline.exporting.utc_hours import utc_hours
 from air_pipeline.exporting.writing import Progress, whole_text
+from air_pipeline.naming import distinct
 
 
 def write_openair(selection: Selection, target: Path, progress: Progress = lambda _done, _days: None) -> int:
@@ -29,7 +29,7 @@ def write_openair(selection: Selection, target: Path, progress: Progress = lambd
         TableError: a day's file cannot be read.
     """
     rows = 0
-    columns = distinct(selection.units, lambda name: name.replace("-", "."), "{}.{}".format, ("date", "site"))
+    columns = distinct(selection.units, _dotted, lambda name, n: f"{_dotted(name)}.{n}", ("date", "site"))
     with whole_text(target) as file:
         file.write(",".join(["date", "site", *columns.values()]) + "\n")
         for done, (_, found) in enumerate(utc_hours(selection)):
@@ -45,3 +45,7 @@ def write_openair(selection: Selection, target: Path, progress: Progress = lambd
 def texts_of_hours(hours: npt.NDArray[np.int64]) -> pd.Index:
     """Hours in ms UTC as R's `as.POSIXct` and `readr` read them."""
     return pd.Index(np.char.replace(np.datetime_as_string(hours.astype("datetime64[ms]"), unit="s"), "T", " "))
+
+
+def _dotted(name: str) -> str:
+    return name.replace("-", ".")

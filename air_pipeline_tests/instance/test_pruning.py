@@ -27,6 +27,18 @@ OLD = timedelta(days=40)
 READINGS = dg.AssetKey("raw_readings")
 
 
+def make_history(deployment, instance):
+    """Three days built, and the reports of three ticks."""
+    for day in DAYS:
+        assert build(deployment, instance, day, only=WHOLE).success
+    for _ in range(3):
+        with CollectorLock(deployment.environment.state):
+            tick = Ticks(deployment, instance)()
+        for event in tick.asset_events:
+            instance.report_runless_asset_event(event)
+        instance.report_runless_asset_event(dg.AssetMaterialization("raw_readings", metadata={"polls": 7}))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A home with three days built and the reports of three ticks; most is made old; and a run that goes on."""
@@ -34,14 +46,7 @@ def made(tmp_path_factory):
     deployment = deployment_in(path, small_device("hall"), collector="external")
     seed(deployment, *DAYS)
     with real_instance(path) as instance:
-        for day in DAYS:
-            assert build(deployment, instance, day, only=WHOLE).success
-        for _ in range(3):
-            with CollectorLock(deployment.environment.state):
-                tick = Ticks(deployment, instance)()
-            for event in tick.asset_events:
-                instance.report_runless_asset_event(event)
-            instance.report_runless_asset_event(dg.AssetMaterialization("raw_readings", metadata={"polls": 7}))
+        make_history(deployment, instance)
         under_way = instance.create_run_for_job(
             dg.job(name="unended")(lambda: None), status=dg.DagsterRunStatus.STARTED, tags={}
         )

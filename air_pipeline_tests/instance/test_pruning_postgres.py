@@ -4,11 +4,10 @@ import dagster as dg
 import psycopg2
 import pytest
 
-from air_pipeline.collection.lease import CollectorLock
 from air_pipeline.instance.pruning import prune
-from air_pipeline_tests.assets.small_deployments import WHOLE, build, deployment_in, seed, small_device
-from air_pipeline_tests.automation.test_collect_sensor import CHECKS, Ticks
-from air_pipeline_tests.instance.test_pruning import DAYS, KEPT, NOW, OLD, status
+from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
+from air_pipeline_tests.automation.test_collect_sensor import CHECKS
+from air_pipeline_tests.instance.test_pruning import DAYS, KEPT, NOW, OLD, make_history, status
 from air_pipeline_tests.many_servers import running_postgres
 
 pytestmark = pytest.mark.slow
@@ -57,14 +56,7 @@ def test_what_is_old_goes_and_what_is_asked_for_stays(server, tmp_path):
     deployment = deployment_in(tmp_path, small_device("hall"), collector="external")
     seed(deployment, *DAYS)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        for day in DAYS:
-            assert build(deployment, instance, day, only=WHOLE).success
-        for _ in range(3):
-            with CollectorLock(deployment.environment.state):
-                tick = Ticks(deployment, instance)()
-            for event in tick.asset_events:
-                instance.report_runless_asset_event(event)
-            instance.report_runless_asset_event(dg.AssetMaterialization("raw_readings", metadata={"polls": 7}))
+        make_history(deployment, instance)
         young, *runs = [run.run_id for run in instance.get_runs()]
         under_way = instance.create_run_for_job(
             dg.job(name="unended")(lambda: None), status=dg.DagsterRunStatus.STARTED
