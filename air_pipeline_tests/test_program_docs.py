@@ -20,7 +20,7 @@ from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings.file import read_settings
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import Installation, now_ms, today

@@ -1,8 +1,9 @@
-"""The patient of doctor."""
+"""An installation with two simulated devices, and the patient of doctor."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -11,8 +12,26 @@ import pytest
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline_tests.cli.in_this_process import give_doctor_time
 from air_pipeline_tests.cli.patient import Patient
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
+from air_pipeline_tests.running_pipeline import write_devices
 from air_pipeline_tests.waiting import WITHIN_S
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(["attic", "cellar"]) as running:
+        yield running
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def home(shell: Shell, simulator: Simulator) -> Shell:
+    write_devices(shell.config, simulator, {"attic": "10s", "cellar": "10s"}, date(2026, 11, 1))
+    return shell
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.settings.file import read_settings
 from air_pipeline.storage.opening import open_store
-from air_pipeline_tests.cli.test_commands import Ran, Shell
+from air_pipeline_tests.cli.shell import Ran, Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.devices.raw_server import answering
 from air_pipeline_tests.running_pipeline import today, write_devices

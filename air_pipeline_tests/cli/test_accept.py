@@ -11,7 +11,7 @@ from air_pipeline.collection.outbox import Outbox
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.settings.identity import with_identity
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.running_pipeline import now_ms
 
 WAS = "ecda3b1d09d8"

@@ -15,16 +15,11 @@ from air_pipeline.devices import discovering
 from air_pipeline.devices.discovering import Announced, announced
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.settings.file import parse_settings, read_settings
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.devices.test_ways_to_devices import can_have_a_network
 
 SCRIPT = Path(__file__).parents[1] / "devices" / "network_of_announcements.py"
 ZONE = ("--timezone", "UTC")
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.cli.patient import Patient, complaints
-from air_pipeline_tests.cli.test_commands import INFLUXDB
+from air_pipeline_tests.cli.shell import INFLUXDB
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import dead_port
 

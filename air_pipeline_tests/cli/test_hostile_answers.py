@@ -1,16 +1,7 @@
 """What a device answers at first contact is a text in a line of ours, whatever is in it."""
 
-from pathlib import Path
-
-import pytest
-
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.devices.raw_server import answering, http
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(tmp_path, monkeypatch, capsys)
 
 
 def test_a_name_of_a_device_writes_no_line_of_its_own(shell: Shell) -> None:

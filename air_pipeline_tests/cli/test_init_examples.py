@@ -1,18 +1,11 @@
 """The comments of the file that `air-pipeline init` writes: each is a setting of the device that was found."""
 
-from pathlib import Path
-
 import pytest
 
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.settings import Settings
 from air_pipeline.settings.file import parse_settings
-from air_pipeline_tests.cli.test_commands import Shell
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(tmp_path, monkeypatch, capsys)
+from air_pipeline_tests.cli.shell import Shell
 
 
 def with_all_examples(text: str) -> Settings:

@@ -1,6 +1,5 @@
 """`air-pipeline init` at devices with a login: each kind is asked in its way, and no password is shown."""
 
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -8,16 +7,11 @@ import pytest
 from air_pipeline.devices.kinds import KINDS
 from air_pipeline.devices.recognizing import PATHS
 from air_pipeline.settings.file import read_settings
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.devices.guarded import FIRMWARES, PASSWORD, USER, guarded
 
 INIT = ("--id", "garage", "--timezone", "Europe/Warsaw")
 TELL_NOTHING = {name for name, one in FIRMWARES.items() if one.kind not in {"tasmota", "shelly"}}
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("name", FIRMWARES)

@@ -19,7 +19,7 @@ from air_pipeline.health.set_up import configuration_valid
 from air_pipeline.marking import add_marks
 from air_pipeline.settings import Mark
 from air_pipeline.settings.marks import HEAD, marks_file
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.collection.disks import fill, small_disk
 from air_pipeline_tests.days.deployments import build, contents
 

@@ -24,7 +24,7 @@ from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.processing.columns import TABLES as COLUMNS_OF
 from air_pipeline.settings.file import read_settings
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.running_pipeline import today, write_devices
 from air_pipeline_tests.waiting import WITHIN_S, wait_for

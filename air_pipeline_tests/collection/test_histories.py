@@ -23,7 +23,7 @@ from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline.storage.store import Summary
 from air_pipeline.storage.written_over import written_over
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.running_pipeline import ZONE, dead_port, today
 from air_pipeline_tests.storage.model import poll

@@ -7,7 +7,7 @@ import pytest
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.simulator import Simulator
 from air_pipeline.settings.file import read_settings
-from air_pipeline_tests.cli.test_commands import Shell
+from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.days.deployments import build
 from air_pipeline_tests.running_pipeline import today, write_devices
 
