@@ -52,14 +52,14 @@ OPENED = "from air_pipeline import open_archive; air = open_archive()"
 COMMANDS = ("--help", "latest", "poll", "doctor", "outbox", "notify", "report", "history -h", "flux -h", "init -h")
 BARE = """
 import http.client, json, os, urllib.parse
-start, end, *asked = sys.argv[1:]
+kind, start, end, *asked = sys.argv[1:]
 where = f"device = $device AND time >= {start}ms AND time < {end}ms"
 server = http.client.HTTPConnection(urllib.parse.urlsplit(os.environ["INFLUXDB_V2_URL"]).netloc)
 for points in asked:
     form = {"db": os.environ["INFLUXDB_V2_BUCKET"], "epoch": "ms", "params": json.dumps({"device": "device-0000"}),
-            "q": f"SELECT {points} WHERE {where}"}
+            "q": f"SELECT {points} WHERE {where}", "chunked": "false" if kind == "csv" else "true"}
     server.request("POST", "/query", urllib.parse.urlencode(form), {
-        "Authorization": "Token " + os.environ["INFLUXDB_V2_TOKEN"], "Accept": "application/csv",
+        "Authorization": "Token " + os.environ["INFLUXDB_V2_TOKEN"], "Accept": "application/" + kind,
         "Content-Type": "application/x-www-form-urlencoded"})
     assert len(server.getresponse().read()) > 1_000_000
 """
@@ -155,22 +155,30 @@ def _live_day(home: Path, connection: InfluxConnection) -> None:
     start, end = map(epoch_ms, day_window(LAST, device.zone))
     names = ", ".join(f'"{name}"' for name in sorted(deployment.store.stated(device.id, start, end)))
     span, values, polls = [str(start), str(end)], f"{names} FROM air", f"{', '.join(POLL)} FROM poll"
+    packed, csv = ([*_timed(BARE, ""), kind, *span] for kind in ("x-msgpack", "csv"))
     stretch = f"'{LAST}', '{LAST + timedelta(days=1)}'"
     imports = "import air_pipeline.access.frames, air_pipeline.storage.influxdb, air_pipeline.storage.influxdb_points"
     for_building = FOR_BUILDING.format(*span)
-    ours, bare, building, both = _in_turns(
+    ours, bare, of_csv, building, both, both_of_csv = _in_turns(
         [
             _timed(f"air.history({stretch})", imports, OPENED),
-            [*_timed(BARE, ""), *span, values],
+            [*packed, values],
+            [*csv, values],
             _timed(for_building, imports, DEPLOYED),
-            [*_timed(BARE, ""), *span, polls, values],
+            [*packed, polls, values],
+            [*csv, polls, values],
         ],
         home,
         connection,
         is_timed_inside=True,
     )
-    _print("a device-day at 1 Hz from InfluxDB", ours, "the bare request", bare, by="wall_s")
-    _print("… with its polls, as days are built", building, "the bare requests", both, by="wall_s")
+    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
+    for what, it, peer, second in (
+        ("a device-day at 1 Hz from InfluxDB", ours, bare, of_csv),
+        ("… with its polls, as days are built", building, both, both_of_csv),
+    ):
+        beside = f"{it.wall_s / second.wall_s:.2f} × what it takes as CSV, {second.wall_s:.3f} s"
+        _print(what, it, "the bare request of the same, in MessagePack", peer, beside, by="wall_s")
 
 
 def _day_from_sqlite(home: Path) -> None:

@@ -4,13 +4,9 @@ Belongs here: a measurement whose fields are columns, with tags that say which p
 mean (`mapping`), and points of ours (`storage`).
 """
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-
-import pyarrow as pa
-from pyarrow import csv
 
 from air_pipeline.importing.mapping import Meaning, TimeEntry
 from air_pipeline.importing.rows import ImportFailed, Notes, Rows
@@ -76,13 +72,14 @@ def _read(
         meaning,
         said=meaning.said.model_copy(update={"where": {}, "time": TimeEntry(column="time", written="epoch-ms")}),
     )
+    wanted = ", ".join(map(identifier, columns))
     for number, point in enumerate(points):
         told(number, len(points))
         first, last = max(span[0], point["time"]), min(span[1], point["time"] + _DAY_MS)
-        with queries.csv(name, columns, f"{where}{during(first, last)}", parameters) as answer:
-            table = _table(b"".join(answer), columns)
-        parts.append(rows_of({"time": table["time"].to_pylist(), **{column: table[column] for column in columns}},
-                             said, notes, 1, measurement))  # fmt: skip
+        with queries.rows(name, wanted, f"{where}{during(first, last)}", parameters) as answer:
+            found = [values for rows in answer for values in rows.points]
+        cells = {one: [_cell(values[place]) for values in found] for place, one in enumerate(["time", *columns])}
+        parts.append(rows_of(cells, said, notes, 1, measurement))
     told(len(points), len(points))
     return Rows.joined(parts), notes
 
@@ -117,13 +114,6 @@ def _name_tags(
                   sorted(kinds))  # fmt: skip
 
 
-def _table(answer: bytes, columns: list[str]) -> pa.Table:
-    types = {"time": pa.int64(), **dict.fromkeys(columns, pa.string())}
-    if not answer:
-        return pa.table({name: pa.array([], kind) for name, kind in types.items()})
-    return csv.read_csv(
-        io.BytesIO(answer),
-        read_options=csv.ReadOptions(column_names=["name", "tags", "time", *columns], skip_rows=1),
-        parse_options=csv.ParseOptions(newlines_in_values=True),
-        convert_options=csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=True),
-    )
+def _cell(value: object) -> object:
+    """A value as a cell of a table: a yes or no is no number."""
+    return str(value).lower() if isinstance(value, bool) else value

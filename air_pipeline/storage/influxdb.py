@@ -307,7 +307,7 @@ class InfluxStore(ToldInInfluxDB):
         # With pandas and pyarrow, 0.5 s and 100 MB: the collector is spared them.
         from air_pipeline.storage.influxdb_points import Points
 
-        return Points(self._connection, self._queries, self._ask)
+        return Points(self._queries, self._look.require_makeable)
 
     def _ask(
         self, *queries: str, parameters: Mapping[str, object] | None = None, timeout_s: float | None = None

@@ -1,28 +1,30 @@
-"""InfluxQL over `/query`, which reads a device-day three times as fast as Flux: queries, results as JSON or CSV.
+"""InfluxQL over `/query`: small results as JSON; rows, as the server makes them, in MessagePack.
 
-The CSV of InfluxDB 2.9 is silent about every failure (no bucket, no right, a failed statement: 200 and an empty body),
-so `csv` is only to be trusted against counts that `statements` read first. Bind parameters (`$device`) carry what
-users name; only integers and quoted identifiers are put into the text of a query.
+MessagePack takes the server two thirds of the time of CSV, and says what CSV does not: that a statement failed, and of
+each part whether another follows, so that an answer which is cut anywhere is known for one. Bind parameters (`$device`)
+carry what users name; only integers and quoted identifiers are put into the text of a query.
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import msgpack
+
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb_exchange import Begun, Exchange
 from air_pipeline.storage.influxdb_failures import Doing, no_bucket, refusal
 from air_pipeline.storage.storable import within_time
-from air_pipeline.storage.store import StoreError
+from air_pipeline.storage.store import StoreError, StoreUnavailable
 
 # Of several queries the one that fails says only this, and those after it nothing; asked alone, it says why.
 _NOT_EXECUTED = "not executed"
 
-# The answer to a query in all, beyond its first silence: a device-day at 1 Hz is 8 MB and takes seconds.
+# The answer to a query in all, beyond its first silence: a device-day at 1 Hz is 11 MB and takes a second.
 LONGEST_S = 600.0
 _LONGEST_ANSWER = 1_000_000_000
 
@@ -35,7 +37,11 @@ _LAST_OF_DEVICES = "SELECT last(outcome) FROM poll GROUP BY device"
 _LAST_OF_SERIES = "SELECT *::field FROM air, poll GROUP BY * ORDER BY time DESC LIMIT 1"
 _OURS = {"device", "import"}
 _TAGS_HOLD_S = 60.0
-_CSV = "application/csv"
+_JSON, _MESSAGE_PACK = "application/json", "application/x-msgpack"
+# Of MessagePack: few enough that they are still in the processor's cache when columns are made of them.
+_ROWS_AT_ONCE = 1_000
+# What announces more is not an InfluxDB's.
+_LONGEST_ARRAY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,21 @@ class Series:
 
     tags: Mapping[str, str]
     points: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some points.
+
+    Attributes:
+        columns: `time`, and the names of fields.
+        points: the values of each, None where there is none.
+        imports: of each the import that it came with, None or "" if it is ours; empty where nothing was imported.
+    """
+
+    columns: Sequence[str]
+    points: Sequence[tuple[Any, ...]]
+    imports: Sequence[str | None] = ()
 
 
 class InfluxQL:
@@ -116,7 +137,7 @@ class InfluxQL:
     def _results(
         self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None
     ) -> list[list[Series]]:
-        with self._begin(";".join(queries), parameters, "application/json", timeout_s) as begun:
+        with self._begin(";".join(queries), parameters, _JSON, timeout_s) as begun:
             answer = b"".join(self._parts(begun))
         try:
             results = json.loads(answer)["results"]
@@ -132,17 +153,45 @@ class InfluxQL:
         return found
 
     @contextmanager
-    def csv(
-        self, measurement: str, fields: Sequence[str], condition: str, parameters: Mapping[str, object]
-    ) -> Iterator[Iterator[bytes]]:
-        """The points of a measurement, rising by `time` (ms), as CSV: columns name, tags, time and the fields.
+    def rows(
+        self, measurement: str, fields: str, condition: str, parameters: Mapping[str, object]
+    ) -> Iterator[Iterator[Rows]]:
+        """The points of a measurement with some fields (as InfluxQL writes them), rising by `time`, in ms.
 
-        The parts come as the server makes them, which it does from here on, whatever else is asked meanwhile.
-        An empty text and none are the same here. See the module for how far to trust it.
+        They come as the server makes them, which it does from here on, whatever else is asked meanwhile.
+
+        Raises:
+            StoreError: now or while they are read; as in the table of `influxdb_failures`, `BucketMissing` where there
+                is no such bucket, `StoreUnavailable` if not all that was asked for has come.
         """
-        query = f"SELECT {', '.join(map(identifier, fields))} FROM {measurement} WHERE {condition}"  # noqa: S608 - quoted
-        with self._begin(self._of_ours(query, self._others), parameters, _CSV) as begun:
-            yield self._parts(begun)
+        others, has_imports = self._tags_of_others(None), self._has_imports
+        tag = ', "import"' if has_imports else ""
+        query = self._of_ours(f"SELECT {fields}{tag} FROM {measurement} WHERE {condition}", others)  # noqa: S608 - quoted
+        with self._begin(query, parameters, _MESSAGE_PACK) as begun:
+            rows = self._rows(self._parts(begun))
+            yield map(_without_tag, rows) if has_imports else rows
+
+    def _rows(self, answer: Iterable[bytes]) -> Iterator[Rows]:
+        unpacker = msgpack.Unpacker(use_list=False, unicode_errors="replace", max_array_len=_LONGEST_ARRAY)
+        is_whole = None
+        try:
+            for part in answer:
+                is_whole = is_whole or False
+                unpacker.feed(part)
+                for some in unpacker:
+                    for result in some["results"]:
+                        self._require_success(result)
+                        yield from map(_rows_of, result["series"])
+                        is_whole = not result.get("partial")
+        except (AttributeError, LookupError, TypeError, ValueError, msgpack.UnpackException) as error:
+            raise refusal(self._connection, Doing.READ, HTTPStatus.OK) from error
+        if is_whole is None:  # InfluxDB says also that there is nothing
+            raise refusal(self._connection, Doing.READ, HTTPStatus.OK)
+        if not is_whole:
+            raise StoreUnavailable(
+                f"InfluxDB at {self._connection.url} ends an answer before it has given all that was asked for:"
+                " try again."
+            )
 
     def numbers(self, measurement: str, point: Mapping[str, Any]) -> dict[str, float]:
         """The numbers of a point by field, in order.
@@ -156,11 +205,12 @@ class InfluxQL:
                 raise self.of_somebody_else(measurement, name, value)
         return {name: float(value) for name, value in numbers.items()}
 
-    def of_somebody_else(self, measurement: str, field: str, value: str) -> StoreError:
-        """The error for a field that holds texts where ours are numbers."""
+    def of_somebody_else(self, measurement: str, field: str, value: object) -> StoreError:
+        """The error for a field that holds values of another kind than ours."""
+        kind = "text" if isinstance(value, str) else "value"
         return StoreError(
             f"Bucket '{self._connection.bucket}' at {self._connection.url} holds something in {measurement} that "
-            f"air_pipeline did not write: its field {field} holds the text {value[:100]!r}. Delete it, or have"
+            f"air_pipeline did not write: its field {field} holds the {kind} {str(value)[:100]!r}. Delete it, or have"
             " the other program write elsewhere."
         )
 
@@ -181,8 +231,8 @@ class InfluxQL:
         form = {"db": database, "epoch": "ms", "q": query, "params": json.dumps(parameters)}
         if policy:
             form["rp"] = policy
-        if accept == _CSV:  # sent as it is made, not when all of it is
-            form["chunked"] = "true"
+        if accept == _MESSAGE_PACK:  # sent as it is made, not when all of it is
+            form |= {"chunked": "true", "chunk_size": str(_ROWS_AT_ONCE)}
         self.require_there()
         return self._exchange.begin(
             "POST",
@@ -203,6 +253,11 @@ class InfluxQL:
         yield from begun.parts()
 
     def _require_complete(self, result: Mapping[str, Any]) -> None:
+        self._require_success(result)
+        if result.get("partial") or any(series.get("partial") for series in result.get("series", [])):
+            raise StoreError(f"InfluxDB at {self._connection.url} cuts results short: raise its max-row-limit.")
+
+    def _require_success(self, result: Mapping[str, Any]) -> None:
         said = result.get("error")
         # SHOW says the one of a database that is not there, SELECT the other.
         if said is not None and str(said).startswith(("default retention policy not set", "database not found")):
@@ -210,8 +265,6 @@ class InfluxQL:
         if said is not None:
             place = f"bucket '{self._connection.bucket}' of InfluxDB at {self._connection.url}"
             raise StoreError(f"A query of {place} failed: {said}.")
-        if result.get("partial") or any(series.get("partial") for series in result.get("series", [])):
-            raise StoreError(f"InfluxDB at {self._connection.url} cuts results short: raise its max-row-limit.")
 
 
 def during(start: int, end: int) -> str:
@@ -223,6 +276,18 @@ def during(start: int, end: int) -> str:
 def identifier(name: str) -> str:
     """A name as InfluxQL quotes it."""
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _rows_of(series: Mapping[str, Any]) -> Rows:
+    rows = Rows(series["columns"], series["values"])
+    if set(map(len, rows.points)) != {len(rows.columns)}:
+        raise ValueError("not as many values as columns")
+    return rows
+
+
+def _without_tag(rows: Rows) -> Rows:
+    """Rows whose last column is the tag `import`, with that apart."""
+    return Rows(rows.columns[:-1], [point[:-1] for point in rows.points], [point[-1] for point in rows.points])
 
 
 def _as_values(result: Sequence[Series]) -> list[Series]:

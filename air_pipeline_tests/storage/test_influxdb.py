@@ -1,6 +1,7 @@
 """InfluxDB as it is: rights, buckets, conflicts, outages, Flux. All of it against a real server."""
 
 import dataclasses
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,11 +11,13 @@ from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.influxdb import InfluxStore
-from air_pipeline.storage.influxql import InfluxQL
+from air_pipeline.storage.influxdb_exchange import Exchange
+from air_pipeline.storage.influxql import InfluxQL, during
 from air_pipeline.storage.opening import open_store
 from air_pipeline.storage.store import PollsRejected, ReadingStore, StoreError, StoreRefused, StoreUnavailable
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.storage.model import END, START, VALUES, poll, rows
+from air_pipeline_tests.storage.test_imports import DAY, late_polls_over
 from air_pipeline_tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.influxdb
@@ -98,19 +101,64 @@ def test_points_are_written_as_documented(influxdb: InfluxServer, influx_store: 
 
 
 def test_much_is_read_in_parts_and_little_at_once(influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it is: what is on its way at once is so many values."""
+    """However long it is: what is on its way at once is so many points."""
     hour, midnight = 3_600_000, 1_780_012_800_000
     at = [midnight - 2 * hour + number * hour for number in range(50)]
     influx_store.write([poll(slot=one) for one in at])
     questions = []
-    csv = InfluxQL.csv
-    monkeypatch.setattr(InfluxQL, "csv", lambda *asked: questions.append(asked) or csv(*asked))
+    ask = InfluxQL.rows
+
+    def rows(queries: InfluxQL, measurement: str, *asked: Any) -> Any:
+        if measurement == "air":
+            questions.append(asked)
+        return ask(queries, measurement, *asked)
+
+    monkeypatch.setattr(InfluxQL, "rows", rows)
     whole = influx_store.readings("living-room", at[0], at[49] + 1)
     assert (len(questions), len(whole)) == (1, 50)
-    monkeypatch.setattr("air_pipeline.storage.influxdb_points._VALUES_AT_ONCE", whole.iloc[:12].size)
+    monkeypatch.setattr("air_pipeline.storage.influxdb_points._ROWS_AT_ONCE", len(whole.iloc[:12]))
     parts = influx_store.readings("living-room", at[0], at[49] + 1)
     assert len(questions) - 1 == 5  # of twelve hours each, and what is left
     pd.testing.assert_frame_equal(parts, whole)
+
+
+@pytest.mark.parametrize("at_once", range(2, 9))
+def test_a_slot_is_shown_as_it_is_wherever_a_part_ends(
+    influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """In some slots there are two points, of an import and of ours."""
+    late_polls_over(influx_store)
+    span = ("living-room", START - 2 * DAY, START + 302 * DAY)
+    whole = influx_store.readings(*span), influx_store.polls(*span)
+    monkeypatch.setattr("air_pipeline.storage.influxdb_points._ROWS_AT_ONCE", at_once)
+    for one, other in zip((influx_store.readings(*span), influx_store.polls(*span)), whole, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_an_influxdb_that_is_killed_while_it_answers_gives_no_reading(influxdb: InfluxServer) -> None:
+    connection = influxdb.connection()
+    some = {f"mq135_x{number}": 1.5 for number in range(20)}
+    store, queries = InfluxStore(connection), InfluxQL(connection, Exchange(connection, WITHIN_S), WITHIN_S)
+    store.write([poll(slot=START + number * 1_000, values=some) for number in range(20_000)])
+    with queries.rows("air", "*::field", during(START, END), {}) as answer:
+        next(answer)
+        influxdb.kill()
+        with pytest.raises(StoreUnavailable, match="gives no answer"):
+            list(answer)
+    influxdb.start()
+    assert len(store.readings("living-room", START, END)) == 20_000
+    store.close()
+
+
+def test_what_others_add_to_our_polls_is_theirs(influxdb: InfluxServer) -> None:
+    connection = influxdb.connection()
+    store = InfluxStore(connection)
+    store.write([poll(), poll(slot=START + 10_000)])
+    before = store.polls("living-room", START, END)
+    for at in (START, START + 5_000):
+        line(influxdb, connection.bucket, f'poll,device=living-room note="x",votes=3,yes=true {at}000000')
+    pd.testing.assert_frame_equal(store.polls("living-room", START, END), before)
+    store.close()
 
 
 def test_texts_are_whole_wherever_an_answer_comes_apart(
@@ -120,7 +168,7 @@ def test_texts_are_whole_wherever_an_answer_comes_apart(
     rejected = [poll(slot=START + n * 10_000, outcome=Outcome.REJECTED, body=body) for n, body in enumerate(bodies)]
     influx_store.write(rejected)
     monkeypatch.setattr("air_pipeline.storage.influxdb_exchange._AT_ONCE", 7)
-    monkeypatch.setattr("air_pipeline.storage.influxdb_points._PARSED_AT_ONCE", 1)
+    monkeypatch.setattr("air_pipeline.storage.influxql._ROWS_AT_ONCE", 1)
     assert list(influx_store.polls("living-room", START, END)["body"]) == bodies
 
 

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgpack
 import pytest
 
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.store import PollsRejected, StoreError, StoreRefused, StoreUnavailable
-from air_pipeline_tests.storage.model import END, START, poll
+from air_pipeline_tests.storage.model import END, START, poll, rows
 from air_pipeline_tests.waiting import WITHIN_S
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -26,7 +27,7 @@ BUCKET = {
 
 @contextmanager
 def answering(answer: Callable[[str, str], Answer]) -> Iterator[InfluxStore]:
-    """A store whose server answers as a function of path and Accept says."""
+    """A store whose server answers as a function of path (of a query: with its form) and Accept says."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -35,7 +36,8 @@ def answering(answer: Callable[[str, str], Answer]) -> Iterator[InfluxStore]:
             if b"SHOW+TAG+KEYS" in asked or path in BUCKET:
                 status, headers, body = 200, {}, BUCKET.get(path, b'{"results":[{}]}')
             else:
-                status, headers, body = answer(path, self.headers.get("Accept", ""))
+                form = f"?{asked.decode()}" if path == "/query" else ""
+                status, headers, body = answer(path + form, self.headers.get("Accept", ""))
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
@@ -120,30 +122,85 @@ def test_an_answer_that_breaks_off_is_unavailable() -> None:
                 request()
 
 
-def counted(count: int) -> Answer:
-    series = {"name": "air", "columns": ["time", "count_mq135_co"], "values": [[START, count]]}
-    return 200, {}, json.dumps({"results": [{"series": [series]}]}).encode()
+def packed(*results: dict[str, Any]) -> bytes:
+    """An answer in parts, as InfluxDB gives it: an object of MessagePack each."""
+    return b"".join(msgpack.packb({"results": [{"statement_id": 0, **result}]}) for result in results)
 
 
-@pytest.mark.parametrize("gives", [b"", b"name,tags,time,mq135_co\nair,,%d,1.5\nair,,%d,\n" % (START, START + 1)])
-def test_fewer_values_than_the_server_counted_are_not_a_reading(gives: bytes) -> None:
-    refused = pytest.raises(StoreUnavailable, match="counts 2 values of mq135_co of device 'garage' and gives")
-    with answering(lambda _path, accept: (200, {}, gives) if "csv" in accept else counted(2)) as store, refused:
+def of_air(*points: tuple[float | None, ...]) -> dict[str, Any]:
+    columns = ["time", "ds18b20_temperature", "mq135_co"]
+    return {"series": [{"name": "air", "columns": columns, "values": [list(point) for point in points]}]}
+
+
+FIRST = of_air((START, 0.5, 1.5), (START + 1, None, 2.5))
+LAST = of_air((START + 2, 0.5, None))
+NONE = packed({"series": []})
+WHOLE = packed({**FIRST, "partial": True}, LAST)
+
+
+@contextmanager
+def giving(readings: bytes, others: bytes = NONE) -> Iterator[InfluxStore]:
+    """A store whose server gives these readings, and these polls without one."""
+
+    def answer(path: str, _accept: str) -> Answer:
+        return 200, {}, readings if "FROM+air" in path else others
+
+    with answering(answer) as store:
+        yield store
+
+
+def test_an_answer_in_parts_is_a_reading_when_all_have_come() -> None:
+    with giving(WHOLE) as store:
+        read = store.readings("garage", START, END)
+    assert rows(read) == {
+        START: {"ds18b20_temperature": 0.5, "mq135_co": 1.5},
+        START + 1: {"mq135_co": 2.5},
+        START + 2: {"ds18b20_temperature": 0.5},
+    }
+
+
+@pytest.mark.parametrize("cut", range(1, len(WHOLE)))  # nothing at all is not InfluxDB's
+def test_an_answer_that_is_cut_anywhere_is_not_a_reading(cut: int) -> None:
+    """Though it ends as an answer does, as behind a proxy that has a limit."""
+    for served in (giving(WHOLE[:cut]), giving(NONE, others=WHOLE[:cut])):
+        with served as store, pytest.raises(StoreUnavailable, match="ends an answer before it has given all"):
+            store.readings("garage", START, END)
+    with giving(NONE, others=WHOLE[:cut]) as store, pytest.raises(StoreUnavailable, match="before it has given all"):
+        store.polls("garage", START, END)
+
+
+@pytest.mark.parametrize("first", [[], [{**FIRST, "partial": True}]])
+def test_a_query_that_fails_after_its_first_rows_is_not_a_reading(first: list[dict[str, Any]]) -> None:
+    failed = packed(*first, {"error": "boom"})
+    for served in (giving(failed), giving(WHOLE, others=failed)):
+        with served as store, pytest.raises(StoreError, match="failed: boom"):
+            store.readings("garage", START, END)
+
+
+@pytest.mark.parametrize("value", ["1.5", "warm", "", True, False, [1.5], {"a": 1.5}, b"1.5"])
+def test_a_value_of_another_kind_is_an_error_that_names_it(value: Any) -> None:
+    gives = packed(of_air((START, 0.5, None), (START + 1, 0.5, value)))
+    refused = pytest.raises(StoreError, match="something in air that air_pipeline did not write: its field mq135_co")
+    with giving(gives) as store, refused:
         store.readings("garage", START, END)
 
 
-def test_values_that_came_in_after_the_count_are_welcome() -> None:
-    gives = b"name,tags,time,mq135_co\nair,,%d,1.5\nair,,%d,2.5\n" % (START, START + 1)
-    all_read = (200, {}, json.dumps({"results": [{}]}).encode())  # no poll without a reading
-    others = iter([counted(1), all_read])
+def test_a_number_where_polls_have_texts_is_an_error_that_names_it() -> None:
+    polls = {"series": [{"name": "poll", "columns": ["time", "outcome"], "values": [[START, "ok"], [START + 1, 3.5]]}]}
+    refused = pytest.raises(StoreError, match=r"something in poll that .* its field outcome holds the value '3.5'")
+    with giving(NONE, others=packed(polls)) as store, refused:
+        store.polls("garage", START, END)
 
-    def answer(path: str, accept: str) -> tuple[int, dict[str, str], bytes]:
-        if path.startswith("/health"):
-            return 200, {}, b"{}"
-        return (200, {}, gives) if "csv" in accept else next(others)
 
-    with answering(answer) as store:
-        assert list(store.readings("garage", START, END)["mq135_co"]) == [1.5, 2.5]
+@pytest.mark.parametrize("number", [2, -3, 2**53 + 1, 2**63 - 1])
+def test_a_whole_number_of_others_is_a_number(number: int) -> None:
+    with giving(packed(of_air((START, 0.5, number)))) as store:
+        assert rows(store.readings("garage", START, END))[START]["mq135_co"] == float(number)
+
+
+def test_rows_of_other_lengths_than_the_header_are_an_error() -> None:
+    with giving(packed(of_air((START, 0.5), (START + 1, 0.5, 1.5, 2.5)))) as store, pytest.raises(StoreError):
+        store.readings("garage", START, END)
 
 
 @pytest.mark.parametrize(

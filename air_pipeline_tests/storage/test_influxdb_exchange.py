@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import settings as tries
@@ -211,16 +212,18 @@ series = st.fixed_dictionaries(
 result = st.fixed_dictionaries({}, optional={"series": st.lists(series | anything, max_size=3), "error": anything})
 results = st.fixed_dictionaries({"results": anything | st.lists(result, min_size=1, max_size=8)})
 bodies = st.binary(max_size=60) | results.map(lambda one: json.dumps(one).encode())
-answers = st.tuples(st.sampled_from([200, 200, 200, 204, 301, 400, 401, 404, 418, 429, 500, 503]), bodies, bodies)
+parts = st.lists(results.map(lambda one: msgpack.packb(one, default=str)), max_size=3).map(b"".join)
+statuses = st.sampled_from([200, 200, 200, 204, 301, 400, 401, 404, 418, 429, 500, 503])
+answers = st.tuples(statuses, bodies, bodies | parts)
 
 
 @tries(max_examples=150)
 @given(answer=answers, cut=st.integers(0, 200))
 def test_no_answer_makes_another_error_than_those_of_a_store(answer: tuple[int, bytes, bytes], cut: int) -> None:
-    status, plain, csv = answer
+    status, plain, packed = answer
 
     def said(_path: str, accept: str) -> tuple[int, dict[str, str], bytes]:
-        body = csv if "csv" in accept else plain
+        body = packed if "msgpack" in accept else plain
         return status, {"X-Influxdb-Version": "2", "Retry-After": "x"}, body[: len(body) - cut % 7] if cut else body
 
     server.answer = said
