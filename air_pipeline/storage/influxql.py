@@ -238,7 +238,7 @@ class InfluxQL:
             "POST",
             "/query",
             data=form,
-            # Compressing takes the server twice as long as the rest of the answer.
+            # Compressing takes the server as long as the rest of the answer.
             headers={"Accept": accept, "Accept-Encoding": "identity"},
             silence_s=min(self._silence_s, timeout_s or self._silence_s),
             within_s=timeout_s or self._longest_s,
