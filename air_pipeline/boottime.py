@@ -17,6 +17,14 @@ def boottime() -> float:
     return time.clock_gettime(_CLOCK)
 
 
+def until_multiple_of(seconds: float) -> float:
+    """How long it is, in seconds, until `boottime` is a multiple of some.
+
+    Threads that look for something now and then do it at one moment then: the processor's caches have what they need.
+    """
+    return seconds - boottime() % seconds
+
+
 @cache
 def boot_id() -> str:
     """Which start of the machine `boottime` counts from; empty where the system does not tell."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
+from air_pipeline.boottime import until_multiple_of
 from air_pipeline.collection.believing import Decision
 from air_pipeline.collection.bindings import Bindings
 from air_pipeline.collection.clock import Clock, SystemClock
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 STEPPED_S = 1.0
 """The wall clock was stepped when it departs this far from the time that goes by: slots are planned anew."""
 CLOCK_EVERY_S = 1.0
-"""How often it is looked whether the clock can be believed."""
+"""How often at most it is looked whether the clock can be believed: while it cannot, and before slots are begun."""
 LONGEST_STEP_S = 1.0
 MANY = 16
 TOGETHER_S = 0.005
@@ -127,7 +128,7 @@ class Collector:
     def step(self, longest_s: float = LONGEST_STEP_S) -> None:
         """Begins what is due, takes in answers, records what is overdue; waits for an event, `longest_s` at most."""
         self._begin_due()
-        self._take_in(longest_s)
+        self._take_in(min(longest_s, until_multiple_of(LONGEST_STEP_S)))
         self._expire()
         self._hand_on()
 
@@ -192,11 +193,12 @@ class Collector:
         drift = self._clock.time() - self._clock.monotonic()
         stepped = drift - self._drift
         self._drift = drift
+        is_due = self._due and self._due[0][0] <= self._now_ms()
         if abs(stepped) > STEPPED_S:
             log.warning("the clock was stepped by %.1f s", stepped)
             self._look_at_clock()
             self._plan()
-        elif self._clock.monotonic() >= self._clock_at and self._look_at_clock():
+        elif self._clock.monotonic() >= self._clock_at and (is_due or self._belief.doubt) and self._look_at_clock():
             self._plan()
         now = self._now_ms()
         slots = {}

@@ -25,7 +25,7 @@ LAST_DELIVERY_S = 5.0
 """How long the end goes on delivering; what the store did not take by then stays in the outbox."""
 LOOK_AFTER_S = 30.0
 """How often the outbox is looked after."""
-_LONGEST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 10.0
 """How often it is looked for what came in unseen, such as by a command: whoever commits polls here says so at once."""
 _BEGIN_ANEW_S = 10.0
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from functools import partial
 from types import FrameType
 
-from air_pipeline.boottime import boottime
+from air_pipeline.boottime import boottime, until_multiple_of
 from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.configuration import Configuration
@@ -101,9 +101,9 @@ def collect(
                         if (settings := configuration.changed()) is not None:
                             share.take(settings)
                             _say_none(settings, environment)
-                        if _take_up(share, collector, environment):
-                            _spare_what_lasts()
-                        share.settle(is_done=not collector.asks_others)
+                        _take_up(share, collector, environment)
+                        if share.settle(is_done=not collector.asks_others):
+                            recorder.polls_came.set()  # whoever delivers tells it
                 finally:
                     ends_at = boottime() + END_WITHIN_S
                     collector.finish(FINISH_WITHIN_S)
@@ -140,15 +140,15 @@ def _taken(share: Share) -> Settings:
     return share.settings if change is None else change.settings
 
 
-def _take_up(share: Share, collector: Collector, environment: Environment) -> bool:
-    """Has other devices polled, where the share has changed; whether it has."""
+def _take_up(share: Share, collector: Collector, environment: Environment) -> None:
+    """Has other devices polled, where the share has changed."""
     change = share.changed()
     if change is not None:
         if change.anew:
             collector.begin_anew(change.anew)
         collector.bindings.recall(environment, change.settings.devices)
         collector.reconfigure(change.settings)
-    return change is not None
+        _spare_what_lasts()
 
 
 def _say_none(settings: Settings, environment: Environment) -> None:
@@ -211,8 +211,11 @@ def _looking(look: Callable[[], None]) -> Iterator[None]:
     stop = threading.Event()
 
     failing = "the lock, the lease and the configuration cannot be looked at now"
-    again = partial(look_again, look, partial(stop.wait, LOOK_EVERY_S), failing)
-    thread = threading.Thread(target=again, name="look", daemon=True)
+
+    def is_over() -> bool:
+        return stop.wait(until_multiple_of(LOOK_EVERY_S))
+
+    thread = threading.Thread(target=partial(look_again, look, is_over, failing), name="look", daemon=True)
     thread.start()
     try:
         yield

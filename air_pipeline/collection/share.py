@@ -182,11 +182,13 @@ class Share:
             anew, self._anew = frozenset(self._anew & self._held), set()
             return Change(self._only(self._held), anew)
 
-    def settle(self, *, is_done: bool) -> None:
-        """Says whether nothing is asked any more that was let go."""
-        if is_done and not self._is_settled:
-            with self._lock:
-                self._is_settled = not self._is_changed
+    def settle(self, *, is_done: bool) -> bool:
+        """Says whether nothing is asked any more that was let go; whether that is to be told now."""
+        if self._is_settled or not is_done:
+            return False
+        with self._lock:
+            self._is_settled = not self._is_changed
+        return self._is_settled
 
     @property
     def told(self) -> str:

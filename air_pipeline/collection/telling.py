@@ -7,6 +7,7 @@ import hashlib
 import logging
 import secrets
 import socket
+from functools import cache
 from importlib.metadata import version
 
 from air_pipeline.collection.clock import Clock, SystemClock
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 TELL_EVERY_S = 30.0
 LOOK_EVERY_S = 5.0
-"""How often it is looked whether there is something new to tell."""
+"""So often at most it is looked whether there is something new to tell, but for its share, which another waits for."""
 
 
 class Teller:
@@ -48,6 +49,7 @@ class Teller:
         self._clock = clock or SystemClock()
         self._look_at = self._tell_at = self._clock.monotonic()
         self._known: tuple[object, ...] | None = None
+        self._shares = ""
         self._token = secrets.token_hex(8)  # tells this process from all others, wherever they run
         self._before: Told | None = None
         self._has_told = False
@@ -56,14 +58,13 @@ class Teller:
 
     def step(self) -> None:
         """Tells, if it is time to or something has changed that somebody waits for."""
-        now = self._clock.monotonic()
-        if now < self._look_at:
+        now, shares = self._clock.monotonic(), self._share.told
+        if now < self._look_at and shares == self._shares:
             return
-        self._look_at = now + LOOK_EVERY_S
+        self._look_at, self._shares = now + LOOK_EVERY_S, shares
         try:
             self._tell_marks()
             state = of_outbox(process_state(self._state), self._outbox)
-            shares = self._share.told
             if now >= self._tell_at or (*_news(state), shares) != self._known:
                 self._tell(state, shares, now)
                 self._known, self._tell_at = (*_news(state), shares), now + TELL_EVERY_S
@@ -81,7 +82,7 @@ class Teller:
     def _tell(self, state: CollectorState, shares: str, now: float) -> None:
         self._meet(now)
         fields = told_fields(state)
-        fields |= {"settings": _settings_digest(self._state), "shares": shares, "version": version("air-pipeline")}
+        fields |= {"settings": _settings_digest(self._state), "shares": shares, "version": _version()}
         fields |= {"host": socket.gethostname(), "token": self._token}
         self._store.tell(Told(self._share.name, round(self._clock.time() * 1000), fields))
         self._has_told = True
@@ -99,6 +100,11 @@ class Teller:
             self._before = last
         if now - self._met_at >= SILENT_AFTER_S:
             self._share.meets("")
+
+
+@cache
+def _version() -> str:
+    return version("air-pipeline")
 
 
 def _who(told: Told) -> str:

@@ -250,6 +250,7 @@ class Exchange:
 
     def _receive(self, connection: socket.socket, target: Target) -> Steps[Response]:
         received, looks, needs = bytearray(), 0, 0
+        yield from self._wait(connection, selectors.EVENT_READ)
         while True:
             try:
                 data = connection.recv(_AT_ONCE)

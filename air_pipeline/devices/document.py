@@ -85,17 +85,16 @@ def read_document(body: bytes, device: Device, bound_to: str = "") -> Document:
         return Document({}, rejection=_of_another(identity, device, bound_to), identity=identity)
     values: dict[str, float] = {}
     problems: list[Problem] = []
-    for parameter in device.parameters:
-        value = _value(found.sensors, parameter)
+    sent = [(parameter, _sent(found.sensors, parameter)) for parameter in device.parameters]
+    for parameter, one in sent:
+        value = _value(one, parameter)
         if isinstance(value, Problem):
             problems.append(value)
         else:
             values[parameter.series] = value
     rejection = "" if values else "not one value of the device's sensors can be used"
     first = (_NOT_UTF8,) if is_latin1 else ()
-    notes = bounded_notes(
-        chain(first, found.notes, _units(found.sensors, device), _unknown(found.sensors, device, kind))
-    )
+    notes = bounded_notes(chain(first, found.notes, _units(sent), _unknown(found.sensors, device, kind)))
     return Document(values, tuple(problems), rejection, notes, kind.cycle(root), identity)
 
 
@@ -143,7 +142,8 @@ def bounded_notes(notes: Iterable[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Problem:
+def _sent(payload: Mapping[str, object], parameter: Parameter) -> object:
+    """What was sent of a parameter, as it came; a problem where there is nothing of it."""
     sensor = payload.get(parameter.sensor_key, _ABSENT)
     if sensor is _ABSENT:
         return Problem(parameter.series, None, Flag.MISSING, f"no {shown(parameter.sensor_key)} in the document")
@@ -154,7 +154,25 @@ def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Probl
     if sent is _ABSENT:
         reason = f"no {shown(parameter.key)} in {shown(parameter.sensor_key)}"
         return Problem(parameter.series, None, Flag.MISSING, reason)
-    sent = _with_unit(sent, parameter)
+    return sent
+
+
+_ABSENT = object()
+
+
+def _value(sent: object, parameter: Parameter) -> float | Problem:
+    if isinstance(sent, Problem):
+        return sent
+    if isinstance(sent, In) or parameter.sent_in is not None:
+        return _in_unit(sent, parameter)
+    number = _number(sent)
+    return number if isinstance(number, float) else Problem(parameter.series, shown(sent), *number)
+
+
+def _in_unit(sent: object, parameter: Parameter) -> float | Problem:
+    """A value that was sent in a unit: the document's word for it, if there is one that is understood."""
+    if not isinstance(sent, In) or not (parameter.sent_in is None or sent.can_be(parameter.unit)):
+        sent = In(sent.sent if isinstance(sent, In) else sent, parameter.sent_in or parameter.unit)
     number = _number(sent.sent)
     if isinstance(number, float):
         if sent.contradicts(parameter.unit):
@@ -167,60 +185,47 @@ def _value(payload: Mapping[str, object], parameter: Parameter) -> float | Probl
     return Problem(parameter.series, shown(sent.sent), *number)
 
 
-def _with_unit(sent: object, parameter: Parameter) -> In:
-    """A value with the unit that it is in: the document's word for it, if there is one that is understood."""
-    if isinstance(sent, In) and (parameter.sent_in is None or sent.can_be(parameter.unit)):
-        return sent
-    return In(sent.sent if isinstance(sent, In) else sent, parameter.sent_in or parameter.unit)
-
-
-_ABSENT = object()
-
-
 def _number(sent: object) -> float | tuple[Flag, str]:
     """The number that was sent, or how its absence is flagged and why."""
-    if sent is None:
-        return Flag.MISSING, "no value"
-    if isinstance(sent, Number):
-        text = sent.text
-    elif isinstance(sent, str):
+    if isinstance(sent, str):
         text = sent.strip(WHITE)
+    elif isinstance(sent, Number):
+        text = sent.text
+    elif sent is None:
+        return Flag.MISSING, "no value"
     else:
         return Flag.BAD, "not a number"
+    if len(text) <= MAX_NUMBER_LENGTH and _NUMBER.fullmatch(text):
+        number = float(text)
+        return number + 0.0 if math.isfinite(number) else (Flag.BAD, "not finite")  # −0.0 + 0.0 is 0.0
     if _NOTHING.fullmatch(text.lower()):
         return Flag.MISSING, "no value"
     if len(text) > MAX_NUMBER_LENGTH:
         return Flag.BAD, "too long for a number"
-    if not _NUMBER.fullmatch(text):
-        infinite = text.lower().lstrip("+-") in {"inf", "infinity"}
-        return Flag.BAD, "not finite" if infinite else "not a number"
-    number = float(text)
-    return number + 0.0 if math.isfinite(number) else (Flag.BAD, "not finite")  # −0.0 + 0.0 is 0.0
+    infinite = text.lower().lstrip("+-") in {"inf", "infinity"}
+    return Flag.BAD, "not finite" if infinite else "not a number"
 
 
-def _units(payload: Mapping[str, object], device: Device) -> Iterator[str]:
+def _units(sent: Iterable[tuple[Parameter, object]]) -> Iterator[str]:
     """What is stored as it came, though the document calls its unit otherwise."""
-    for parameter in device.parameters:
-        sensor = payload.get(parameter.sensor_key)
-        sent = sensor.get(parameter.key) if isinstance(sensor, dict) else None
-        is_other = isinstance(sent, In) and not (parameter.sent_in or sent.can_be(parameter.unit))
-        if isinstance(sent, In) and is_other and not sent.contradicts(parameter.unit):
-            unit = shown(sent.unit)
+    for parameter, one in sent:
+        if not isinstance(one, In) or parameter.sent_in or one.can_be(parameter.unit):
+            continue
+        if not one.contradicts(parameter.unit):
+            unit = shown(one.unit)
             yield f"sends {parameter.series} in {unit}, stored as {parameter.unit}; if they differ, write unit: {unit}"
 
 
 def _unknown(payload: Mapping[str, object], device: Device, kind: Kind) -> Iterator[str]:
-    wanted: dict[str, set[str]] = {}
-    for parameter in device.parameters:
-        wanted.setdefault(parameter.sensor_key, set()).add(parameter.key)
+    wanted = {(parameter.sensor_key, parameter.key) for parameter in device.parameters}
     is_named = device.parameters != kind.usual  # which devices.yaml need not name, unless there is more
     for sensor, sent in payload.items():
         if isinstance(sent, dict):
-            unknown = [key for key in sent if key not in wanted.get(sensor, ()) and key not in kind.lesser]
+            unknown = [key for key in sent if (sensor, key) not in wanted and key not in kind.lesser]
             if unknown:
                 yield _unknown_note(sensor, unknown, device, kind, None if is_named else payload)
                 is_named = True
-        elif sensor not in wanted:
+        elif not any(sensor == asked for asked, _ in wanted):
             yield f"sends '{shown(sensor)}' outside of any sensor, which is not stored"
 
 

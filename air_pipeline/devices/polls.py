@@ -13,6 +13,8 @@ from typing import Any
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class Outcome(StrEnum):
     """What became of one poll."""
@@ -135,7 +137,7 @@ def problems_to_json(problems: tuple[Problem, ...]) -> str:
     if not problems:
         return ""
     rows = [{"series": p.series, "value": p.value, "flag": int(p.flag), "reason": p.reason} for p in problems]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return _json(rows)
 
 
 def problems_from_json(text: str | None) -> tuple[Problem, ...]:
@@ -147,7 +149,7 @@ def problems_from_json(text: str | None) -> tuple[Problem, ...]:
 
 def series_to_json(series: tuple[str, ...] | None) -> str | None:
     """The names of series as stored: a JSON list."""
-    return None if series is None else json.dumps(series, ensure_ascii=False, separators=(",", ":"))
+    return None if series is None else _json(series)
 
 
 def series_from_json(text: object) -> tuple[str, ...] | None:
@@ -166,27 +168,24 @@ def series_from_json(text: object) -> tuple[str, ...] | None:
 
 def poll_to_json(poll: Poll) -> str:
     """A poll as one line of JSON, whatever store it will go to."""
-    said: dict[str, object] = {} if poll.series is None else {"series": poll.series}
+    row: dict[str, object] = {
+        "device": poll.device,
+        "observed_at": poll.observed_at,
+        "outcome": poll.outcome.value,
+        "duration_ms": poll.duration_ms,
+        "interval_s": poll.interval_s,
+        "http_status": poll.http_status,
+        "values": dict(poll.values),
+        "problems": poll.problems_json,
+        "body": poll.body,
+    }
+    if poll.series is not None:
+        row["series"] = poll.series
     if poll.cycle is not None:
-        said["cycle"] = poll.cycle
+        row["cycle"] = poll.cycle
     if poll.identity is not None:
-        said["identity"] = poll.identity
-    return json.dumps(
-        {
-            "device": poll.device,
-            "observed_at": poll.observed_at,
-            "outcome": poll.outcome.value,
-            "duration_ms": poll.duration_ms,
-            "interval_s": poll.interval_s,
-            "http_status": poll.http_status,
-            "values": dict(poll.values),
-            "problems": poll.problems_json,
-            "body": poll.body,
-        }
-        | said,
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+        row["identity"] = poll.identity
+    return _json(row)
 
 
 def poll_from_json(text: str) -> Poll:

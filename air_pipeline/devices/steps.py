@@ -8,8 +8,7 @@ import select
 import selectors
 import socket
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from air_pipeline.boottime import boottime
 
@@ -17,8 +16,7 @@ _POLLED = {selectors.EVENT_READ: select.POLLIN, selectors.EVENT_WRITE: select.PO
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """What has to come before the next step is taken.
 
     Attributes:

@@ -10,6 +10,7 @@ Belongs here: what is accepted as JSON. Does not: what a document means (the kin
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from air_pipeline.errors import AirPipelineError
@@ -39,11 +40,10 @@ class Number:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for name, value in pairs:
-        if name in found:
-            raise DocumentUnusable(f"the key '{shown(name)}' stands twice in one object")
-        found[name] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise DocumentUnusable(f"the key '{shown(twice)}' stands twice in one object")
     return found
 
 
