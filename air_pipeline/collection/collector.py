@@ -22,7 +22,7 @@ from air_pipeline.collection.clock import Clock, SystemClock
 from air_pipeline.collection.exchanges import Exchanges
 from air_pipeline.collection.flights import Asking, Finished, InFlight
 from air_pipeline.collection.holding import Holding
-from air_pipeline.collection.outbox_rows import Row, encoded
+from air_pipeline.collection.outbox_rows import Row
 from air_pipeline.collection.recorder import Recorder
 from air_pipeline.collection.schedule import next_slot
 from air_pipeline.collection.workers import LOOK_EVERY_S, Workers
@@ -70,6 +70,7 @@ class Collector:
         holding: Holding | None = None,
     ) -> None:
         self._recorder = recorder
+        self._encoded = recorder.polls_came.encoded
         self._clock = clock or SystemClock()
         self._holding = holding or Holding(self._clock)
         self._ask = ask
@@ -231,7 +232,7 @@ class Collector:
             late = max(self._clock.time() - slot / 1000, 0.0)
             if name in self._flights:
                 skipped, _ = make_poll(device, slot, Answer(Outcome.SKIPPED, None), round(late * 1000))
-                self._rows.append(encoded(skipped))
+                self._rows.append(self._encoded(skipped))
                 continue
             exchange = self._ask(device)
             flight = InFlight(device, slot, exchange, late, self._to_say(device, slot), now)
@@ -318,7 +319,7 @@ class Collector:
             notes = "\n".join(document.notes)
         if document is not None and other_identity(document.rejection):
             notes = document.rejection
-        return Finished(encoded(poll), rejected, notes, poll.identity)
+        return Finished(self._encoded(poll), rejected, notes, poll.identity)
 
     def _take_in(self, longest_s: float) -> None:
         """Waits for one event, then takes in every answer that is there."""

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from air_pipeline.collection.clock import SystemClock
 from air_pipeline.collection.delivery import GATHER_S, Delivery
 from air_pipeline.collection.outbox import Outbox, OutboxError
+from air_pipeline.collection.outbox_rows import PollsCame
 from air_pipeline.collection.salvage import Salvage
 from air_pipeline.collection.share import Share
 from air_pipeline.collection.telling import Teller
@@ -32,7 +33,7 @@ _BEGIN_ANEW_S = 10.0
 
 @contextmanager
 def delivering(
-    environment: Environment, polls_came: threading.Event | None = None, share: Share | None = None
+    environment: Environment, polls_came: PollsCame | None = None, share: Share | None = None
 ) -> Iterator[None]:
     """Delivers the outbox to the store in a thread of its own, for whoever holds the collector's lock.
 
@@ -48,7 +49,7 @@ def delivering(
         SettingsError: the state directory was moved to another store before the lock was taken.
     """
     environment.state.check_store(environment.store)
-    stop, given_up, polls_came = threading.Event(), threading.Event(), polls_came or threading.Event()
+    stop, given_up, polls_came = threading.Event(), threading.Event(), polls_came or PollsCame()
     thread = threading.Thread(
         target=_deliver, args=(environment, stop, polls_came, given_up, share), name="delivery", daemon=True
     )
@@ -66,14 +67,14 @@ def delivering(
 def _deliver(
     environment: Environment,
     stop: threading.Event,
-    polls_came: threading.Event,
+    polls_came: PollsCame,
     given_up: threading.Event,
     share: Share | None,
 ) -> None:
     while True:
         try:
             with (
-                closing(Outbox(environment.state.outbox)) as outbox,
+                closing(Outbox(environment.state.outbox, read=polls_came.poll_of)) as outbox,
                 closing(open_store(environment.influxdb, environment.state)) as store,
             ):
                 teller = Teller(environment.state, store, outbox, share) if share else None

@@ -10,12 +10,13 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from air_pipeline.boottime import boottime
-from air_pipeline.devices.steps import Steps, Wait
+from air_pipeline.collection.readiness import Readiness, readiness
+from air_pipeline.devices.steps import POLLED, Steps
 
 log = logging.getLogger(__name__)
 
@@ -73,42 +74,42 @@ class Exchanges:
             self._is_refused = True
 
     def _work(self) -> None:
-        waiting: set[_Taken] = set()
+        waiting: dict[int, _Taken] = {}
         try:
             waker, woken = socket.socketpair()
             waker.settimeout(0)
-            with waker, woken, selectors.DefaultSelector() as selector:
-                selector.register(woken, selectors.EVENT_READ, None)
+            with waker, woken, closing(readiness()) as sockets:
+                sockets.register(woken.fileno(), POLLED[selectors.EVENT_READ])
                 with self._lock:
                     self._waker = waker
-                self._take_turns(selector, waiting)
+                self._take_turns(sockets, waiting, woken)
         except Exception:  # such as no more descriptors: the next slot tries again
             log.exception("devices cannot be asked now")
         finally:
             with self._lock:
                 self._is_running, self._waker = False, None
-            for one in waiting:
+            for one in waiting.values():
                 one.steps.close()
 
-    def _take_turns(self, selector: selectors.BaseSelector, waiting: set[_Taken]) -> None:
-        turn = partial(_take, selector, waiting)
+    def _take_turns(self, sockets: Readiness, waiting: dict[int, _Taken], woken: socket.socket) -> None:
+        turn = partial(_take, sockets, waiting)
         looked = used = boottime()
         while True:
             self._is_asleep = True  # before it is looked whether there is something new
-            ready = selector.select(0.0 if self._new else LOOK_EVERY_S if waiting else IDLE_S)
+            ready = sockets.poll(0.0 if self._new else LOOK_EVERY_S if waiting else IDLE_S)
             self._is_asleep = False
             # What is to be sent goes first, so that reading the answers of some holds up few requests.
             ready.sort(key=lambda one: one[1], reverse=True)
             self._begin(turn)
-            for key, _ in ready:
-                if key.data is None:
-                    key.fileobj.recv(4096)  # type: ignore[union-attr] # it is a socket
+            for file, _ in ready:
+                if file in waiting:
+                    turn(waiting[file])
                 else:
-                    turn(key.data)
+                    woken.recv(4096)
             now = boottime()
             if now - looked >= LOOK_EVERY_S:
                 looked = now
-                for one in [one for one in waiting if one.until < now]:
+                for one in [one for one in waiting.values() if one.until < now]:
                     turn(one)
             if ready or waiting:
                 used = now
@@ -128,38 +129,28 @@ class Exchanges:
             turn(_Taken(self._new.popleft()))
 
 
-def _take(selector: selectors.BaseSelector, waiting: set[_Taken], one: _Taken) -> None:
+def _take(sockets: Readiness, waiting: dict[int, _Taken], one: _Taken) -> None:
     """Takes the next step of one, and sees that it is taken again when its socket can."""
     try:
         wait = next(one.steps)
-        _await(selector, one, wait)
-        waiting.add(one)
+        if one.connection is not wait.socket:
+            _forget(sockets, waiting, one)
+            one.connection, one.file = wait.socket, wait.socket.fileno()
+            sockets.register(one.file, POLLED[wait.events])
+            waiting[one.file] = one
+        elif one.events != wait.events:
+            sockets.modify(one.file, POLLED[wait.events])
+        one.events, one.until = wait.events, wait.until
     except StopIteration:
-        _forget(selector, one)
-        waiting.discard(one)
+        _forget(sockets, waiting, one)
     except Exception as error:  # there is no waiting for that socket
         log.exception("an exchange cannot go on")
-        _forget(selector, one)
-        waiting.discard(one)
+        _forget(sockets, waiting, one)
         with suppress(Exception):
             one.steps.throw(error)
         one.steps.close()
 
 
-def _await(selector: selectors.BaseSelector, one: _Taken, wait: Wait) -> None:
-    one.until = wait.until
-    if one.connection is not wait.socket:
-        _forget(selector, one)
-        one.file = wait.socket.fileno()
-        selector.register(one.file, wait.events, one)
-        one.connection, one.events = wait.socket, wait.events
-    elif one.events != wait.events:
-        selector.modify(one.file, wait.events, one)
-        one.events = wait.events
-
-
-def _forget(selector: selectors.BaseSelector, one: _Taken) -> None:
-    # By its number, as it may be closed by now; nobody else has registered it meanwhile.
-    if one.connection is not None:
-        selector.unregister(one.file)
-        one.connection = None
+def _forget(sockets: Readiness, waiting: dict[int, _Taken], one: _Taken) -> None:
+    if waiting.pop(one.file, None) and one.connection and one.connection.fileno() >= 0:
+        sockets.unregister(one.file)  # as it is still open

@@ -6,7 +6,6 @@ Belongs here: the SQLite file `outbox.sqlite` in the state directory. Does not: 
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from air_pipeline.collection import outbox_devices
 from air_pipeline.collection.outbox_rows import (
     LARGEST_BYTES,
+    Batch,
     Pending,
     Quarantined,
     Row,
@@ -60,21 +60,6 @@ class OutboxError(AirPipelineError):
         self.kind = kind
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What waits at one end of the outbox.
-
-    Attributes:
-        polls: in the order in which they came in, or the other way round.
-        unreadable: the numbers of the rows among them that cannot be read, and why.
-        is_all: whether nothing else waits.
-    """
-
-    polls: list[Pending]
-    unreadable: dict[int, str]
-    is_all: bool
-
-
 class Outbox:
     """The outbox of one state directory; safe from several threads and processes.
 
@@ -86,13 +71,22 @@ class Outbox:
         path: the SQLite file.
         make: false for everybody else, see `existing_outbox`: it has to be there, and stays where it is.
         timeout_s: how long a write waits for those of others.
+        read: makes polls of the rows that wait.
 
     Raises:
         OutboxError: by every method, when the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, *, make: bool = True, timeout_s: float = _BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        make: bool = True,
+        timeout_s: float = _BUSY_TIMEOUT_S,
+        read: Callable[[bytes | None], Poll] = poll_of,
+    ) -> None:
         self._make = make
+        self._poll_of = read
         # What was polled survives a power cut (FULL); which slots were begun need only survive the process.
         self._polls = Connections(path, OUTBOX_TABLES, timeout_s, _error, synchronous="FULL", make=make)
         if not make:
@@ -151,7 +145,7 @@ class Outbox:
             polls, unreadable, size = [], {}, 0
             for number, raw in () if connection is None else connection.execute(query, (limit,)):
                 try:
-                    polls.append(Pending(number, poll_of(raw), raw.decode()))
+                    polls.append(Pending(number, self._poll_of(raw), raw.decode()))
                 except RowUnreadable as error:
                     unreadable[number] = str(error)
                 size += len(raw or b"")

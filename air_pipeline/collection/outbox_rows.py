@@ -4,6 +4,8 @@ Belongs here: what a row is as a poll, and why it is none. Does not: SQL (`outbo
 """
 
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +16,7 @@ from air_pipeline.storage.store import EARLIEST_MS, LATEST_MS
 LARGEST_BYTES = 4_000_000
 """A document has 64 KiB at most, and what is made of it is not a hundred times as long."""
 _NUMBER = (int, float)
+_MOST_KNOWN = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,21 @@ class Pending:
     number: int
     poll: Poll
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What waits at one end of the outbox.
+
+    Attributes:
+        polls: in the order in which they came in, or the other way round.
+        unreadable: the numbers of the rows among them that cannot be read, and why.
+        is_all: whether nothing else waits.
+    """
+
+    polls: list[Pending]
+    unreadable: dict[int, str]
+    is_all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +119,26 @@ def poll_of(raw: bytes | str | None) -> Poll:
     if not all(isinstance(name, str) for name in poll.series or ()):
         raise RowUnreadable("the series that it was asked for cannot be right")
     return poll
+
+
+class PollsCame(threading.Event):
+    """Set whenever polls were committed; it knows those that were encoded last, which costs less than to read them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: OrderedDict[bytes | None, Poll] = OrderedDict()
+
+    def encoded(self, poll: Poll) -> Row:
+        """See `encoded`; known until it is read, or many others came."""
+        row = encoded(poll)
+        self._known[row.text.encode()] = poll
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+        return row
+
+    def poll_of(self, raw: bytes | None) -> Poll:
+        """See `poll_of`."""
+        return self._known.pop(raw, None) or poll_of(raw)
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {

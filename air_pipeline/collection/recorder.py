@@ -17,7 +17,7 @@ from typing import Self
 
 from air_pipeline.boottime import boottime
 from air_pipeline.collection.outbox import Outbox, OutboxError
-from air_pipeline.collection.outbox_rows import Row
+from air_pipeline.collection.outbox_rows import PollsCame, Row
 from air_pipeline.collection.reserve import Reserve
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.local_time import from_epoch_ms
@@ -122,7 +122,7 @@ class Recorder:
         self.identities = self._outbox.remembered("identity")
         self._most_bytes = most_bytes
         self._watch = watch
-        self.polls_came = threading.Event()
+        self.polls_came = PollsCame()
         self._now = replace(recording(state), refused="", waiting=0, unconfirmed=0)
         self._told: Recording | None = None
         self._tell_at = self._reserve_at = 0.0

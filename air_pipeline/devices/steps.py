@@ -12,7 +12,8 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from air_pipeline.boottime import boottime
 
-_POLLED = {selectors.EVENT_READ: select.POLLIN, selectors.EVENT_WRITE: select.POLLOUT}
+POLLED = {selectors.EVENT_READ: select.POLLIN, selectors.EVENT_WRITE: select.POLLOUT}
+"""What a step waits for, as `select.poll` and `select.epoll` call it."""
 _Result = TypeVar("_Result")
 
 
@@ -43,5 +44,5 @@ def take(steps: Steps[_Result]) -> _Result:
             result: _Result = end.value
             return result
         poll = select.poll()
-        poll.register(wait.socket, _POLLED[wait.events])
+        poll.register(wait.socket, POLLED[wait.events])
         poll.poll(max(wait.until - boottime(), 0.0) * 1000)

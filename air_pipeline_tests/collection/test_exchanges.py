@@ -13,6 +13,7 @@ import pytest
 from air_pipeline.boottime import boottime
 from air_pipeline.collection import exchanges
 from air_pipeline.collection.exchanges import Exchanges
+from air_pipeline.collection.readiness import BySelectors
 from air_pipeline.devices.answers import Answer
 from air_pipeline.devices.client import Exchange
 from air_pipeline.devices.polls import Outcome
@@ -23,6 +24,13 @@ from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 NAMES = [f"d{number}" for number in range(300)]
+
+
+@pytest.fixture(params=["epoll", "selectors"], autouse=True)
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has epoll, and one that has not."""
+    if request.param != "epoll":
+        monkeypatch.setattr(exchanges, "readiness", BySelectors)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from air_pipeline.collection.collector import Collector
 from air_pipeline.collection.delivery import IDLE_S, Delivery
 from air_pipeline.collection.holding import Holding
 from air_pipeline.collection.outbox import Outbox
-from air_pipeline.collection.outbox_rows import LARGEST_BYTES, RowUnreadable, poll_of
+from air_pipeline.collection.outbox_rows import LARGEST_BYTES, PollsCame, RowUnreadable, poll_of
 from air_pipeline.devices.polls import Flag, Outcome, Poll, Problem, poll_to_json
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.sqlite import SqliteStore
@@ -174,3 +174,15 @@ def test_whatever_a_row_holds_it_is_a_poll_that_a_store_takes_or_refuses_or_it_i
 )
 def test_every_poll_that_goes_in_can_be_read(one: Poll) -> None:
     assert poll_of(poll_to_json(one)) == one
+
+
+def test_polls_that_were_encoded_here_are_known_until_they_are_read_and_not_for_ever(box: Outbox) -> None:
+    came = PollsCame()
+    some = [poll(number) for number in range(3_000)]
+    box.add_encoded(came.encoded(one) for one in some)
+    with closing(Outbox(box.path, read=came.poll_of)) as reading:
+        first, again = (reading.batch(5_000).polls for _ in range(2))
+    assert [one.poll for one in first] == [one.poll for one in again] == some
+    known = [one.poll is written for one, written in zip(first, some, strict=True)]
+    assert known == [False] * 1_000 + [True] * 2_000
+    assert not any(one.poll is written for one, written in zip(again, some, strict=True))
