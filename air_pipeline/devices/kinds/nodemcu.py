@@ -24,8 +24,7 @@ def find(root: Root, wanted: Wanted) -> Found:
     objects = {name: part for name, part in root.items() if isinstance(part, dict)}
     if not objects:
         raise DocumentUnusable(NO_SENSORS)
-    sensors = {parameter.sensor_key for parameter in wanted.parameters}
-    holding = [name for name, part in objects.items() if not sensors.isdisjoint(part)]
+    holding = [name for name, part in objects.items() if _holds_sensors(part, wanted)]
     if wanted.payload_key in objects:
         name = wanted.payload_key or ""
     elif len(holding) > 1:
@@ -33,7 +32,7 @@ def find(root: Root, wanted: Wanted) -> Found:
         raise DocumentUnusable(
             f"several objects hold sensors ({names}): say which is meant with payload_key: {shown(holding[0])}"
         )
-    elif not holding and not sensors.isdisjoint(root):
+    elif not holding and _holds_sensors(root, wanted):
         raise DocumentUnusable("the sensors stand at the top level: an object with a name of its own is to hold them")
     elif any(objects.values()) and not any(_holds_objects(part) for part in objects.values()):
         raise DocumentUnusable(NO_SENSORS)
@@ -43,6 +42,10 @@ def find(root: Root, wanted: Wanted) -> Found:
 
 
 NO_SENSORS = f"the document holds no object with sensors; read is what has the shape of {_SHAPE}"
+
+
+def _holds_sensors(part: Mapping[str, object], wanted: Wanted) -> bool:
+    return any(parameter.sensor_key in part for parameter in wanted.parameters)
 
 
 def _holds_objects(part: Mapping[str, object]) -> bool:
