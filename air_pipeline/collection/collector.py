@@ -43,7 +43,7 @@ CLOCK_EVERY_S = 1.0
 """How often at most it is looked whether the clock can be believed: while it cannot, and before slots are begun."""
 LONGEST_STEP_S = 1.0
 MANY = 16
-TOGETHER_S = 0.005
+TOGETHER_S = 0.02
 """Where more than `MANY` answers are awaited, they are taken in together: a wake for each costs as much as its poll."""
 QUICK_BYTES = 4096
 """A document up to so long is read at once, in a tenth of a ms; a longer one, which may be hostile, in a thread."""

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
 """How often the lock, the lease and the configuration file are looked at."""
+GARBAGE_AT = 20_000
+"""After so many objects Python looks for garbage: a hundred polls make as many, and hardly any garbage of that kind."""
 FINISH_WITHIN_S = 10.0
 """How long the end waits for answers; what has not come by then is a `timeout`."""
 FLUSH_WITHIN_S = 2.0
@@ -163,6 +165,7 @@ def _say_none(settings: Settings, environment: Environment) -> None:
 
 def _spare_what_lasts() -> None:
     """Python's collector of garbage need not look again and again through what stays: a tenth of a busy poll's time."""
+    gc.set_threshold(GARBAGE_AT)
     gc.unfreeze()
     gc.collect()
     gc.freeze()
