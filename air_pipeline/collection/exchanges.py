@@ -104,7 +104,7 @@ class Exchanges:
             for file, _ in ready:
                 if file in waiting:
                     turn(waiting[file])
-                else:
+                elif file == woken.fileno():  # and none that another process has inherited
                     woken.recv(4096)
             now = boottime()
             if now - looked >= LOOK_EVERY_S:

@@ -124,6 +124,24 @@ def test_what_goes_wrong_with_one_is_its_own(simulator: Simulator, odd: Callable
     assert [answer.outcome for answer in answers] == [None, None]
 
 
+def test_a_socket_that_another_process_has_inherited_holds_up_none(simulator: Simulator) -> None:
+    here, there = socket.socketpair()
+    answers: list[Answer] = []
+
+    def closing_its_own() -> Steps[None]:
+        with here:
+            yield Wait(here, selectors.EVENT_READ, boottime() + WITHIN_S)
+
+    with there, here.dup():
+        together = Exchanges()
+        together.submit([closing_its_own()])
+        there.send(b"which nobody reads")
+        wait_for(lambda: here.fileno() < 0, "its end")
+        together.submit([noting(answers, Exchange(simulator.url(NAMES[1]), WITHIN_S))])
+        wait_for(lambda: answers, "the answer of another")
+    assert answers[0].outcome is None
+
+
 def test_its_thread_ends_when_there_is_nothing_to_do_and_comes_back(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,21 @@ def test_it_tells_every_half_minute_and_at_once_what_somebody_waits_for(telling)
     assert store.told[-1].fields["pending"] == 1.0
 
 
+def test_devices_that_it_has_let_go_are_told_at_once(tmp_path: Path) -> None:
+    state, clock = StateDirectory(tmp_path), HeldClock()
+    with closing(Store(state.readings)) as store, closing(Outbox(state.outbox)) as outbox:
+        share = Share(MAIN, state, {}, is_alone=True)
+        share.take(Settings("Europe/Warsaw", DAY, ()))
+        teller = Teller(state, store, outbox, share, clock)
+        teller.step()
+        assert share.changed()
+        assert [share.settle(is_done=done) for done in (False, True, True)] == [False, True, False]
+        clock.advance(1)
+        teller.step()
+        assert [told.fields["shares"] for told in store.told] == ["", share.told]
+        assert share.told
+
+
 def test_marks_go_through_the_store_and_wait_while_it_is_away(telling, monkeypatch) -> None:
     teller, store, outbox, clock = telling
     outbox.mark_late([DAY])
