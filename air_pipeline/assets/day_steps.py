@@ -51,7 +51,7 @@ class Work:
         force: whether to build even what would lose something.
         warn: told what is no failure and should be seen.
         ahead: the observations of the day, where they were read together with those of others.
-        kept: what its first step keeps for the others, where the same process does all of them.
+        kept: what its first step keeps for the others, where it was done by the same run and process.
     """
 
     deployment: Deployment
@@ -61,10 +61,18 @@ class Work:
     ahead: Ahead | None = None
     kept: Kept | None = None
 
-    @property
-    def aggregates(self) -> Mapping[str, DeviceAggregates] | None:
-        """Of each device, if they are kept."""
-        return None if self.kept is None else self.kept.aggregates
+    def kept_of(self, observations: DayFile) -> Kept | None:
+        """What is kept, if it was made with these observations.
+
+        Raises:
+            TableError: they cannot be read.
+        """
+        return self.kept if self.kept is not None and self.kept.is_of(observations.metadata()) else None
+
+    def aggregates_of(self, observations: DayFile) -> Mapping[str, DeviceAggregates] | None:
+        """The aggregates of each device, if they are kept; see `kept_of`."""
+        kept = self.kept_of(observations)
+        return None if kept is None else kept.aggregates
 
 
 def build_observations(work: Work) -> Iterator[DayEvent]:
@@ -76,13 +84,14 @@ def build_observations(work: Work) -> Iterator[DayEvent]:
 
 def build_hourly(work: Work, observations: DayFile) -> Iterator[DayEvent]:
     """Its hourly aggregates."""
-    with built_hourly(work.deployment, work.day, observations, work.aggregates) as built:
+    with built_hourly(work.deployment, work.day, observations, work.aggregates_of(observations)) as built:
         yield from _checked(built, hourly_metadata)
 
 
 def build_daily(work: Work, observations: DayFile, hourly: DayFile) -> Iterator[DayEvent]:
     """Its daily aggregates."""
-    with built_daily(work.deployment, work.day, observations, hourly, work.aggregates) as built:
+    made = work.aggregates_of(observations)
+    with built_daily(work.deployment, work.day, observations, hourly, made) as built:
         yield from _checked(built, daily_metadata, lambda built: _warned(work.deployment, built))
 
 
@@ -91,7 +100,8 @@ def build_page(work: Work) -> Iterator[DayEvent]:
     deployment, day = work.deployment, work.day
     for table in TABLES:
         day_file(deployment.data, table, day).metadata()  # it must be there and be ours
-    report = gather(deployment, day, None if work.kept is None else work.kept.pages)
+    kept = work.kept_of(day_file(deployment.data, "observations", day))
+    report = gather(deployment, day, None if kept is None else kept.pages)
     html, picture = page_of(report, unwell_of_day(deployment, day)), picture_of(report)
     page = page_file(deployment.data, day)
     # In place, and committed, once Dagster knows of it: after a kill before that the day is built again, and no day is

@@ -105,9 +105,12 @@ def step(name: str, context: dg.AssetExecutionContext, deployment: Deployment, *
     # With pandas, pyarrow, pandera and what draws, a second and 130 MB: every process loads the definitions, few run
     # steps.
     from air_pipeline.assets.day_steps import STEPS, Work
+    from air_pipeline.assets.kept import Kept, keep_in_run, kept_in_run
 
+    run, day = context.run.run_id, date.fromisoformat(context.partition_key)
     is_forced = context.run.tags.get(FORCE_TAG) == "true"
-    work = Work(deployment, date.fromisoformat(context.partition_key), is_forced, context.log.warning)
-    with explained(context.log, context.retry_number, context.instance, context.run.run_id):
+    kept = keep_in_run(run, Kept(deployment, day)) if name == "observations" else kept_in_run(run)
+    work = Work(deployment, day, is_forced, context.log.warning, kept=kept)
+    with explained(context.log, context.retry_number, context.instance, run):
         check_terms(context.run.tags.get(TERMS_TAG), deployment)
         yield from STEPS[name](work, *made_from)

@@ -1,6 +1,6 @@
 """What the first step of a day keeps for the others, made of each device while it is in memory: nobody reads it again.
 
-Belongs here: what is kept. Does not: how it is made (`days.building`, `reports.gathering`).
+Belongs here: what is kept, and for whom. Does not: how it is made (`days.building`, `reports.gathering`).
 
 For the underlying Dagster concept, see docs.dagster.io: assets.
 """
@@ -30,10 +30,31 @@ class Kept:
         self.aggregates: dict[str, DeviceAggregates] = {}
         self.pages = WorstPages(deployment.settings)
         self._day = day
+        self._made_with: DayMetadata | None = None
+
+    def is_of(self, observations: DayMetadata) -> bool:
+        """Whether it was made with the observations of a file, which another run may have put there meanwhile."""
+        return self._made_with == observations
 
     def take(
         self, device: Device, observations: DeviceObservations, polls: pd.DataFrame, metadata: DayMetadata
     ) -> None:
         """Makes of a device what later steps want; see `days.building.InMemory`."""
+        self._made_with = metadata
         made = self.aggregates[device.id] = device_aggregates(device, observations, self._day)
         self.pages.add(made.daily.to_pylist(), made.hourly, observations, polls, metadata)
+
+
+_OF_RUN: dict[str, Kept] = {}
+"""The run of one day under way in this process to what is kept in it: its steps are done one after the other here."""
+
+
+def keep_in_run(run_id: str, kept: Kept) -> Kept:
+    """Keeps for the other steps of a run what its first step begins with; what another run left is let go."""
+    _OF_RUN.clear()
+    return _OF_RUN.setdefault(run_id, kept)
+
+
+def kept_in_run(run_id: str) -> Kept | None:
+    """What the first step of a run keeps; None where it was not done by this run, or not by this process."""
+    return _OF_RUN.get(run_id)

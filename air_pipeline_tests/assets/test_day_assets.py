@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from air_pipeline.assets.day_steps import Work
 from air_pipeline.assets.explaining import RETRIES
+from air_pipeline.assets.kept import Kept
 from air_pipeline.assets.raw_readings import materialization
 from air_pipeline.assets.table_checks import check_staged
 from air_pipeline.collection.collector_state import CollectorState
 from air_pipeline.collection.report import Report
-from air_pipeline.days.building import Built
+from air_pipeline.days.building import Built, built_observations, nothing_more
 from air_pipeline.definitions import build_definitions
 from air_pipeline.health.measuring import OF_A_DAY
 from air_pipeline.instance.runs_of_days import AGAIN_TAG, FORCE_TAG
@@ -23,11 +25,13 @@ from air_pipeline.processing.aggregates import hourly_aggregates
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.settings import MAIN
 from air_pipeline.storage.day_files import built_days, day_file
-from air_pipeline.storage.parquet import stage
+from air_pipeline.storage.pages import PAGE
+from air_pipeline.storage.parquet import Rows, stage
 from air_pipeline.storage.sqlite import SqliteStore
 from air_pipeline_tests.assets.small_deployments import (
     DAY,
     NOON,
+    WHOLE,
     build,
     checks_of,
     deployment_in,
@@ -167,6 +171,46 @@ def test_a_day_built_again_from_the_same_has_the_same_data_version(deployment, i
     seed(deployment, DAY, only=["attic"])
     assert first == again
     assert first != version()
+
+
+def test_a_run_of_a_day_reads_a_device_of_the_store_once_and_its_tables_to_check_them(
+    deployment, instance, monkeypatch
+):
+    asked, read, polls, groups = [], [], SqliteStore.polls, Rows.groups
+    monkeypatch.setattr(
+        SqliteStore, "polls", lambda store, device, *span: asked.append(device) or polls(store, device, *span)
+    )
+    monkeypatch.setattr(Rows, "groups", lambda rows, devices: read.append(rows.of.table) or groups(rows, devices))
+    assert failures(build(deployment, instance, only=WHOLE)) == {}
+    assert sorted(asked) == ["attic", "hall"]
+    assert read == []
+
+
+def test_steps_in_runs_of_their_own_make_the_same_of_what_is_in_the_files(deployment, instance):
+    def published():
+        return {path: path.read_bytes() for path in deployment.data.rglob("*.*") if path.is_file()}
+
+    assert failures(build(deployment, instance, only=WHOLE)) == {}
+    together = published()
+    for table in ("hourly_aggregates", "daily_aggregates", PAGE):
+        assert failures(build(deployment, instance, only=[table])) == {}
+    assert len(together) >= len(WHOLE)
+    assert published() == together
+
+
+def test_what_a_run_keeps_is_not_used_with_observations_that_another_one_made_meanwhile(deployment):
+    work = Work(deployment, DAY, force=False, warn=print, kept=Kept(deployment, DAY))
+
+    def observe(take):
+        with built_observations(deployment, DAY, take=take) as made:
+            return made.staged.publish()
+
+    own = observe(work.kept.take)
+    assert work.kept_of(own) is work.kept
+    assert work.aggregates_of(own).keys() == {"attic", "hall"}
+    seed(deployment, DAY, only=["attic"])
+    assert work.kept_of(observe(nothing_more)) is None
+    assert work.aggregates_of(own) is None  # in whose place the other file is
 
 
 def test_readings_that_come_in_do_not_make_days_look_out_of_date(built, instance):
