@@ -18,7 +18,7 @@ from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import committed_metadata
 from air_pipeline.storage.day_files import DayFile, DayMetadata, Holding, TableError, day_file
 from air_pipeline.storage.shelf import Stamp
-from air_pipeline.storage.store import ReadingStore
+from air_pipeline.storage.store import ReadingStore, Summary
 from air_pipeline.words import some
 
 _MOST_NAMED = 5
@@ -56,7 +56,13 @@ def now_held(store: ReadingStore, start: int, end: int) -> Callable[[str], Holdi
     Raises:
         StoreError: it cannot say.
     """
-    every, imports = store.summaries(start, end), store.imports(start, end)
+    return holding_of(start, end, store.summaries(start, end), store.imports(start, end))
+
+
+def holding_of(
+    start: int, end: int, every: Mapping[str, Summary], imports: Mapping[str, Mapping[str, Summary]]
+) -> Callable[[str], Holding]:
+    """As `now_held`, of what the store says that it holds in [start, end): of each device, and of that each import."""
 
     def of_device(device: str) -> Holding:
         counts = {name: (one.polls, one.values) for name, one in imports.get(device, {}).items()}

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from air_pipeline.days.calendar import DeviceDay, device_days, stretches_of_restarts
-from air_pipeline.days.holdings import now_held
+from air_pipeline.days.holdings import holding_of
 from air_pipeline.days.presence import PresentDay, expected_stretches, present_day, reach_of
 from air_pipeline.processing.columns import RULE_SET_VERSION, SCHEMA_VERSION
 from air_pipeline.processing.local_time import from_epoch_ms, span_ms
@@ -70,15 +70,20 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
     Raises:
         StoreError: the store cannot say.
     """
-    first_poll, summaries_of = cache(first_poll or store.first_poll), cache(store.summaries)
-    imports_of, held_in = cache(store.imports), cache(partial(now_held, store))
+    first_poll = cache(first_poll or store.first_poll)
     marks = written_over(store)
     present: list[PresentDay] = []
     digests: list[list[Any]] = []
     held: list[list[Any]] = []
     holdings: dict[str, Holding] = {}
     for (start, end), days in _windows(device_days(settings, day)).items():
-        summaries, asked = summaries_of(start, end), store.asked(start, end)
+        # What is counted takes as long as there is much of it: the day once, and apart what else is in reach.
+        of_day = store.summaries(days[0].start, days[0].end)
+        beside = [span for span in ((start, days[0].start), (days[0].end, end)) if span[0] < span[1]]
+        summaries = _added(of_day, *(store.summaries(*span) for span in beside))
+        imports, asked = store.imports(start, end), store.asked(start, end)
+        imported_of_day = store.imports(days[0].start, days[0].end) if imports else {}
+        held_of = holding_of(days[0].start, days[0].end, of_day, imported_of_day)
         # Of what is not read whole: the one slot after the day, and where restarts are looked up.
         following = store.first_polls(days[0].end, days[0].end + span_ms(influence()[1]))
         emptied = store.emptied(days[0].start - span_ms(influence()[0]), start)
@@ -95,9 +100,9 @@ def day_inputs(store: ReadingStore, settings: Settings, day: date, first_poll: F
             interval = _unsaid_interval(store, one, summary, first_poll(name, day_of.earliest))
             digests.append([name, one.device.digest, *one.expected, interval])
             around = [following.get(name), *_restarts_held(store, one.device, emptied.get(name, ()))]
-            imported = sorted((key, one.polls, one.values) for key, one in imports_of(start, end).get(name, {}).items())
+            imported = sorted((key, one.polls, one.values) for key, one in imports.get(name, {}).items())
             held.append([name, summary.polls, summary.duration_ms, summary.values, *around, *imported])
-            holdings[name] = held_in(one.start, one.end)(name)
+            holdings[name] = held_of(name)
     polls = sum(count for _, count, *_ in held)
     return DayInputs(
         settings_digest=_digest(sorted(digests)),
@@ -156,6 +161,17 @@ def _windows(days: Iterable[DeviceDay]) -> dict[tuple[int, int], list[DeviceDay]
     for one in days:
         windows.setdefault(reach_of(one), []).append(one)
     return windows
+
+
+def _added(*parts: Mapping[str, Summary]) -> dict[str, Summary]:
+    """Device to what stretches that follow upon each other hold of it together."""
+    found: dict[str, Summary] = {}
+    for device, one in (entry for part in parts for entry in part.items()):
+        so_far = found.get(device, _NOTHING)
+        found[device] = Summary(
+            so_far.polls + one.polls, so_far.duration_ms + one.duration_ms, so_far.values + one.values
+        )
+    return found
 
 
 def _last_written_over(marks: Iterable[LateMark], one: DeviceDay) -> int | None:
