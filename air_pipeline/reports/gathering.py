@@ -66,11 +66,17 @@ class WorstPages:
         """For a day; settings of now."""
         self._settings = {device.id: device for device in settings.devices}
         self._pages: dict[str, DevicePage] = {}
+        self._polled: dict[str, dict[str, int]] = {}
 
     @property
     def by_device(self) -> Mapping[str, DevicePage]:
-        """Device to what is shown of it; but for how its polls went, which the store counts for all devices at once."""
+        """Device to what is shown of it."""
         return self._pages
+
+    @property
+    def polled(self) -> Mapping[str, Mapping[str, int]]:
+        """Every device that came to how its polls went: outcome to how many."""
+        return self._polled
 
     def add(
         self,
@@ -90,7 +96,8 @@ class WorstPages:
             metadata: of the day.
         """
         name, summaries = observations.device, [page.summary for page in self._pages.values()]
-        summary = _summary(name, rows, {})
+        polled = self._polled[name] = dict(Counter(polls["outcome"].tolist()))
+        summary = _summary(name, rows, polled)
         worst = sorted([*summaries, summary], key=_worst_first)[:MOST_DEVICES]
         if summary in worst:
             self._pages = {one.device: self._pages[one.device] for one in worst if one is not summary}
@@ -115,8 +122,7 @@ def gather(deployment: Deployment, day: date, made: WorstPages | None = None) ->
     rows: Sequence[Row] = daily.read_table().to_pylist()
     metadata = daily.metadata()
     own = {name: list(of_one) for name, of_one in groupby(rows, itemgetter("device"))}
-    outcome_counts = cache(deployment.store.outcome_counts)
-    polled = {name: outcome_counts(*_clock(of_one[0]).span_ms).get(name, {}) for name, of_one in own.items()}
+    polled = _polled(deployment, own) if made is None else made.polled
     summaries = sorted((_summary(name, own[name], polled[name]) for name in own), key=_worst_first)
     worst = summaries[:MOST_DEVICES]
     if made is None:
@@ -130,6 +136,12 @@ def gather(deployment: Deployment, day: date, made: WorstPages | None = None) ->
         summaries=tuple(summaries),
         devices=tuple(replace(made.by_device[one.device], summary=one) for one in worst),
     )
+
+
+def _polled(deployment: Deployment, own: Mapping[str, Sequence[Row]]) -> Mapping[str, Mapping[str, int]]:
+    """How the polls of each device went on its day, by the store."""
+    outcome_counts = cache(deployment.store.outcome_counts)
+    return {name: outcome_counts(*_clock(rows[0]).span_ms).get(name, {}) for name, rows in own.items()}
 
 
 def _read_again(
