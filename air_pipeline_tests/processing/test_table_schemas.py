@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.resources import files
 
 import numpy as np
@@ -15,7 +16,7 @@ from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.processing.observations import observations_table
 from air_pipeline.processing.schemas import arrow_schema
-from air_pipeline.processing.violations import counts_add_up, frame_schema, validate
+from air_pipeline.processing.violations import counts_add_up, fits, frame_schema, misfits, validate
 from air_pipeline.storage.day_files import day_file
 from air_pipeline_tests.days.deployments import AFTER, BEFORE, build, deployment, seed
 from air_pipeline_tests.processing.frames import SMALL, observations
@@ -232,6 +233,38 @@ def test_other_columns_or_types_are_named():
     (violation,) = validate("hourly_aggregates", frame.astype({"valid_count": "int64"}))
     assert violation.column == "valid_count"
     assert "int32" in violation.check
+
+
+def tampered(table, column):
+    """A frame whose column has, in some row, what may not be there and what only just may; otherwise, other columns."""
+    frame, wrong = frames()[table], [pd.NA, NAN, float("inf"), -1, 0, "no such text", pd.Timestamp("2026-11-21")]
+    wrong += [edge + step for edge in (column.at_least, column.at_most) if edge is not None for step in (-1, 0, 1)]
+    yield from (frame.assign(**{column.name: frame[column.name].astype(kind)}) for kind in ("object", "string"))
+    yield frame.drop(columns=column.name)
+    yield frame.assign(**{column.name: frame[column.name].shift(1)})
+    for value in wrong:
+        with suppress(TypeError, ValueError, OverflowError):
+            spoilt = frame[column.name].astype(object)
+            spoilt[len(frame) // 2] = value
+            yield frame.assign(**{column.name: spoilt})
+            yield frame.assign(**{column.name: spoilt.astype(str(frame[column.name].dtype))})
+
+
+@pytest.mark.parametrize(("table", "column"), [(name, one) for name, table in TABLES.items() for one in table.columns])
+def test_pandera_finds_nothing_wrong_with_what_fits(table, column):
+    found = [(fits(table, frame), misfits(table, frame)) for frame in tampered(table, column)]
+    assert [wrong for is_fit, wrong in found if is_fit and wrong] == []
+    assert any(wrong for _, wrong in found)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_columns_in_another_order_twice_or_more_do_not_fit(table):
+    frame = frames()[table]
+    for other in (frame[frame.columns[::-1]], frame.assign(extra=1), pd.concat([frame, frame["device"]], axis=1)):
+        assert not fits(table, other)
+        assert misfits(table, other)
+    assert fits(table, frame)
+    assert not misfits(table, frame)
 
 
 def test_many_failing_rows_are_counted_and_some_are_shown():
