@@ -267,16 +267,13 @@ def _metadata(inputs: DayInputs) -> DayMetadata:
 
 
 def _counts(observations: DeviceObservations) -> DeviceCounts:
-    flags = observations.flags.to_numpy()
-
-    def count(*wanted: Flag) -> int:
-        return int(np.isin(flags, wanted).sum())
+    of_flag = np.bincount(observations.flags.to_numpy().ravel(), minlength=max(Flag) + 1).tolist()
 
     return DeviceCounts(
         device=observations.device,
         expected=observations.count,
-        valid=count(Flag.GOOD, Flag.NOT_EVALUATED),
-        suspect=count(Flag.SUSPECT),
-        bad=count(Flag.BAD),
-        missing=count(Flag.MISSING),
+        valid=of_flag[Flag.GOOD] + of_flag[Flag.NOT_EVALUATED],
+        suspect=of_flag[Flag.SUSPECT],
+        bad=of_flag[Flag.BAD],
+        missing=of_flag[Flag.MISSING],
     )

@@ -21,7 +21,7 @@ import pyarrow as pa
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.columns import TABLES, TableName
 from air_pipeline.processing.local_time import LocalHour, day_window, epoch_ms, local_hours
-from air_pipeline.processing.observations import NOT_ASKED, DeviceObservations, ProcessingError
+from air_pipeline.processing.observations import DeviceObservations, ProcessingError
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.settings import Device
 
@@ -163,21 +163,18 @@ def _valid(observations: DeviceObservations) -> pd.DataFrame:
 
 
 def _counts(flags: pd.DataFrame, codes: npt.NDArray[np.intp], hours: int) -> dict[str, Grid]:
-    places = codes[:, np.newaxis] + hours * np.arange(flags.shape[1])
-
-    def count(chosen: npt.NDArray[np.bool_]) -> Grid:
-        return np.bincount(places[chosen], minlength=hours * flags.shape[1]).reshape(-1, hours)
-
-    given = flags.to_numpy()
-    asked = given != NOT_ASKED
-    expected, missing = count(asked), count(given == Flag.MISSING)
+    kinds, series = max(Flag) + 1, flags.shape[1]
+    places = codes[:, np.newaxis] + hours * np.arange(series)
+    found = np.bincount((places * kinds + flags.to_numpy()).ravel(), minlength=series * hours * kinds)
+    of_flag = np.moveaxis(found.reshape(series, hours, kinds), -1, 0)
+    observed = of_flag[Flag.GOOD : Flag.BAD + 1].sum(axis=0)
     return {
-        "expected_count": expected,
-        "observed_count": expected - missing,
-        "valid_count": count(asked & (given <= Flag.NOT_EVALUATED)),
-        "suspect_count": count(given == Flag.SUSPECT),
-        "bad_count": count(given == Flag.BAD),
-        "missing_count": missing,
+        "expected_count": observed + of_flag[Flag.MISSING],
+        "observed_count": observed,
+        "valid_count": of_flag[Flag.GOOD] + of_flag[Flag.NOT_EVALUATED],
+        "suspect_count": of_flag[Flag.SUSPECT],
+        "bad_count": of_flag[Flag.BAD],
+        "missing_count": of_flag[Flag.MISSING],
     }
 
 

@@ -42,8 +42,8 @@ class ExpectedSlots:
         return cls(np.concatenate([part.at for part in every]), np.concatenate([part.interval_ms for part in every]))
 
     def of(self, places: Instants) -> "ExpectedSlots":
-        """Some of them, by their places."""
-        return ExpectedSlots(self.at[places], self.interval_ms[places])
+        """Some of them, by their places, which rise."""
+        return self if len(places) == len(self) else ExpectedSlots(self.at[places], self.interval_ms[places])
 
 
 def expected_slots(

@@ -6,7 +6,7 @@ Belongs here: differences, windows, what came before and after. Does not: what i
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -136,8 +136,12 @@ def nearby_ms(slots: ExpectedSlots) -> Instants:
     return np.minimum(3 * slots.interval_ms, span_ms(LONGEST_STEP))
 
 
+@lru_cache(maxsize=8)
 def is_whole(slots: ExpectedSlots, span: int) -> Places:
-    """Whether the span, in ms, that ends with each of these slots holds enough of them; see `Series.moved`."""
+    """Whether the span, in ms, that ends with each of these slots holds enough of them; see `Series.moved`.
+
+    Remembered, as it is the same for all series that have a value in all slots.
+    """
     at, nearby, place = slots.at, nearby_ms(slots), np.arange(len(slots))
     first = np.searchsorted(at, at - span)
     gap = np.concatenate([[True], np.diff(at) > nearby[1:]])

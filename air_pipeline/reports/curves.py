@@ -117,11 +117,16 @@ def _bins(at: Instants, start: int, end: int, number: int) -> Instants:
 
 
 def _extremes(values: Floats, group: Instants) -> Instants:
-    """The places of the least and greatest value of each group."""
-    order = np.lexsort((values, group))
-    new = np.flatnonzero(np.diff(group[order])) + 1
-    least, greatest = np.concatenate([[0], new]), np.concatenate([new - 1, [len(order) - 1]])
-    return np.unique(order[np.concatenate([least, greatest])]) if len(order) else order
+    """The places of the first least and the last greatest value of each group; groups rise, and none is below 0."""
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    if not len(starts):
+        return starts
+    sizes = np.diff(starts, append=len(group))
+    least = np.flatnonzero(values == np.repeat(np.minimum.reduceat(values, starts), sizes))
+    greatest = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, starts), sizes))
+    is_first = np.diff(group[least], prepend=-1) > 0
+    is_last = np.diff(group[greatest], append=group[-1] + 1) > 0
+    return np.union1d(least[is_first], greatest[is_last])
 
 
 def _ends(run: Instants) -> Instants:
