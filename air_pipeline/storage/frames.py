@@ -58,16 +58,37 @@ def readings_of_rows(series: Sequence[str], parts: Iterable[Sequence[tuple[Any, 
     return readings_frame(table[:, 0].astype("int64"), {name: table[:, n] for n, name in enumerate(series, start=1)})
 
 
-def polls_of_rows(parts: Iterable[Sequence[tuple[Any, ...]]], names: Sequence[str] = POLL_COLUMNS) -> pd.DataFrame:
-    """Rows of a slot and some fields of a poll, a part at a time, as `polls_frame`."""
+def polls_of_rows(
+    parts: Iterable[Sequence[tuple[Any, ...]]],
+    names: Sequence[str] = POLL_COLUMNS,
+    rare_parts: Iterable[Sequence[tuple[Any, ...]]] = (),
+    rare_names: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Rows of a slot and some fields of a poll, a part at a time, as `polls_frame`.
+
+    Args:
+        parts: a row a poll.
+        names: the fields in them.
+        rare_parts: rows of those polls that have any of some other fields, which are texts.
+        rare_names: these fields.
+    """
+    rows, rare = _poll_rows(parts, names), _poll_rows(rare_parts, rare_names)
+    times = rows["observed_at"].to_numpy()
+    places = np.full(len(times), -1)
+    places[np.searchsorted(times, rare["observed_at"].to_numpy())] = np.arange(len(rare))
+    row_of_each = pa.array(places, mask=places < 0)
+    return polls_frame(
+        times,
+        {name: rows[name].to_numpy() for name in names if name in POLL_NUMBERS},
+        {name: rows[name] for name in names if name in POLL_TEXTS}
+        | {name: rare[name].take(row_of_each) for name in rare_names},
+    )
+
+
+def _poll_rows(parts: Iterable[Sequence[tuple[Any, ...]]], names: Sequence[str]) -> pa.Table:
     types = {name: pa.float64() if name in POLL_NUMBERS else pa.string() for name in names}
     schema = pa.schema({"observed_at": pa.int64(), **types})
-    rows = pa.Table.from_batches((_batch(part, schema) for part in parts), schema).combine_chunks()
-    return polls_frame(
-        rows["observed_at"].to_numpy(),
-        {name: rows[name].to_numpy() for name in POLL_NUMBERS},
-        {name: rows[name] for name in POLL_TEXTS if name in types},
-    )
+    return pa.Table.from_batches((_batch(part, schema) for part in parts), schema).combine_chunks()
 
 
 def _batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:

@@ -6,14 +6,14 @@ then one range of one B-tree, a poll takes some 185 bytes, and any SQLite tool s
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from air_pipeline.devices.polls import Outcome, Poll
 from air_pipeline.storage import sqlite_imports
-from air_pipeline.storage.fields import POLL_COLUMNS
+from air_pipeline.storage.fields import POLL_COLUMNS, POLL_RARE
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.sqlite_connections import Connections, Kind, Tables, Trouble
 from air_pipeline.storage.sqlite_queries import (
@@ -147,7 +147,7 @@ class SqliteStore(ToldInSqlite):
                 return readings_of_rows([], ())
             series = _series(connection)
             rows = connection.execute(device_rows("air", series), (device, *within_time(start, end)))
-            return readings_of_rows(series, iter(partial(rows.fetchmany, _ROWS_AT_ONCE), []))
+            return readings_of_rows(series, _in_parts(rows))
 
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":
         """The polls of one device; see `ReadingStore.polls`."""
@@ -157,8 +157,11 @@ class SqliteStore(ToldInSqlite):
             if connection is None:
                 return polls_of_rows(())
             there = _columns(connection, "poll")
-            rows = connection.execute(device_rows("poll", there), (device, *within_time(start, end)))
-            return polls_of_rows(iter(partial(rows.fetchmany, _ROWS_AT_ONCE), []), there)
+            usual, rare = ([name for name in there if (name in POLL_RARE) is is_rare] for is_rare in (False, True))
+            # A text that is not there costs as much to hand over as one that is.
+            statements = device_rows("poll", usual), device_rows("poll", rare, saying=True)
+            all_rows, few_rows = (connection.execute(one, (device, *within_time(start, end))) for one in statements)
+            return polls_of_rows(_in_parts(all_rows), usual, _in_parts(few_rows), rare)
 
     def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
         """The last poll and the last reading of every device; see `ReadingStore.latest`."""
@@ -335,6 +338,10 @@ class SqliteStore(ToldInSqlite):
 def _error(path: Path, trouble: Trouble) -> StoreError:
     said = f"{path} {trouble.what}"
     return _ERRORS.get(trouble.kind, StoreError)(f"{said}: {trouble.hint}" if trouble.hint else f"{said}.")
+
+
+def _in_parts(rows: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:
+    return iter(partial(rows.fetchmany, _ROWS_AT_ONCE), [])
 
 
 def _series(connection: sqlite3.Connection) -> list[str]:

@@ -3,9 +3,10 @@
 Belongs here: SQL alone. Does not: what it stands for (`sqlite`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 KEY = ("device", "observed_at")
+_EMPTY = "''"
 
 # The devices of a table by one search each: a GROUP BY would read every row.
 DEVICES = """WITH RECURSIVE known (name) AS (
@@ -37,10 +38,17 @@ def replace(table: str, columns: Sequence[str]) -> str:
     return f"REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - quoted
 
 
-def device_rows(table: str, columns: Iterable[str]) -> str:
-    """The statement for some columns of the rows of one device in an interval, in order."""
+def device_rows(table: str, columns: Sequence[str], *, saying: bool = False) -> str:
+    """The statement for some columns of the rows of one device in an interval, in order.
+
+    Args:
+        table: which.
+        columns: the columns beside the slot.
+        saying: whether only rows are wanted that have a text in any of the columns.
+    """
     names = ", ".join(quoted(name) for name in ("observed_at", *columns))
-    return f"SELECT {names} FROM {table} {OF_DEVICE} ORDER BY observed_at"  # noqa: S608 - quoted
+    only = f" AND ({' OR '.join(f'{quoted(name)} <> {_EMPTY}' for name in columns)})" if saying else ""
+    return f"SELECT {names} FROM {table} {OF_DEVICE}{only} ORDER BY observed_at"  # noqa: S608 - quoted
 
 
 def per_device(table: str, what: str, group: str) -> str:
