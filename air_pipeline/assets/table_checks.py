@@ -18,7 +18,7 @@ from air_pipeline.health import Check, Finding
 from air_pipeline.health.coverage import shortfall
 from air_pipeline.health.measuring import OF_A_DAY, complete, findings_of_day
 from air_pipeline.health.tallies import tallies_of
-from air_pipeline.processing.violations import Violation, counts_add_up, key_rises, validate
+from air_pipeline.processing.violations import Violation, counts_add_up, last_key, validate
 from air_pipeline.showing import markdown
 from air_pipeline.storage.day_files import DayFile
 from air_pipeline.words import some
@@ -41,8 +41,8 @@ def check_staged(built: Built) -> list[dg.AssetCheckResult]:
     last = None
     for piece in written.pieces():
         frame = piece.to_pandas()
-        schema += validate(written.table, frame) + key_rises(pd.concat([last, frame.head(1)]))
-        last = frame.tail(1)
+        schema += validate(written.table, frame, last)
+        last = None if schema else last_key(frame)  # of what does not fit there may be none
         if written.table != "observations":
             sums += counts_add_up(frame)
     results = [

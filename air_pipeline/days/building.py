@@ -18,6 +18,7 @@ from air_pipeline.days.comparing import check_nothing_lost, check_settings_of_no
 from air_pipeline.days.evidence import of_day, station_and_polls
 from air_pipeline.days.former import settings_and_former
 from air_pipeline.days.inputs import DayInputs, day_inputs
+from air_pipeline.days.memory import give_back
 from air_pipeline.days.presence import PresentDay
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
@@ -149,6 +150,7 @@ def built_observations(
     if not force:
         check_nothing_lost(deployment, inputs, day)
     metadata = _metadata(inputs)
+    give_back()
     with stage(deployment.data, "observations", day, metadata) as staged:
         built = Built(staged, metadata)
         for one in inputs.devices:
@@ -159,6 +161,8 @@ def built_observations(
             built.rows += observations.count
             built.counts.append(_counts(observations))
             take(one.device, observations, polls, metadata)
+            del observations, polls
+        give_back()
         yield built
 
 

@@ -21,6 +21,9 @@ from air_pipeline.processing.columns import TABLES, Column, TableName
 if TYPE_CHECKING:
     import pandera.pandas as pandera
 
+Key = tuple[Any, ...]
+"""The values of a row in the columns of its table's key."""
+
 MOST_CASES = 20
 """How many failing values a violation names; the count is of all."""
 
@@ -115,20 +118,35 @@ def misfits(table: TableName, frame: pd.DataFrame) -> list[Violation]:
     return found
 
 
-def validate(table: TableName, frame: pd.DataFrame) -> list[Violation]:
+def validate(table: TableName, frame: pd.DataFrame, after: Key | None = None) -> list[Violation]:
     """What a long frame breaks of a table's schema and of what holds between its columns; empty if nothing.
 
     Where types or single values are wrong, pandera says so, and order and columns are not compared. That counts add up
     is a question of its own: `counts_add_up`.
+
+    Args:
+        table: which.
+        frame: rows of it.
+        after: see `key_rises`.
     """
     if not fits(table, frame) and (found := misfits(table, frame)):
         return found
     agree = observations_agree if table == "observations" else aggregates_agree
-    return key_rises(frame) + agree(frame)
+    return key_rises(frame, after) + agree(frame)
 
 
-def key_rises(frame: pd.DataFrame) -> list[Violation]:
-    """What breaks that the rows are sorted by the table's key and each key comes once."""
+def last_key(frame: pd.DataFrame) -> Key:
+    """The key of the last row of a frame that has some."""
+    return tuple(frame[name].iat[-1] for name in _key(frame))
+
+
+def key_rises(frame: pd.DataFrame, after: Key | None = None) -> list[Violation]:
+    """What breaks that the rows are sorted by the table's key and each key comes once.
+
+    Args:
+        frame: some rows of a table.
+        after: the key of the row before them, if they are not the first.
+    """
     key = _key(frame)
     risen = np.zeros(max(len(frame) - 1, 0), dtype=bool)
     level = ~risen
@@ -136,7 +154,8 @@ def key_rises(frame: pd.DataFrame) -> list[Violation]:
         ranks = _ranks(frame[name])
         risen |= level & (ranks[1:] > ranks[:-1])
         level &= ranks[1:] == ranks[:-1]
-    rises = np.append(True, risen)[: len(frame)]
+    goes_on = after is None or not len(frame) or after < last_key(frame.head(1))
+    rises = np.append(goes_on, risen)[: len(frame)]
     return _broken(frame, {(",".join(key), "sorted by the key, each key once"): rises})
 
 

@@ -30,8 +30,8 @@ from air_pipeline.storage.day_files import (
 ROWS_PER_GROUP = 131_072
 """Aggregates gather devices up to about this many rows in a row group; `observations` has one group a device."""
 
-ROWS_AT_ONCE = 262_144
-"""Rows that are decoded together where a file is looked through: some 20 MB with their frame."""
+ROWS_AT_ONCE = 131_072
+"""Rows that are decoded together where a file is looked through: some 60 MB with what is made of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
