@@ -19,7 +19,7 @@ from air_pipeline.days.terms import Terms, check_terms
 from air_pipeline.deployment import Deployment
 from air_pipeline.errors import AirPipelineError
 from air_pipeline.instance.day_builder import Watch
-from air_pipeline.instance.engines import keep_engines
+from air_pipeline.instance.engines import kept_engines
 from air_pipeline.instance.runs_of_days import (
     DAYS_TAG,
     FORCE_TAG,
@@ -55,7 +55,20 @@ def _days(
         days = sorted(days_of(context.run)) or _planned(context, deployment)
     except AirPipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    build, failed = _builder(context, deployment), []
+    with kept_engines():
+        failed = _built(context, _builder(context, deployment), days, watch)
+    if failed:
+        named = some_days(failed, _MOST_NAMED)
+        raise dg.Failure(
+            f"{len(failed)} of {len(days)} days failed, {_what_next(context)}: {named}", allow_retries=False
+        )
+
+
+def _built(
+    context: dg.OpExecutionContext, build: Callable[[Sequence[date]], str], days: Sequence[date], watch: Watch
+) -> list[date]:
+    """Builds days one after the other, for as long as more are wanted; those that failed."""
+    failed = []
     for place, day in enumerate(days):
         if not watch.goes_on():
             context.log.info("ended before %s, as whoever began this run wants no more days", day)
@@ -67,11 +80,7 @@ def _days(
             context.log.error("%s: %s", day, said)
             failed.append(day)
         watch.ended(day, said)
-    if failed:
-        named = some_days(failed, _MOST_NAMED)
-        raise dg.Failure(
-            f"{len(failed)} of {len(days)} days failed, {_what_next(context)}: {named}", allow_retries=False
-        )
+    return failed
 
 
 def build_range_job(terms: Terms) -> dg.JobDefinition:
@@ -129,7 +138,6 @@ def _builder(context: dg.OpExecutionContext, deployment: Deployment) -> Callable
     # With pandas, pyarrow and pandera, a second and 130 MB: every process loads the definitions, few build days.
     from air_pipeline.assets.day_events import DayEvents
 
-    keep_engines()
     is_forced = _is_forced(context)
     of_days = DayEvents(context.instance, deployment, force=is_forced, warn=context.log.warning)
     is_again = context.run.parent_run_id is not None  # then what the run before it came to is left alone

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from sqlalchemy.exc import DBAPIError
 
+from air_pipeline.instance.engines import kept_engines
 from air_pipeline.instance.lost_runs import PROCESS_TAG, this_process
 from air_pipeline.instance.runs_of_days import DAYS_TAG, FORCE_TAG, days_to_text, failure_of
 
@@ -87,7 +88,8 @@ class DayBuilder:
             KeyboardInterrupt: somebody wants no more. Dagster makes an interrupt the failure of the step under way, and
                 loses one that comes between steps.
         """
-        return self._run(self._jobs.day, {}, force=force, partition=day.isoformat())
+        with kept_engines():  # a run of many days keeps its own, whoever began it
+            return self._run(self._jobs.day, {}, force=force, partition=day.isoformat())
 
     def build_many(self, days: Sequence[date], *, force: bool) -> str:
         """Builds days by one run; what went wrong with the run. The watch hears of each day.
