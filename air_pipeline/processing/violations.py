@@ -137,7 +137,7 @@ def validate(table: TableName, frame: pd.DataFrame, after: Key | None = None) ->
 
 def last_key(frame: pd.DataFrame) -> Key:
     """The key of the last row of a frame that has some."""
-    return tuple(frame[name].iat[-1] for name in _key(frame))
+    return tuple(frame[name].iloc[-1] for name in _key(frame))
 
 
 def key_rises(frame: pd.DataFrame, after: Key | None = None) -> list[Violation]:

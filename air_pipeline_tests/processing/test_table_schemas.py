@@ -246,15 +246,15 @@ def tampered(table, column):
         with suppress(TypeError, ValueError, OverflowError):
             spoilt = frame[column.name].astype(object)
             spoilt[len(frame) // 2] = value
-            yield frame.assign(**{column.name: spoilt})
             yield frame.assign(**{column.name: spoilt.astype(str(frame[column.name].dtype))})
 
 
 @pytest.mark.parametrize(("table", "column"), [(name, one) for name, table in TABLES.items() for one in table.columns])
 def test_pandera_finds_nothing_wrong_with_what_fits(table, column):
-    found = [(fits(table, frame), misfits(table, frame)) for frame in tampered(table, column)]
-    assert [wrong for is_fit, wrong in found if is_fit and wrong] == []
-    assert any(wrong for _, wrong in found)
+    every = list(tampered(table, column))
+    fitting = [frame for frame in every if fits(table, frame)]
+    assert len(fitting) < len(every)
+    assert [misfits(table, frame) for frame in fitting] == [[]] * len(fitting)
 
 
 @pytest.mark.parametrize("table", TABLES)
