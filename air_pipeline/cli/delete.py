@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.display import bar_if_long
-from air_pipeline.cli.history import ALL_TIME, built_around, lines_of, say_held
+from air_pipeline.cli.history import ALL_TIME, days_around, lines_of, say_held
 from air_pipeline.cli.options import ConfigOption, use_config
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HistoryError, delete_history, held_days, nothing_collecting
@@ -56,7 +56,7 @@ def delete(
         if not yes:
             say("nothing was changed; to do it, add --yes")
             return
-        touched = remember_deletion(deployment, device, built_around(deployment.data, days), *span)
+        touched = remember_deletion(deployment, device, days_around(days), *span)
         with bar_if_long("deleting days") as progress:
             for done, _ in enumerate(delete_history(store, box, device, days, span, forget=not part), start=1):
                 progress(done, len(days))

@@ -6,10 +6,8 @@ from datetime import date, timedelta
 
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HeldDay, HistoryError
-from air_pipeline.places import DataPlace
 from air_pipeline.settings.file import settings_text
 from air_pipeline.settings.remote import ConfigFile
-from air_pipeline.storage.day_files import built_days
 
 ALL_TIME = (-(2**63), 2**63 - 1)
 _FARTHEST = timedelta(days=2)
@@ -31,12 +29,10 @@ def say_held(device: str, days: Sequence[HeldDay], waiting: tuple[int, int], wha
     say(f"besides {waits} polls that wait in the outbox, and {aside} that were set aside")
 
 
-def built_around(data: DataPlace, days: Sequence[HeldDay]) -> list[date]:
-    """The built days that may have been built from what is held on these."""
-    around = {
-        held.day + timedelta(days=number) for held in days for number in range(-_FARTHEST.days, _FARTHEST.days + 1)
-    }
-    return [day for day in built_days(data, "observations") if day in around]
+def days_around(days: Sequence[HeldDay]) -> list[date]:
+    """The local dates that may have been built from what is held on these days, or are being built."""
+    reach = range(-_FARTHEST.days, _FARTHEST.days + 1)
+    return sorted({held.day + timedelta(days=number) for held in days for number in reach})
 
 
 def lines_of(config: ConfigFile, device: str) -> str:

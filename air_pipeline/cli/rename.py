@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from air_pipeline.cli.display import bar_if_long
-from air_pipeline.cli.history import ALL_TIME, built_around, lines_of, say_held
+from air_pipeline.cli.history import ALL_TIME, days_around, lines_of, say_held
 from air_pipeline.cli.options import ConfigOption, use_config
 from air_pipeline.cli.terminal import say
 from air_pipeline.collection.histories import HistoryError, held_days, nothing_collecting, rename_history
@@ -46,7 +46,7 @@ def rename(
         if not yes:
             say("nothing was changed; to do it, add --yes")
             return
-        remember_deletion(deployment, device, built_around(deployment.data, days), *ALL_TIME)
+        remember_deletion(deployment, device, days_around(days), *ALL_TIME)
         with bar_if_long("renaming days") as progress:
             for done, _ in enumerate(rename_history(store, box, device, name, days), start=1):
                 progress(done, len(days))

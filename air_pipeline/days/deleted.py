@@ -3,16 +3,20 @@
 Belongs here: the file `deleted.json` in the state directory. Does not: deleting (`collection.histories`), and whether a
 day would lose something (`holdings`).
 
-An entry counts for the very file that was built when something was deleted, and for just so much of one device: what is
-lost besides is noticed as ever.
+An entry counts for the very file that was built when something was deleted, and for one that is built from what the
+store held then: by who had read it already. It counts for just so much of one device: what is lost besides is noticed
+as ever.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cache
 from typing import Any
 
+from air_pipeline.days.calendar import finished_days
 from air_pipeline.days.holdings import Deleted, held, now_held
+from air_pipeline.days.inputs import day_inputs
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.local_time import is_date
 from air_pipeline.settings import SettingsError
@@ -23,10 +27,12 @@ _ALL = 10**15
 
 
 def deleted_since(deployment: Deployment, day: date) -> Mapping[str, Deleted]:
-    """What was deleted, by device, of what a day was built from, since it was built."""
-    entry = _entries(deployment).get(day.isoformat())
-    if entry is None or entry["fingerprint"] != _fingerprint(deployment, day):
+    """What was deleted, by device, of what a day was built from, since it was read for that."""
+    entry, fingerprint = _entries(deployment).get(day.isoformat()), _fingerprint(deployment, day)
+    if entry is None or fingerprint is None:
         return {}
+    if entry["fingerprint"] != fingerprint:
+        entry = entry.get("read", {}).get(fingerprint, {"polls": {}})
     found: dict[str, Deleted] = {}
     for part, polls in entry["polls"].items():
         device, *_, import_id = f"{part} ".split(" ", 3)
@@ -48,12 +54,12 @@ def remember_deletion(deployment: Deployment, device: str, days: Iterable[date],
     Args:
         deployment: whose.
         device: its id; the settings need not know it any more.
-        days: the local dates that may have been built from them.
+        days: the local dates that may have been built from them, or are being built.
         start: ms UTC.
         end: ms UTC.
 
     Returns:
-        The days that lose something.
+        The days that lose something, of those that are built.
 
     Raises:
         StoreError: the store cannot say what it holds.
@@ -62,25 +68,35 @@ def remember_deletion(deployment: Deployment, device: str, days: Iterable[date],
     entries = {
         day: entry
         for day, entry in _entries(deployment).items()
-        if _fingerprint(deployment, date.fromisoformat(day)) == entry["fingerprint"]
+        if _fingerprint(deployment, date.fromisoformat(day)) in {entry["fingerprint"] or None, *entry.get("read", {})}
     }
-    touched = []
+    first_poll, touched = cache(deployment.store.first_poll), []
+    finished = set(finished_days(deployment.settings, deployment.now()))
     for day in days:
-        fingerprint, built = _fingerprint(deployment, day), held(deployment.data, day).get(device)
-        if fingerprint is None or built is None:
+        built = _fingerprint(deployment, day)
+        if built is None and day not in finished:
             continue
-        span = max(start, built.start), min(end, built.end)
+        inputs = day_inputs(deployment.store, deployment.settings, day, first_poll)
+        window = held(deployment.data, day).get(device) or inputs.holdings.get(device)
+        if window is None:
+            continue
+        span = max(start, window.start), min(end, window.end)
         stored = now_held(deployment.store, *span)(device) if span[0] < span[1] else None
         if stored is None or not (stored.polls or stored.imports):
             continue
-        entry = entries.setdefault(day.isoformat(), {"fingerprint": fingerprint, "polls": {}, "values": {}})
+        entry = entries.setdefault(day.isoformat(), {"fingerprint": built or "", "polls": {}, "values": {}})
+        read = entry.setdefault("read", {})
+        if inputs.fingerprint != built:
+            read.setdefault(inputs.fingerprint, {"polls": {}, "values": {}})
         part = f"{device} {span[0]} {span[1]}"  # the same when an interrupted deletion is started again
         imported = {f"{part} {import_id}": counts for import_id, counts in stored.imports.items()}
         for one, held_then in {part: (stored.polls, stored.values), **imported}.items():
-            for name, count in zip(("polls", "values"), held_then, strict=True):
-                counts = entry.setdefault(name, {})
-                counts[one] = max(count, counts.get(one, 0))
-        touched.append(day)
+            for counted in (entry, *read.values()):
+                for name, count in zip(("polls", "values"), held_then, strict=True):
+                    counts = counted.setdefault(name, {})
+                    counts[one] = max(count, counts.get(one, 0))
+        if built is not None:
+            touched.append(day)
     deployment.environment.state.write(deployment.environment.state.deleted, json.dumps(entries, indent=1))
     return touched
 
@@ -105,8 +121,16 @@ def _entries(deployment: Deployment) -> dict[str, Any]:
 
 def _is_entry(day: str, entry: Any) -> bool:  # noqa: ANN401 -- whatever JSON may hold
     match entry:
-        case {"fingerprint": str(), "polls": dict(polls)}:
+        case {"fingerprint": str()}:
+            read = entry.get("read", {})
+            return is_date(day) and isinstance(read, dict) and all(map(_has_counts, (entry, *read.values())))
+    return False
+
+
+def _has_counts(entry: Any) -> bool:  # noqa: ANN401 -- whatever JSON may hold
+    match entry:
+        case {"polls": dict(polls)}:
             values = entry.get("values", {})
             numbers = (*polls.values(), *values.values()) if isinstance(values, dict) else (None,)
-            return is_date(day) and all(isinstance(number, int) for number in numbers)
+            return all(isinstance(number, int) for number in numbers)
     return False

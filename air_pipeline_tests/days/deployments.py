@@ -75,9 +75,9 @@ def forget(deployed, name, start, end, tables=("air", "poll")):
             assert gone.rowcount
 
 
-def build(deployed, day=DAY, *, force=False):
+def build(deployed, day=DAY, *, force=False, ahead=None):
     """All tables of a day, published, and a page of nothing but a head; gives the tables as frames."""
-    with built_observations(deployed, day, force=force) as built:
+    with built_observations(deployed, day, force=force, ahead=ahead) as built:
         assert built.written.row_count() == built.rows
         observed = built.staged.publish()
     with built_hourly(deployed, day, observed) as built:
