@@ -95,7 +95,7 @@ def read_former(state: StateDirectory) -> Former:
     """The devices and series that were ever in force; none where that cannot be read."""
     try:
         return Former.from_json(state.read(state.former))
-    except (SettingsError, ValueError, KeyError, TypeError):
+    except (SettingsError, ValueError):
         return Former()
 
 

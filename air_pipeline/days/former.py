@@ -66,7 +66,7 @@ def _told(data: DataPlace) -> tuple[str, Former]:
     try:
         said = json.loads(shelf_at(data).head(None, _NAME))
         return str(said["home"]), Former.from_json(json.dumps(said["former"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "", Former()
 
 

@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
 
 from air_pipeline.catalogue import Parameter, of_name
 from air_pipeline.devices.kinds import DEFAULT
@@ -48,10 +51,10 @@ class Former:
 
     @classmethod
     def from_json(cls, text: str) -> "Former":
-        """The inverse of `to_json`; a KeyError, TypeError or ValueError where it is none of ours."""
-        said = json.loads(text)
-        devices = tuple(_device(name, row) for row in said["devices"] for name in row["ids"])
-        return cls(devices, bool(said["has_tables"]))
+        """The inverse of `to_json`; a ValueError where it is none of ours."""
+        said = _Former.model_validate_json(text)
+        devices = tuple(_device(name, row) for row in said.devices for name in row.ids)
+        return cls(devices, said.has_tables)
 
 
 def device_of_units(name: str, timezone: str, units: Mapping[str, str]) -> Device:
@@ -63,33 +66,64 @@ def device_of_units(name: str, timezone: str, units: Mapping[str, str]) -> Devic
     return Device(name, "", timezone, parameters=tuple(parameters))
 
 
-def _device(name: str, row: Mapping[str, Any]) -> Device:
+def _device(name: str, row: "_Row") -> Device:
     return Device(
         id=name,
         url="",
-        timezone=row["timezone"],
-        interval_ms=row["interval_ms"],
-        parameters=tuple(map(_known, row["parameters"])),
-        expected_range={series: (low, high) for series, (low, high) in row["expected_range"].items()},
-        thresholds=row["thresholds"],
-        rules=row["rules"],
-        calibrations=calibrations_of_plain(row.get("calibrations", {})),
-        warm_up=timedelta(seconds=row["warm_up_s"]),
-        sleeps=timedelta(seconds=row["sleeps_s"]) if "sleeps_s" in row else None,
-        kind=row.get("kind", DEFAULT),
+        timezone=row.timezone,
+        interval_ms=row.interval_ms,
+        parameters=tuple(of_name(one) if isinstance(one, str) else one for one in row.parameters),
+        expected_range=row.expected_range,
+        thresholds=row.thresholds,
+        rules=row.rules,
+        calibrations=calibrations_of_plain(row.calibrations),
+        warm_up=timedelta(seconds=row.warm_up_s),
+        sleeps=None if row.sleeps_s is None else timedelta(seconds=row.sleeps_s),
+        kind=row.kind,
     )
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        pass  # one that only this machine does not know is told where it is needed
+    except OSError as error:
+        raise ValueError(f"{name} is no zone") from error
+    return name
+
+
+_Seconds = Annotated[float, Field(ge=0, le=10**9)]
+
+
+class _Row(BaseModel):
+    """Devices that agree; what a later version says besides is left out."""
+
+    model_config = ConfigDict(strict=True)
+    ids: list[str]
+    timezone: Annotated[str, AfterValidator(_zone)]
+    interval_ms: PositiveInt
+    expected_range: dict[str, tuple[FiniteFloat, FiniteFloat]]
+    thresholds: dict[str, FiniteFloat]
+    rules: dict[str, dict[str, FiniteFloat | None]]
+    warm_up_s: _Seconds
+    parameters: list[str | Parameter]
+    calibrations: dict[str, list[tuple[int, FiniteFloat, FiniteFloat, str]]] = {}
+    kind: str = DEFAULT
+    sleeps_s: _Seconds | None = None
+
+
+class _Former(BaseModel):
+    """The whole."""
+
+    model_config = ConfigDict(strict=True)
+    has_tables: bool
+    devices: list[_Row]
 
 
 def _parameter(one: Parameter) -> str | dict[str, Any]:
     """By its name alone, where the catalogue says the same."""
     return one.series if of_name(one.series) == one else asdict(one)
-
-
-def _known(said: str | Mapping[str, Any]) -> Parameter:
-    if isinstance(said, str):
-        return of_name(said)
-    bounds = said["sensor_range"]
-    return Parameter(**{**said, "sensor_range": None if bounds is None else tuple(bounds)})
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON has a form for
