@@ -63,8 +63,8 @@ class WorstPages:
     """What a page shows of each of the devices that fared worst, of those that came so far."""
 
     def __init__(self, settings: Settings) -> None:
-        """For a day; settings of now."""
-        self._settings = {device.id: device for device in settings.devices}
+        """For a day; settings of now, with those of before."""
+        self._settings = settings.known
         self._pages: dict[str, DevicePage] = {}
         self._polled: dict[str, dict[str, int]] = {}
 

@@ -1,11 +1,14 @@
 """The asset `daily_report`, run on a real instance and a real store."""
 
 import base64
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 
 from air_pipeline.days.inputs import Standing, day_inputs, standing_of
+from air_pipeline.in_force import load_settings
+from air_pipeline.instance.runs_of_days import FORCE_TAG
 from air_pipeline.processing.columns import TABLES
 from air_pipeline.processing.schemas import arrow_schema
 from air_pipeline.storage.commit import built_metadata, commit_path, torn
@@ -13,6 +16,7 @@ from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import PAGE, page_file
 from air_pipeline_tests.assets.small_deployments import (
     DAY,
+    SMALL,
     WHOLE,
     build,
     deployment_in,
@@ -115,3 +119,21 @@ def test_a_day_without_devices_has_a_page_and_a_picture(instance, tmp_path):
     assert failures(result) == {}
     assert metadata_of(result)[PAGE]["devices_shown"] == 0
     assert "Nothing was expected" in page_file(deployment.data, DAY).path.read_text()
+
+
+def test_a_page_stays_as_it_is_when_its_device_is_named_no_more(instance, tmp_path):
+    own = {"sds011": {"pm25": {"key": "PM2.5", "unit": "µg/m³"}}}
+    gone, other = small_device("gone", sensors={**own, **SMALL}), small_device("hall")
+    pages = []
+    for devices in ([gone, other], [other]):
+        made = deployment_in(tmp_path, *devices)
+        made.environment.state.make()
+        settings = load_settings(made.environment.config, made.environment.state).settings
+        made = replace(made, settings=settings)
+        if not pages:
+            seed(made, DAY)
+        assert failures(build(made, instance, only=WHOLE, tags={FORCE_TAG: "true"})) == {}
+        pages.append(page_file(made.data, DAY).read().decode())
+        made.store.close()
+    assert pages[0] == pages[1]
+    assert "sds011_pm25" in pages[0]
