@@ -23,7 +23,6 @@ from air_pipeline.assets.names import RAW_READINGS
 from air_pipeline.assets.partitions import day_partitions
 from air_pipeline.days.ahead import Ahead, read_ahead
 from air_pipeline.deployment import Deployment
-from air_pipeline.errors import AirPipelineError
 from air_pipeline.processing.columns import SCHEMA_VERSION, TABLES
 from air_pipeline.storage.day_files import DayFile
 from air_pipeline.storage.pages import PAGE
@@ -47,7 +46,7 @@ class DayEvents:
         """For the days of one run; `force` and `warn` as in `Work`."""
         self._instance, self._deployment = instance, deployment
         self._force, self._warn = force, warn
-        self._ahead: dict[date, Ahead] = {}
+        self._ahead: dict[date, Ahead | None] = {}
         partitions = day_partitions(deployment.settings)
         self._blocking: dict[tuple[str, str], bool] = {
             (table, spec.name): spec.blocking for table in TABLES for spec in check_specs(table, partitions)
@@ -65,9 +64,9 @@ class DayEvents:
             AirPipelineError: the day cannot be built.
         """
         if days[0] not in self._ahead:
-            self._ahead = {}  # what is left of it is not wanted
-            with suppress(AirPipelineError):  # of one of the days: each is read alone then
-                self._ahead = read_ahead(self._deployment, days)
+            self._ahead = dict.fromkeys(days)  # what is left of it is not wanted
+            with suppress(Exception):  # of one of the days: each is read alone then, and says what is wrong with it
+                self._ahead = dict(read_ahead(self._deployment, days))
         ahead, kept = self._ahead.pop(days[0], None), Kept(self._deployment, days[0])
         work = Work(self._deployment, days[0], self._force, self._warn, ahead, kept)
         day = _Day(work.day.isoformat(), pointers={RAW_READINGS.to_user_string(): self._readings})

@@ -1,6 +1,7 @@
 """The command `build`: days, on this machine, without launching runs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from air_pipeline.days.range import plan_range
 from air_pipeline.deployment import open_deployment
 from air_pipeline.instance.home import dagster_home
 from air_pipeline.processes import keep_to_this_user
+from air_pipeline.storage.store import StoreError
 
 
 def build(
@@ -44,8 +46,9 @@ def build(
         say(f"{len(plan.current)} days are current", err=True)
     failed = build_days(home, days, force=force, workers=workers)
     if failed and not force:  # a worker may have been ended between a day and telling of it
-        whole = set(plan_range(deployment, min(failed).isoformat(), max(failed).isoformat(), force=False).current)
-        failed = {day: error for day, error in failed.items() if day not in whole}
+        with suppress(StoreError):  # the store is away: what it was that failed is told all the same
+            whole = set(plan_range(deployment, min(failed).isoformat(), max(failed).isoformat(), force=False).current)
+            failed = {day: error for day, error in failed.items() if day not in whole}
     for day, error in sorted(failed.items()):
         say(f"{day}: {error}", err=True)
     for reason in plan.shrunk.values():

@@ -1,7 +1,8 @@
 """The job `build_range`: what a run of many days leaves in Dagster's storage, and what it leaves alone."""
 
 import re
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from datetime import date
 
 import dagster as dg
@@ -13,6 +14,7 @@ from air_pipeline.definitions import build_definitions, day_jobs
 from air_pipeline.instance.day_builder import Unwatched
 from air_pipeline.instance.runs_of_days import DAYS_TAG, days_that_failed, days_to_text, under_way
 from air_pipeline.processing.columns import TABLES
+from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.storage.commit import built_metadata
 from air_pipeline.storage.day_files import day_file
 from air_pipeline.storage.pages import PAGE
@@ -115,6 +117,16 @@ def test_a_day_that_fails_publishes_nothing_costs_no_other_and_makes_the_run_red
     said = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.dagster_event is None]
     assert any(text.startswith("2026-03-02: observations of 2026-03-02 cannot be written (") for text in said)
     assert under_way(instance) == set()
+
+
+def test_what_the_store_holds_of_one_day_and_cannot_be_read_costs_that_day_alone(deployment, instance):
+    """Though the days before it are read together with it."""
+    noon = epoch_ms(day_window(SECOND, deployment.settings.zone)[0]) + 12 * 3_600_000
+    with closing(sqlite3.connect(deployment.environment.state.readings)) as readings, readings:
+        assert readings.execute("UPDATE poll SET interval_s = 'x' WHERE observed_at = ?", (noon,)).rowcount
+    result = run_range(deployment, instance, to=str(THIRD))
+    assert failures(result)["days"].startswith("1 of 3 days failed, each of which is built once more")
+    assert all(days == {str(FIRST), str(THIRD)} for days in statuses(instance).values())
 
 
 def test_a_table_that_is_not_what_it_should_be_is_logged_as_not_passed_and_not_published(

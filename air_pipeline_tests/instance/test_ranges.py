@@ -20,7 +20,7 @@ from air_pipeline.instance.day_builder import DayJobs
 from air_pipeline.instance.ranges import FEW_DAYS, MOST_DAYS, build_range, shares
 from air_pipeline.instance.runs_of_days import DAYS_TAG, days_of, days_to_text, under_way
 from air_pipeline.processing.columns import TABLES
-from air_pipeline.storage.day_files import built_days
+from air_pipeline.storage.day_files import built_days, day_file
 from air_pipeline.storage.pages import PAGE
 from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
 from air_pipeline_tests.cli.in_this_process import in_this_process
@@ -57,6 +57,23 @@ def spoil(deployment, day):
     path = deployment.data / "observations" / f"date={day}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("in the way")
+
+
+def test_days_that_failed_are_told_though_the_store_is_away_by_then(deployment, command, monkeypatch):
+    seed(deployment, *DAYS)
+    deployment.store.close()
+    assert command("--from", DAYS[0], "--to", DAYS[0])[0] == 0
+    table = day_file(deployment.data, "daily_aggregates", DAYS[0]).path
+    table.unlink()  # so that it is built again, and what it holds is known
+
+    def ended(_home, days, **_how):
+        deployment.environment.state.readings.write_bytes(b"nothing of ours" * 1000)
+        return dict.fromkeys(days, "its worker was ended")
+
+    monkeypatch.setattr("air_pipeline.cli.build.build_days", ended)
+    status, said = command("--from", DAYS[0], "--to", DAYS[2])
+    assert status == 1
+    assert said.splitlines()[-4:] == [*(f"{day}: its worker was ended" for day in DAYS), "0 of 3 days built"]
 
 
 @pytest.mark.slow
