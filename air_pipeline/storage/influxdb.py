@@ -189,7 +189,7 @@ class InfluxStore(ToldInInfluxDB):
     @of_influxdb
     def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
         """The slot of the first poll from a time on."""
-        query = f"SELECT first(outcome) FROM poll WHERE device = $device AND {during(since, LATEST_MS)}"  # noqa: S608
+        query = f"SELECT first(outcome) FROM poll WHERE device::tag = $device AND {during(since, LATEST_MS)}"  # noqa: S608
         point = self._point(query, device)
         return None if point is None else int(point["time"])
 
@@ -210,7 +210,7 @@ class InfluxStore(ToldInInfluxDB):
     def before(self, device: str, time: int) -> Before | None:
         """What the last poll of a device before a time says; see `ReadingStore.before`."""
         _, end = within_time(time, time)
-        last = f"device = $device AND time < {end}ms ORDER BY time DESC LIMIT 1"
+        last = f"device::tag = $device AND time < {end}ms ORDER BY time DESC LIMIT 1"
         point = self._point(f"SELECT interval_s, outcome FROM poll WHERE {last}", device)  # noqa: S608
         if point is None:
             return None
@@ -236,7 +236,7 @@ class InfluxStore(ToldInInfluxDB):
     @of_influxdb
     def stated(self, device: str, start: int, end: int) -> frozenset[str]:
         """The series of which polls of a device have a value or a problem; see `ReadingStore.stated`."""
-        span = f"WHERE device = $device AND {during(start, end)}"
+        span = f"WHERE device::tag = $device AND {during(start, end)}"
         values, problems = self._ask(
             f"SELECT count(*::field) FROM air {span}",  # noqa: S608
             f"SELECT distinct(problems) AS problems FROM poll {span}",  # noqa: S608
@@ -254,7 +254,7 @@ class InfluxStore(ToldInInfluxDB):
         """The series of the nearest poll that has a value or a problem; see `ReadingStore.nearest_stated`."""
         edge, _ = within_time(time, time)
         where, order = ("<", "DESC") if earlier else (">=", "ASC")
-        of_device, near = f"device = $device AND time {where} {edge}ms", f"ORDER BY time {order} LIMIT 1"
+        of_device, near = f"device::tag = $device AND time {where} {edge}ms", f"ORDER BY time {order} LIMIT 1"
         air = self._point(f"SELECT *::field FROM air WHERE {of_device} {near}", device)  # noqa: S608
         values = air and (air["time"], [name for name, value in air.items() if name != "time" and value is not None])
         first, last = between_of(values or None, earlier=earlier)
@@ -325,7 +325,7 @@ class InfluxStore(ToldInInfluxDB):
 
     def _of_some(self, query: str, device: str | None) -> dict[str, tuple[Mapping[str, Any], ...]]:
         """Device to its points of a query that ends in a condition: of one device, or of all."""
-        which = "" if device is None else " AND device = $device"
+        which = "" if device is None else " AND device::tag = $device"
         (result,) = self._ask(
             f"{query}{which} GROUP BY device", parameters={} if device is None else {"device": device}
         )
@@ -358,7 +358,7 @@ class InfluxStore(ToldInInfluxDB):
             some = polls[-1:]
             self._write_lines([line for poll in some for line in poll_lines(poll)])
             at = some[0].observed_at
-            query = f"SELECT outcome FROM poll WHERE device = $device AND {during(at, at + 1)}"  # noqa: S608
+            query = f"SELECT outcome FROM poll WHERE device::tag = $device AND {during(at, at + 1)}"  # noqa: S608
             try:
                 [found] = self._queries.statements([query], {"device": some[0].device})
             except StoreRefused:  # a token that may not read delivers

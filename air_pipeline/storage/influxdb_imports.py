@@ -100,7 +100,7 @@ def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
         first, last = max(edges[0][device], edges[1][device]), min(edges[2][device], edges[3][device])
         if first > last:
             continue
-        span = f"device = $device AND {during(first, last + 1)} GROUP BY time(1d) fill(none)"
+        span = f"device::tag = $device AND {during(first, last + 1)} GROUP BY time(1d) fill(none)"
         ours, theirs = (
             {int(point["time"]) for series in result for point in series.points}
             for result in ask(
@@ -113,7 +113,7 @@ def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
 
 
 def _of_a_day(ask: Ask, device: str, start: int, end: int) -> Iterator[tuple[str, Hidden]]:
-    of_device = f"device = $device AND {during(start, end)}"
+    of_device = f"device::tag = $device AND {during(start, end)}"
     ours, theirs, values = ask(
         f"SELECT outcome FROM poll WHERE {_OURS} AND {of_device}",  # noqa: S608
         f'SELECT outcome, duration_ms FROM poll WHERE {_THEIRS} AND {of_device} GROUP BY "import"',  # noqa: S608

@@ -93,7 +93,7 @@ class Points:
         """The points, so many a request; the last slot of one comes with the next once more."""
         found = _ROWS_AT_ONCE
         while found >= _ROWS_AT_ONCE:
-            condition = f"{asked.which}device = $device AND {during(start, end)} LIMIT {_ROWS_AT_ONCE}"
+            condition = f"{asked.which}device::tag = $device AND {during(start, end)} LIMIT {_ROWS_AT_ONCE}"
             found, last = 0, start
             with self._queries.rows(asked.measurement, asked.fields, condition, {"device": device}) as answer:
                 for rows in answer:

@@ -161,6 +161,19 @@ def test_what_others_add_to_our_polls_is_theirs(influxdb: InfluxServer) -> None:
     store.close()
 
 
+def test_a_field_of_others_that_is_called_as_our_tag_hides_nothing(influxdb: InfluxServer) -> None:
+    connection = influxdb.connection()
+    store = InfluxStore(connection)
+    store.write([poll(), poll(slot=START + 10_000)])
+    before = store.readings("living-room", START, END), store.polls("living-room", START, END)
+    for measurement in ("air", "poll"):
+        line(influxdb, connection.bucket, f"{measurement},device=living-room device=1.0 {START}000000")
+    pd.testing.assert_frame_equal(store.readings("living-room", START, END).drop(columns="device"), before[0])
+    pd.testing.assert_frame_equal(store.polls("living-room", START, END), before[1])
+    assert store.first_poll("living-room", START) == START
+    store.close()
+
+
 def test_texts_are_whole_wherever_an_answer_comes_apart(
     influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
