@@ -380,6 +380,17 @@ def running_pipeline(installation: Installation, *command: str, port: int | None
                 left.kill()
 
 
+def workers_of(build: int) -> list[psutil.Process]:
+    """The workers of the process of a build that are there."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(build).children():
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+    return found
+
+
 def due_slots(interval_ms: int, first: int, last: int) -> set[int]:
     """The slots from `first` to `last`, both included, ms."""
     return set(range(-(-first // interval_ms) * interval_ms, last + 1, interval_ms))

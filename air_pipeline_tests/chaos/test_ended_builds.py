@@ -21,7 +21,7 @@ from air_pipeline.instance.ranges import FEW_DAYS
 from air_pipeline.running.housekeeping import begun_runs
 from air_pipeline.storage.commit import torn
 from air_pipeline_tests.chaos.whole_days import copy, files, leftovers, watched
-from air_pipeline_tests.running_pipeline import INTERVALS, Installation, today, write_devices
+from air_pipeline_tests.running_pipeline import INTERVALS, Installation, today, workers_of, write_devices
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 pytestmark = pytest.mark.chaos
@@ -59,12 +59,6 @@ def unharmed(seeded: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
     return files(installation, DAYS)
 
 
-def workers_of(build: Build) -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return [one for one in psutil.Process(build.pid).children() if "spawn_main" in " ".join(one.cmdline())]
-    return []
-
-
 def twice(number: signal.Signals, send: Callable[[int, int], None]) -> Callable[[Build, random.Random], object]:
     def end(build: Build, chance: random.Random) -> None:
         send(build.pid, number)
@@ -79,7 +73,7 @@ def twice(number: signal.Signals, send: Callable[[int, int], None]) -> Callable[
 
 ENDS: dict[str, Callable[[Build, random.Random], object]] = {
     "kill -9": lambda build, _: build.kill(),
-    "kill -9 of a worker": lambda build, chance: [one.kill() for one in workers_of(build)[: chance.choice((1, 2))]],
+    "kill -9 of a worker": lambda build, chance: [one.kill() for one in workers_of(build.pid)[: chance.choice((1, 2))]],
     "SIGTERM": lambda build, _: build.terminate(),
     "SIGTERM twice": twice(signal.SIGTERM, os.kill),
     "Ctrl-C": lambda build, _: os.killpg(build.pid, signal.SIGINT),  # as a terminal does: to all that are in it
@@ -114,7 +108,7 @@ def wait_for_some(
         now = files(installation, days)
         return build.poll() is not None or sum(before.get(which) != now[which] for which in now) >= wanted
 
-    wait_for(lambda: workers_of(build) or begun_runs(home) - lost or build.poll() is not None, "a process or a run")
+    wait_for(lambda: workers_of(build.pid) or begun_runs(home) - lost or build.poll() is not None, "a process or a run")
     wait_for(so_far, f"{wanted} files")
     with suppress(subprocess.TimeoutExpired):
         build.wait(chance.uniform(0.0, 0.2))

@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 from multiprocessing import active_children
 
 import dagster as dg
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +24,7 @@ from air_pipeline.storage.pages import PAGE
 from air_pipeline_tests.assets.small_deployments import deployment_in, seed, small_device
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.collection.disks import fill, small_disk
+from air_pipeline_tests.running_pipeline import workers_of
 from air_pipeline_tests.waiting import wait_for
 
 DAYS = [date(2026, 3, number) for number in (1, 2, 3)]
@@ -160,13 +160,8 @@ def building(*options):
     """`air-pipeline build` in a process of its own, once it has workers."""
     command = [sys.executable, "-m", "air_pipeline", "build", "--workers", "2", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
-        me = psutil.Process(process.pid)
-
-        def workers():
-            return [child for child in me.children() if "spawn_main" in " ".join(child.cmdline())]
-
         try:
-            yield process, wait_for(lambda: len(found := workers()) == 2 and found, "two workers")
+            yield process, wait_for(lambda: len(found := workers_of(process.pid)) == 2 and found, "two workers")
         finally:
             process.kill()
 
