@@ -20,7 +20,7 @@ from air_pipeline.assets.table_checks import check_complete, check_measuring, ch
 from air_pipeline.days.ahead import Ahead
 from air_pipeline.days.building import (
     Built,
-    DeviceAggregates,
+    MadeInMemory,
     built_daily,
     built_hourly,
     built_observations,
@@ -69,10 +69,10 @@ class Work:
         """
         return self.kept if self.kept is not None and self.kept.is_of(observations.metadata()) else None
 
-    def aggregates_of(self, observations: DayFile) -> Mapping[str, DeviceAggregates] | None:
-        """The aggregates of each device, if they are kept; see `kept_of`."""
+    def aggregates_of(self, observations: DayFile) -> MadeInMemory | None:
+        """The aggregates, if they are kept; see `kept_of`."""
         kept = self.kept_of(observations)
-        return None if kept is None else kept.aggregates
+        return None if kept is None else kept.made
 
 
 def build_observations(work: Work) -> Iterator[DayEvent]:

@@ -9,7 +9,7 @@ from datetime import date
 
 import pandas as pd
 
-from air_pipeline.days.building import DeviceAggregates, device_aggregates
+from air_pipeline.days.building import DeviceAggregates, MadeInMemory, device_aggregates
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.observations import DeviceObservations
 from air_pipeline.reports.gathering import WorstPages
@@ -21,13 +21,12 @@ class Kept:
     """Of a day whose steps are all done by one process.
 
     Attributes:
-        aggregates: device to its hourly and daily aggregates.
         pages: what the page shows of the worst devices.
     """
 
     def __init__(self, deployment: Deployment, day: date) -> None:
         """Nothing yet."""
-        self.aggregates: dict[str, DeviceAggregates] = {}
+        self._aggregates: dict[str, DeviceAggregates] = {}
         self.pages = WorstPages(deployment.settings)
         self._day = day
         self._made_with: DayMetadata | None = None
@@ -36,12 +35,17 @@ class Kept:
         """Whether it was made with the observations of a file, which another run may have put there meanwhile."""
         return self._made_with == observations
 
+    @property
+    def made(self) -> MadeInMemory | None:
+        """The hourly and daily aggregates, and with which observations they were made; None where there were none."""
+        return None if self._made_with is None else MadeInMemory(self._made_with, self._aggregates)
+
     def take(
         self, device: Device, observations: DeviceObservations, polls: pd.DataFrame, metadata: DayMetadata
     ) -> None:
         """Makes of a device what later steps want; see `days.building.InMemory`."""
         self._made_with = metadata
-        made = self.aggregates[device.id] = device_aggregates(device, observations, self._day)
+        made = self._aggregates[device.id] = device_aggregates(device, observations, self._day)
         self.pages.add(made.daily.to_pylist(), made.hourly, observations, polls, metadata)
 
 

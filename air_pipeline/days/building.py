@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,14 @@ class DeviceAggregates:
     hour_rows: int
     daily: pa.Table
     series: int
+
+
+class MadeInMemory(NamedTuple):
+    """The aggregates of a day, and with which observations they were made."""
+
+    metadata: DayMetadata
+    aggregates: Mapping[str, DeviceAggregates]
+    """Of each device."""
 
 
 def device_aggregates(device: Device, observations: DeviceObservations, day: date) -> DeviceAggregates:
@@ -187,7 +196,7 @@ def _read(store: ReadingStore, one: PresentDay, now: datetime | None = None) -> 
 
 @contextmanager
 def built_hourly(
-    deployment: Deployment, day: date, observed: DayFile, made: Mapping[str, DeviceAggregates] | None = None
+    deployment: Deployment, day: date, observed: DayFile, made: MadeInMemory | None = None
 ) -> Iterator[Built]:
     """The hourly aggregates of a day, from its observations.
 
@@ -195,17 +204,17 @@ def built_hourly(
         deployment: whose.
         day: the local date.
         observed: its observations.
-        made: device to its aggregates, if they were made with its observations; None: they are made from the file.
+        made: the aggregates, if they were made with its observations; None: they are made from the file.
 
     Raises:
         TableError: the observations cannot be read or the table cannot be written.
         DayOfOtherSettings: the observations were built with other settings than there are now.
         StoreError: the store cannot be read.
     """
-    metadata = observed.metadata()
+    metadata = observed.metadata() if made is None else made.metadata
     with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for one in (made or {}).values():
+        for one in () if made is None else made.aggregates.values():
             staged.write(one.hourly)
             built.rows += one.hour_rows
         for device, observations in _observed(deployment, observed, metadata) if made is None else ():
@@ -220,7 +229,7 @@ def built_daily(
     day: date,
     observed: DayFile,
     hourly: DayFile,
-    made: Mapping[str, DeviceAggregates] | None = None,
+    made: MadeInMemory | None = None,
 ) -> Iterator[Built]:
     """The daily aggregates of a day, from its observations and hourly aggregates, as `built_hourly`.
 
@@ -229,11 +238,11 @@ def built_daily(
         DayOfOtherSettings: the observations were built with other settings than there are now.
         StoreError: the store cannot be read.
     """
-    metadata = observed.metadata()
+    metadata = observed.metadata() if made is None else made.metadata
     hours = {name: rows.reset_index(drop=True) for name, rows in hourly.device_frames()} if made is None else {}
     with stage(deployment.data, "daily_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for one in (made or {}).values():
+        for one in () if made is None else made.aggregates.values():
             staged.write(one.daily)
             built.rows += one.series
         for device, observations in _observed(deployment, observed, metadata) if made is None else ():
