@@ -206,7 +206,7 @@ def _delete(database: sqlite3.Connection, table: str, column: str, chosen: str) 
 
 
 def _prune_logs(home: Path, before: datetime, pruned: Pruned, *, dry: bool) -> None:
-    """What runs and ticks wrote; of a run that is under way nothing."""
+    """What runs and ticks wrote and nobody touched since; with storage in files, of a run under way nothing at all."""
     with _noted(pruned, home / "storage"):
         under_way = _runs(home, f"NOT {ENDED}") if _is_there(home) else set()
         for folder in sorted((home / "storage").glob("*")):
