@@ -1,6 +1,6 @@
 """Runs the benchmarks named on the command line, or all of them."""
 
-import sys
+import argparse
 
 from benchmarks import building, collecting, comparing, days, flagging, reading
 
@@ -14,6 +14,11 @@ BENCHMARKS = {
 }
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or BENCHMARKS:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}")
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"there is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+    for name in names:
         print(f"== {name}")
         BENCHMARKS[name]()
