@@ -31,7 +31,7 @@ from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import read_environment
 from air_pipeline.settings.file import read_settings
 
-FIRST = date(2026, 9, 1)
+FIRST = date(2025, 9, 1)
 YEAR = 365
 
 
