@@ -20,12 +20,12 @@ from air_pipeline.assets.table_checks import check_complete, check_measuring, ch
 from air_pipeline.days.ahead import Ahead
 from air_pipeline.days.building import (
     Built,
-    MadeInMemory,
     built_daily,
     built_hourly,
     built_observations,
     nothing_more,
 )
+from air_pipeline.days.made import MadeInMemory
 from air_pipeline.deployment import Deployment
 from air_pipeline.health.page import unwell_of_day
 from air_pipeline.processing.columns import TABLES, TableName
@@ -213,12 +213,12 @@ def observations_metadata(built: Built) -> dict[str, Any]:
 
 def hourly_metadata(built: Built) -> dict[str, Any]:
     """How many of the hours are complete."""
-    table = built.written.read_table()
-    complete = table.column("is_complete").to_pylist().count(True)
+    of_devices = [rows["is_complete"].to_pylist() for _, rows in built.written.device_columns(["is_complete"])]
+    complete = sum(hours.count(True) for hours in of_devices)
     return {
-        "device_count": len(table.column("device").unique()),
+        "device_count": len(of_devices),
         "complete_hours": complete,
-        "incomplete_hours": table.num_rows - complete,
+        "incomplete_hours": sum(map(len, of_devices)) - complete,
     }
 
 

@@ -9,7 +9,7 @@ from datetime import date
 
 import pandas as pd
 
-from air_pipeline.days.building import DeviceAggregates, MadeInMemory, device_aggregates
+from air_pipeline.days.made import MadeInMemory
 from air_pipeline.deployment import Deployment
 from air_pipeline.processing.observations import DeviceObservations
 from air_pipeline.reports.gathering import WorstPages
@@ -21,31 +21,27 @@ class Kept:
     """Of a day whose steps are all done by one process.
 
     Attributes:
+        made: the hourly and daily aggregates, and with which observations they were made; None where there were none.
         pages: what the page shows of the worst devices.
     """
 
     def __init__(self, deployment: Deployment, day: date) -> None:
         """Nothing yet."""
-        self._aggregates: dict[str, DeviceAggregates] = {}
+        self.made: MadeInMemory | None = None
         self.pages = WorstPages(deployment.settings)
         self._day = day
-        self._made_with: DayMetadata | None = None
 
     def is_of(self, observations: DayMetadata) -> bool:
         """Whether it was made with the observations of a file, which another run may have put there meanwhile."""
-        return self._made_with == observations
-
-    @property
-    def made(self) -> MadeInMemory | None:
-        """The hourly and daily aggregates, and with which observations they were made; None where there were none."""
-        return None if self._made_with is None else MadeInMemory(self._made_with, self._aggregates)
+        return self.made is not None and self.made.metadata == observations
 
     def take(
         self, device: Device, observations: DeviceObservations, polls: pd.DataFrame, metadata: DayMetadata
     ) -> None:
         """Makes of a device what later steps want; see `days.building.InMemory`."""
-        self._made_with = metadata
-        made = self._aggregates[device.id] = device_aggregates(device, observations, self._day)
+        if self.made is None:
+            self.made = MadeInMemory(self._day, metadata)
+        made = self.made.add(device, observations)
         self.pages.add(made.daily.to_pylist(), made.hourly, observations, polls, metadata)
 
 

@@ -3,15 +3,13 @@
 Each function fills a staged table and says what it put there; publishing is the caller's.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from air_pipeline.days.ahead import Ahead
 from air_pipeline.days.calendar import check_over
@@ -19,13 +17,13 @@ from air_pipeline.days.comparing import check_nothing_lost, check_settings_of_no
 from air_pipeline.days.evidence import of_day, station_and_polls
 from air_pipeline.days.former import settings_and_former
 from air_pipeline.days.inputs import DayInputs, day_inputs
+from air_pipeline.days.made import MadeInMemory, Packed, hour_rows
 from air_pipeline.days.memory import give_back
 from air_pipeline.days.presence import PresentDay
 from air_pipeline.deployment import Deployment
 from air_pipeline.devices.polls import Flag
 from air_pipeline.processing.aggregates import aggregates_table, daily_aggregates, hourly_aggregates
 from air_pipeline.processing.flags import flag_station
-from air_pipeline.processing.local_time import day_window, local_hours
 from air_pipeline.processing.observations import DeviceObservations, observations_from_table, observations_table
 from air_pipeline.processing.rules import RULE_BITS
 from air_pipeline.settings import Device, Settings
@@ -72,52 +70,6 @@ class Built:
     def written(self) -> DayFile:
         """What was written, to be read back; the first use ends the writing."""
         return self.staged.written
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DeviceAggregates:
-    """Both aggregates of one device's day, made of its observations while these were in memory.
-
-    Attributes:
-        hourly: as rows of `hourly_aggregates`.
-        hour_rows: how many these must be, counted from series and hours.
-        daily: as rows of `daily_aggregates`.
-        series: how many these must be.
-    """
-
-    hourly: pa.Table
-    hour_rows: int
-    daily: pa.Table
-    series: int
-
-
-class MadeInMemory(NamedTuple):
-    """The aggregates of a day, and with which observations they were made."""
-
-    metadata: DayMetadata
-    aggregates: Mapping[str, DeviceAggregates]
-    """Of each device."""
-
-
-def device_aggregates(device: Device, observations: DeviceObservations, day: date) -> DeviceAggregates:
-    """The aggregates of a device's day.
-
-    Args:
-        device: as it was asked then.
-        observations: of its day.
-        day: the local date.
-    """
-    hours = hourly_aggregates(device, observations, day)
-    return DeviceAggregates(
-        aggregates_table("hourly_aggregates", hours),
-        _hour_rows(device, observations, day),
-        aggregates_table("daily_aggregates", daily_aggregates(device, observations, hours, day)),
-        len(observations.series),
-    )
-
-
-def _hour_rows(device: Device, observations: DeviceObservations, day: date) -> int:
-    return len(local_hours(*day_window(day, device.zone), device.zone)) * len(observations.series)
 
 
 InMemory = Callable[[Device, DeviceObservations, pd.DataFrame, DayMetadata], object]
@@ -214,12 +166,11 @@ def built_hourly(
     metadata = observed.metadata() if made is None else made.metadata
     with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for one in () if made is None else made.aggregates.values():
-            staged.write(one.hourly)
-            built.rows += one.hour_rows
+        if made is not None:
+            _write(built, made.hourly)
         for device, observations in _observed(deployment, observed, metadata) if made is None else ():
             staged.write(aggregates_table("hourly_aggregates", hourly_aggregates(device, observations, day)))
-            built.rows += _hour_rows(device, observations, day)
+            built.rows += hour_rows(device, observations, day)
         yield built
 
 
@@ -242,14 +193,19 @@ def built_daily(
     hours = {name: rows.reset_index(drop=True) for name, rows in hourly.device_frames()} if made is None else {}
     with stage(deployment.data, "daily_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
-        for one in () if made is None else made.aggregates.values():
-            staged.write(one.daily)
-            built.rows += one.series
+        if made is not None:
+            _write(built, made.daily)
         for device, observations in _observed(deployment, observed, metadata) if made is None else ():
             frame = daily_aggregates(device, observations, hours[device.id], day)
             staged.write(aggregates_table("daily_aggregates", frame))
             built.rows += len(observations.series)
         yield built
+
+
+def _write(built: Built, made: Packed) -> None:
+    for rows in made:
+        built.staged.write(rows)
+    built.rows = made.count
 
 
 def _observed(

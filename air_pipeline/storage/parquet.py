@@ -30,8 +30,8 @@ from air_pipeline.storage.day_files import (
 ROWS_PER_GROUP = 131_072
 """Aggregates gather devices up to about this many rows in a row group; `observations` has one group a device."""
 
-ROWS_AT_ONCE = 131_072
-"""Rows that are decoded together where a file is looked through: some 60 MB with what is made of them."""
+CELLS_AT_ONCE = 1_200_000
+"""Values that are decoded together where a file is looked through: some 60 MB with what is made of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +78,10 @@ class Rows:
 
     def pieces(self) -> Iterator[pa.Table]:
         """All rows in their order, so many at a time that a large group is never in memory as a whole."""
-        for batch in self.file.iter_batches(ROWS_AT_ONCE, use_threads=False):
-            yield self._of_today(pa.Table.from_batches([batch]))
+        rows = CELLS_AT_ONCE // self.file.metadata.num_columns
+        for group in range(self.file.num_row_groups):  # else one piece in two would be the rest of a group
+            for batch in self.file.iter_batches(rows, row_groups=[group], use_threads=False):
+                yield self._of_today(pa.Table.from_batches([batch]))
 
     def by_device(self, devices: Collection[str] | None) -> Iterator[tuple[str, pa.Table]]:
         """Each of these devices (all, if None) with its rows."""
@@ -136,7 +138,7 @@ def opened(file: DayFile, *, of_any_columns: bool = False) -> Iterator[Rows]:
             do that have the columns of now, of whatever type, and with `of_any_columns` all.
     """
     try:
-        with _source(file) as source, pq.ParquetFile(source) as parquet:
+        with _source(file) as source, pq.ParquetFile(source, pre_buffer=not isinstance(source, Path)) as parquet:
             rows, schema = Rows(parquet, file), arrow_schema(file.table)
             has_all = of_any_columns or set(schema.names) <= set(parquet.schema_arrow.names)
             if not parquet.schema_arrow.equals(schema) and not (has_all and says_other_columns(rows.texts())):

@@ -34,13 +34,13 @@ def checked(tmp_path, rows):
 
 @pytest.mark.parametrize("at_once", [3, 5, 100])
 def test_a_table_is_checked_in_pieces_of_any_size(tmp_path, rows, monkeypatch, at_once):
-    monkeypatch.setattr(parquet, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(parquet, "CELLS_AT_ONCE", at_once * len(rows.column_names))
     assert checked(tmp_path, rows) == (True, "holds for 10 rows")
 
 
 @pytest.mark.parametrize("at_once", [3, 5, 100])
 def test_an_order_that_breaks_is_found_within_pieces_and_between_them(tmp_path, rows, monkeypatch, at_once):
-    monkeypatch.setattr(parquet, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(parquet, "CELLS_AT_ONCE", at_once * len(rows.column_names))
     passed, said = checked(tmp_path, pa.concat_tables([rows.slice(5), rows.slice(0, 5)]))
     assert not passed
     assert "sorted by the key, each key once, broken 1 ×" in said
