@@ -16,13 +16,31 @@ from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBE
 
 _WITH_READING = [outcome.value for outcome in Outcome if outcome.has_reading]
 _WITH_STATUS = [outcome.value for outcome in Outcome if outcome.has_status]
+_SHOWN_WITH = {
+    "http_status": _WITH_STATUS,
+    "body": [Outcome.REJECTED.value],
+    "cycle": _WITH_READING,
+    "identity": _WITH_READING,
+}
+"""Field to the outcomes that may have it."""
 
 
-def readings_frame(times: npt.NDArray[np.int64], values: Mapping[str, npt.NDArray[np.float64]]) -> pd.DataFrame:
-    """Slots (ms UTC, rising) and numbers as the frame of `ReadingStore.readings`, without series that have no value."""
-    present = {series: values[series] for series in sorted(values) if not np.isnan(values[series]).all()}
-    frame = pd.DataFrame(present, index=_slots(times), columns=pd.Index(list(present), dtype="str"))
-    return _once_a_slot(frame)
+def readings_frame(
+    times: npt.NDArray[np.int64], series: Sequence[str], values: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """Slots and numbers as the frame of `ReadingStore.readings`, without series that have no value.
+
+    Args:
+        times: of the slots, ms UTC, rising.
+        series: the names.
+        values: series × slots, NaN where there is none; the frame's own from here on.
+    """
+    has_some = set(np.flatnonzero((~np.isnan(values)).any(axis=1)).tolist())
+    places = [place for _, place in sorted(zip(series, range(len(series)), strict=True)) if place in has_some]
+    if places != list(range(len(series))):
+        values = values[places]
+    names = pd.Index([series[place] for place in places], dtype="str")
+    return _once_a_slot(pd.DataFrame(values.T, index=_slots(times), columns=names, copy=False))
 
 
 def polls_frame(
@@ -39,14 +57,15 @@ def polls_frame(
             columns[name] = pd.Series(numbers.get(name, np.full(len(index), np.nan)), index=index, dtype="float64")
         else:
             column = pd.Series(pd.array(texts.get(name, nowhere), dtype="str"), index=index)
-            # An empty text and none look the same in CSV.
-            columns[name] = column.where(column != "") if name in MAY_BE_MISSING else column.fillna("")
+            if name not in MAY_BE_MISSING:
+                columns[name] = column.fillna("")
+            else:  # an empty text says no more than none
+                columns[name] = column.where(column != "") if name in texts else column
+    columns["http_status"] = columns["http_status"].where(columns["http_status"] > 0)
     # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
-    status = columns["http_status"]
-    columns["http_status"] = status.where(columns["outcome"].isin(_WITH_STATUS) & (status > 0))
-    columns["body"] = columns["body"].where(columns["outcome"] == Outcome.REJECTED.value)
-    for name in ("cycle", "identity"):
-        columns[name] = columns[name].where(columns["outcome"].isin(_WITH_READING))
+    for name, outcomes in _SHOWN_WITH.items():
+        if columns[name].notna().any():
+            columns[name] = columns[name].where(columns["outcome"].isin(outcomes))
     return _once_a_slot(pd.DataFrame(columns, index=index, columns=pd.Index(POLL_COLUMNS, dtype="str")))
 
 
@@ -54,8 +73,8 @@ def readings_of_rows(series: Sequence[str], parts: Iterable[Sequence[tuple[Any, 
     """Rows of a slot and a value (or None) a series, a part at a time, as `readings_frame`."""
     arrays = [np.empty((0, 1 + len(series)))]
     arrays += [np.array(part, dtype="float64") for part in parts]  # ms are exact in a float64, None becomes NaN
-    table = np.concatenate(arrays)
-    return readings_frame(table[:, 0].astype("int64"), {name: table[:, n] for n, name in enumerate(series, start=1)})
+    columns = np.ascontiguousarray(np.concatenate(arrays).T)
+    return readings_frame(columns[0].astype("int64"), series, columns[1:])
 
 
 def polls_of_rows(

@@ -4,11 +4,10 @@ Belongs here: how much is asked for at once, and which point of a slot is shown.
 its answer is whole (`influxql`); what frames look like (`frames`).
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +39,34 @@ class _Asked:
     which: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """Points, a column a field.
+
+    Attributes:
+        names: `time` (ms) first, then the fields that are numbers.
+        numbers: names × points, NaN where there is none.
+        texts: the other fields, and the tag `import` where something was imported; null where there is none.
+    """
+
+    names: tuple[str, ...]
+    numbers: npt.NDArray[np.float64]
+    texts: "Mapping[str, pa.ChunkedArray[pa.StringScalar]]"
+
+    @property
+    def times(self) -> npt.NDArray[np.int64]:
+        """Of the points, ms, of which float64 holds each exactly."""
+        times: npt.NDArray[np.int64] = self.numbers[0].astype("int64")
+        return times
+
+    def only(self, are_wanted: npt.NDArray[np.bool_]) -> "_Columns":
+        """Those points alone."""
+        if are_wanted.all():
+            return self
+        texts = {name: column.filter(pa.array(are_wanted)) for name, column in self.texts.items()}
+        return _Columns(self.names, self.numbers[:, are_wanted], texts)
+
+
 _POLL_FIELDS = ", ".join(identifier(name) for name in POLL_COLUMNS if name != "import")  # which is a tag
 _READINGS = _Asked("air", "*::field")
 _POLLS = _Asked("poll", _POLL_FIELDS, POLL_TEXTS)
@@ -62,32 +89,27 @@ class Points:
     def readings(self, device: str, start: int, end: int) -> pd.DataFrame:
         """The readings of one device; see `ReadingStore.readings`."""
         with ThreadPoolExecutor(1) as beside:
-            looked_for = beside.submit(self._table, _WITHOUT_VALUES, device, start, end)
-            table = self._table(_READINGS, device, start, end)
+            looked_for = beside.submit(self._columns, _WITHOUT_VALUES, device, start, end)
+            found = self._columns(_READINGS, device, start, end)
             others = looked_for.result()
-        if len(others):  # values in these slots are of an earlier poll and count no longer
-            table = table.filter(pa.array(~np.isin(_times(table), _times(others))))
-        series = [name for name in table.column_names if name not in {"time", "import"}]
-        return readings_frame(_times(table), {name: _numbers(table[name]) for name in series})
+        # Values in slots without a reading are of an earlier poll and count no longer.
+        found = found.only(~_are_among(found.times, others.times))
+        return readings_frame(found.times, found.names[1:], found.numbers[1:])
 
     def polls(self, device: str, start: int, end: int) -> pd.DataFrame:
         """The polls of one device; see `ReadingStore.polls`."""
-        table = self._table(_POLLS, device, start, end)
-        present = set(table.column_names)
-        return polls_frame(
-            _times(table),
-            {name: _numbers(table[name]) for name in POLL_NUMBERS if name in present},
-            {name: table[name] for name in POLL_TEXTS if name in present},
-        )
+        found = self._columns(_POLLS, device, start, end)
+        numbers = dict(zip(found.names, found.numbers, strict=True))
+        return polls_frame(found.times, {name: numbers[name] for name in POLL_NUMBERS if name in numbers}, found.texts)
 
-    def _table(self, asked: _Asked, device: str, start: int, end: int) -> pa.Table:
-        """The points of a device, rising by `time` (ms): float64 (null: none) and strings, `import` among them."""
-        parts = [pa.table({"time": pa.array([], pa.float64())})]
+    def _columns(self, asked: _Asked, device: str, start: int, end: int) -> _Columns:
+        """The points of a device, rising by `time`."""
+        parts = []
         try:
-            parts.extend(self._columns(asked, rows) for rows in self._rows(asked, device, start, end))
+            parts += [self._columns_of(asked, rows) for rows in self._rows(asked, device, start, end)]
         except BucketMissing:  # nothing is made by a read
             self._require_makeable()
-        return _own_first(pa.concat_tables(parts, promote_options="default"))
+        return _own_first(_together(parts))
 
     def _rows(self, asked: _Asked, device: str, start: int, end: int) -> Iterator[Rows]:
         """The points, so many a request; the last slot of one comes with the next once more."""
@@ -101,7 +123,7 @@ class Points:
                     yield rows
             start = max(last, start + 1)
 
-    def _columns(self, asked: _Asked, rows: Rows) -> pa.Table:
+    def _columns_of(self, asked: _Asked, rows: Rows) -> _Columns:
         texts = [place for place, name in enumerate(rows.columns) if name in asked.texts]
         numbers = [place for place, name in enumerate(rows.columns) if name not in asked.texts]
         if texts:
@@ -111,18 +133,17 @@ class Points:
         try:
             # By row, as they stand in memory: by column takes a first reading a third longer.
             table = np.array(flat, dtype="float64").reshape(-1, len(numbers))
-            strings = [pa.array([point[place] for point in rows.points], pa.string()) for place in texts]
+            columns = {rows.columns[place]: _strings([point[place] for point in rows.points]) for place in texts}
         except (TypeError, ValueError) as error:
             raise self._of_somebody_else(asked, rows) from error
         # To numpy "1.5" is a number, and so is a yes. All values of a field are of one kind: one of each tells.
         known = zip(numbers, (~np.isnan(table)).argmax(axis=0), strict=True)
         if not {type(rows.points[row][place]) for place, row in known} <= _NUMBERS:
             raise self._of_somebody_else(asked, rows)
-        columns: dict[str, Any] = dict(zip([rows.columns[place] for place in numbers], table.T, strict=True))
-        columns.update(zip([rows.columns[place] for place in texts], strings, strict=True))
         if rows.imports:
-            columns["import"] = pa.array(rows.imports, pa.string())
-        return pa.table(columns)
+            columns["import"] = _strings(rows.imports)
+        names = tuple(rows.columns[place] for place in numbers)
+        return _Columns(names, np.ascontiguousarray(table.T), columns)
 
     def _of_somebody_else(self, asked: _Asked, rows: Rows) -> StoreError:
         """The error for values of which one is of another kind than ours."""
@@ -136,19 +157,46 @@ class Points:
         return self._queries.of_somebody_else(asked.measurement, name, value)
 
 
-def _own_first(table: pa.Table) -> pa.Table:
+def _together(parts: Sequence[_Columns]) -> _Columns:
+    """All of these points. A query names the same fields from its first part to its last, another one may know more."""
+    names = tuple(dict.fromkeys(chain(("time",), *(part.names for part in parts))))
+    numbers = [part.numbers if part.names == names else _spread(part, names) for part in parts]
+    texts = {name: _column(name, parts) for name in dict.fromkeys(chain.from_iterable(part.texts for part in parts))}
+    return _Columns(names, np.concatenate([np.empty((len(names), 0)), *numbers], axis=1), texts)
+
+
+def _column(name: str, parts: Iterable[_Columns]) -> "pa.ChunkedArray[pa.StringScalar]":
+    """A text of all points."""
+    chunks = [
+        part.texts[name].chunks if name in part.texts else [pa.nulls(part.numbers.shape[1], pa.string())]
+        for part in parts
+    ]
+    return pa.chunked_array([*chain.from_iterable(chunks)], pa.string())
+
+
+def _strings(texts: Sequence[str | None]) -> "pa.ChunkedArray[pa.StringScalar]":
+    return pa.chunked_array([texts], pa.string())
+
+
+def _spread(part: _Columns, names: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The numbers of a part with a row for each of these names."""
+    spread = np.full((len(names), part.numbers.shape[1]), np.nan)
+    spread[[names.index(name) for name in part.names]] = part.numbers
+    return spread
+
+
+def _own_first(points: _Columns) -> _Columns:
     """The points, no two of one slot: what is ours before what was imported, which is another series."""
-    if "import" not in table.column_names or len(table) == 0:
-        return table
-    is_ours = np.array([not text for text in table["import"].to_pylist()])
-    times = _times(table)
-    return table.filter(pa.array(is_ours | ~np.isin(times, times[is_ours])))
+    if "import" not in points.texts:
+        return points
+    is_ours = np.array([not text for text in points.texts["import"].to_pylist()], dtype=np.bool_)
+    return points.only(is_ours | ~_are_among(points.times, points.times[is_ours]))
 
 
-def _times(table: pa.Table) -> npt.NDArray[np.int64]:
-    return table["time"].to_numpy().astype("int64")  # of which float64 holds each exactly
-
-
-def _numbers(column: "pa.ChunkedArray[pa.DoubleScalar]") -> npt.NDArray[np.float64]:
-    numbers: npt.NDArray[np.float64] = column.to_numpy()  # null becomes NaN
-    return numbers
+def _are_among(times: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether each of some times is one of others; both rise."""
+    if not len(others):
+        return np.zeros(len(times), dtype=bool)
+    nearest = others[np.minimum(np.searchsorted(others, times), len(others) - 1)]
+    are_among: npt.NDArray[np.bool_] = nearest == times
+    return are_among
