@@ -157,7 +157,8 @@ class Archive:
             readings = self._deployment.store.readings(device.id, since, until)
             if wanted is not None:
                 readings = readings.reindex(columns=wanted)
-            frames.append(readings.assign(device=device.id))
+            readings.insert(0, "device", device.id)
+            frames.append(readings)
         self._progress(len(chosen), len(chosen))
         return self._with_units(*history_frame(frames, wanted, self._zone))
 

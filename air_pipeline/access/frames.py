@@ -31,6 +31,7 @@ def history_frame(
     readings: Sequence[pd.DataFrame], wanted: Sequence[str] | None, zone: ZoneInfo
 ) -> tuple[pd.DataFrame, list[str]]:
     """The frame of `Archive.history` from the readings of each device, and its series."""
-    joined = pd.concat([frame for frame in readings if len(frame)] or [*readings[:1]] or [_NO_READINGS])
+    some = [frame for frame in readings if len(frame)] or [*readings[:1]] or [_NO_READINGS]
+    joined = pd.concat(some) if len(some) > 1 else some[0]
     names = sorted(set(joined.columns) - {"device"}) if wanted is None else list(wanted)
     return joined.reindex(columns=["device", *names]).tz_convert(zone), names
