@@ -50,8 +50,8 @@ print(*spent, int(size) / 1000)
 """
 OPENED = "from air_pipeline import open_archive; air = open_archive()"
 COMMANDS = ("--help", "latest", "poll", "doctor", "outbox", "notify", "report", "history -h", "flux -h", "init -h")
+HTTP = "import http.client, json, os, urllib.parse"
 BARE = """
-import http.client, json, os, urllib.parse
 kind, start, end, *asked = sys.argv[1:]
 where = f"device = $device AND time >= {start}ms AND time < {end}ms"
 server = http.client.HTTPConnection(urllib.parse.urlsplit(os.environ["INFLUXDB_V2_URL"]).netloc)
@@ -63,8 +63,11 @@ for points in asked:
         "Content-Type": "application/x-www-form-urlencoded"})
     assert len(server.getresponse().read()) > 1_000_000
 """
-# What a day is built from: the polls and the readings of one device after the other.
-FOR_BUILDING = "deployment.store.polls('device-0000', {0}, {1}); deployment.store.readings('device-0000', {0}, {1})"
+# What a day is built from: the polls of one device, then its readings.
+FOR_BUILDING = """
+polls = deployment.store.polls('device-0000', {0}, {1})
+deployment.store.readings('device-0000', {0}, {1}, polls)
+"""
 DEPLOYED = "from air_pipeline.deployment import open_deployment; deployment = open_deployment()"
 BARE_SQL = """
 import os, sqlite3
@@ -155,7 +158,7 @@ def _live_day(home: Path, connection: InfluxConnection) -> None:
     start, end = map(epoch_ms, day_window(LAST, device.zone))
     names = ", ".join(f'"{name}"' for name in sorted(deployment.store.stated(device.id, start, end)))
     span, values, polls = [str(start), str(end)], f"{names} FROM air", f"{', '.join(POLL)} FROM poll"
-    packed, csv = ([*_timed(BARE, ""), kind, *span] for kind in ("x-msgpack", "csv"))
+    packed, csv = ([*_timed(BARE, HTTP), kind, *span] for kind in ("x-msgpack", "csv"))
     stretch = f"'{LAST}', '{LAST + timedelta(days=1)}'"
     imports = "import air_pipeline.access.frames, air_pipeline.storage.influxdb, air_pipeline.storage.influxdb_points"
     for_building = FOR_BUILDING.format(*span)
