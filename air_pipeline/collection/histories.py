@@ -124,8 +124,8 @@ def _differing(store: ReadingStore, device: str, name: str, held: HeldDay, *, al
     differs = here.loc[common, said].ne(there.reindex(common)[said]).any(axis=1)
     if differs.any() or not all_of_it:
         return [int(slot) for slot in common[differs].astype("int64")]
-    values = store.readings(device, *span)
-    other = store.readings(name, *span).reindex(values.index)[list(values.columns)]
+    values = store.readings(device, *span, here)
+    other = store.readings(name, *span, there).reindex(values.index)[list(values.columns)]
     return () if values.equals(other) else [held.start]
 
 

@@ -74,7 +74,7 @@ def _station(
     if now is not None:
         end = min(end, epoch_ms(now))
     polls = store.polls(device.id, start, end)
-    readings = store.readings(device.id, start, end)
+    readings = store.readings(device.id, start, end, polls)
     if now is not None:
         answered = index_ms(polls)[-1:] + 1
         end = min(end, max(epoch_ms(now) - round(device.timeout_s * 1000), *answered.tolist(), start))

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from air_pipeline.importing.mapping import Meaning, TimeEntry
 from air_pipeline.importing.rows import ImportFailed, Notes, Rows
 from air_pipeline.importing.tables import rows_of
@@ -77,8 +79,8 @@ def _read(
         told(number, len(points))
         first, last = max(span[0], point["time"]), min(span[1], point["time"] + _DAY_MS)
         with queries.rows(name, wanted, f"{where}{during(first, last)}", parameters) as answer:
-            found = [values for rows in answer for values in rows.points]
-        cells = {one: [_cell(values[place]) for values in found] for place, one in enumerate(["time", *columns])}
+            found = [rows.columns for rows in answer]
+        cells = {one: [_cell(value) for part in found for value in part[one]] for one in ("time", *columns)}
         parts.append(rows_of(cells, said, notes, 1, measurement))
     told(len(points), len(points))
     return Rows.joined(parts), notes
@@ -116,4 +118,4 @@ def _name_tags(
 
 def _cell(value: object) -> object:
     """A value as a cell of a table: a yes or no is no number."""
-    return str(value).lower() if isinstance(value, bool) else value
+    return str(value).lower() if isinstance(value, bool) else value.item() if isinstance(value, np.number) else value

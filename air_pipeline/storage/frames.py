@@ -4,21 +4,24 @@ Belongs here: dtypes, index and order of columns. Does not: where the numbers co
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from air_pipeline.devices.polls import Outcome
 from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
 
-_WITH_READING = [outcome.value for outcome in Outcome if outcome.has_reading]
-_WITH_STATUS = [outcome.value for outcome in Outcome if outcome.has_status]
+Strings: TypeAlias = "pa.ChunkedArray[pa.StringScalar]"
+
+_WITH_READING = tuple(outcome.value for outcome in Outcome if outcome.has_reading)
 _SHOWN_WITH = {
-    "http_status": _WITH_STATUS,
-    "body": [Outcome.REJECTED.value],
+    "http_status": tuple(outcome.value for outcome in Outcome if outcome.has_status),
+    "body": (Outcome.REJECTED.value,),
     "cycle": _WITH_READING,
     "identity": _WITH_READING,
 }
@@ -31,42 +34,50 @@ def readings_frame(
     """Slots and numbers as the frame of `ReadingStore.readings`, without series that have no value.
 
     Args:
-        times: of the slots, ms UTC, rising.
+        times: of the slots, ms UTC, rising, none twice.
         series: the names.
         values: series × slots, NaN where there is none; the frame's own from here on.
     """
-    has_some = set(np.flatnonzero((~np.isnan(values)).any(axis=1)).tolist())
-    places = [place for _, place in sorted(zip(series, range(len(series)), strict=True)) if place in has_some]
+    by_name = [place for _, place in sorted(zip(series, range(len(series)), strict=True))]
+    places = [place for place in by_name if not np.isnan(values[place, :1]).all() or not np.isnan(values[place]).all()]
     if places != list(range(len(series))):
         values = values[places]
     names = pd.Index([series[place] for place in places], dtype="str")
-    return _once_a_slot(pd.DataFrame(values.T, index=_slots(times), columns=names, copy=False))
+    return pd.DataFrame(values.T, index=_slots(times), columns=names, copy=False)
 
 
 def polls_frame(
-    times: npt.NDArray[np.int64],
-    numbers: Mapping[str, npt.NDArray[np.float64]],
-    texts: Mapping[str, Any],
+    times: npt.NDArray[np.int64], numbers: Mapping[str, npt.NDArray[np.float64]], texts: Mapping[str, Strings]
 ) -> pd.DataFrame:
-    """Slots (ms UTC, rising), numbers and texts (or None; lists or Arrow) as the frame of `ReadingStore.polls`."""
-    index = _slots(times)
-    nowhere = pa.nulls(len(index), pa.string())
-    columns: dict[str, pd.Series] = {}
-    for name in POLL_COLUMNS:
-        if name in POLL_NUMBERS:
-            columns[name] = pd.Series(numbers.get(name, np.full(len(index), np.nan)), index=index, dtype="float64")
-        else:
-            column = pd.Series(pd.array(texts.get(name, nowhere), dtype="str"), index=index)
-            if name not in MAY_BE_MISSING:
-                columns[name] = column.fillna("")
-            else:  # an empty text says no more than none
-                columns[name] = column.where(column != "") if name in texts else column
-    columns["http_status"] = columns["http_status"].where(columns["http_status"] > 0)
+    """Slots (ms UTC, rising, none twice), numbers and texts (null: none) as the frame of `ReadingStore.polls`."""
+    nowhere = pa.chunked_array([pa.nulls(len(times), pa.string())])
+    said = {name: texts.get(name, nowhere) for name in POLL_TEXTS} | {
+        name: texts.get(name, nowhere).fill_null(pa.scalar("")) for name in POLL_TEXTS if name not in MAY_BE_MISSING
+    }
     # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
-    for name, outcomes in _SHOWN_WITH.items():
-        if columns[name].notna().any():
-            columns[name] = columns[name].where(columns["outcome"].isin(outcomes))
-    return _once_a_slot(pd.DataFrame(columns, index=index, columns=pd.Index(POLL_COLUMNS, dtype="str")))
+    shown = cache(lambda outcomes: pc.is_in(said["outcome"], value_set=pa.array(outcomes, pa.string())))
+    for name in MAY_BE_MISSING:
+        if said[name].null_count < len(times):  # an empty text says no more than none
+            is_shown = pc.not_equal(said[name], pa.scalar(""))
+            if name in _SHOWN_WITH:
+                is_shown = pc.and_(is_shown, shown(_SHOWN_WITH[name]))
+            said[name] = pc.if_else(is_shown, said[name], None)
+    columns: dict[str, Any] = {name: pd.array(cast("Any", column), dtype="str") for name, column in said.items()}
+    columns |= {name: numbers.get(name, np.full(len(times), np.nan)) for name in POLL_NUMBERS}
+    status = columns["http_status"]
+    is_shown = (status > 0) & shown(_SHOWN_WITH["http_status"]).to_numpy()
+    columns["http_status"] = np.where(is_shown, status, np.nan)
+    return pd.DataFrame(columns, index=_slots(times), columns=pd.Index(POLL_COLUMNS, dtype="str"))
+
+
+def texts_at(
+    times: npt.NDArray[np.int64], of_times: npt.NDArray[np.int64], texts: Mapping[str, Strings]
+) -> dict[str, Strings]:
+    """Texts of some slots at all of these, null elsewhere; both rise, and each of the some is one of these."""
+    rows = np.full(len(times), -1)
+    rows[np.searchsorted(times, of_times)] = np.arange(len(of_times))
+    row_of_each = pa.array(rows, mask=rows < 0)
+    return {name: column.take(row_of_each) for name, column in texts.items()}
 
 
 def readings_of_rows(series: Sequence[str], parts: Iterable[Sequence[tuple[Any, ...]]]) -> pd.DataFrame:
@@ -93,14 +104,11 @@ def polls_of_rows(
     """
     rows, rare = _poll_rows(parts, names), _poll_rows(rare_parts, rare_names)
     times = rows["observed_at"].to_numpy()
-    places = np.full(len(times), -1)
-    places[np.searchsorted(times, rare["observed_at"].to_numpy())] = np.arange(len(rare))
-    row_of_each = pa.array(places, mask=places < 0)
     return polls_frame(
         times,
         {name: rows[name].to_numpy() for name in names if name in POLL_NUMBERS},
         {name: rows[name] for name in names if name in POLL_TEXTS}
-        | {name: rare[name].take(row_of_each) for name in rare_names},
+        | texts_at(times, rare["observed_at"].to_numpy(), {name: rare[name] for name in rare_names}),
     )
 
 
@@ -117,8 +125,3 @@ def _batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch
 
 def _slots(times: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times.astype("datetime64[ms]"), tz="UTC", name="observed_at")
-
-
-def _once_a_slot(frame: pd.DataFrame) -> pd.DataFrame:
-    # Only points that others wrote, at fractions of a ms, can share one.
-    return frame if frame.index.is_unique else frame[~frame.index.duplicated(keep="last")]

@@ -94,9 +94,9 @@ class InfluxStore(ToldInInfluxDB):
             self._write_lines(lines[first : first + _LINES_A_REQUEST])
 
     @of_influxdb
-    def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
+    def readings(self, device: str, start: int, end: int, polls: "pd.DataFrame | None" = None) -> "pd.DataFrame":
         """The readings of one device; see `ReadingStore.readings`."""
-        return self._points.readings(device, start, end)
+        return self._points.readings(device, start, end, polls)
 
     @of_influxdb
     def polls(self, device: str, start: int, end: int) -> "pd.DataFrame":

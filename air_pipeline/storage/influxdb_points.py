@@ -13,18 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from air_pipeline.devices.polls import Outcome
-from air_pipeline.storage.fields import POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
-from air_pipeline.storage.frames import polls_frame, readings_frame
+from air_pipeline.processing.slots import Instants, index_ms
+from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
+from air_pipeline.storage.frames import Strings, polls_frame, readings_frame, texts_at
 from air_pipeline.storage.influxdb_failures import BucketMissing
 from air_pipeline.storage.influxql import InfluxQL, Rows, during, identifier
+from air_pipeline.storage.message_pack import Column
+from air_pipeline.storage.storable import within_time
 from air_pipeline.storage.store import StoreError
 
 # What is asked for at once, as an answer has a longest time and size: of twelve series, 60 MB.
 _ROWS_AT_ONCE = 500_000
 
-_WITHOUT_READING = " AND ".join(f"outcome != '{outcome.value}'" for outcome in Outcome if outcome.has_reading)
+_WITH_READING = [outcome.value for outcome in Outcome if outcome.has_reading]
 
 _NUMBERS, _TEXTS = {int, float, type(None)}, {str, type(None)}
 
@@ -51,7 +55,7 @@ class _Columns:
 
     names: tuple[str, ...]
     numbers: npt.NDArray[np.float64]
-    texts: "Mapping[str, pa.ChunkedArray[pa.StringScalar]]"
+    texts: Mapping[str, Strings]
 
     @property
     def times(self) -> npt.NDArray[np.int64]:
@@ -67,10 +71,18 @@ class _Columns:
         return _Columns(self.names, self.numbers[:, are_wanted], texts)
 
 
-_POLL_FIELDS = ", ".join(identifier(name) for name in POLL_COLUMNS if name != "import")  # which is a tag
+_RARE = [name for name in POLL_COLUMNS if name in MAY_BE_MISSING and name != "import"]  # which is a tag
+_USUAL = [name for name in POLL_COLUMNS if name not in MAY_BE_MISSING]
 _READINGS = _Asked("air", "*::field")
-_POLLS = _Asked("poll", _POLL_FIELDS, POLL_TEXTS)
-_WITHOUT_VALUES = _Asked("poll", "outcome", POLL_TEXTS, f"\"import\" = '' AND {_WITHOUT_READING} AND ")
+_POLLS = _Asked("poll", ", ".join(map(identifier, _USUAL)), POLL_TEXTS)
+# Asked for with the others, what is nowhere costs as much as what is everywhere.
+_SAYING_MORE = _Asked("poll", ", ".join(map(identifier, _RARE)), POLL_TEXTS)
+_OWN = "\"import\" = '' AND "
+_WITHOUT_READING = _Asked(
+    "poll", "outcome", POLL_TEXTS, _OWN + "".join(f"outcome != '{outcome}' AND " for outcome in _WITH_READING)
+)
+# Of an interval, when slots without a reading are looked for: hours of a day.
+_STRETCHES = 24
 
 
 class Points:
@@ -86,21 +98,52 @@ class Points:
         self._queries = queries
         self._require_makeable = require_makeable
 
-    def readings(self, device: str, start: int, end: int) -> pd.DataFrame:
+    def readings(self, device: str, start: int, end: int, polls: pd.DataFrame | None = None) -> pd.DataFrame:
         """The readings of one device; see `ReadingStore.readings`."""
-        with ThreadPoolExecutor(1) as beside:
-            looked_for = beside.submit(self._columns, _WITHOUT_VALUES, device, start, end)
+        if polls is None:
+            with ThreadPoolExecutor(1) as beside:
+                looked_for = beside.submit(self._looked_for, device, start, end)
+                found = self._columns(_READINGS, device, start, end)
+                without = looked_for.result()
+        else:
             found = self._columns(_READINGS, device, start, end)
-            others = looked_for.result()
+            without = _slots_without_reading(polls)
         # Values in slots without a reading are of an earlier poll and count no longer.
-        found = found.only(~_are_among(found.times, others.times))
+        found = found.only(~_are_among(found.times, without))
         return readings_frame(found.times, found.names[1:], found.numbers[1:])
+
+    def _looked_for(self, device: str, start: int, end: int) -> Instants:
+        """The slots, ms, of our own polls that gave no reading.
+
+        Which outcomes there are in a stretch takes the server a quarter of what a list of such slots does: that is
+        asked for where there are any.
+        """
+        first, last = within_time(start, end)
+        width = max((last - first) // _STRETCHES, 1)
+        which = f"{_OWN}device::tag = $device AND {during(start, end)} GROUP BY time({width}ms)"
+        try:
+            [found] = self._queries.statements(
+                [f"SELECT distinct(outcome) AS outcome FROM poll WHERE {which}"],  # noqa: S608
+                {"device": device},
+            )
+        except BucketMissing:  # as is found by whoever asks for readings
+            return np.empty(0, np.int64)
+        points = [point for series in found for point in series.points]
+        begins = [int(point["time"]) for point in points if point["outcome"] not in _WITH_READING]
+        if not begins:
+            return np.empty(0, np.int64)
+        return self._columns(_WITHOUT_READING, device, max(start, begins[0]), min(end, begins[-1] + width)).times
 
     def polls(self, device: str, start: int, end: int) -> pd.DataFrame:
         """The polls of one device; see `ReadingStore.polls`."""
         found = self._columns(_POLLS, device, start, end)
+        more = _of_the_same(found, self._columns(_SAYING_MORE, device, start, end))
         numbers = dict(zip(found.names, found.numbers, strict=True))
-        return polls_frame(found.times, {name: numbers[name] for name in POLL_NUMBERS if name in numbers}, found.texts)
+        return polls_frame(
+            found.times,
+            {name: numbers[name] for name in POLL_NUMBERS if name in numbers},
+            {**texts_at(found.times, more.times, more.texts), **found.texts},
+        )
 
     def _columns(self, asked: _Asked, device: str, start: int, end: int) -> _Columns:
         """The points of a device, rising by `time`."""
@@ -109,7 +152,7 @@ class Points:
             parts += [self._columns_of(asked, rows) for rows in self._rows(asked, device, start, end)]
         except BucketMissing:  # nothing is made by a read
             self._require_makeable()
-        return _own_first(_together(parts))
+        return _one_a_slot(_together(parts))
 
     def _rows(self, asked: _Asked, device: str, start: int, end: int) -> Iterator[Rows]:
         """The points, so many a request; the last slot of one comes with the next once more."""
@@ -119,42 +162,41 @@ class Points:
             found, last = 0, start
             with self._queries.rows(asked.measurement, asked.fields, condition, {"device": device}) as answer:
                 for rows in answer:
-                    found, last = found + len(rows.points), int(rows.points[-1][0])
+                    found, last = found + rows.count, int(rows.times[-1])
                     yield rows
             start = max(last, start + 1)
 
     def _columns_of(self, asked: _Asked, rows: Rows) -> _Columns:
-        texts = [place for place, name in enumerate(rows.columns) if name in asked.texts]
-        numbers = [place for place, name in enumerate(rows.columns) if name not in asked.texts]
-        if texts:
-            flat = [point[place] for point in rows.points for place in numbers]
-        else:
-            flat = [*chain.from_iterable(rows.points)]
+        numbers = {name: column for name, column in rows.columns.items() if name not in asked.texts}
+        texts = {name: column for name, column in rows.columns.items() if name in asked.texts}
+        if rows.imports:
+            texts["import"] = rows.imports
         try:
-            # By row, as they stand in memory: by column takes a first reading a third longer.
-            table = np.array(flat, dtype="float64").reshape(-1, len(numbers))
-            columns = {rows.columns[place]: _strings([point[place] for point in rows.points]) for place in texts}
+            table = np.array([*numbers.values()], dtype="float64")
+            strings = {name: pa.chunked_array([column], pa.string()) for name, column in texts.items()}
         except (TypeError, ValueError) as error:
             raise self._of_somebody_else(asked, rows) from error
         # To numpy "1.5" is a number, and so is a yes. All values of a field are of one kind: one of each tells.
-        known = zip(numbers, (~np.isnan(table)).argmax(axis=0), strict=True)
-        if not {type(rows.points[row][place]) for place, row in known} <= _NUMBERS:
+        if not {type(_first(column)) for column in numbers.values()} <= _NUMBERS:
             raise self._of_somebody_else(asked, rows)
-        if rows.imports:
-            columns["import"] = _strings(rows.imports)
-        names = tuple(rows.columns[place] for place in numbers)
-        return _Columns(names, np.ascontiguousarray(table.T), columns)
+        return _Columns((*numbers,), table, strings)
 
     def _of_somebody_else(self, asked: _Asked, rows: Rows) -> StoreError:
         """The error for values of which one is of another kind than ours."""
-        kinds = [_TEXTS if name in asked.texts else _NUMBERS for name in rows.columns]
         name, value = next(
             (name, value)
-            for point in rows.points
-            for name, value, kind in zip(rows.columns, point, kinds, strict=True)
-            if type(value) not in kind
+            for name, column in rows.columns.items()
+            for value in (column.tolist() if isinstance(column, np.ndarray) else column)
+            if type(value) not in (_TEXTS if name in asked.texts else _NUMBERS)
         )
         return self._queries.of_somebody_else(asked.measurement, name, value)
+
+
+def _first(column: Column) -> object:
+    """The first value that is there, as Python has it; None if there is none."""
+    if isinstance(column, np.ndarray):
+        return column[0].item()
+    return next((value for value in column if value is not None), None)
 
 
 def _together(parts: Sequence[_Columns]) -> _Columns:
@@ -165,17 +207,13 @@ def _together(parts: Sequence[_Columns]) -> _Columns:
     return _Columns(names, np.concatenate([np.empty((len(names), 0)), *numbers], axis=1), texts)
 
 
-def _column(name: str, parts: Iterable[_Columns]) -> "pa.ChunkedArray[pa.StringScalar]":
+def _column(name: str, parts: Iterable[_Columns]) -> Strings:
     """A text of all points."""
     chunks = [
         part.texts[name].chunks if name in part.texts else [pa.nulls(part.numbers.shape[1], pa.string())]
         for part in parts
     ]
     return pa.chunked_array([*chain.from_iterable(chunks)], pa.string())
-
-
-def _strings(texts: Sequence[str | None]) -> "pa.ChunkedArray[pa.StringScalar]":
-    return pa.chunked_array([texts], pa.string())
 
 
 def _spread(part: _Columns, names: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -185,12 +223,38 @@ def _spread(part: _Columns, names: Sequence[str]) -> npt.NDArray[np.float64]:
     return spread
 
 
-def _own_first(points: _Columns) -> _Columns:
-    """The points, no two of one slot: what is ours before what was imported, which is another series."""
+def _one_a_slot(points: _Columns) -> _Columns:
+    """The points, no two of one slot: what is ours before what was imported, which is another series.
+
+    What came at the end of one part and with the next once more is one, as is what others wrote at fractions of a ms.
+    """
+    if "import" in points.texts:
+        is_ours = np.array([one is None for one in _imports(points)], dtype=np.bool_)
+        points = points.only(is_ours | ~_are_among(points.times, points.times[is_ours]))
+    times = points.times
+    return points.only(np.append(times[1:] != times[:-1], np.ones(len(times[:1]), dtype=np.bool_)))
+
+
+def _slots_without_reading(polls: pd.DataFrame) -> Instants:
+    """The slots, ms, of our own polls that gave none."""
+    has_reading = pc.is_in(pa.array(polls["outcome"]), value_set=pa.array(_WITH_READING, pa.string()))
+    return index_ms(polls)[~np.asarray(has_reading) & polls["import"].isna().to_numpy()]
+
+
+def _of_the_same(points: _Columns, others: _Columns) -> _Columns:
+    """Of other points those that are of a slot of these, and of the same import."""
+    found = others.only(_are_among(others.times, points.times))
+    if "import" not in points.texts and "import" not in found.texts:
+        return found
+    imports, places = _imports(points), np.searchsorted(points.times, found.times).tolist()
+    are_same = [imports[place] == one for place, one in zip(places, _imports(found), strict=True)]
+    return found.only(np.array(are_same, dtype=np.bool_))
+
+
+def _imports(points: _Columns) -> list[str | None]:
     if "import" not in points.texts:
-        return points
-    is_ours = np.array([not text for text in points.texts["import"].to_pylist()], dtype=np.bool_)
-    return points.only(is_ours | ~_are_among(points.times, points.times[is_ours]))
+        return [None] * len(points.times)
+    return [name or None for name in points.texts["import"].to_pylist()]
 
 
 def _are_among(times: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

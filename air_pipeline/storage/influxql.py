@@ -6,12 +6,13 @@ carry what users name; only integers and quoted identifiers are put into the tex
 """
 
 import json
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
@@ -20,6 +21,9 @@ from air_pipeline.storage.influxdb_exchange import Begun, Exchange
 from air_pipeline.storage.influxdb_failures import Doing, no_bucket, refusal
 from air_pipeline.storage.storable import within_time
 from air_pipeline.storage.store import StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from air_pipeline.storage.message_pack import Column, Stream
 
 # Of several queries the one that fails says only this, and those after it nothing; asked alone, it says why.
 _NOT_EXECUTED = "not executed"
@@ -38,10 +42,6 @@ _LAST_OF_SERIES = "SELECT *::field FROM air, poll GROUP BY * ORDER BY time DESC 
 _OURS = {"device", "import"}
 _TAGS_HOLD_S = 60.0
 _JSON, _MESSAGE_PACK = "application/json", "application/x-msgpack"
-# Of MessagePack: few enough that they are still in the processor's cache when columns are made of them.
-_ROWS_AT_ONCE = 1_000
-# What announces more is not an InfluxDB's.
-_LONGEST_ARRAY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,22 @@ class Rows:
     """Some points.
 
     Attributes:
-        columns: `time`, and the names of fields.
-        points: the values of each, None where there is none.
-        imports: of each the import that it came with, None or "" if it is ours; empty where nothing was imported.
+        columns: `time` first, then fields: numbers, or whatever their values are, with None where there is none.
+        imports: of each point the import that it came with, None or "" if it is ours; empty where nothing was imported.
     """
 
-    columns: Sequence[str]
-    points: Sequence[tuple[Any, ...]]
+    columns: "Mapping[str, Column]"
     imports: Sequence[str | None] = ()
+
+    @property
+    def count(self) -> int:
+        """How many points."""
+        return len(self.times)
+
+    @property
+    def times(self) -> "Column":
+        """Of the points, in ms."""
+        return next(iter(self.columns.values()))
 
 
 class InfluxQL:
@@ -89,6 +97,7 @@ class InfluxQL:
         self._others: tuple[str, ...] = ()
         self._has_imports = False
         self._others_until = 0.0
+        self._looking = threading.Lock()
 
     def statements(
         self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None = None
@@ -119,16 +128,17 @@ class InfluxQL:
 
     def _tags_of_others(self, timeout_s: float | None) -> tuple[str, ...]:
         """The tags that are not ours: points that have one are of somebody else, whatever device they name."""
-        if time.monotonic() >= self._others_until:
-            [found] = self._results([_LAST_OF_SERIES if self._policy else _TAGS], {}, timeout_s)
-            if self._policy:
-                tags = {tag for series in found for tag, value in series.tags.items() if value}
-            else:
-                tags = {str(point["tagKey"]) for series in found for point in series.points}
-            self._others = tuple(sorted(tags - _OURS))
-            self._has_imports = "import" in tags
-            self._others_until = time.monotonic() + _TAGS_HOLD_S
-        return self._others
+        with self._looking:  # once for all that are asked at the same time
+            if time.monotonic() >= self._others_until:
+                [found] = self._results([_LAST_OF_SERIES if self._policy else _TAGS], {}, timeout_s)
+                if self._policy:
+                    tags = {tag for series in found for tag, value in series.tags.items() if value}
+                else:
+                    tags = {str(point["tagKey"]) for series in found for point in series.points}
+                self._others = tuple(sorted(tags - _OURS))
+                self._has_imports = "import" in tags
+                self._others_until = time.monotonic() + _TAGS_HOLD_S
+            return self._others
 
     def _of_ours(self, query: str, others: Sequence[str]) -> str:
         own = "".join(f"{identifier(tag)} = '' AND " for tag in others)
@@ -172,17 +182,20 @@ class InfluxQL:
             yield map(_without_tag, rows) if has_imports else rows
 
     def _rows(self, answer: Iterable[bytes]) -> Iterator[Rows]:
-        unpacker = msgpack.Unpacker(use_list=False, unicode_errors="replace", max_array_len=_LONGEST_ARRAY)
-        is_whole = None
+        from air_pipeline.storage.message_pack import Stream  # with numpy, and the collector asks for no rows
+
+        stream, is_whole = Stream(answer), None
         try:
-            for part in answer:
-                is_whole = is_whole or False
-                unpacker.feed(part)
-                for some in unpacker:
-                    for result in some["results"]:
-                        self._require_success(result)
-                        yield from map(_rows_of, result["series"])
-                        is_whole = not result.get("partial")
+            while stream.goes_on():
+                is_whole = False
+                for key in stream.fields():
+                    if key != "results":
+                        stream.value()
+                        continue
+                    for _ in stream.items():
+                        is_whole = yield from self._result(stream)
+        except msgpack.OutOfData:
+            is_whole = False
         except (AttributeError, LookupError, TypeError, ValueError, msgpack.UnpackException) as error:
             raise refusal(self._connection, Doing.READ, HTTPStatus.OK) from error
         if is_whole is None:  # InfluxDB says also that there is nothing
@@ -192,6 +205,21 @@ class InfluxQL:
                 f"InfluxDB at {self._connection.url} ends an answer before it has given all that was asked for:"
                 " try again."
             )
+
+    def _result(self, stream: "Stream") -> Generator[Rows, None, bool]:
+        """The rows of a result, and whether no more of it follow."""
+        said, has_series = {}, False
+        for key in stream.fields():
+            if key == "series":
+                has_series = True
+                for _ in stream.items():
+                    yield from _rows_of(stream)
+            else:
+                said[key] = stream.value()
+        self._require_success(said)
+        if not has_series:
+            raise ValueError("a result without series")
+        return not said.get("partial")
 
     def numbers(self, measurement: str, point: Mapping[str, Any]) -> dict[str, float]:
         """The numbers of a point by field, in order.
@@ -232,7 +260,7 @@ class InfluxQL:
         if policy:
             form["rp"] = policy
         if accept == _MESSAGE_PACK:  # sent as it is made, not when all of it is
-            form |= {"chunked": "true", "chunk_size": str(_ROWS_AT_ONCE)}
+            form["chunked"] = "true"
         self.require_there()
         return self._exchange.begin(
             "POST",
@@ -278,16 +306,23 @@ def identifier(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _rows_of(series: Mapping[str, Any]) -> Rows:
-    rows = Rows(series["columns"], series["values"])
-    if set(map(len, rows.points)) != {len(rows.columns)}:
-        raise ValueError("not as many values as columns")
-    return rows
+def _rows_of(stream: "Stream") -> Iterator[Rows]:
+    """The rows of a series, some at a time."""
+    names: Sequence[str] = ()
+    for key in stream.fields():
+        if key == "columns":
+            names = stream.value()
+        elif key == "values":
+            for columns in stream.rows(len(names)):
+                yield Rows(dict(zip(names, columns, strict=True)))
+        else:
+            stream.value()
 
 
 def _without_tag(rows: Rows) -> Rows:
     """Rows whose last column is the tag `import`, with that apart."""
-    return Rows(rows.columns[:-1], [point[:-1] for point in rows.points], [point[-1] for point in rows.points])
+    *columns, (_, imports) = rows.columns.items()
+    return Rows(dict(columns), list(imports))
 
 
 def _as_values(result: Sequence[Series]) -> list[Series]:

@@ -138,7 +138,13 @@ class SqliteStore(ToldInSqlite):
             )
             connection.executemany(replace("poll", POLL_COLUMNS), map(_poll_row, last))
 
-    def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
+    def readings(
+        self,
+        device: str,
+        start: int,
+        end: int,
+        polls: "pd.DataFrame | None" = None,  # noqa: ARG002 - of an earlier poll nothing is left here
+    ) -> "pd.DataFrame":
         """The readings of one device; see `ReadingStore.readings`."""
         from air_pipeline.storage.frames import readings_of_rows  # with pandas, 0.4 s and 90 MB: not for the collector
 

@@ -177,10 +177,11 @@ class ReadingStore(Protocol):
         """
         ...
 
-    def readings(self, device: str, start: int, end: int) -> "pd.DataFrame":
+    def readings(self, device: str, start: int, end: int, polls: "pd.DataFrame | None" = None) -> "pd.DataFrame":
         """The readings of one device: a column of float64 a series (sorted by name; NaN: no value), a row a slot.
 
-        The index `observed_at` is UTC in ms, unique and rising.
+        The index `observed_at` is UTC in ms, unique and rising. Where the polls of the same interval are known already,
+        the store need not be asked again which of them have no reading.
         """
         ...
 

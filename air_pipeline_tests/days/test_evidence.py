@@ -102,8 +102,8 @@ def test_a_restart_is_looked_up_and_not_read(deployed, monkeypatch):
     monkeypatch.setattr(deployed.store, "readings", lambda *span: read.append(span) or readings(*span))
     one = of_day(deployed, DAYS[2])
     assert device_station(deployed.store, one).restarts.tolist() == [BOOTED, BOOTED + MINUTE]
-    assert sum(end - start for _, start, end in read) < (one.end - one.start) * 1.2
-    assert np.all([start >= BOOTED for _, start, _ in read])
+    assert sum(end - start for _, start, end, *_ in read) < (one.end - one.start) * 1.2
+    assert np.all([start >= BOOTED for _, start, *_ in read])
 
 
 def test_where_no_gas_is_measured_restarts_are_not_looked_up(deployed, monkeypatch):

@@ -84,8 +84,12 @@ def late_polls_over(store: ReadingStore) -> None:
 
 def test_what_a_late_poll_of_ours_hides_of_an_import_is_counted_nowhere(store: ReadingStore) -> None:
     late_polls_over(store)
-    read = rows(store.polls("living-room", START, END))
+    known = store.polls("living-room", START, END)
+    read = rows(known)
     ours = [fields for fields in read.values() if "import" not in fields]
+    readings = store.readings("living-room", START, END)
+    assert store.readings("living-room", START, END, known).equals(readings)
+    assert START + MINUTE * 3 not in rows(readings)
     assert store.summaries(START, END) == {
         "living-room": Summary(7, sum(fields["duration_ms"] for fields in ours), 3 * 2 + 3),
         "garage": Summary(1, 0.0, 2),

@@ -60,8 +60,11 @@ def test_the_last_poll_of_a_slot_is_shown_and_nothing_of_an_earlier_one(
         model.write(batch)
 
     for device in devices:
-        assert rows(store.readings(device, START, END)) == model.air.get(device, {})
-        assert rows(store.polls(device, START, END)) == model.poll.get(device, {})
+        read = store.readings(device, START, END)
+        assert rows(read) == model.air.get(device, {})
+        known = store.polls(device, START, END)
+        assert rows(known) == model.poll.get(device, {})
+        pd.testing.assert_frame_equal(store.readings(device, START, END, known), read)
         assert store.first_poll(device) == min(model.poll.get(device, {}), default=None)
     latest = {device: of_device for device, of_device in store.latest().items() if device in devices}
     assert latest.keys() == model.poll.keys()
