@@ -164,6 +164,7 @@ def built_hourly(
         StoreError: the store cannot be read.
     """
     metadata = observed.metadata() if made is None else made.metadata
+    give_back()  # what reading the observations back took
     with stage(deployment.data, "hourly_aggregates", day, metadata) as staged:
         built = Built(staged, metadata)
         if made is not None:
