@@ -41,7 +41,7 @@ def read_bucket(
     if measurement is None:
         raise ImportFailed(f"{meaning.name} names no measurement; write influxdb: {{measurement: http}}")
     exchange = Exchange(connection, 10.0)
-    queries = InfluxQL(connection, exchange, 120.0)
+    queries = InfluxQL(connection, exchange, 120.0, of_all=True)
     try:
         return _read(queries, measurement, meaning, span, told)
     except BucketMissing:

@@ -21,7 +21,7 @@ from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, of_influxdb, refusal
 from air_pipeline.storage.influxdb_told import ToldInInfluxDB
-from air_pipeline.storage.influxql import DEVICES, LONGEST_S, InfluxQL, Series, during
+from air_pipeline.storage.influxql import DEVICES, LONGEST_S, OWN, InfluxQL, Series, during
 from air_pipeline.storage.latest import latest_of
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
@@ -133,7 +133,7 @@ class InfluxStore(ToldInInfluxDB):
         """Device to its last point: where one of ours and one that was imported share its time, ours."""
         times = [point["time"] for point in last.values()]
         span = during(min(times), max(times) + 1) if times else ""
-        own = self._last(measurement, list(last), f"\"import\" = '' AND {span}") if times else {}
+        own = self._last(measurement, list(last), f"{OWN} AND {span}") if times else {}
         return {**last, **{device: point for device, point in own.items() if point["time"] == last[device]["time"]}}
 
     @of_influxdb
@@ -215,7 +215,7 @@ class InfluxStore(ToldInInfluxDB):
         if point is None:
             return None
         if self._queries.has_imports():  # of one slot, ours
-            own = self._point(f"SELECT interval_s, outcome FROM poll WHERE \"import\" = '' AND {last}", device)  # noqa: S608
+            own = self._point(f"SELECT interval_s, outcome FROM poll WHERE {OWN} AND {last}", device)  # noqa: S608
             point = own if own and own["time"] == point["time"] else point
         return Before(int(point["time"]), float(point["interval_s"]), point["outcome"] == Outcome.ENDED.value)
 

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from air_pipeline.storage.influxql import Series, during
+from air_pipeline.storage.influxql import OWN, Series, during
 from air_pipeline.storage.store import Summary
 
-_OURS, _THEIRS = "\"import\" = ''", "\"import\" != ''"
+_OURS, _THEIRS = OWN, "\"import\"::tag != ''"
 _DAY_MS = 86_400_000
 
 Ask = Callable[..., list[list[Series]]]

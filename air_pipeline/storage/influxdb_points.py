@@ -6,6 +6,7 @@ its answer is whole (`influxql`); what frames look like (`frames`).
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -20,8 +21,7 @@ from air_pipeline.processing.slots import Instants, index_ms
 from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
 from air_pipeline.storage.frames import Strings, polls_frame, readings_frame, texts_at
 from air_pipeline.storage.influxdb_failures import BucketMissing
-from air_pipeline.storage.influxql import InfluxQL, Rows, during, identifier
-from air_pipeline.storage.message_pack import Column
+from air_pipeline.storage.influxql import OWN, InfluxQL, Rows, during, identifier
 from air_pipeline.storage.storable import within_time
 from air_pipeline.storage.store import StoreError
 
@@ -65,21 +65,29 @@ class _Columns:
 
     def only(self, are_wanted: npt.NDArray[np.bool_]) -> "_Columns":
         """Those points alone."""
-        if are_wanted.all():
-            return self
-        texts = {name: column.filter(pa.array(are_wanted)) for name, column in self.texts.items()}
-        return _Columns(self.names, self.numbers[:, are_wanted], texts)
+        return self if are_wanted.all() else self.at(np.flatnonzero(are_wanted))
+
+    def at(self, places: npt.NDArray[np.intp]) -> "_Columns":
+        """The points at some places, in that order."""
+        texts = {name: column.take(places) for name, column in self.texts.items()}
+        return _Columns(self.names, self.numbers[:, places], texts)
+
+
+def _fields(names: Iterable[str]) -> str:
+    """Fields as InfluxQL names them, whatever else is called so: a tag, or a field of another kind in another year."""
+    return ", ".join(f"{identifier(name)}::{'string' if name in POLL_TEXTS else 'field'}" for name in names)
 
 
 _RARE = [name for name in POLL_COLUMNS if name in MAY_BE_MISSING and name != "import"]  # which is a tag
 _USUAL = [name for name in POLL_COLUMNS if name not in MAY_BE_MISSING]
 _READINGS = _Asked("air", "*::field")
-_POLLS = _Asked("poll", ", ".join(map(identifier, _USUAL)), POLL_TEXTS)
+_POLLS = _Asked("poll", _fields(_USUAL), POLL_TEXTS)
 # Asked for with the others, what is nowhere costs as much as what is everywhere.
-_SAYING_MORE = _Asked("poll", ", ".join(map(identifier, _RARE)), POLL_TEXTS)
-_OWN = "\"import\" = '' AND "
+_SAYING_MORE = _Asked("poll", _fields(_RARE), POLL_TEXTS)
+_OUTCOME = _fields(["outcome"])
+_OWN_POLLS = _Asked("poll", _OUTCOME, POLL_TEXTS, f"{OWN} AND ")
 _WITHOUT_READING = _Asked(
-    "poll", "outcome", POLL_TEXTS, _OWN + "".join(f"outcome != '{outcome}' AND " for outcome in _WITH_READING)
+    "poll", _OUTCOME, POLL_TEXTS, _OWN_POLLS.which + "".join(f"{_OUTCOME} != '{one}' AND " for one in _WITH_READING)
 )
 # Of an interval, when slots without a reading are looked for: hours of a day.
 _STRETCHES = 24
@@ -101,6 +109,8 @@ class Points:
     def readings(self, device: str, start: int, end: int, polls: pd.DataFrame | None = None) -> pd.DataFrame:
         """The readings of one device; see `ReadingStore.readings`."""
         if polls is None:
+            with suppress(BucketMissing):  # as is found below
+                self._queries.look_around()
             with ThreadPoolExecutor(1) as beside:
                 looked_for = beside.submit(self._looked_for, device, start, end)
                 found = self._columns(_READINGS, device, start, end)
@@ -110,6 +120,15 @@ class Points:
             without = _slots_without_reading(polls)
         # Values in slots without a reading are of an earlier poll and count no longer.
         found = found.only(~_are_among(found.times, without))
+        imports = _imports(found)
+        if any(imports):  # nor does what was imported where a poll of ours has no value
+            is_ours = np.array([one is None for one in imports], dtype=np.bool_)
+            theirs = found.times[~is_ours]
+            if polls is None:
+                own = self._columns(_OWN_POLLS, device, int(theirs[0]), int(theirs[-1]) + 1).times
+            else:
+                own = index_ms(polls[polls["import"].isna()])
+            found = found.only(is_ours | ~_are_among(found.times, own))
         return readings_frame(found.times, found.names[1:], found.numbers[1:])
 
     def _looked_for(self, device: str, start: int, end: int) -> Instants:
@@ -120,10 +139,10 @@ class Points:
         """
         first, last = within_time(start, end)
         width = max((last - first) // _STRETCHES, 1)
-        which = f"{_OWN}device::tag = $device AND {during(start, end)} GROUP BY time({width}ms)"
+        which = f"{OWN} AND device::tag = $device AND {during(start, end)} GROUP BY time({width}ms)"
         try:
             [found] = self._queries.statements(
-                [f"SELECT distinct(outcome) AS outcome FROM poll WHERE {which}"],  # noqa: S608
+                [f"SELECT distinct({_OUTCOME}) AS outcome FROM poll WHERE {which}"],  # noqa: S608
                 {"device": device},
             )
         except BucketMissing:  # as is found by whoever asks for readings
@@ -157,7 +176,7 @@ class Points:
     def _rows(self, asked: _Asked, device: str, start: int, end: int) -> Iterator[Rows]:
         """The points, so many a request; the last slot of one comes with the next once more."""
         found = _ROWS_AT_ONCE
-        while found >= _ROWS_AT_ONCE:
+        while found >= _ROWS_AT_ONCE and start < end:
             condition = f"{asked.which}device::tag = $device AND {during(start, end)} LIMIT {_ROWS_AT_ONCE}"
             found, last = 0, start
             with self._queries.rows(asked.measurement, asked.fields, condition, {"device": device}) as answer:
@@ -176,27 +195,22 @@ class Points:
             strings = {name: pa.chunked_array([column], pa.string()) for name, column in texts.items()}
         except (TypeError, ValueError) as error:
             raise self._of_somebody_else(asked, rows) from error
-        # To numpy "1.5" is a number, and so is a yes. All values of a field are of one kind: one of each tells.
-        if not {type(_first(column)) for column in numbers.values()} <= _NUMBERS:
+        # To numpy "1.5" is a number, and so is a yes.
+        kinds = (set(map(type, column)) for column in numbers.values() if not isinstance(column, np.ndarray))
+        if not all(kind <= _NUMBERS for kind in kinds):
             raise self._of_somebody_else(asked, rows)
         return _Columns((*numbers,), table, strings)
 
     def _of_somebody_else(self, asked: _Asked, rows: Rows) -> StoreError:
         """The error for values of which one is of another kind than ours."""
-        name, value = next(
+        found = (
             (name, value)
             for name, column in rows.columns.items()
             for value in (column.tolist() if isinstance(column, np.ndarray) else column)
             if type(value) not in (_TEXTS if name in asked.texts else _NUMBERS)
         )
+        name, value = next(found, ("import", rows.imports[:1]))
         return self._queries.of_somebody_else(asked.measurement, name, value)
-
-
-def _first(column: Column) -> object:
-    """The first value that is there, as Python has it; None if there is none."""
-    if isinstance(column, np.ndarray):
-        return column[0].item()
-    return next((value for value in column if value is not None), None)
 
 
 def _together(parts: Sequence[_Columns]) -> _Columns:
@@ -228,6 +242,8 @@ def _one_a_slot(points: _Columns) -> _Columns:
 
     What came at the end of one part and with the next once more is one, as is what others wrote at fractions of a ms.
     """
+    if (np.diff(points.times) < 0).any():  # as InfluxDB never gives them
+        points = points.at(np.argsort(points.times, kind="stable"))
     if "import" in points.texts:
         is_ours = np.array([one is None for one in _imports(points)], dtype=np.bool_)
         points = points.only(is_ours | ~_are_among(points.times, points.times[is_ours]))
@@ -237,7 +253,8 @@ def _one_a_slot(points: _Columns) -> _Columns:
 
 def _slots_without_reading(polls: pd.DataFrame) -> Instants:
     """The slots, ms, of our own polls that gave none."""
-    has_reading = pc.is_in(pa.array(polls["outcome"]), value_set=pa.array(_WITH_READING, pa.string()))
+    shown = pa.array(["", *_WITH_READING], pa.string())  # a point without an outcome is no poll
+    has_reading = pc.is_in(pa.array(polls["outcome"]), value_set=shown)
     return index_ms(polls)[~np.asarray(has_reading) & polls["import"].isna().to_numpy()]
 
 

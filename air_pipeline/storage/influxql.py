@@ -6,12 +6,12 @@ carry what users name; only integers and quoted identifiers are put into the tex
 """
 
 import json
-import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -40,6 +40,8 @@ _TAGS = "SHOW TAG KEYS FROM air, poll"
 _LAST_OF_DEVICES = "SELECT last(outcome) FROM poll GROUP BY device"
 _LAST_OF_SERIES = "SELECT *::field FROM air, poll GROUP BY * ORDER BY time DESC LIMIT 1"
 _OURS = {"device", "import"}
+OWN = "\"import\"::tag = ''"
+"""The condition that a point was not imported."""
 _TAGS_HOLD_S = 60.0
 _JSON, _MESSAGE_PACK = "application/json", "application/x-msgpack"
 
@@ -79,7 +81,13 @@ class InfluxQL:
     """Queries to one server. Safe from several threads."""
 
     def __init__(
-        self, connection: InfluxConnection, exchange: Exchange, silence_s: float, longest_s: float = LONGEST_S
+        self,
+        connection: InfluxConnection,
+        exchange: Exchange,
+        silence_s: float,
+        longest_s: float = LONGEST_S,
+        *,
+        of_all: bool = False,
     ) -> None:
         """Asks nothing yet.
 
@@ -88,16 +96,17 @@ class InfluxQL:
             exchange: with that server.
             silence_s: how long an answer may be silent; the first one is waited for no longer than the exchange says.
             longest_s: how long it may take in all.
+            of_all: whether points are meant whatever tags they have, as who imports means them; else only ours.
         """
         self._connection = connection
         self._exchange = exchange
         self._silence_s = silence_s
         self._longest_s = longest_s
+        self._of_all = of_all
         self._is_there = False
         self._others: tuple[str, ...] = ()
         self._has_imports = False
         self._others_until = 0.0
-        self._looking = threading.Lock()
 
     def statements(
         self, queries: Sequence[str], parameters: Mapping[str, object], timeout_s: float | None = None
@@ -115,6 +124,14 @@ class InfluxQL:
         return [_as_values(one) if self._policy and query == DEVICES else one
                 for query, one in zip(queries, found, strict=True)]  # fmt: skip
 
+    def look_around(self) -> None:
+        """Asks what every query needs to know, once a minute: for who is about to send several at the same time.
+
+        Raises:
+            StoreError: as `statements`.
+        """
+        self._tags_of_others(None)
+
     def has_imports(self, *, of_now: bool = False) -> bool:
         """Whether something was imported here: as far as is known, or as it is now."""
         if of_now and not self._has_imports:
@@ -128,20 +145,21 @@ class InfluxQL:
 
     def _tags_of_others(self, timeout_s: float | None) -> tuple[str, ...]:
         """The tags that are not ours: points that have one are of somebody else, whatever device they name."""
-        with self._looking:  # once for all that are asked at the same time
-            if time.monotonic() >= self._others_until:
-                [found] = self._results([_LAST_OF_SERIES if self._policy else _TAGS], {}, timeout_s)
-                if self._policy:
-                    tags = {tag for series in found for tag, value in series.tags.items() if value}
-                else:
-                    tags = {str(point["tagKey"]) for series in found for point in series.points}
-                self._others = tuple(sorted(tags - _OURS))
-                self._has_imports = "import" in tags
-                self._others_until = time.monotonic() + _TAGS_HOLD_S
-            return self._others
+        if self._of_all:
+            return ()
+        if time.monotonic() >= self._others_until:
+            [found] = self._results([_LAST_OF_SERIES if self._policy else _TAGS], {}, timeout_s)
+            if self._policy:
+                tags = {tag for series in found for tag, value in series.tags.items() if value}
+            else:
+                tags = {str(point["tagKey"]) for series in found for point in series.points}
+            self._others = tuple(sorted(tags - _OURS))
+            self._has_imports = "import" in tags
+            self._others_until = time.monotonic() + _TAGS_HOLD_S
+        return self._others
 
     def _of_ours(self, query: str, others: Sequence[str]) -> str:
-        own = "".join(f"{identifier(tag)} = '' AND " for tag in others)
+        own = "".join(f"{identifier(tag)}::tag = '' AND " for tag in others)
         return query.replace(" WHERE ", f" WHERE {own}", 1)
 
     def _results(
@@ -175,8 +193,10 @@ class InfluxQL:
                 is no such bucket, `StoreUnavailable` if not all that was asked for has come.
         """
         others, has_imports = self._tags_of_others(None), self._has_imports
-        tag = ', "import"' if has_imports else ""
-        query = self._of_ours(f"SELECT {fields}{tag} FROM {measurement} WHERE {condition}", others)  # noqa: S608 - quoted
+        tag = ', "import"::tag' if has_imports else ""
+        # An import that is not known of yet is not taken for ours.
+        own = "" if has_imports or self._of_all else f"{OWN} AND "
+        query = self._of_ours(f"SELECT {fields}{tag} FROM {measurement} WHERE {own}{condition}", others)  # noqa: S608 - quoted
         with self._begin(query, parameters, _MESSAGE_PACK) as begun:
             rows = self._rows(self._parts(begun))
             yield map(_without_tag, rows) if has_imports else rows
@@ -190,7 +210,7 @@ class InfluxQL:
                 is_whole = False
                 for key in stream.fields():
                     if key != "results":
-                        stream.value()
+                        self._require_success({key: stream.value()})
                         continue
                     for _ in stream.items():
                         is_whole = yield from self._result(stream)
@@ -312,9 +332,15 @@ def _rows_of(stream: "Stream") -> Iterator[Rows]:
     for key in stream.fields():
         if key == "columns":
             names = stream.value()
+            if names[:1] != ("time",) or not all(isinstance(name, str) for name in names):
+                raise ValueError("rows without times or names")
         elif key == "values":
             for columns in stream.rows(len(names)):
-                yield Rows(dict(zip(names, columns, strict=True)))
+                rows = Rows(dict(zip(names, columns, strict=True)))
+                some = rows.times if isinstance(rows.times, Sequence) else rows.times[:1]  # numpy's are all of one kind
+                if not all(isinstance(at, Integral) for at in some):
+                    raise ValueError("rows without times")
+                yield rows
         else:
             stream.value()
 

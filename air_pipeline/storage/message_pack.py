@@ -19,6 +19,8 @@ Column = npt.NDArray[np.float64] | npt.NDArray[np.int64] | Sequence[Any]
 
 # Of fewer rows that are alike the library makes less work.
 _LEAST_ALIKE, _MOST_ALIKE = 200, 10_000
+# Of rows that are looked at, however long each is.
+_MOST_BYTES = 16_000_000
 # Few enough that the objects are still in the processor's cache when columns are made of them.
 _MOST_OTHERS = 1_000
 # So many rows at most, of which none was like the next, are the library's before others are looked for again.
@@ -110,15 +112,16 @@ class Stream:
         # Four times as many as were alike the last time: to look at more costs more.
         most = min(max(4 * self._last, _LEAST_ALIKE), _MOST_ALIKE, more + 1)
         size = self._unpacker.tell() - start
-        packed = [msgpack.packb(value) for value in row]
-        rows = self._bytes.look(start, size, most)
-        places = [*accumulate(map(len, packed), initial=size - sum(map(len, packed)))][:-1]
+        packed = [*map(_written, row)]
+        head = size - sum(map(len, packed))
+        rows = self._bytes.look(start, size, min(most, max(_MOST_BYTES // size, 1)))
+        if head < 1 or b"".join(packed) != rows[0, head:].tobytes():
+            return []  # a text that is not UTF-8, or what is written otherwise than the shortest way
+        places = [*accumulate(map(len, packed), initial=head)][:-1]
         kinds = [_NUMBERS.get(int(rows[0, place])) for place in places]
         numbers = [(slice(place + 1, place + 9), kind) for place, kind in zip(places, kinds, strict=True)]
         is_fixed = np.ones(size, dtype=bool)
-        for one, (where, kind) in zip(packed, numbers, strict=True):
-            if kind and one[1:] != rows[0, where].tobytes():
-                return []  # it is written otherwise than the shortest way
+        for where, kind in numbers:
             is_fixed[where] &= not kind
         differ = (rows[:, is_fixed] != rows[0, is_fixed]).any(axis=1)
         alike = rows[: int(differ.argmax()) or len(rows)]  # the first one does not differ
@@ -172,6 +175,12 @@ class _Bytes:
     def _from(self, start: int, size: int) -> bytes:
         with memoryview(self._kept) as kept:
             return bytes(kept[start - self._first : start - self._first + size])
+
+
+def _written(value: object) -> bytes:
+    """A value as InfluxDB writes it: a whole number that takes eight bytes with its sign."""
+    packed: bytes = msgpack.packb(value)
+    return b"\xd3" + packed[1:] if packed.startswith(b"\xcf") else packed
 
 
 def _numbers_in(rows: npt.NDArray[np.uint8], place: int, kind: str) -> Column:

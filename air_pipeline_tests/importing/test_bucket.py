@@ -143,6 +143,15 @@ def test_of_telegraf_one_device_is_taken_by_its_tag_and_taken_back_by_its_id(hom
     store.close()
 
 
+def test_a_measurement_that_is_called_as_one_of_ours_is_read_with_all_of_its_tags(home):
+    start = epoch_ms(datetime(2026, 10, 20, tzinfo=UTC))
+    home.write([f"air,host=pi,device=x,import=y nodemcu_dht22_temperature=21 {start + 10_000 * n}" for n in range(100)])
+    mapping = home.path / "air.yaml"
+    mapping.write_text("like: telegraf\ndevice: hall\ninfluxdb: {measurement: air}\n")
+    said = home("import", "--as", str(mapping), "--bucket", home.old, "--yes")
+    assert "100 rows → 100 polls with 100 values" in said
+
+
 def test_fields_and_buckets_that_are_not_there_are_said(home):
     home.write(["weather,place=roof rain=1.0 1795000000000"])
 

@@ -115,6 +115,14 @@ def test_what_a_late_poll_of_ours_hides_of_an_import_is_counted_nowhere(store: R
     assert store.summaries(START + MINUTE * 2, START + MINUTE * 4)["living-room"].polls == 2
 
 
+def test_a_poll_of_ours_without_a_value_hides_those_of_an_import(store: ReadingStore) -> None:
+    store.write([imported(START), imported(START + MINUTE)])
+    store.write([poll(slot=START + MINUTE, outcome=Outcome.PARTIAL, values={})])
+    readings = store.readings("living-room", START, END)
+    assert rows(readings) == {START: VALUES}
+    assert store.readings("living-room", START, END, store.polls("living-room", START, END)).equals(readings)
+
+
 @pytest.mark.influxdb
 def test_a_bucket_with_late_polls_over_an_import_is_copied(
     sqlite_store: SqliteStore, influx_store: ReadingStore

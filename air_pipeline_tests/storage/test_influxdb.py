@@ -151,30 +151,6 @@ def test_an_influxdb_that_is_killed_while_it_answers_gives_no_reading(influxdb: 
     store.close()
 
 
-def test_what_others_add_to_our_polls_is_theirs(influxdb: InfluxServer) -> None:
-    connection = influxdb.connection()
-    store = InfluxStore(connection)
-    store.write([poll(), poll(slot=START + 10_000)])
-    before = store.polls("living-room", START, END)
-    for at in (START, START + 5_000):
-        line(influxdb, connection.bucket, f'poll,device=living-room note="x",votes=3,yes=true {at}000000')
-    pd.testing.assert_frame_equal(store.polls("living-room", START, END), before)
-    store.close()
-
-
-def test_a_field_of_others_that_is_called_as_our_tag_hides_nothing(influxdb: InfluxServer) -> None:
-    connection = influxdb.connection()
-    store = InfluxStore(connection)
-    store.write([poll(), poll(slot=START + 10_000)])
-    before = store.readings("living-room", START, END), store.polls("living-room", START, END)
-    for measurement in ("air", "poll"):
-        line(influxdb, connection.bucket, f"{measurement},device=living-room device=1.0 {START}000000")
-    pd.testing.assert_frame_equal(store.readings("living-room", START, END).drop(columns="device"), before[0])
-    pd.testing.assert_frame_equal(store.polls("living-room", START, END), before[1])
-    assert store.first_poll("living-room", START) == START
-    store.close()
-
-
 def test_texts_are_whole_wherever_an_answer_comes_apart(
     influx_store: InfluxStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,23 +283,6 @@ def test_polls_older_than_the_retention_of_a_bucket_are_rejected(influxdb: Influ
     store = InfluxStore(influxdb.connection(influxdb.make_bucket(retention_s=3600)))
     with pytest.raises(PollsRejected, match="retention"):
         store.write([poll(slot=1_000_000_000_000)])
-    store.close()
-
-
-def test_points_of_others_at_fractions_of_a_ms_share_one_slot(influxdb: InfluxServer) -> None:
-    connection = influxdb.connection()
-    line(influxdb, connection.bucket, "\n".join(f"air,device=garage x={n}i {START * 1_000_000 + n}" for n in range(3)))
-    store = InfluxStore(connection)
-    assert rows(store.readings("garage", START, END)) == {START: {"x": 2.0}}
-    store.close()
-
-
-def test_a_last_poll_that_others_wrote_is_an_error_that_names_it(influxdb: InfluxServer) -> None:
-    connection = influxdb.connection()
-    line(influxdb, connection.bucket, "poll,device=garage votes=3 1780000000000000000")
-    store = InfluxStore(connection)
-    with pytest.raises(StoreError, match="last poll of device 'garage' at 1780000000000 is not one that air_pipeline"):
-        store.latest()
     store.close()
 
 

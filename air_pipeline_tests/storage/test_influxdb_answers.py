@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import nan
 from typing import Any
 
 import msgpack
@@ -178,6 +179,45 @@ def test_a_query_that_fails_after_its_first_rows_is_not_a_reading(first: list[di
     for served in (giving(failed), giving(WHOLE, others=failed)):
         with served as store, pytest.raises(StoreError, match="failed: boom"):
             store.readings("garage", START, END)
+
+
+def rows_of(columns: Any, *points: Any) -> bytes:
+    return packed({"series": [{"name": "air", "columns": columns, "values": list(points)}]})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        rows_of([], [], []),
+        rows_of(["mq135_co"], [1.5]),
+        rows_of({"time": 1}, [1]),
+        rows_of(["time", 5], [START, 1.5]),
+        rows_of(["time", "mq135_co"], [None, 1.5]),
+        rows_of(["time", "mq135_co"], ["now", 1.5]),
+        msgpack.packb({"error": "boom"}),
+        msgpack.packb({"results": [{"series": []}], "error": "boom"}),
+        *(rows_of(["time", "mq135_co"], [START, one], [START + 1, odd]) for one in (nan, 0.5) for odd in ("2.5", True)),
+    ],
+)
+def test_what_has_no_times_or_names_or_is_of_two_kinds_is_refused(answer: bytes) -> None:
+    with giving(answer) as store, pytest.raises(StoreError):
+        store.readings("garage", START, END)
+
+
+def test_times_that_do_not_rise_are_put_in_order_and_one_of_each_is_shown() -> None:
+    """InfluxDB gives them in order, and a frame is."""
+    columns = ["time", "mq135_co"]
+    with giving(rows_of(columns, [START + 5, 1.0], [START + 3, 2.0], [START + 5, 3.0])) as store:
+        assert list(rows(store.readings("garage", START, END)).items()) == [
+            (START + 3, {"mq135_co": 2.0}),
+            (START + 5, {"mq135_co": 3.0}),
+        ]
+
+
+def test_a_server_that_never_ends_is_asked_no_further_than_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("air_pipeline.storage.influxdb_points._ROWS_AT_ONCE", 2)
+    with giving(packed(of_air((START, 0.5, None), (START + 40, 0.5, None)))) as store:
+        assert len(store.readings("garage", START, START + 50)) == 2
 
 
 @pytest.mark.parametrize("value", ["1.5", "warm", "", True, False, [1.5], {"a": 1.5}, b"1.5"])

@@ -20,6 +20,7 @@ from air_pipeline.storage.store import StoreError, StoreRefused, StoreUnavailabl
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.storage.model import END, START, poll
 from air_pipeline_tests.storage.test_influxdb_answers import answering, influx_json
+from air_pipeline_tests.waiting import WITHIN_S
 
 SHORT_S = 0.3
 TAKEN = (204, {"X-Influxdb-Version": ""}, b"")
@@ -53,6 +54,20 @@ def saying(talk: Callable[[socket.socket, threading.Event], None]) -> Iterator[s
             accepting.join()
             for thread in threads:
                 thread.join()
+
+
+def test_who_reads_waits_once_for_a_server_that_says_nothing() -> None:
+    asked = []
+
+    def silent(_: socket.socket, over: threading.Event) -> None:
+        asked.append("something")
+        over.wait(WITHIN_S)
+
+    with saying(silent) as url:
+        store = InfluxStore(InfluxConnection(url, "token", "home", "air"), SHORT_S, SHORT_S)
+        with pytest.raises(StoreUnavailable):
+            store.readings("garage", START, END)
+    assert asked == ["something"]
 
 
 def dripping(start: bytes, drop: bytes) -> Callable[[socket.socket, threading.Event], None]:

@@ -45,6 +45,12 @@ def lengthily(value: Any) -> bytes:
     return written(value)
 
 
+def in_latin(value: Any) -> bytes:
+    """As some devices write texts, whatever InfluxDB thinks of it."""
+    text = value.encode("latin-1", "replace") if isinstance(value, str) else b""
+    return bytes([0xD9, len(text)]) + text if text else written(value)
+
+
 def answer(rows: Sequence[Row], write: Any = written) -> bytes:
     packed = b"".join(bytes([0x90 + len(row)]) + b"".join(map(write, row)) for row in rows)
     return b"\x81" + bytes(msgpack.packb("values")) + b"\xdd" + struct.pack(">I", len(rows)) + packed
@@ -87,10 +93,11 @@ runs = st.lists(some_alike(), max_size=4).map(lambda some: [row for rows in some
 
 
 @tries(max_examples=150)
-@given(rows=runs, size=st.integers(1, 300), write=st.sampled_from([written, lengthily]))
+@given(rows=runs, size=st.integers(1, 300), write=st.sampled_from([written, lengthily, in_latin]))
 def test_rows_are_what_the_library_reads(rows: list[Row], size: int, write: Any) -> None:
-    read = as_rows(pieces(answer(rows, write), size))
-    assert [msgpack.packb(row) for row in read] == [msgpack.packb(row) for row in rows]
+    body = answer(rows, write)
+    of_library = msgpack.unpackb(body, use_list=False, unicode_errors="replace")["values"]
+    assert [msgpack.packb(row) for row in as_rows(pieces(body, size))] == [msgpack.packb(row) for row in of_library]
 
 
 ALIKE = [(1_780_000_000_000 + n * 1000, n / 4, "ok", None) for n in range(80)]
@@ -107,6 +114,12 @@ def test_rows_that_are_alike_are_taken_together() -> None:
     assert {tuple(type(column) for column in columns) for columns in found} == {(np.ndarray, np.ndarray, list, list)}
     assert {(columns[0].dtype.str, columns[1].dtype.str) for columns in found} == {("<i8", "<f8")}
     assert as_rows(found) == ALIKE
+
+
+def test_texts_of_other_letters_are_the_librarys() -> None:
+    rows = [(at, number, "Grüße", None) for at, number, _, _ in ALIKE]
+    read = as_rows(pieces(answer(rows, in_latin)))
+    assert read == [(at, number, "Gr\ufffd\ufffde", None) for at, number, _, _ in ALIKE]
 
 
 @pytest.mark.parametrize("odd", [(1_780_000_000_000, None, "timeout", "x"), (1_780_000_000_000, 0.25, "no", None)])
