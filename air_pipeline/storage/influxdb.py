@@ -22,7 +22,7 @@ from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, of_influxdb, refusal
 from air_pipeline.storage.influxdb_told import ToldInInfluxDB
 from air_pipeline.storage.influxql import DEVICES, LONGEST_S, OWN, InfluxQL, Series, during
-from air_pipeline.storage.latest import latest_of
+from air_pipeline.storage.latest import LastPoints, latest_of, settled
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
 from air_pipeline.storage.storable import EMPTY_VALUE, require_storable, within_time
@@ -105,10 +105,15 @@ class InfluxStore(ToldInInfluxDB):
 
     @of_influxdb
     def latest(self, start: int = EARLIEST_MS, end: int = LATEST_MS) -> dict[str, Latest]:
-        """The last poll and the last reading of every device; see `ReadingStore.latest`.
+        """The last poll and the last reading of every device; see `ReadingStore.latest`."""
+        found = settled(lambda: self._last_points(start, end), time.time_ns() // 1_000_000)
+        return {
+            device: latest_of(device, poll["time"], poll, values.get("time"), self._queries.numbers("air", values))
+            for device, (poll, values) in found.items()
+        }
 
-        One request looks at the last day; devices that were silent in it are asked for by name.
-        """
+    def _last_points(self, start: int, end: int) -> LastPoints:
+        """One request looks at the last day; devices that were silent in it are asked for by name."""
         today = max(start, min(time.time_ns() // 1_000_000, end) - _DAY_MS)
         recently = f"{during(today, end)} GROUP BY device ORDER BY time DESC LIMIT 1"
         *recent, names = self._ask(
@@ -122,12 +127,7 @@ class InfluxStore(ToldInInfluxDB):
         readings |= self._last("air", [device for device in devices if device not in readings], during(start, end))
         if polls and self._queries.has_imports():
             polls, readings = self._own_first("poll", polls), self._own_first("air", readings)
-        found = {}
-        for device, fields in polls.items():
-            values = readings.get(device, {})
-            numbers = self._queries.numbers("air", values)
-            found[device] = latest_of(device, fields["time"], fields, values.get("time"), numbers)
-        return found
+        return {device: (fields, readings.get(device, {})) for device, fields in polls.items()}
 
     def _own_first(self, measurement: str, last: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """Device to its last point: where one of ours and one that was imported share its time, ours."""

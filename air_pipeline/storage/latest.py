@@ -1,11 +1,50 @@
-"""Stored fields back into polls: what every store does in the same way for `ReadingStore.latest`."""
+"""The last points of devices, and stored fields back into polls, for `ReadingStore.latest`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from air_pipeline.devices.polls import NOTHING, Outcome, Poll, problems_from_json, series_from_json
 from air_pipeline.storage.store import Latest, StoreError
+
+LastPoints = Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""Device to the fields of its last poll and of its last reading, each with its `time` in ms UTC; empty if none."""
+
+_ALWAYS = {"outcome", "duration_ms", "interval_s"}
+# What came longer ago has been written.
+_JUST_NOW_MS = 60_000
+_ASKED_AGAIN = 5
+
+
+def settled(ask: Callable[[], LastPoints], now: int) -> LastPoints:
+    """The last points of all devices, as they are when they have been written.
+
+    InfluxDB shows a point that is being written field by field. One that came just now is shown as it is when it is
+    found for the second time; where there is a newer one by then, that is looked at once more.
+
+    Args:
+        ask: gives them as they are now.
+        now: ms UTC.
+    """
+    points = ask()
+    whole = {device: both for device, both in points.items() if _is_whole(both)}
+    known = {device for device, (poll, _) in whole.items() if not 0 <= now - poll["time"] < _JUST_NOW_MS}
+    for _ in range(_ASKED_AGAIN):
+        if known >= points.keys():
+            break
+        before, points = points, ask()
+        found = {device: both for device, both in points.items() if device not in known and _is_whole(both)}
+        whole |= found
+        known |= {device for device, both in found.items() if _times(both) == _times(before.get(device, ({}, {})))}
+    return {**points, **whole}
+
+
+def _is_whole(both: tuple[Mapping[str, Any], Mapping[str, Any]]) -> bool:
+    return both[0].keys() >= _ALWAYS
+
+
+def _times(both: tuple[Mapping[str, Any], Mapping[str, Any]]) -> list[int | None]:
+    return [point.get("time") for point in both]
 
 
 def latest_of(
