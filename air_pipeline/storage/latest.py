@@ -28,7 +28,7 @@ def settled(ask: Callable[[], LastPoints], now: int) -> LastPoints:
     """
     points = ask()
     whole = {device: both for device, both in points.items() if _is_whole(both)}
-    known = {device for device, (poll, _) in whole.items() if not 0 <= now - poll["time"] < _JUST_NOW_MS}
+    known = {device for device, (poll, _) in whole.items() if now - poll["time"] >= _JUST_NOW_MS}
     for _ in range(_ASKED_AGAIN):
         if known >= points.keys():
             break

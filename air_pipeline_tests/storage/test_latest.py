@@ -47,6 +47,8 @@ def test_what_came_just_now_is_shown_as_it_is_the_second_time() -> None:
     whole = {"attic": (WHOLE, READING), "hall": OLD}
     assert shown(half, whole) == (whole, 2)
     assert shown({"attic": (HALF, {}), "hall": OLD}, half, whole) == (whole, 3)
+    ahead = point(NOW + 5_000)  # by the clock of who asks
+    assert shown({"attic": (ahead, {})}, {"attic": (ahead, READING)}) == ({"attic": (ahead, READING)}, 3)
 
 
 def test_of_a_device_that_has_a_newer_one_each_time_the_last_whole_one_is_shown() -> None:
