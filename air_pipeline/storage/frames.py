@@ -18,12 +18,13 @@ from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBE
 
 Strings: TypeAlias = "pa.ChunkedArray[pa.StringScalar]"
 
-_WITH_READING = tuple(outcome.value for outcome in Outcome if outcome.has_reading)
+WITH_READING = tuple(outcome.value for outcome in Outcome if outcome.has_reading)
+"""The outcomes of polls that have a reading."""
 _SHOWN_WITH = {
     "http_status": tuple(outcome.value for outcome in Outcome if outcome.has_status),
     "body": (Outcome.REJECTED.value,),
-    "cycle": _WITH_READING,
-    "identity": _WITH_READING,
+    "cycle": WITH_READING,
+    "identity": WITH_READING,
 }
 """Field to the outcomes that may have it."""
 

@@ -16,10 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from air_pipeline.devices.polls import Outcome
 from air_pipeline.processing.slots import Instants, index_ms
 from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
-from air_pipeline.storage.frames import Strings, polls_frame, readings_frame, texts_at
+from air_pipeline.storage.frames import WITH_READING, Strings, polls_frame, readings_frame, texts_at
 from air_pipeline.storage.influxdb_failures import BucketMissing
 from air_pipeline.storage.influxql import OWN, InfluxQL, Rows, during, identifier
 from air_pipeline.storage.storable import within_time
@@ -27,8 +26,6 @@ from air_pipeline.storage.store import StoreError
 
 # What is asked for at once, as an answer has a longest time and size: of twelve series, 60 MB.
 _ROWS_AT_ONCE = 500_000
-
-_WITH_READING = [outcome.value for outcome in Outcome if outcome.has_reading]
 
 _NUMBERS, _TEXTS = {int, float, type(None)}, {str, type(None)}
 
@@ -87,7 +84,7 @@ _SAYING_MORE = _Asked("poll", _fields(_RARE), POLL_TEXTS)
 _OUTCOME = _fields(["outcome"])
 _OWN_POLLS = _Asked("poll", _OUTCOME, POLL_TEXTS, f"{OWN} AND ")
 _WITHOUT_READING = _Asked(
-    "poll", _OUTCOME, POLL_TEXTS, _OWN_POLLS.which + "".join(f"{_OUTCOME} != '{one}' AND " for one in _WITH_READING)
+    "poll", _OUTCOME, POLL_TEXTS, _OWN_POLLS.which + "".join(f"{_OUTCOME} != '{one}' AND " for one in WITH_READING)
 )
 # Of an interval, when slots without a reading are looked for: hours of a day.
 _STRETCHES = 24
@@ -120,9 +117,8 @@ class Points:
             without = _slots_without_reading(polls)
         # Values in slots without a reading are of an earlier poll and count no longer.
         found = found.only(~_are_among(found.times, without))
-        imports = _imports(found)
-        if any(imports):  # nor does what was imported where a poll of ours has no value
-            is_ours = np.array([one is None for one in imports], dtype=np.bool_)
+        is_ours = _are_ours(found)
+        if not is_ours.all():  # nor does what was imported where a poll of ours has no value
             theirs = found.times[~is_ours]
             if polls is None:
                 own = self._columns(_OWN_POLLS, device, int(theirs[0]), int(theirs[-1]) + 1).times
@@ -148,7 +144,7 @@ class Points:
         except BucketMissing:  # as is found by whoever asks for readings
             return np.empty(0, np.int64)
         points = [point for series in found for point in series.points]
-        begins = [int(point["time"]) for point in points if point["outcome"] not in _WITH_READING]
+        begins = [int(point["time"]) for point in points if point["outcome"] not in WITH_READING]
         if not begins:
             return np.empty(0, np.int64)
         return self._columns(_WITHOUT_READING, device, max(start, begins[0]), min(end, begins[-1] + width)).times
@@ -244,8 +240,8 @@ def _one_a_slot(points: _Columns) -> _Columns:
     """
     if (np.diff(points.times) < 0).any():  # as InfluxDB never gives them
         points = points.at(np.argsort(points.times, kind="stable"))
-    if "import" in points.texts:
-        is_ours = np.array([one is None for one in _imports(points)], dtype=np.bool_)
+    is_ours = _are_ours(points)
+    if not is_ours.all():
         points = points.only(is_ours | ~_are_among(points.times, points.times[is_ours]))
     times = points.times
     return points.only(np.append(times[1:] != times[:-1], np.ones(len(times[:1]), dtype=np.bool_)))
@@ -253,7 +249,7 @@ def _one_a_slot(points: _Columns) -> _Columns:
 
 def _slots_without_reading(polls: pd.DataFrame) -> Instants:
     """The slots, ms, of our own polls that gave none."""
-    shown = pa.array(["", *_WITH_READING], pa.string())  # a point without an outcome is no poll
+    shown = pa.array(["", *WITH_READING], pa.string())  # a point without an outcome is no poll
     has_reading = pc.is_in(pa.array(polls["outcome"]), value_set=shown)
     return index_ms(polls)[~np.asarray(has_reading) & polls["import"].isna().to_numpy()]
 
@@ -272,6 +268,13 @@ def _imports(points: _Columns) -> list[str | None]:
     if "import" not in points.texts:
         return [None] * len(points.times)
     return [name or None for name in points.texts["import"].to_pylist()]
+
+
+def _are_ours(points: _Columns) -> npt.NDArray[np.bool_]:
+    """Which points were not imported."""
+    if "import" not in points.texts:
+        return np.ones(len(points.times), dtype=np.bool_)
+    return np.array([one is None for one in _imports(points)], dtype=np.bool_)
 
 
 def _are_among(times: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

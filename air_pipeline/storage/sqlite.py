@@ -138,14 +138,8 @@ class SqliteStore(ToldInSqlite):
             )
             connection.executemany(replace("poll", POLL_COLUMNS), map(_poll_row, last))
 
-    def readings(
-        self,
-        device: str,
-        start: int,
-        end: int,
-        polls: "pd.DataFrame | None" = None,  # noqa: ARG002 - of an earlier poll nothing is left here
-    ) -> "pd.DataFrame":
-        """The readings of one device; see `ReadingStore.readings`."""
+    def readings(self, device: str, start: int, end: int, polls: "pd.DataFrame | None" = None) -> "pd.DataFrame":  # noqa: ARG002
+        """The readings of one device; see `ReadingStore.readings`. Nothing of an earlier poll is kept here."""
         from air_pipeline.storage.frames import readings_of_rows  # with pandas, 0.4 s and 90 MB: not for the collector
 
         with self._connections.reading() as connection:
