@@ -157,8 +157,7 @@ class Archive:
             readings = self._deployment.store.readings(device.id, since, until)
             if wanted is not None:
                 readings = readings.reindex(columns=wanted)
-            readings.insert(0, "device", device.id)
-            frames.append(readings)
+            frames.append((device.id, readings))
         self._progress(len(chosen), len(chosen))
         return self._with_units(*history_frame(frames, wanted, self._zone))
 

@@ -4,14 +4,16 @@ Belongs here: columns and index of what is no day's table. Does not: what is ask
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
 
 from air_pipeline.access.last_known import LastKnown
 from air_pipeline.processing.local_time import epoch_ms
 
-_NO_READINGS = pd.DataFrame({"device": []}, index=pd.DatetimeIndex([], dtype="datetime64[ms, UTC]", name="observed_at"))
+_NO_READINGS = pd.DataFrame(index=pd.DatetimeIndex([], dtype="datetime64[ms, UTC]", name="observed_at"))
 
 
 def latest_frame(known: Sequence[LastKnown], zone: ZoneInfo) -> tuple[pd.DataFrame, list[str]]:
@@ -28,10 +30,15 @@ def latest_frame(known: Sequence[LastKnown], zone: ZoneInfo) -> tuple[pd.DataFra
 
 
 def history_frame(
-    readings: Sequence[pd.DataFrame], wanted: Sequence[str] | None, zone: ZoneInfo
+    readings: Sequence[tuple[str, pd.DataFrame]], wanted: Sequence[str] | None, zone: ZoneInfo
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The frame of `Archive.history` from the readings of each device, and its series."""
-    some = [frame for frame in readings if len(frame)] or [*readings[:1]] or [_NO_READINGS]
-    joined = pd.concat(some) if len(some) > 1 else some[0]
-    names = sorted(set(joined.columns) - {"device"}) if wanted is None else list(wanted)
-    return joined.reindex(columns=["device", *names]).tz_convert(zone), names
+    """The frame of `Archive.history` from devices with their readings, and its series."""
+    some = [(device, frame) for device, frame in readings if len(frame)] or readings[:1]
+    joined = pd.concat([frame for _, frame in some] or [_NO_READINGS]) if len(some) != 1 else some[0][1]
+    names = sorted(joined.columns) if wanted is None else list(wanted)
+    if names != list(joined.columns):
+        joined = joined.reindex(columns=names)
+    joined = joined.tz_convert(zone)
+    devices = [pa.repeat(pa.scalar(device, pa.large_string()), len(frame)) for device, frame in some]
+    joined.insert(0, "device", pd.array(cast("Any", pa.chunked_array(devices, pa.large_string())), dtype="str"))
+    return joined, names

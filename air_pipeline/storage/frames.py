@@ -27,6 +27,8 @@ _SHOWN_WITH = {
     "identity": WITH_READING,
 }
 """Field to the outcomes that may have it."""
+_OUTCOMES = {outcomes: pa.array(outcomes, pa.string()) for outcomes in _SHOWN_WITH.values()}
+_UTC_MS = pd.DatetimeTZDtype("ms", "UTC")
 
 
 def readings_frame(
@@ -56,7 +58,7 @@ def polls_frame(
         name: texts.get(name, nowhere).fill_null(pa.scalar("")) for name in POLL_TEXTS if name not in MAY_BE_MISSING
     }
     # What an earlier poll of the same slot left, where points are merged field by field, is not shown.
-    shown = cache(lambda outcomes: pc.is_in(said["outcome"], value_set=pa.array(outcomes, pa.string())))
+    shown = cache(lambda outcomes: pc.is_in(said["outcome"], value_set=_OUTCOMES[outcomes]))
     for name in MAY_BE_MISSING:
         if said[name].null_count < len(times):  # an empty text says no more than none
             is_shown = pc.not_equal(said[name], pa.scalar(""))
@@ -125,4 +127,4 @@ def _batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch
 
 
 def _slots(times: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(times.astype("datetime64[ms]"), tz="UTC", name="observed_at")
+    return pd.DatetimeIndex(times.astype("datetime64[ms]"), dtype=_UTC_MS, name="observed_at")

@@ -1,7 +1,7 @@
 """What was imported into InfluxDB: points that carry, beside `device`, the tag `import`.
 
 Belongs here: what there is of each import, and what of it polls of our own hide. Does not: how queries are sent
-(`influxql`), which point of a slot is shown (`influxdb_points`).
+(`influxql`), which point of a slot is shown (`influxdb_columns`).
 
 A poll of our own is another series than one that was imported, so that a slot can have both: ours is shown, and nothing
 else is counted.

@@ -1,24 +1,24 @@
 """The points of one device in InfluxDB, as the frames that every store gives.
 
-Belongs here: how much is asked for at once, and which point of a slot is shown. Does not: how a query is sent, and that
-its answer is whole (`influxql`); what frames look like (`frames`).
+Belongs here: what is asked for, and how much at once. Does not: how a query is sent, and that its answer is whole
+(`influxql`); how points are put together, and which one of a slot is shown (`influxdb_columns`); what frames look like
+(`frames`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from air_pipeline.processing.slots import Instants, index_ms
 from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBERS, POLL_TEXTS
-from air_pipeline.storage.frames import WITH_READING, Strings, polls_frame, readings_frame, texts_at
+from air_pipeline.storage.frames import WITH_READING, polls_frame, readings_frame, texts_at
+from air_pipeline.storage.influxdb_columns import Columns, Growing, are_among
 from air_pipeline.storage.influxdb_failures import BucketMissing
 from air_pipeline.storage.influxql import OWN, InfluxQL, Rows, during, identifier
 from air_pipeline.storage.storable import within_time
@@ -40,36 +40,6 @@ class _Asked:
     which: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Columns:
-    """Points, a column a field.
-
-    Attributes:
-        names: `time` (ms) first, then the fields that are numbers.
-        numbers: names × points, NaN where there is none.
-        texts: the other fields, and the tag `import` where something was imported; null where there is none.
-    """
-
-    names: tuple[str, ...]
-    numbers: npt.NDArray[np.float64]
-    texts: Mapping[str, Strings]
-
-    @property
-    def times(self) -> npt.NDArray[np.int64]:
-        """Of the points, ms, of which float64 holds each exactly."""
-        times: npt.NDArray[np.int64] = self.numbers[0].astype("int64")
-        return times
-
-    def only(self, are_wanted: npt.NDArray[np.bool_]) -> "_Columns":
-        """Those points alone."""
-        return self if are_wanted.all() else self.at(np.flatnonzero(are_wanted))
-
-    def at(self, places: npt.NDArray[np.intp]) -> "_Columns":
-        """The points at some places, in that order."""
-        texts = {name: column.take(places) for name, column in self.texts.items()}
-        return _Columns(self.names, self.numbers[:, places], texts)
-
-
 def _fields(names: Iterable[str]) -> str:
     """Fields as InfluxQL names them, whatever else is called so: a tag, or a field of another kind in another year."""
     return ", ".join(f"{identifier(name)}::{'string' if name in POLL_TEXTS else 'field'}" for name in names)
@@ -86,6 +56,7 @@ _OWN_POLLS = _Asked("poll", _OUTCOME, POLL_TEXTS, f"{OWN} AND ")
 _WITHOUT_READING = _Asked(
     "poll", _OUTCOME, POLL_TEXTS, _OWN_POLLS.which + "".join(f"{_OUTCOME} != '{one}' AND " for one in WITH_READING)
 )
+_SHOWN = pa.array(["", *WITH_READING], pa.string())  # a point without an outcome is no poll
 # Of an interval, when slots without a reading are looked for: hours of a day.
 _STRETCHES = 24
 
@@ -116,16 +87,16 @@ class Points:
             found = self._columns(_READINGS, device, start, end)
             without = _slots_without_reading(polls)
         # Values in slots without a reading are of an earlier poll and count no longer.
-        found = found.only(~_are_among(found.times, without))
-        is_ours = _are_ours(found)
-        if not is_ours.all():  # nor does what was imported where a poll of ours has no value
-            theirs = found.times[~is_ours]
+        found = found.only(~are_among(found.times, without))
+        are_ours = found.are_ours
+        if not are_ours.all():  # nor does what was imported where a poll of ours has no value
+            theirs = found.times[~are_ours]
             if polls is None:
                 own = self._columns(_OWN_POLLS, device, int(theirs[0]), int(theirs[-1]) + 1).times
             else:
                 own = index_ms(polls[polls["import"].isna()])
-            found = found.only(is_ours | ~_are_among(found.times, own))
-        return readings_frame(found.times, found.names[1:], found.numbers[1:])
+            found = found.only(are_ours | ~are_among(found.times, own))
+        return readings_frame(found.times, found.names, found.numbers)
 
     def _looked_for(self, device: str, start: int, end: int) -> Instants:
         """The slots, ms, of our own polls that gave no reading.
@@ -152,7 +123,7 @@ class Points:
     def polls(self, device: str, start: int, end: int) -> pd.DataFrame:
         """The polls of one device; see `ReadingStore.polls`."""
         found = self._columns(_POLLS, device, start, end)
-        more = _of_the_same(found, self._columns(_SAYING_MORE, device, start, end))
+        more = self._columns(_SAYING_MORE, device, start, end).of_the_same(found)
         numbers = dict(zip(found.names, found.numbers, strict=True))
         return polls_frame(
             found.times,
@@ -160,14 +131,15 @@ class Points:
             {**texts_at(found.times, more.times, more.texts), **found.texts},
         )
 
-    def _columns(self, asked: _Asked, device: str, start: int, end: int) -> _Columns:
+    def _columns(self, asked: _Asked, device: str, start: int, end: int) -> Columns:
         """The points of a device, rising by `time`."""
-        parts = []
+        growing = Growing(end)
         try:
-            parts += [self._columns_of(asked, rows) for rows in self._rows(asked, device, start, end)]
+            for rows in self._rows(asked, device, start, end):
+                self._add(asked, rows, growing)
         except BucketMissing:  # nothing is made by a read
             self._require_makeable()
-        return _one_a_slot(_together(parts))
+        return growing.columns()
 
     def _rows(self, asked: _Asked, device: str, start: int, end: int) -> Iterator[Rows]:
         """The points, so many a request; the last slot of one comes with the next once more."""
@@ -181,21 +153,24 @@ class Points:
                     yield rows
             start = max(last, start + 1)
 
-    def _columns_of(self, asked: _Asked, rows: Rows) -> _Columns:
-        numbers = {name: column for name, column in rows.columns.items() if name not in asked.texts}
-        texts = {name: column for name, column in rows.columns.items() if name in asked.texts}
+    def _add(self, asked: _Asked, rows: Rows, growing: Growing) -> None:
+        (_, times), *fields = rows.columns.items()
+        numbers = {name: column for name, column in fields if name not in asked.texts}
+        texts = {name: column for name, column in fields if name in asked.texts}
         if rows.imports:
             texts["import"] = rows.imports
         try:
-            table = np.array([*numbers.values()], dtype="float64")
-            strings = {name: pa.chunked_array([column], pa.string()) for name, column in texts.items()}
-        except (TypeError, ValueError) as error:
+            growing.add(
+                np.asarray(times, dtype="int64"),
+                {name: np.asarray(column, dtype="float64") for name, column in numbers.items()},
+                {name: pa.array(column, pa.string()) for name, column in texts.items()},
+            )
+        except (OverflowError, TypeError, ValueError) as error:
             raise self._of_somebody_else(asked, rows) from error
         # To numpy "1.5" is a number, and so is a yes.
         kinds = (set(map(type, column)) for column in numbers.values() if not isinstance(column, np.ndarray))
         if not all(kind <= _NUMBERS for kind in kinds):
             raise self._of_somebody_else(asked, rows)
-        return _Columns((*numbers,), table, strings)
 
     def _of_somebody_else(self, asked: _Asked, rows: Rows) -> StoreError:
         """The error for values of which one is of another kind than ours."""
@@ -209,78 +184,7 @@ class Points:
         return self._queries.of_somebody_else(asked.measurement, name, value)
 
 
-def _together(parts: Sequence[_Columns]) -> _Columns:
-    """All of these points. A query names the same fields from its first part to its last, another one may know more."""
-    names = tuple(dict.fromkeys(chain(("time",), *(part.names for part in parts))))
-    numbers = [part.numbers if part.names == names else _spread(part, names) for part in parts]
-    texts = {name: _column(name, parts) for name in dict.fromkeys(chain.from_iterable(part.texts for part in parts))}
-    return _Columns(names, np.concatenate([np.empty((len(names), 0)), *numbers], axis=1), texts)
-
-
-def _column(name: str, parts: Iterable[_Columns]) -> Strings:
-    """A text of all points."""
-    chunks = [
-        part.texts[name].chunks if name in part.texts else [pa.nulls(part.numbers.shape[1], pa.string())]
-        for part in parts
-    ]
-    return pa.chunked_array([*chain.from_iterable(chunks)], pa.string())
-
-
-def _spread(part: _Columns, names: Sequence[str]) -> npt.NDArray[np.float64]:
-    """The numbers of a part with a row for each of these names."""
-    spread = np.full((len(names), part.numbers.shape[1]), np.nan)
-    spread[[names.index(name) for name in part.names]] = part.numbers
-    return spread
-
-
-def _one_a_slot(points: _Columns) -> _Columns:
-    """The points, no two of one slot: what is ours before what was imported, which is another series.
-
-    What came at the end of one part and with the next once more is one, as is what others wrote at fractions of a ms.
-    """
-    if (np.diff(points.times) < 0).any():  # as InfluxDB never gives them
-        points = points.at(np.argsort(points.times, kind="stable"))
-    is_ours = _are_ours(points)
-    if not is_ours.all():
-        points = points.only(is_ours | ~_are_among(points.times, points.times[is_ours]))
-    times = points.times
-    return points.only(np.append(times[1:] != times[:-1], np.ones(len(times[:1]), dtype=np.bool_)))
-
-
 def _slots_without_reading(polls: pd.DataFrame) -> Instants:
     """The slots, ms, of our own polls that gave none."""
-    shown = pa.array(["", *WITH_READING], pa.string())  # a point without an outcome is no poll
-    has_reading = pc.is_in(pa.array(polls["outcome"]), value_set=shown)
+    has_reading = pc.is_in(pa.array(polls["outcome"]), value_set=_SHOWN)
     return index_ms(polls)[~np.asarray(has_reading) & polls["import"].isna().to_numpy()]
-
-
-def _of_the_same(points: _Columns, others: _Columns) -> _Columns:
-    """Of other points those that are of a slot of these, and of the same import."""
-    found = others.only(_are_among(others.times, points.times))
-    if "import" not in points.texts and "import" not in found.texts:
-        return found
-    imports, places = _imports(points), np.searchsorted(points.times, found.times).tolist()
-    are_same = [imports[place] == one for place, one in zip(places, _imports(found), strict=True)]
-    return found.only(np.array(are_same, dtype=np.bool_))
-
-
-def _imports(points: _Columns) -> list[str | None]:
-    if "import" not in points.texts:
-        return [None] * len(points.times)
-    return [name or None for name in points.texts["import"].to_pylist()]
-
-
-def _are_ours(points: _Columns) -> npt.NDArray[np.bool_]:
-    """Which points were not imported."""
-    if "import" not in points.texts:
-        return np.ones(len(points.times), dtype=np.bool_)
-    return np.array([one is None for one in _imports(points)], dtype=np.bool_)
-
-
-def _are_among(times: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Whether each of some times is one of others; both rise."""
-    if not len(others):
-        return np.zeros(len(times), dtype=bool)
-    nearest = others[np.minimum(np.searchsorted(others, times), len(others) - 1)]
-    are_among: npt.NDArray[np.bool_] = nearest == times
-    return are_among
