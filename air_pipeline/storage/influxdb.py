@@ -21,7 +21,7 @@ from air_pipeline.storage.influxdb_bucket import BucketLook, Compared
 from air_pipeline.storage.influxdb_exchange import Exchange
 from air_pipeline.storage.influxdb_failures import BucketMissing, Doing, no_bucket, of_influxdb, refusal
 from air_pipeline.storage.influxdb_told import ToldInInfluxDB
-from air_pipeline.storage.influxql import DEVICES, LONGEST_S, OWN, InfluxQL, Series, during
+from air_pipeline.storage.influxql import DEVICES, LONGEST_S, OWN, Field, InfluxQL, Series, during
 from air_pipeline.storage.latest import LastPoints, latest_of, settled
 from air_pipeline.storage.line_protocol import poll_lines
 from air_pipeline.storage.stated import asked_of, between_of, nearest, series_of_problems
@@ -41,6 +41,7 @@ _DAY_MS = 86_400_000
 # Asking for the last point of a device takes some 10 ms a year, of all devices at once as much as this many.
 _DEVICES_BY_NAME = 500
 
+_EVER = during(EARLIEST_MS, LATEST_MS)
 # Of a request that deletes: the years 1678 to 2261 are what the server's nanoseconds hold.
 _EARLIEST_MS, _LATEST_MS = -9_214_560_000_000, 9_214_646_400_000
 
@@ -141,8 +142,8 @@ class InfluxStore(ToldInInfluxDB):
         """Device to outcome to number of polls; see `ReadingStore.outcome_counts`."""
         # An outcome is a field, which InfluxQL does not group by: a query each, in one request.
         queries = [
-            f"SELECT count(outcome) AS polls FROM poll WHERE outcome = '{outcome.value}' AND {during(start, end)} "  # noqa: S608
-            "GROUP BY device"
+            f"SELECT count({Field.OUTCOME}) AS polls FROM poll WHERE {Field.OUTCOME} = '{outcome.value}' "  # noqa: S608
+            f"AND {during(start, end)} GROUP BY device"
             for outcome in Outcome
         ]
         counts: dict[str, dict[str, int]] = {}
@@ -159,7 +160,7 @@ class InfluxStore(ToldInInfluxDB):
         polls, values = map(
             _of_devices,
             self._ask(
-                "SELECT count(outcome) AS polls, sum(duration_ms) AS duration_ms FROM poll "  # noqa: S608
+                f"SELECT count({Field.OUTCOME}) AS polls, sum({Field.DURATION_MS}) AS duration_ms FROM poll "  # noqa: S608
                 f"WHERE {during(start, end)} GROUP BY device",
                 f"SELECT count(*::field) FROM air WHERE {during(start, end)} GROUP BY device",  # noqa: S608
             ),
@@ -189,20 +190,20 @@ class InfluxStore(ToldInInfluxDB):
     @of_influxdb
     def first_poll(self, device: str, since: int = EARLIEST_MS) -> int | None:
         """The slot of the first poll from a time on."""
-        query = f"SELECT first(outcome) FROM poll WHERE device::tag = $device AND {during(since, LATEST_MS)}"  # noqa: S608
+        query = f"SELECT first({Field.OUTCOME}) FROM poll WHERE device::tag = $device AND {during(since, LATEST_MS)}"  # noqa: S608
         point = self._point(query, device)
         return None if point is None else int(point["time"])
 
     @of_influxdb
     def first_polls(self, start: int, end: int, device: str | None = None) -> dict[str, int]:
         """Device to the slot of its first poll in the interval; see `ReadingStore.first_polls`."""
-        query = f"SELECT first(outcome) FROM poll WHERE {during(start, end)}"  # noqa: S608
+        query = f"SELECT first({Field.OUTCOME}) FROM poll WHERE {during(start, end)}"  # noqa: S608
         return {name: int(points[0]["time"]) for name, points in self._of_some(query, device).items()}
 
     @of_influxdb
     def emptied(self, start: int, end: int, device: str | None = None) -> dict[str, tuple[int, ...]]:
         """Device to the slots in which a value came as an empty text; see `ReadingStore.emptied`."""
-        query = f"SELECT problems FROM poll WHERE problems =~ /{EMPTY_VALUE}/ AND {during(start, end)}"  # noqa: S608
+        query = f"SELECT {Field.PROBLEMS} FROM poll WHERE {Field.PROBLEMS} =~ /{EMPTY_VALUE}/ AND {during(start, end)}"  # noqa: S608
         found = self._of_some(query, device).items()
         return {name: tuple(int(point["time"]) for point in points) for name, points in found}
 
@@ -211,11 +212,11 @@ class InfluxStore(ToldInInfluxDB):
         """What the last poll of a device before a time says; see `ReadingStore.before`."""
         _, end = within_time(time, time)
         last = f"device::tag = $device AND time < {end}ms ORDER BY time DESC LIMIT 1"
-        point = self._point(f"SELECT interval_s, outcome FROM poll WHERE {last}", device)  # noqa: S608
+        point = self._point(f"SELECT {Field.INTERVAL_S}, {Field.OUTCOME} FROM poll WHERE {last}", device)  # noqa: S608
         if point is None:
             return None
         if self._queries.has_imports():  # of one slot, ours
-            own = self._point(f"SELECT interval_s, outcome FROM poll WHERE {OWN} AND {last}", device)  # noqa: S608
+            own = self._point(f"SELECT {Field.INTERVAL_S}, {Field.OUTCOME} FROM poll WHERE {OWN} AND {last}", device)  # noqa: S608
             point = own if own and own["time"] == point["time"] else point
         return Before(int(point["time"]), float(point["interval_s"]), point["outcome"] == Outcome.ENDED.value)
 
@@ -223,14 +224,14 @@ class InfluxStore(ToldInInfluxDB):
     def asked(self, start: int, end: int, device: str | None = None) -> dict[str, Asked]:
         """Device to what polls say that it was asked for; see `ReadingStore.asked`."""
         first, _ = within_time(start, end)
-        before = self._of_some(f'SELECT last("series") AS "series" FROM poll WHERE time < {first}ms', device)  # noqa: S608
-        within = self._of_some(f'SELECT "series" FROM poll WHERE {during(start, end)}', device)  # noqa: S608
+        before = self._of_some(f'SELECT last({Field.SERIES}) AS "series" FROM poll WHERE time < {first}ms', device)  # noqa: S608
+        within = self._of_some(f"SELECT {Field.SERIES} FROM poll WHERE {during(start, end)}", device)  # noqa: S608
         return asked_of(*([(d, p["series"]) for d, ps in said.items() for p in ps] for said in (before, within)))
 
     @of_influxdb
     def identities(self) -> dict[str, str]:
         """Device to what it said last which one it is; see `ReadingStore.identities`."""
-        (result,) = self._ask('SELECT last("identity") AS "identity" FROM poll GROUP BY device')
+        (result,) = self._ask(f"SELECT last({Field.IDENTITY}) AS identity FROM poll WHERE {_EVER} GROUP BY device")  # noqa: S608
         return {device: str(point["identity"]) for device, point in _of_devices(result).items()}
 
     @of_influxdb
@@ -239,7 +240,7 @@ class InfluxStore(ToldInInfluxDB):
         span = f"WHERE device::tag = $device AND {during(start, end)}"
         values, problems = self._ask(
             f"SELECT count(*::field) FROM air {span}",  # noqa: S608
-            f"SELECT distinct(problems) AS problems FROM poll {span}",  # noqa: S608
+            f"SELECT distinct({Field.PROBLEMS}) AS problems FROM poll {span}",  # noqa: S608
             parameters={"device": device},
         )
         counts = values[0].points[0] if values else {}
@@ -258,8 +259,8 @@ class InfluxStore(ToldInInfluxDB):
         air = self._point(f"SELECT *::field FROM air WHERE {of_device} {near}", device)  # noqa: S608
         values = air and (air["time"], [name for name, value in air.items() if name != "time" and value is not None])
         first, last = between_of(values or None, earlier=earlier)
-        closer = f"{of_device} AND {during(first, last + 1)} AND problems != ''"
-        poll = self._point(f"SELECT problems FROM poll WHERE {closer} {near}", device)  # noqa: S608
+        closer = f"{of_device} AND {during(first, last + 1)} AND {Field.PROBLEMS} != ''"
+        poll = self._point(f"SELECT {Field.PROBLEMS} FROM poll WHERE {closer} {near}", device)  # noqa: S608
         problems = poll and (poll["time"], series_of_problems([poll["problems"]]))
         return nearest([values or None, problems or None], earlier=earlier)
 
@@ -358,7 +359,7 @@ class InfluxStore(ToldInInfluxDB):
             some = polls[-1:]
             self._write_lines([line for poll in some for line in poll_lines(poll)])
             at = some[0].observed_at
-            query = f"SELECT outcome FROM poll WHERE device::tag = $device AND {during(at, at + 1)}"  # noqa: S608
+            query = f"SELECT {Field.OUTCOME} FROM poll WHERE device::tag = $device AND {during(at, at + 1)}"  # noqa: S608
             try:
                 [found] = self._queries.statements([query], {"device": some[0].device})
             except StoreRefused:  # a token that may not read delivers

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from air_pipeline.storage.influxql import OWN, Series, during
+from air_pipeline.storage.influxql import OWN, Field, Series, during
 from air_pipeline.storage.store import Summary
 
 _OURS, _THEIRS = OWN, "\"import\"::tag != ''"
@@ -24,7 +24,7 @@ def found(ask: Ask, start: int, end: int) -> dict[str, dict[str, Summary]]:
     """What a bucket in which something was imported holds of each import, by device; see `ReadingStore.imports`."""
     which = f'{_THEIRS} AND {during(start, end)} GROUP BY device, "import"'
     polls, values = ask(
-        f"SELECT count(outcome) AS polls, sum(duration_ms) AS duration_ms FROM poll WHERE {which}",  # noqa: S608
+        f"SELECT count({Field.OUTCOME}) AS polls, sum({Field.DURATION_MS}) AS duration_ms FROM poll WHERE {which}",  # noqa: S608
         f"SELECT count(*::field) FROM air WHERE {which}",  # noqa: S608
     )
     counts = {_key(one): sum(n for name, n in one.points[0].items() if name != "time") for one in values}
@@ -90,7 +90,7 @@ def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
         {one.tags["device"]: int(one.points[0]["time"]) for one in result}
         for result in ask(
             *(
-                f"SELECT {edge}(outcome) FROM poll WHERE {which} AND {during(start, end)} GROUP BY device"  # noqa: S608
+                f"SELECT {edge}({Field.OUTCOME}) FROM poll WHERE {which} AND {during(start, end)} GROUP BY device"  # noqa: S608
                 for edge in ("first", "last")
                 for which in (_OURS, _THEIRS)
             )
@@ -104,7 +104,7 @@ def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
         ours, theirs = (
             {int(point["time"]) for series in result for point in series.points}
             for result in ask(
-                *(f"SELECT count(outcome) FROM poll WHERE {which} AND {span}" for which in (_OURS, _THEIRS)),  # noqa: S608
+                *(f"SELECT count({Field.OUTCOME}) FROM poll WHERE {which} AND {span}" for which in (_OURS, _THEIRS)),  # noqa: S608
                 parameters={"device": device},
             )
         )
@@ -115,8 +115,8 @@ def _shared(ask: Ask, start: int, end: int) -> Iterator[tuple[str, int, int]]:
 def _of_a_day(ask: Ask, device: str, start: int, end: int) -> Iterator[tuple[str, Hidden]]:
     of_device = f"device::tag = $device AND {during(start, end)}"
     ours, theirs, values = ask(
-        f"SELECT outcome FROM poll WHERE {_OURS} AND {of_device}",  # noqa: S608
-        f'SELECT outcome, duration_ms FROM poll WHERE {_THEIRS} AND {of_device} GROUP BY "import"',  # noqa: S608
+        f"SELECT {Field.OUTCOME} FROM poll WHERE {_OURS} AND {of_device}",  # noqa: S608
+        f'SELECT {Field.OUTCOME}, {Field.DURATION_MS} FROM poll WHERE {_THEIRS} AND {of_device} GROUP BY "import"',  # noqa: S608
         f'SELECT *::field FROM air WHERE {_THEIRS} AND {of_device} GROUP BY "import"',  # noqa: S608
         parameters={"device": device},
     )

@@ -20,7 +20,7 @@ from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBE
 from air_pipeline.storage.frames import WITH_READING, polls_frame, readings_frame, texts_at
 from air_pipeline.storage.influxdb_columns import Columns, Growing, are_among
 from air_pipeline.storage.influxdb_failures import BucketMissing
-from air_pipeline.storage.influxql import OWN, InfluxQL, Rows, during, identifier
+from air_pipeline.storage.influxql import OWN, Field, InfluxQL, Rows, during, identifier
 from air_pipeline.storage.storable import within_time
 from air_pipeline.storage.store import StoreError
 
@@ -51,10 +51,12 @@ _READINGS = _Asked("air", "*::field")
 _POLLS = _Asked("poll", _fields(_USUAL), POLL_TEXTS)
 # Asked for with the others, what is nowhere costs as much as what is everywhere.
 _SAYING_MORE = _Asked("poll", _fields(_RARE), POLL_TEXTS)
-_OUTCOME = _fields(["outcome"])
-_OWN_POLLS = _Asked("poll", _OUTCOME, POLL_TEXTS, f"{OWN} AND ")
+_OWN_POLLS = _Asked("poll", Field.OUTCOME, POLL_TEXTS, f"{OWN} AND ")
 _WITHOUT_READING = _Asked(
-    "poll", _OUTCOME, POLL_TEXTS, _OWN_POLLS.which + "".join(f"{_OUTCOME} != '{one}' AND " for one in WITH_READING)
+    "poll",
+    Field.OUTCOME,
+    POLL_TEXTS,
+    _OWN_POLLS.which + "".join(f"{Field.OUTCOME} != '{one}' AND " for one in WITH_READING),
 )
 _SHOWN = pa.array(["", *WITH_READING], pa.string())  # a point without an outcome is no poll
 # Of an interval, when slots without a reading are looked for: hours of a day.
@@ -109,7 +111,7 @@ class Points:
         which = f"{OWN} AND device::tag = $device AND {during(start, end)} GROUP BY time({width}ms)"
         try:
             [found] = self._queries.statements(
-                [f"SELECT distinct({_OUTCOME}) AS outcome FROM poll WHERE {which}"],  # noqa: S608
+                [f"SELECT distinct({Field.OUTCOME}) AS outcome FROM poll WHERE {which}"],  # noqa: S608
                 {"device": device},
             )
         except BucketMissing:  # as is found by whoever asks for readings

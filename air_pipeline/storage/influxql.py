@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from http import HTTPStatus
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,22 @@ LONGEST_S = 600.0
 _LONGEST_ANSWER = 1_000_000_000
 
 
+class Field(StrEnum):
+    """Fields of polls as queries name them, whatever else is called so: a tag, or one of another kind years ago."""
+
+    OUTCOME = '"outcome"::string'
+    PROBLEMS = '"problems"::string'
+    SERIES = '"series"::string'
+    IDENTITY = '"identity"::string'
+    DURATION_MS = '"duration_ms"::field'
+    INTERVAL_S = '"interval_s"::field'
+
+
 DEVICES = 'SHOW TAG VALUES FROM poll WITH KEY = "device"'
 """The query for the names of all devices, as points with a `value`."""
 _TAGS = "SHOW TAG KEYS FROM air, poll"
 # Statements that begin with SHOW know no retention policy: of a bucket a/b, last points are asked for instead.
-_LAST_OF_DEVICES = "SELECT last(outcome) FROM poll GROUP BY device"
+_LAST_OF_DEVICES = f"SELECT last({Field.OUTCOME}) FROM poll GROUP BY device"  # noqa: S608
 _LAST_OF_SERIES = "SELECT *::field FROM air, poll GROUP BY * ORDER BY time DESC LIMIT 1"
 _OURS = {"device", "import"}
 OWN = "\"import\"::tag = ''"

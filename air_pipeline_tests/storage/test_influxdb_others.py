@@ -35,9 +35,28 @@ def shown(store: InfluxStore, end: int = END) -> list[pd.DataFrame]:
     return [polls, readings]
 
 
+def said(store: InfluxStore) -> list[object]:
+    """What else the store says of our device."""
+    return [
+        store.first_poll("living-room"),
+        store.first_polls(START, END, "living-room"),
+        store.before("living-room", END),
+        store.asked(START, END, "living-room"),
+        store.emptied(START, END, "living-room"),
+        store.stated("living-room", START, END),
+        store.nearest_stated("living-room", END, earlier=True),
+        store.nearest_stated("living-room", START, earlier=False),
+        store.identities().get("living-room"),
+        store.outcome_counts(START, END)["living-room"],
+        store.summaries(START, END)["living-room"],
+        store.imports(START, END).get("living-room"),
+    ]
+
+
 OTHERS = [
     "poll,device=garage,outcome=x votes=1",
     "poll,device=garage,problems=x,body=y,import=z votes=3",
+    "poll,device=garage,series=x,identity=y,interval_s=1,duration_ms=2 votes=1",
     "air,device=garage,mq135_co2=x votes=1",
     'poll,device=garage import="x"',
     'poll,device=living-room,by=them outcome="ok",import="x"',
@@ -50,12 +69,24 @@ OTHERS = [
 def test_whatever_others_call_as_we_do_hides_nothing_and_shows_nothing(
     influxdb: InfluxServer, ours: InfluxStore, other: str
 ) -> None:
-    before = shown(ours)
+    before, also = shown(ours), said(ours)
     assert list(rows(before[1])) == [START]
     line(influxdb, ours._connection.bucket, f"{other} {START + 10_000}000000")
-    for fresh in (ours, InfluxStore(ours._connection)):
-        for one, other_one in zip(shown(fresh), before, strict=True):
+    fresh = InfluxStore(ours._connection)  # which knows of their tags at once, the other one within a minute
+    assert said(fresh) == also
+    for store in (ours, fresh):
+        for one, other_one in zip(shown(store), before, strict=True):
             pd.testing.assert_frame_equal(one, other_one, check_exact=True)
+
+
+def test_what_a_series_of_others_says_of_our_device_is_not_its_word(influxdb: InfluxServer, ours: InfluxStore) -> None:
+    before, also = shown(ours), said(ours)
+    theirs = 'poll,device=living-room,by=them outcome="ok",identity="other",series="[]",problems="[]",interval_s=1.0'
+    line(influxdb, ours._connection.bucket, f"{theirs} {START + 10_000}000000")
+    fresh = InfluxStore(ours._connection)
+    assert said(fresh) == also
+    for one, other in zip(shown(fresh), before, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_a_field_of_ours_that_is_of_another_kind_in_another_year_hides_nothing(
