@@ -186,6 +186,9 @@ PRIVATE_OF_DAGSTER = {
     "dagster._core.instance.ref.InstanceRef": (
         "Only a reference takes overrides of dagster.yaml; DagsterInstance.from_config takes none."
     ),
+    "dagster._core.run_coordinator.base.SubmitRunContext": (
+        "What a run coordinator is given: QueuedRunCoordinator, which is public, names it in its signature."
+    ),
     "dagster._core.storage.event_log.sql_event_log.SqlEventLogStorage": (
         "Nothing public prunes events; what a database keeps of them is reached by its connection alone."
     ),

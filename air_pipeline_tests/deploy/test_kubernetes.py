@@ -82,6 +82,18 @@ def test_what_pods_are_told_is_what_the_program_reads() -> None:
         assert {one["name"] for one in mounts} == known
 
 
+def test_runs_are_queued_and_tried_again_as_on_many_machines() -> None:
+    many = yaml.safe_load((ROOT / "deploy" / "many" / "dagster.yaml").read_text(encoding="utf-8"))
+    daemon = VALUES["dagsterDaemon"]
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert queue["maxConcurrentRuns"] == many["concurrency"]["runs"]["max_concurrent_runs"]
+    assert queue["tagConcurrencyLimits"] == many["concurrency"]["runs"]["tag_concurrency_limits"]
+    retries = {
+        re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", name): it for name, it in daemon["runRetries"].items()
+    }
+    assert retries == many["run_retries"]
+
+
 def test_only_what_is_there_is_referred_to() -> None:
     text = json.dumps([VALUES, *OBJECTS.values()])
     claims = set(re.findall(r'"claimName": "([^"]+)"', text))
@@ -163,6 +175,7 @@ def instance_of_the_chart(kubeconfig: Path) -> dict[str, Any]:
                 "env_vars": said["envVars"],
                 "volume_mounts": said["volumeMounts"],
                 "volumes": said["volumes"],
+                "run_k8s_config": {"pod_spec_config": said["runK8sConfig"]["podSpecConfig"]},
             },
         },
         "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
@@ -211,6 +224,7 @@ def test_a_run_becomes_a_job_of_kubernetes_with_all_that_it_needs(tmp_path: Path
     assert container["args"][:3] == ["dagster", "api", "execute_run"]
     assert {one["configMapRef"]["name"] for one in container["envFrom"] if "configMapRef" in one} == {"air-pipeline"}
     assert {one["secretRef"]["name"] for one in container["envFrom"] if "secretRef" in one} == {"air-pipeline"}
+    assert pod["securityContext"] == code_server()["podSecurityContext"]
     mounted = {one["mountPath"] for one in container["volumeMounts"]}
     assert {one["mountPath"] for one in launcher()["volumeMounts"]} <= mounted
     claims = {one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"] if "persistentVolumeClaim" in one}

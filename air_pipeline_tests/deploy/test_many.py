@@ -37,9 +37,10 @@ def locked(name):
 
 
 def test_the_instance_differs_in_nothing_but_where_things_are_kept_and_run():
-    kept = {"storage", "run_launcher", "compute_logs"}
-    assert INSTANCE.keys() - kept == ONE.keys()
-    for part in ONE.keys() - {"concurrency", "run_monitoring"}:
+    kept = {"storage", "run_launcher", "compute_logs", "run_coordinator"}
+    assert INSTANCE.keys() - kept == ONE.keys() - {"run_queue"}
+    assert INSTANCE["run_coordinator"]["config"] == ONE["run_queue"]
+    for part in ONE.keys() - {"concurrency", "run_monitoring", "run_queue"}:
         assert INSTANCE[part] == ONE[part], part
     limits = [said["concurrency"]["runs"]["tag_concurrency_limits"] for said in (INSTANCE, ONE)]
     assert limits[0] == limits[1]
