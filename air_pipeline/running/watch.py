@@ -3,7 +3,7 @@
 Belongs here: what is said of what is seen. Does not: processes (`running`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,8 +12,8 @@ from time import monotonic
 from air_pipeline.collection.collector_state import collector_state
 from air_pipeline.deployment import settings_stamp
 from air_pipeline.environment import Environment
-from air_pipeline.health import Level
-from air_pipeline.health.collecting import collector_running, devices_reporting
+from air_pipeline.health import Finding, Level
+from air_pipeline.health.collecting import collector_running, devices_reporting, outbox_draining
 from air_pipeline.health.seen import Seen
 from air_pipeline.health.set_up import start_reached
 from air_pipeline.in_force import load_settings
@@ -37,6 +37,7 @@ class Noticed:
         store_error: why the store does not take readings; empty if it does.
         silent: the devices that give no readings, each with what became of its polls.
         absent: the collectors of other names that do not run, as far as they told.
+        stuck: those of them whose polls do not reach the store.
     """
 
     mistake: str = ""
@@ -44,6 +45,7 @@ class Noticed:
     store_error: str = ""
     silent: Mapping[str, str] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    stuck: Mapping[str, str] = field(default_factory=dict)
 
 
 def changes(before: Noticed, now: Noticed) -> Iterator[str]:
@@ -65,10 +67,19 @@ def changes(before: Noticed, now: Noticed) -> Iterator[str]:
         yield f"no readings from {some(outcomes, MOST_NAMED)}; what to do: air-pipeline doctor"
     if back := before.silent.keys() - now.silent.keys():
         yield f"readings again from {some(sorted(back), MOST_NAMED)}"
+    yield from _changes_elsewhere(before, now)
+
+
+def _changes_elsewhere(before: Noticed, now: Noticed) -> Iterator[str]:
+    """What is to be said of collectors of other names."""
     for name in sorted(now.absent.keys() - before.absent.keys()):
         yield now.absent[name]
     if back := before.absent.keys() - now.absent.keys():
         yield f"word again of {some(sorted(back), MOST_NAMED)}"
+    for name in sorted(now.stuck.keys() - before.stuck.keys()):
+        yield now.stuck[name]
+    if back := before.stuck.keys() - now.stuck.keys() - now.absent.keys():
+        yield f"what {some(sorted(back), MOST_NAMED)} polled reaches the store again"
 
 
 class Watch:
@@ -96,7 +107,8 @@ class Watch:
             now = replace(now, mistake=mistake, start=start)
         if monotonic() >= self._look_at_store:
             now = replace(now, store_error=self._store_error())
-            now = replace(now, silent=self._silent(now), absent=self._absent(now))
+            absent, stuck = self._elsewhere(now)
+            now = replace(now, silent=self._silent(now), absent=absent, stuck=stuck)
             self._look_at_store = monotonic() + LOOK_EVERY_S
         said = list(changes(self._seen, now))
         self._seen = now
@@ -138,15 +150,15 @@ class Watch:
             return now.silent
         return {one.subject: one.text for one in found if one.is_bad and (not one.subject or seen.runs(one.subject))}
 
-    def _absent(self, now: Noticed) -> Mapping[str, str]:
-        """The collectors of other names that do not run, by what they told; as before where that cannot be told."""
+    def _elsewhere(self, now: Noticed) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The collectors of other names that are absent, and stuck; as before where that cannot be told."""
         if self._settings is None or self._settings.collectors == (self._environment.collector,):
-            return {}
-        found = list(collector_running.findings(self._look()))
-        if any(one.level is Level.UNKNOWN for one in found):
-            return now.absent
-        own = self._environment.collector
-        return {one.subject: one.text for one in found if one.is_bad and one.subject not in {"", own}}
+            return {}, {}
+        seen, own = self._look(), self._environment.collector
+        return (
+            _bad_elsewhere(collector_running.findings(seen), own, now.absent),
+            _bad_elsewhere(outbox_draining.findings(seen), own, now.stuck),
+        )
 
     def _attempt(self) -> tuple[str, int, float] | None:
         """The collector's last attempt at the store, if it failed: why, and what tells it from others."""
@@ -165,3 +177,11 @@ class Watch:
         except Exception as error:  # noqa: BLE001 - a look must not end what it looks at
             return " ".join(str(error).split()) or type(error).__name__
         return ""
+
+
+def _bad_elsewhere(findings: Iterable[Finding], own: str, before: Mapping[str, str]) -> Mapping[str, str]:
+    """Collectors of other names of which something bad was found; as before where one of them is not known."""
+    found = list(findings)
+    if any(one.level is Level.UNKNOWN for one in found):
+        return before
+    return {one.subject: one.text for one in found if one.is_bad and one.subject not in {"", own}}

@@ -1,6 +1,7 @@
 """What `up` says while it runs, and what it leaves behind when it is killed."""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from air_pipeline.running.watch import Noticed, Watch, changes
 from air_pipeline.settings.marks import marks_file
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
+from air_pipeline.storage.store import Told
 from air_pipeline_tests.running_pipeline import Installation, dead_port, today
 from air_pipeline_tests.waiting import WITHIN_S
 
@@ -114,6 +116,49 @@ def test_a_device_that_falls_silent_is_named_and_so_is_its_return(installed: Ins
         assert watch.news() == []
         store(30, Outcome.OK)
         assert watch.news() == ["readings again from attic"]
+
+
+def at_edge_1(installed: Installation) -> Callable[..., None]:
+    """Gives a device to a collector elsewhere, and a function that tells of it through the store, so many s ago."""
+    elsewhere = "  - {id: hall, url: http://127.0.0.1:9/hall, collector: edge-1}\n"
+    installed.config.write_text(VALID.format(today()) + elsewhere, encoding="utf-8")
+
+    def tell(ago_s: float, **fields: float | str) -> None:
+        with closing(open_store(None, installed.environment.state)) as into:
+            into.tell(Told("edge-1", round((time.time() - ago_s) * 1000), {"since_ms": 1.0, "pending": 0.0, **fields}))
+
+    return tell
+
+
+def test_a_collector_elsewhere_is_named_when_it_falls_silent_and_when_its_polls_wait(
+    installed: Installation, at_once: None
+) -> None:
+    tell = at_edge_1(installed)
+    tell(40)
+    watch = Watch(installed.environment)
+    with CollectorLock(installed.environment.state):
+        watch.news()  # that no device gave readings yet
+        waits_since = round((time.time() - 600) * 1000)
+        tell(30, pending=7.0, oldest_ms=float(waits_since), failures=3.0, error="the bucket is not there")
+        [said] = watch.news()
+        assert said.startswith("7 polls wait at edge-1, the oldest since ")
+        assert said.endswith(": the bucket is not there")
+        assert watch.news() == []
+        tell(20)
+        assert watch.news() == ["what edge-1 polled reaches the store again"]
+
+
+def test_a_collector_elsewhere_of_which_nothing_is_heard_is_named(installed: Installation, at_once: None) -> None:
+    tell = at_edge_1(installed)
+    tell(900)
+    watch = Watch(installed.environment)
+    with CollectorLock(installed.environment.state):
+        [said] = watch.news()
+        assert "edge-1, which runs elsewhere, has told nothing since " in said
+        assert "so nobody polls hall" in said
+        assert watch.news() == []
+        tell(1)
+        assert "word again of edge-1" in watch.news()
 
 
 def test_of_many_silent_devices_some_are_named() -> None:

@@ -100,8 +100,13 @@ def test_a_large_file_is_there_once_all_its_parts_are(
     assert shelf.head(DAY, NAME) == content
 
 
-def test_what_is_large_is_more_than_64_mib() -> None:
-    assert object_shelf.PART_BYTES * 2 == 64 << 20
+@pytest.mark.parametrize(("size", "puts"), [((10 << 20) - 1, 1), (10 << 20, 2)])
+def test_what_is_large_is_as_large_as_two_parts(
+    shelf: ObjectShelf, objects: ObjectStore, monkeypatch: pytest.MonkeyPatch, size: int, puts: int
+) -> None:
+    monkeypatch.setattr(object_shelf, "PART_BYTES", 5 << 20)
+    put(shelf, bytes(size))
+    assert sum(one.startswith("PUT") for one in objects.asked) == puts
 
 
 def test_a_large_file_of_which_a_part_is_refused_is_not_there(
