@@ -237,7 +237,7 @@ def _metadata(inputs: DayInputs) -> DayMetadata:
 
 
 def _counts(observations: DeviceObservations) -> DeviceCounts:
-    of_flag = np.bincount(observations.flags.to_numpy().ravel(), minlength=max(Flag) + 1).tolist()
+    of_flag = np.bincount(observations.flags.to_numpy("int64").ravel(), minlength=max(Flag) + 1).tolist()
 
     return DeviceCounts(
         device=observations.device,

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from air_pipeline.storage.frames import Strings
 
-# Rows; beyond, room is made again and again, for twice as many each time.
-_LEAST_ROOM, _MOST_AHEAD = 1_000, 500_000
+# So many times what has come, there is room for what is expected: room that is not used takes memory all the same.
+_MOST_TIMES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +96,7 @@ class Growing:
         """
         before, after = self._count, self._count + len(times)
         if after > len(self._times):
-            self._make_room(max(after, 2 * before, self._expected(times)))
+            self._make_room(max(after, 2 * before, min(self._expected(times), _MOST_TIMES * after)))
         self._name(tuple(dict.fromkeys((*self._names, *numbers))))
         self._times[before:after] = times
         for place, name in enumerate(self._names):
@@ -110,14 +110,17 @@ class Growing:
         """All of them, no two of one slot; nothing is to be added from here on."""
         texts = {name: pa.chunked_array(parts, pa.string()) for name, parts in self._texts.items()}
         count = self._count
-        return _one_a_slot(Columns(self._times[:count], self._names, self._numbers[:, :count], texts))
+        times, numbers = self._times[:count], self._numbers[:, :count]
+        if len(self._times) > 2 * count:  # a frame keeps all of it
+            times, numbers = times.copy(), numbers.copy()
+        return _one_a_slot(Columns(times, self._names, numbers, texts))
 
     def _expected(self, times: npt.NDArray[np.int64]) -> int:
         """How many points there will be, if those that come are as far apart as these."""
         if not len(times) or times[-1] <= times[0]:
-            return _LEAST_ROOM
+            return 0
         more = (self._end - int(times[0])) * (len(times) - 1) // int(times[-1] - times[0])
-        return min(self._count + more + 1, _MOST_AHEAD)
+        return self._count + more + 1
 
     def _make_room(self, room: int) -> None:
         times, numbers, count = self._times, self._numbers, self._count

@@ -179,7 +179,8 @@ def _is_mean(name: str, series: Collection[str]) -> bool:
 
 def _may_hold(group: pq.RowGroupMetaData, devices: Collection[str]) -> bool:
     """Whether a row group may have rows of any of these devices, by the least and greatest id that it notes."""
-    noted = group.column(0).statistics
+    columns = map(group.column, range(group.num_columns))
+    noted = next((column.statistics for column in columns if column.path_in_schema == "device"), None)
     if noted is None or not noted.has_min_max:
         return True
     return any(str(noted.min) <= name <= str(noted.max) for name in devices)

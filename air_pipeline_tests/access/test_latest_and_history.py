@@ -108,6 +108,15 @@ def test_history_of_nothing_is_a_frame_of_nothing(empty):
         assert str(history.index.dtype) == "datetime64[ms, Europe/Warsaw]"
 
 
+def test_history_of_no_devices_has_the_same_types(empty, archive):
+    none, some = (
+        one.history("2026-11-20", "2026-11-22", devices=devices) for one, devices in ((empty, []), (archive, None))
+    )
+    assert none.empty
+    assert none.index.dtype == some.index.dtype
+    assert none["device"].dtype == some["device"].dtype
+
+
 def test_history_has_the_series_that_are_asked_for_in_that_order(stations):
     found = stations.history(DAY, AFTER, series=["other_humidity", "first_temperature"])
     assert found.columns.tolist() == ["device", "other_humidity", "first_temperature"]

@@ -197,6 +197,12 @@ def test_a_store_without_anything_gives_files_without_rows(deployed):
     assert not deployed.environment.state.readings.exists()
 
 
+def test_a_device_that_was_asked_for_no_series_has_no_rows(deployed):
+    start, end = window()
+    deployed.store.write([poll(at, outcome=Outcome.TIMEOUT, series=()) for at in range(start, end, 10 * MINUTE)])
+    assert [len(rows) for rows in build(deployed)] == [0, 0, 0]
+
+
 def test_the_counts_that_are_told_are_those_of_the_table(tmp_path):
     deployed = deployment(tmp_path, device("b"), device("a"), device("none"))
     deployed.store.write(polls(START, END, "a"))

@@ -86,6 +86,25 @@ def test_however_wrong_the_room_was_guessed_every_point_is_there(apart: int, mor
         assert (found.numbers[1, starts[-2] :] == times[starts[-2] :] * 0.25).all()
 
 
+@given(
+    st.integers(1, 3_000),
+    st.integers(1, 200),
+    st.sampled_from([FROM, FROM + 10_000, END, 10 * END]),
+    st.integers(1, 60),
+)
+def test_room_for_what_never_comes_is_not_kept(parts: int, size: int, end: int, fields: int) -> None:
+    """A device that was off for most of the time, read beside others whose fields it lacks."""
+    growing, parts = Growing(end), min(parts, 3_000 // size)
+    for part in range(parts):
+        times = FROM + 10 * np.arange(part * size, (part + 1) * size)
+        growing.add(times, {f"series_{number}": times * 1.0 for number in range(fields)}, {})
+        assert len(growing._times) <= 4 * (part + 1) * size
+    found = growing.columns()
+    assert found.numbers.shape == (fields, parts * size)
+    for kept in (found.times, found.numbers):
+        assert (kept if kept.base is None else kept.base).nbytes <= 2 * kept.nbytes
+
+
 @given(st.lists(points, max_size=20), st.lists(points, max_size=20))
 def test_what_is_said_beside_is_of_a_point_that_is_there_and_of_its_import(
     some: list[Point], others: list[Point]

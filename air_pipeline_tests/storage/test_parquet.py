@@ -175,6 +175,14 @@ def test_aggregates_of_many_devices_share_row_groups_and_are_read_by_device(tmp_
     assert list(file.device_tables({"d03a"})) == []  # between those that there are
 
 
+def test_devices_are_found_in_a_file_of_a_version_with_another_order_of_columns(tmp_path):
+    file = publish(tmp_path, rows("a"), rows("b"))
+    there = pq.ParquetFile(file.path).read()
+    other = {**there.schema.metadata, b"air_pipeline.schema_version": b"99"}
+    pq.write_table(there.select(there.column_names[::-1]).replace_schema_metadata(other), file.path)
+    assert [name for name, _ in file.device_tables({"b"})] == ["b"]
+
+
 def test_only_the_devices_that_are_wanted_are_read(tmp_path):
     file = publish(tmp_path, rows("a"), rows("b", first=7.0), rows("c"))
     damage_row_group(file.path, 0)
