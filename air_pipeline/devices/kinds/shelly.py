@@ -1,7 +1,9 @@
 """Shelly: `/rpc/Shelly.GetStatus` of the second generation and later, `/status` of the first, told apart.
 
-Source: shelly-api-docs.shelly.cloud (components Temperature, Humidity, Illuminance; Sensor Add-on: ids from 100) and
-captures of first-generation devices. What is built in is the sensor `shelly`, what is added `shelly-100` and so on.
+Source: shelly-api-docs.shelly.cloud (components Temperature, Humidity, Illuminance; Sensor Add-on: ids from 100;
+Authentication: digest with SHA-256; Common Device Traits: `_shelly._tcp` of the second generation, `_http._tcp` of
+both) and captures of first-generation devices, as no document of their maker was at hand for the H&T's `tmp` and `hum`.
+What is built in is the sensor `shelly`, what is added `shelly-100` and so on.
 `is_valid: false` means no value, whatever number stands beside it. With a password the first generation wants basic,
 the others digest with SHA-256, of the realm `shelly…`.
 """
