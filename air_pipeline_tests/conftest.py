@@ -11,6 +11,7 @@ from air_pipeline_tests.object_store import ObjectStore, object_store
 # Tests assert no times. Here hypothesis goes on searching; in CI it tries the same cases every time.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True, database=None)
+settings.register_profile("long", settings.get_profile("here"), max_examples=3_000, database=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 if TYPE_CHECKING:
