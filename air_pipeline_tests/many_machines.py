@@ -1,6 +1,5 @@
 """air_pipeline on many machines, on one: a head, a worker that cannot see the head's files, collectors at sites."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -171,8 +170,3 @@ def wait_until_ready(worker: Service) -> None:
         return " ready." in worker.said
 
     wait_for(ready, "the worker")
-
-
-def is_root() -> bool:
-    """Whether this process may hide files from others."""
-    return os.geteuid() == 0

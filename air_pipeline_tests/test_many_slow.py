@@ -21,13 +21,13 @@ from air_pipeline_tests.many_machines import (
     Machine,
     Service,
     is_reached,
-    is_root,
     running,
     wait_until_ready,
     worker_of,
     write_edges,
 )
 from air_pipeline_tests.many_servers import Server, running_postgres, running_redis
+from air_pipeline_tests.needs import need_root
 from air_pipeline_tests.object_store import ObjectStore, object_store
 from air_pipeline_tests.running_pipeline import (
     DAY_TABLES,
@@ -42,7 +42,7 @@ from air_pipeline_tests.sites import inside, sites
 from air_pipeline_tests.tcp_proxy import Proxy, half_of_a_body, proxy
 from air_pipeline_tests.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_root(), reason="only root hides files and makes networks")]
+pytestmark = pytest.mark.slow
 
 DAYS = [today() - timedelta(days=number) for number in range(4, 1, -1)]
 _NAMES = [f"date={day}" for day in DAYS]
@@ -115,6 +115,7 @@ class Many:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer) -> Iterator[Many]:
+    need_root("only root hides files and makes networks")
     folder = tmp_path_factory.mktemp("many")
     connection = influxdb_server.connection()
     with ExitStack() as stack:
