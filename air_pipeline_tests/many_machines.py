@@ -33,7 +33,7 @@ class Machine(Installation):
         home = folder / "dagster"
         home.mkdir(parents=True)
         shutil.copy(MANY / "dagster.yaml", home)
-        self._common["DAGSTER_HOME"] = str(home)
+        self._common |= {"DAGSTER_HOME": str(home), "DAGSTER_LOGS_DIR": str(home / "storage")}
 
     @property
     def variables(self) -> dict[str, str]:

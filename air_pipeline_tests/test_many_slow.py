@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from air_pipeline.places import ObjectAddress
 from air_pipeline_tests.influxdb_server import InfluxServer
 from air_pipeline_tests.many_machines import (
     Edge,
@@ -55,6 +56,7 @@ class Many:
     influxdb: InfluxServer
     redis: Server
     objects: ObjectStore
+    logs: ObjectAddress
     to_objects: Proxy
     head: Machine
     edges: tuple[Edge, ...]
@@ -94,6 +96,14 @@ class Many:
         asked = [one.partition("?")[0] for one in self.objects.asked]
         return [sum(one.startswith("PUT ") and one.endswith(f"/{day}/built.json") for one in asked) for day in _NAMES]
 
+    def printed(self, run: str) -> str:
+        """What the head's UI shows of what a run wrote to stderr."""
+        [key] = [event["fileKey"] for event in self.pipeline.ask(_CAPTURED, id=run)["logsForRun"]["events"] if event]
+        shown = self.pipeline.ask(_PRINTED, key=[run, "compute_logs", key])["capturedLogs"]["stderr"]
+        kept = self.objects.read(self.logs / f"storage/{run}/compute_logs/{key}.err").decode()
+        assert shown == kept
+        return kept
+
     def wait_for_days(self, backfill: str, before: Sequence[int]) -> None:
         """Waits for the days of a backfill, one after the other, and for its end; fails if it does."""
 
@@ -123,6 +133,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
         postgres = stack.enter_context(running_postgres())
         redis = stack.enter_context(running_redis(folder / "redis"))
         objects = stack.enter_context(object_store())
+        logs = objects.bucket()
         to_objects = stack.enter_context(proxy(objects.server.server_port))
         to_influxdb = stack.enter_context(proxy(urlsplit(connection.url).port or 0, here))
         store = {
@@ -141,6 +152,8 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
                 "AIR_PIPELINE_DATA": str(objects.bucket()),
                 **objects.variables,
                 "AWS_ENDPOINT_URL_S3": to_objects.url,
+                "DAGSTER_LOGS_BUCKET": urlsplit(logs.url).netloc,
+                "DAGSTER_LOGS_PREFIX": urlsplit(logs.url).path,
             }
         )
         head, elsewhere = (Machine(folder / name, common) for name in ("head", "elsewhere"))
@@ -158,7 +171,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, influxdb_server: InfluxServer
         worker = stack.enter_context(running(worker_of(elsewhere, head)))
         pipeline = stack.enter_context(running_pipeline(head))
         wait_until_ready(worker)
-        yield Many(influxdb_server, redis, objects, to_objects, head, tuple(edges), local, worker, pipeline)
+        yield Many(influxdb_server, redis, objects, logs, to_objects, head, tuple(edges), local, worker, pipeline)
 
 
 def test_nobody_asks_a_device_that_is_not_its_own(many: Many) -> None:
@@ -185,6 +198,15 @@ def test_a_backfill_gives_the_bytes_of_a_local_build(many: Many) -> None:
                 table,
                 day,
             )
+
+
+def test_what_a_run_prints_is_in_the_object_store_and_the_head_shows_it(many: Many) -> None:
+    runs = many.pipeline.runs("SUCCESS")
+    assert len(runs) >= len(DAYS)
+    for run in runs:
+        printed = many.printed(run)
+        for table in DAY_TABLES:
+            assert re.search(rf"{run}.* {table} - STEP_SUCCESS", printed), printed
 
 
 def test_a_run_whose_process_is_killed_is_noticed_and_tried_again(many: Many) -> None:
@@ -286,3 +308,9 @@ def test_an_object_store_that_is_killed_is_named(many: Many) -> None:
     many.wait_until_named("objects_answering", f"{many.head.environment.data} does not answer")
     many.to_objects.start()
     many.wait_until_well("objects_answering")
+
+
+_CAPTURED = """
+query($id: ID!) { logsForRun(runId: $id) { ...on EventConnection { events { ...on LogsCapturedEvent { fileKey } } } } }
+"""
+_PRINTED = "query($key: [String!]!) { capturedLogs(logKey: $key) { stderr } }"

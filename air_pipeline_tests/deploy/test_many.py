@@ -50,7 +50,16 @@ def test_the_instance_differs_in_nothing_but_where_things_are_kept_and_run():
 
 def test_every_variable_of_the_instance_is_in_the_environment():
     assert named(INSTANCE) <= set(VARIABLES)
-    assert {name for name in VARIABLES if name.startswith(("DAGSTER_POSTGRES_", "CELERY_"))} <= named(INSTANCE)
+    assert {name for name in VARIABLES if name.startswith(("DAGSTER_POSTGRES_", "DAGSTER_LOGS_", "CELERY_"))} <= named(
+        INSTANCE
+    )
+
+
+def test_what_runs_print_is_on_the_machine_where_it_is_pruned_and_not_among_the_days_elsewhere():
+    assert INSTANCE["compute_logs"]["class"] == "S3ComputeLogManager"
+    assert VARIABLES["DAGSTER_LOGS_DIR"] == f"{VARIABLES['DAGSTER_HOME']}/storage"
+    kept = f"s3://{VARIABLES['DAGSTER_LOGS_BUCKET']}/{VARIABLES['DAGSTER_LOGS_PREFIX']}/"
+    assert not kept.startswith(f"{VARIABLES['AIR_PIPELINE_DATA']}/")
 
 
 def test_the_worker_is_a_unit_as_the_others_are():
