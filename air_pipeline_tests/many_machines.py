@@ -131,6 +131,18 @@ class Service:
             return list(self.process.children(recursive=True)) if self.process else []
         return []
 
+    def pause(self) -> None:
+        """From now on it does nothing, nor do its children, until `resume`."""
+        for one in (self.process, *self.children()):
+            if one is not None:
+                one.suspend()
+
+    def resume(self) -> None:
+        """It goes on."""
+        for one in (self.process, *self.children()):
+            if one is not None:
+                one.resume()
+
     def kill(self) -> None:
         """Ends it and its children at once."""
         process, children = self.process, self.children()

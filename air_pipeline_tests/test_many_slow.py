@@ -3,6 +3,7 @@
 The worker sees nothing of the head's files. Each collector is at a site of its own, whose device nobody else reaches.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -45,6 +46,8 @@ from air_pipeline_tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
+_LOST = "WorkerLostError"
+"""What Celery says of a task whose process ended."""
 DAYS = [today() - timedelta(days=number) for number in range(4, 1, -1)]
 _NAMES = [f"date={day}" for day in DAYS]
 
@@ -209,22 +212,35 @@ def test_what_a_run_prints_is_in_the_object_store_and_the_head_shows_it(many: Ma
             assert re.search(rf"{run}.* {table} - STEP_SUCCESS", printed), printed
 
 
-def test_a_run_whose_process_is_killed_is_noticed_and_tried_again(many: Many) -> None:
+def test_a_run_whose_process_is_killed_is_named_and_tried_again(many: Many) -> None:
     def killed() -> str:
         """A run that failed as its process was killed; one may have been too fast."""
         many.pipeline.backfill(DAYS[:1])
         [run, *_] = wait_for(lambda: many.pipeline.runs("STARTED"), "a run that has begun")
         process = wait_for(lambda: re.search(r"\(pid: (\d+)\)", many.pipeline.said_by_run(run)), "its process")
+        lost = many.worker.said.count(_LOST)
         for child in many.worker.children():
             if child.pid == int(process[1]):
                 with suppress(psutil.NoSuchProcess):
                     child.kill()
+        wait_for(
+            lambda: many.worker.said.count(_LOST) > lost or run not in many.pipeline.runs_under_way(),
+            "that its worker notices it",
+        )
+        many.worker.pause()  # so that nobody takes the run that tries it again
         wait_for(lambda: run not in many.pipeline.runs_under_way(), "its end")
-        return run if run in many.pipeline.runs("FAILURE") else ""
+        if run in many.pipeline.runs("FAILURE"):
+            return run
+        many.worker.resume()
+        return ""
 
     before = many.committed()
     failed = wait_for(killed, "a run that was killed")
     assert "Celery task failed" in many.pipeline.said_by_run(failed)
+    told = json.loads(many.head.run("doctor", "--json").stdout)
+    named = f"{DAYS[0]} (see run {failed[:8]} in the UI)"
+    assert [one for one in told if one["level"] == "failure" and named in one["text"]], told
+    many.worker.resume()
     wait_for(lambda: many.committed()[0] > before[0], "the day, by itself")
 
 
