@@ -19,6 +19,7 @@ import pytest
 
 from air_pipeline.collection.lease import holder
 from air_pipeline.collection.outbox import Outbox
+from air_pipeline.devices.polls import Outcome
 from air_pipeline.environment import Environment
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.state import StateDirectory
@@ -37,6 +38,8 @@ STOOD_STILL_S = 0.1
 """While a thread that only wants to be woken waited longer than this, the machine was no measure of anybody's time."""
 DELAYS = {"at-once": 0.0, "soon": 0.15, "late": 0.3, "too-late": 0.9}
 """How long each kind of device takes, seconds; the last is cut off by its timeout."""
+WITHOUT_THE_ANSWER = {Outcome.TIMEOUT, Outcome.SKIPPED}
+"""Outcomes of a poll whose device may have answered, to nobody any more."""
 
 
 class Heartbeat:
@@ -134,12 +137,14 @@ class Station:
             [[last]] = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
         return int(last)
 
-    def stored(self) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
-        """What its store holds: device and slot (ms) of each poll, device and number of each answer."""
-        polls, numbers = set(), set()
+    def stored(self) -> tuple[dict[tuple[str, int], str], set[tuple[str, int]]]:
+        """What its store holds: device and slot (ms) of each poll to its outcome, device and number of each answer."""
+        polls: dict[tuple[str, int], str] = {}
+        numbers: set[tuple[str, int]] = set()
         with closing(open_store(self.environment.influxdb, self.environment.state)) as store:
             for device in DELAYS:
-                polls |= {(device, round(at.timestamp() * 1000)) for at in store.polls(device, 0, 10**14).index}
+                outcomes = store.polls(device, 0, 10**14)["outcome"]
+                polls |= {(device, round(at.timestamp() * 1000)): str(outcome) for at, outcome in outcomes.items()}
                 frame = store.readings(device, 0, 10**14)
                 if "counter_count" in frame:
                     numbers |= {(device, int(value)) for value in frame["counter_count"].dropna()}
@@ -196,7 +201,7 @@ def counted(station: Station, heartbeat: Heartbeat) -> Counter[str]:
     asked = station.devices.asked
     begun = Counter((one.device, int(one.at * 1000) // INTERVAL_MS) for one in asked)
     slots = {device: [slot for name, slot in polls if name == device] for device in DELAYS}
-    counts = Counter(_fate(one, station.kills, heartbeat, polls, numbers) for one in asked if one.answered)
+    counts = Counter(fate(one, station.kills, heartbeat, polls, numbers) for one in asked if one.answered)
     counts["answered"] = sum(counts.values())
     counts["kills"] = len(station.kills)
     counts["due"] = sum((max(known) - min(known)) // INTERVAL_MS + 1 for known in slots.values())
@@ -207,11 +212,11 @@ def counted(station: Station, heartbeat: Heartbeat) -> Counter[str]:
     return counts
 
 
-def _fate(
+def fate(
     asked: Asked,
     kills: list[tuple[float, float]],
     heartbeat: Heartbeat,
-    polls: set[tuple[str, int]],
+    polls: dict[tuple[str, int], str],
     numbers: set[tuple[str, int]],
 ) -> str:
     """What became of an answer, in words; `lost` is what must not be."""
@@ -220,13 +225,38 @@ def _fate(
     slot = int(asked.at * 1000) // INTERVAL_MS * INTERVAL_MS
     if (asked.device, asked.number) in numbers:
         return "answered and stored"
-    if (asked.device, slot) in polls:
-        return "answered past its timeout"
+    if outcome := polls.get((asked.device, slot)):  # a poll that had this answer has its number
+        return "answered past its timeout" if outcome in WITHOUT_THE_ANSWER else "lost"
     if any(killed < committed and gone > asked.at for killed, gone in kills):
         return "answered when it was killed"
     if not heartbeat.kept_time(asked.at, committed):
         return "answered while the machine stood still"
     return "lost"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "numbers", "expected"),
+    [
+        (Outcome.OK, {("soon", 7)}, "answered and stored"),
+        (Outcome.OK, {("soon", 6)}, "lost"),
+        (Outcome.PARTIAL, set(), "lost"),
+        (Outcome.REJECTED, set(), "lost"),
+        (Outcome.TIMEOUT, set(), "answered past its timeout"),
+        (Outcome.SKIPPED, set(), "answered past its timeout"),
+        (None, set(), "lost"),
+    ],
+)
+def test_an_answer_without_its_number_is_lost_unless_its_poll_never_had_it(
+    outcome: Outcome | None, numbers: set[tuple[str, int]], expected: str
+) -> None:
+    """Also when it was killed just then: of what it did not commit, there is no poll."""
+    with closing(Heartbeat()) as heartbeat:
+        asked = Asked("soon", 7, at=1_000_000.1, answered=1_000_000.25)
+        polls = {} if outcome is None else {("soon", 1_000_000_000): str(outcome)}
+        kills = [(1_000_000.2, 1_000_000.3)]
+        assert fate(asked, [], heartbeat, polls, numbers) == expected
+        killed = expected if polls else "answered when it was killed"
+        assert fate(asked, kills, heartbeat, polls, numbers) == killed
 
 
 @pytest.mark.chaos
