@@ -1,5 +1,6 @@
 """The systemd units are those of the commands that there are, and give them the time they need to stop."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,8 @@ from air_pipeline.running.parts import COLLECTOR_STOP_WITHIN_S, GONE_WITHIN_S, S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
+"""Those of one machine."""
+ALL = sorted(DEPLOY.rglob("*.service"))
 OWN = {"Description", "ExecStart", "TimeoutStopSec"}  # what differs from unit to unit
 
 
@@ -30,6 +33,10 @@ def test_there_is_a_unit_for_everything_one_for_the_collector_and_one_for_a_ui_t
     assert [unit.stem for unit in UNITS] == ["air-pipeline-collect", "air-pipeline-ui", "air-pipeline"]
 
 
+def test_there_is_a_unit_for_a_worker_of_many_machines() -> None:
+    assert [unit.stem for unit in ALL if unit not in UNITS] == ["air-pipeline-worker"]
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_a_unit_runs_a_command_with_options_that_it_has(unit: Path) -> None:
     [line] = options(unit)["ExecStart"]
@@ -40,7 +47,7 @@ def test_a_unit_runs_a_command_with_options_that_it_has(unit: Path) -> None:
     assert {argument for argument in arguments if argument.startswith("--")} <= known
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", ALL, ids=lambda unit: unit.stem)
 def test_a_unit_writes_where_it_may(unit: Path) -> None:
     said = options(unit)
     environment = read_environment(dict(text.split("=", 1) for text in said["Environment"]))
@@ -65,9 +72,9 @@ def test_the_units_differ_in_nothing_else() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not there")
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", ALL, ids=lambda unit: unit.stem)
 def test_systemd_understands_a_unit(unit: Path, tmp_path: Path) -> None:
-    text = unit.read_text(encoding="utf-8").replace("/opt/air_pipeline/.venv/bin/air-pipeline", "/bin/true")
+    text = re.sub(r"/opt/air_pipeline/\.venv/bin/[\w-]+", "/bin/true", unit.read_text(encoding="utf-8"))
     (tmp_path / unit.name).write_text(text, encoding="utf-8")
     verified = subprocess.run(
         ["systemd-analyze", "verify", str(tmp_path / unit.name)], capture_output=True, text=True, check=False
@@ -75,6 +82,8 @@ def test_systemd_understands_a_unit(unit: Path, tmp_path: Path) -> None:
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", ALL, ids=lambda unit: unit.stem)
 def test_what_a_unit_writes_is_for_its_user_alone(unit: Path) -> None:
-    assert options(unit)["UMask"] == ["0077"]
+    said = options(unit)
+    assert said["UMask"] == ["0077"]
+    assert said["StateDirectoryMode"] == ["0700"]  # at every start, also of a directory that was made otherwise
