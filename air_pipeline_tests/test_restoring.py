@@ -25,6 +25,7 @@ from air_pipeline.running.up import only_one
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, VALID, environment_in
+from air_pipeline_tests.missing import missing
 from air_pipeline_tests.storage.model import START, poll
 
 NOW = datetime(2026, 11, 26, 8, tzinfo=UTC)
@@ -282,11 +283,11 @@ def test_a_restore_that_was_killed_is_finished_by_the_next(ask, environment: Env
 
 @contextmanager
 def mounted(folder: Path, *options: str) -> Iterator[None]:
-    """A file system of its own; without the right to mount one, the test is skipped."""
+    """A file system of its own; it takes the right to mount one."""
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", *options, "none", folder]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount")
+        missing("this user may not mount")
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from air_pipeline.devices.discovering import Announced, announced
 from air_pipeline.devices.simulator import Profile, Simulator
 from air_pipeline.settings.file import parse_settings, read_settings
 from air_pipeline_tests.cli.shell import Shell
-from air_pipeline_tests.devices.test_ways_to_devices import can_have_a_network
+from air_pipeline_tests.devices.test_ways_to_devices import needs_a_network
 
 SCRIPT = Path(__file__).parents[1] / "devices" / "network_of_announcements.py"
 ZONE = ("--timezone", "UTC")
@@ -25,8 +25,7 @@ ZONE = ("--timezone", "UTC")
 @pytest.mark.slow
 def test_what_tells_of_itself_is_listed_asked_and_written() -> None:
     """What is heard of and does not answer is named and left out; what is none of ours is not asked."""
-    if not can_have_a_network():
-        pytest.skip("needs root, unshare and ip for a network of its own")
+    needs_a_network()
     script = [sys.executable, "-m", f"air_pipeline_tests.devices.{SCRIPT.stem}"]
     ran = subprocess.run(["unshare", "-n", *script], check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

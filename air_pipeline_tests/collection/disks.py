@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from air_pipeline_tests.missing import missing
 
 
 def _run(*command: object) -> bool:
@@ -21,7 +21,7 @@ def small_disk(folder: Path, megabytes: int = 48) -> Iterator[Path]:
     """A disk in memory, mounted on the folder."""
     folder.mkdir(exist_ok=True)
     if not _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", folder):
-        pytest.skip("no disk can be mounted here")
+        missing("no disk can be mounted here: this takes root")
     try:
         yield folder
     finally:
@@ -73,7 +73,7 @@ def real_disk(folder: Path, image: Path) -> Iterator[RealDisk]:
         file.truncate(64 << 20)
     folder.mkdir()
     if not (_run("mkfs.ext4", "-q", image) and _run("mount", "-o", "loop", image, folder)):
-        pytest.skip("no disk can be made here")
+        missing("no disk can be made here: this takes root, mkfs.ext4 and a loop device")
     try:
         yield RealDisk(folder)
     finally:

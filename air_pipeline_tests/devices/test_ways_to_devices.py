@@ -21,6 +21,7 @@ from air_pipeline.settings import Device
 from air_pipeline_tests.devices.addresses_of_a_network import OURS, WAYS
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.devices.test_exchange import nobody_accepts, to_addresses, waits_of
+from air_pipeline_tests.missing import missing
 from air_pipeline_tests.waiting import WITHIN_S
 
 SPELT = {
@@ -48,15 +49,16 @@ WORDS = {
 }
 
 
-def can_have_a_network() -> bool:
+def needs_a_network() -> None:
+    """Ends a test that cannot have a network of its own here."""
     tools = shutil.which("unshare") and shutil.which("ip")
-    return bool(tools) and subprocess.run(["unshare", "-n", "true"], check=False, capture_output=True).returncode == 0
+    if not tools or subprocess.run(["unshare", "-n", "true"], check=False, capture_output=True).returncode:
+        missing("a network of its own takes root, unshare and ip")
 
 
 @pytest.fixture(scope="module")
 def asked() -> dict[str, dict[str, object]]:
-    if not can_have_a_network():
-        pytest.skip("needs root, unshare and ip for a network of its own")
+    needs_a_network()
     script = [sys.executable, "-m", "air_pipeline_tests.devices.addresses_of_a_network", *SPELT]
     ran = subprocess.run(["unshare", "-n", *script], check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
