@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import dagster as dg
 import pytest
+import requests
 
 from air_pipeline.assets.devices import devices_materialization
 from air_pipeline.definitions import build_definitions
@@ -24,7 +25,7 @@ from air_pipeline_tests.assets.small_deployments import real_instance, run_job
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.notifying.receivers import Hook, Post, certificate, mail_server
-from air_pipeline_tests.running_pipeline import dead_port, today
+from air_pipeline_tests.running_pipeline import dead_port, free_port, today
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 SECRETS = {
@@ -34,8 +35,11 @@ SECRETS = {
     "in a file of auth": "file-Passw0rd-of-device",
     "in a header of a device": "h3ader-of-device",
     "in a query of a device's address": "qu3ry-Of-Device",
+    "that a kind puts into its query": "pl4g-Passw0rd",
     "in the address of InfluxDB": "influx-Addr3ss-Pw",
     "the token": "t0ken+of/influx==",
+    "the token of an older bucket": "0lder-t0ken==",
+    "in a file of the token": "f1le-t0ken==",
     "in the path of a webhook": "path-0f-webhook",
     "in a variable of a webhook": "variabl3-of-webhook",
     "the mail server's password": "smtp-Passw0rd",
@@ -50,25 +54,27 @@ def forms(secret):
         yield encoded[2:-1] if before else encoded[:-1]
 
 
+_REFUSAL = b'{"code":"unauthorized","message":"unauthorized access"}'
+ANSWERS = [
+    b"HTTP/1.1 401 Unauthorized\r\nX-Influxdb-Version: v2\r\nContent-Length: 55\r\n\r\n" + _REFUSAL,
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nsome of it",
+    b"",
+    b"this is no HTTP\r\n\r\n",
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+]
+"""What a store says that fails."""
+FAULTS = len(ANSWERS)
+
+
 @contextmanager
 def influxdb_that_fails():
     """A server at InfluxDB's place that refuses, breaks off, says no HTTP and nothing, in turn; counts what came."""
-    body = b'{"code":"unauthorized","message":"unauthorized access"}'
-    answers = itertools.cycle(
-        [
-            b"HTTP/1.1 401 Unauthorized\r\nX-Influxdb-Version: v2\r\nContent-Length: 55\r\n\r\n" + body,
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nsome of it",
-            b"",
-            b"this is no HTTP\r\n\r\n",
-            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        ]
-    )
     asked = []
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
-        for answer in answers:
+        for answer in itertools.cycle(ANSWERS):
             try:
                 accepted, _ = listener.accept()
             except OSError:
@@ -108,6 +114,12 @@ devices:
   - {{id: shed, url: "http://{shed}", auth: {{user: admin, password: $SHED_PASSWORD}}, headers: {{X-Key: $SHED_KEY}}}}
   - {{id: roof, url: "http://127.0.0.1:{wants}/c", auth: {{user: admin, password: "file:{file}"}}}}
   - {{id: page, url: "http://admin:{password}@127.0.0.1:{page}/c"}}
+  - id: plug
+    kind: tasmota
+    url: "http://127.0.0.1:{page}"
+    auth: &plug {{user: admin, password: $PLUG_PASSWORD}}
+    sensors: &outside {{outside: {{temperature: {{unit: "°C"}}}}}}
+  - {{id: gone, kind: tasmota, url: "http://127.0.0.1:{refusing}", auth: *plug, sensors: *outside}}
 """
 
 
@@ -148,21 +160,23 @@ def services(tmp_path, monkeypatch):
             "AIR_PIPELINE_STATE": str(home / "state"),
             "AIR_PIPELINE_SMTP_PASSWORD": SECRETS["the mail server's password"],
             "SHED_PASSWORD": SECRETS["in auth of a device"],
+            "PLUG_PASSWORD": SECRETS["that a kind puts into its query"],
             "SHED_KEY": SECRETS["in a header of a device"],
             "STATION_PASSWORD": SECRETS["in a variable of a device's address"],
             "OUR_WEBHOOK": hook.url("/" + SECRETS["in a variable of a webhook"]),
             "SSL_CERT_FILE": str(trusted),
             "INFLUXDB_V2_URL": f"http://127.0.0.1:{port}",
             "INFLUXDB_V2_TOKEN": SECRETS["the token"],
+            "OLD_TOKEN": SECRETS["the token of an older bucket"],
             "INFLUXDB_V2_ORG": "home",
             "INFLUXDB_V2_BUCKET": "air",
         }.items():
             monkeypatch.setenv(name, value)
-        yield config, hook, post, asked, simulator
+        yield config, hook, post, asked, simulator, page
 
 
 def test_no_secret_is_written_said_or_sent(services, tmp_path, monkeypatch, capsys):  # noqa: PLR0915 -- one hour
-    config, hook, post, asked, simulator = services
+    config, hook, post, asked, simulator, page = services
     state = config.parent / "state"
     said: dict[str, str] = {}
 
@@ -172,12 +186,20 @@ def test_no_secret_is_written_said_or_sent(services, tmp_path, monkeypatch, caps
         return status
 
     before = os.umask(0o022)
+    metrics = free_port()
     collector = subprocess.Popen(
-        [sys.executable, "-m", "air_pipeline", "collect"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "air_pipeline", "collect", "--metrics", str(metrics)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     os.umask(before)
     wait_for(lambda: len(asked) > 1 and simulator.requests("attic").times_ms, "polls, and faults of the store")
     command("poll", "page")
+    said["the metrics"] = requests.get(f"http://127.0.0.1:{metrics}/metrics", timeout=WITHIN_S).text
+    assert 'device="plug"' in said["the metrics"]
+    login = SECRETS["that a kind puts into its query"].encode()
+    wait_for(lambda: any(login in one for one in page.requests), "a login in a query")
     collector.send_signal(signal.SIGTERM)
     said["the collector"] = collector.communicate(timeout=WITHIN_S)[0]
     assert "InfluxDB at http://127.0.0.1" in said["the collector"] + said["air-pipeline poll page"]
@@ -231,15 +253,66 @@ def test_no_secret_is_written_said_or_sent(services, tmp_path, monkeypatch, caps
     said |= written_below(config.parent, but={config, state / "devices.last-valid.yaml"})
     said |= written_below(tmp_path / "dagster", but=set())
     assert any("outbox.sqlite" in name for name in said)
-    found = [
+    assert found_in(said) == []
+    paths = [state, *state.rglob("*")]
+    assert {str(path) for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077} == set()
+
+
+def test_no_secret_is_said_by_what_asks_a_store_whatever_it_answers(services, tmp_path, monkeypatch, capsys):
+    """Ours or that of others, its token in a variable, in a file, or where it should not be."""
+    config, _, _, asked, *_ = services
+    said: dict[str, str] = {}
+
+    def each_fault(*arguments):
+        """Every fault of the store is met once at least; in how many ways the command failed."""
+        before, ways = len(asked), set()
+        while len(asked) < before + FAULTS:
+            asked_so_far = len(asked)
+            status, out, err = in_this_process(monkeypatch, capsys, *arguments)
+            assert status, arguments
+            assert len(asked) > asked_so_far, err
+            ways.add(err)
+            said[f"air-pipeline {' '.join(arguments)}, {len(said)}"] = out + err
+        return len(ways)
+
+    def once(*arguments):
+        status, out, err = in_this_process(monkeypatch, capsys, *arguments)
+        said[f"air-pipeline {' '.join(arguments)}, {len(said)}"] = out + err
+        return status
+
+    mapping, written = tmp_path / "old.yaml", tmp_path / "written.yaml"
+    old = "like: ahttpdc\ninfluxdb: {url: '%s', org: home, bucket: sensors, token: %s}\n"
+    mapping.write_text(old % (os.environ["INFLUXDB_V2_URL"], "$OLD_TOKEN"), encoding="utf-8")
+    written.write_text(old % ("http://127.0.0.1:1", SECRETS["the token of an older bucket"]), encoding="utf-8")
+    query = 'from(bucket: "air") |> range(start: -1h)'
+    assert each_fault("flux", query) > 3
+    assert each_fault("import", "--as", str(mapping), "--device", "hall") > 3
+    assert any(SECRETS["the token of an older bucket"].encode() in one for one in asked)
+    assert once("import", "--as", str(written), "--device", "hall") == 2
+    once("explain", "--device", "hall", "--series", "dht22_temperature", "--at", "-1h")
+    once("copy", "embedded")
+    token = tmp_path / "token"
+    token.write_text(f"{SECRETS['in a file of the token']}\n", encoding="utf-8")
+    monkeypatch.setenv("INFLUXDB_V2_TOKEN_FILE", str(token))
+    assert once("latest") == 2  # which of the two
+    monkeypatch.delenv("INFLUXDB_V2_TOKEN")
+    assert each_fault("flux", query) > 3
+    assert any(SECRETS["in a file of the token"].encode() in one for one in asked)
+    once("doctor")
+    token.write_text(f"{SECRETS['in a file of the token']}\nmore\n", encoding="utf-8")
+    assert once("latest") == 2
+    said |= written_below(config.parent, but={config, config.parent / "state" / "devices.last-valid.yaml"})
+    assert found_in(said) == []
+
+
+def found_in(said):
+    """Which secrets are in what was said or written, and where."""
+    return [
         f"the secret {where} in {name}"
         for name, text in said.items()
         for where, secret in SECRETS.items()
         if any(form in text for form in forms(secret))
     ]
-    assert found == []
-    paths = [state, *state.rglob("*")]
-    assert {str(path) for path in paths if stat.S_IMODE(path.stat().st_mode) & 0o077} == set()
 
 
 def ticked(deployment, instance, kind):
