@@ -49,6 +49,13 @@ class InfluxServer:
                 return None
             raise
 
+    def delete_bucket(self, name: str) -> None:
+        """A bucket with all that is in it."""
+        made = self.bucket(name)
+        assert made is not None
+        self.api("DELETE", f"/api/v2/buckets/{made['id']}")
+        self._made = [one for one in self._made if one != made["id"]]
+
     def make_token(self, bucket: str, *actions: str) -> str:
         """A token that may do the actions (`read`, `write`) in one bucket and nothing else."""
         org = self._org_id()
