@@ -1,6 +1,7 @@
 """What one broken part makes of a day is said once, wherever it is said: Dagster, `doctor`, a message, the page."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -12,6 +13,8 @@ from air_pipeline.definitions import build_definitions
 from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.health import Level
+from air_pipeline.health.days import days_current, days_unbroken
+from air_pipeline.health.kept import days_kept
 from air_pipeline.health.measuring import OF_A_DAY, complete, devices_covered, mq135_zero_kept
 from air_pipeline.health.page import unwell_of_day
 from air_pipeline.health.seen import seen_by_dagster
@@ -168,4 +171,10 @@ def test_of_a_healthy_fortnight_nothing_is_said(tmp_path):
         build_tables(deployed, day)
         assert unwell_of_day(deployed, day) == []
         assert set(tallies_of(deployed.data, day).devices) == set(names)
+    seen = replace(seen_by_dagster(deployed), by_dagster=False)  # as for a person, for whom days are compared
+    for of_all_days in (days_unbroken, days_current, days_kept):
+        [found] = of_all_days.findings(seen)
+        assert found.level is Level.OK, (of_all_days.name, found.text)
+        assert found.numbers.get("days", len(days)) == len(days)
+        assert {number for name, number in found.numbers.items() if name != "days"} == {0}
     deployed.store.close()
