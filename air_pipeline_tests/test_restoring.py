@@ -25,7 +25,7 @@ from air_pipeline.running.up import only_one
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.cli.in_this_process import in_this_process
 from air_pipeline_tests.environments import INFLUX, VALID, environment_in
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 from air_pipeline_tests.storage.model import START, poll
 
 NOW = datetime(2026, 11, 26, 8, tzinfo=UTC)
@@ -287,7 +287,7 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", *options, "none", folder]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        missing("this user may not mount")
+        go_without("this user may not mount")
     try:
         yield
     finally:

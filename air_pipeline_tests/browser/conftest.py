@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 from air_pipeline_tests.running.proxies import LOGIN, NAME, Proxy, is_there
 from air_pipeline_tests.running_pipeline import Installation, Pipeline, running_pipeline
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
@@ -46,7 +46,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 def behind_nginx(demo: Pipeline, tmp_path: Path) -> Iterator[str]:
     """Where the demo is for those who have a password for the nginx in front of it, by the sample of `deploy/`."""
     if not is_there("nginx"):
-        missing("nginx or openssl is not installed")
+        go_without("nginx or openssl is not installed")
     proxy = Proxy(tmp_path, int(demo.url.rpartition(":")[2]))
     with proxy.running("nginx"):
         yield f"https://{proxy.netloc}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 
 
 def _run(*command: object) -> bool:
@@ -21,7 +21,7 @@ def small_disk(folder: Path, megabytes: int = 48) -> Iterator[Path]:
     """A disk in memory, mounted on the folder."""
     folder.mkdir(exist_ok=True)
     if not _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", folder):
-        missing("no disk can be mounted here: this takes root")
+        go_without("no disk can be mounted here: this takes root")
     try:
         yield folder
     finally:
@@ -73,7 +73,7 @@ def real_disk(folder: Path, image: Path) -> Iterator[RealDisk]:
         file.truncate(64 << 20)
     folder.mkdir()
     if not (_run("mkfs.ext4", "-q", image) and _run("mount", "-o", "loop", image, folder)):
-        missing("no disk can be made here: this takes root, mkfs.ext4 and a loop device")
+        go_without("no disk can be made here: this takes root, mkfs.ext4 and a loop device")
     try:
         yield RealDisk(folder)
     finally:

@@ -27,7 +27,7 @@ from air_pipeline.records import read_record
 from air_pipeline.state import StateDirectory
 from air_pipeline_tests.collection.collector_process import running_collector, stored, waiting, write_config
 from air_pipeline_tests.collection.disks import fill, real_disk, small_disk
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 
@@ -180,7 +180,7 @@ def test_where_the_machine_gives_no_more_threads_polling_goes_on_with_those_ther
     except FileNotFoundError:
         able = False
     if not able:
-        missing("no process can be limited here: this takes root, setpriv and prlimit")
+        go_without("no process can be limited here: this takes root, setpriv and prlimit")
     names = [f"d{number}" for number in range(40)]
     with TemporaryDirectory() as name, Simulator(names) as simulator:
         folder = Path(name)

@@ -33,7 +33,7 @@ from air_pipeline.storage.influxdb import InfluxStore
 from air_pipeline.storage.opening import open_store
 from air_pipeline_tests.collection.collector_process import running_collector, stored, waiting, write_config
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
 _START = """
@@ -280,9 +280,9 @@ def test_time_goes_by_while_the_machine_is_suspended() -> None:
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        missing("unshare is not there")
+        go_without("unshare is not there")
     if "unshare" in run.stderr:
-        missing("this system has no namespaces of time, or this user may not make them")
+        go_without("this system has no namespaces of time, or this user may not make them")
     assert run.stdout.split() == ["True", "True"], run.stderr
 
 

@@ -21,7 +21,7 @@ from air_pipeline.settings import Device
 from air_pipeline_tests.devices.addresses_of_a_network import OURS, WAYS
 from air_pipeline_tests.devices.raw_server import answering, http
 from air_pipeline_tests.devices.test_exchange import nobody_accepts, to_addresses, waits_of
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 from air_pipeline_tests.waiting import WITHIN_S
 
 SPELT = {
@@ -53,7 +53,7 @@ def needs_a_network() -> None:
     """Ends a test that cannot have a network of its own here."""
     tools = shutil.which("unshare") and shutil.which("ip")
     if not tools or subprocess.run(["unshare", "-n", "true"], check=False, capture_output=True).returncode:
-        missing("a network of its own takes root, unshare and ip")
+        go_without("a network of its own takes root, unshare and ip")
 
 
 @pytest.fixture(scope="module")

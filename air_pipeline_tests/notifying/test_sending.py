@@ -12,7 +12,7 @@ from air_pipeline.notifying import sending
 from air_pipeline.notifying.messages import Message, trial_message
 from air_pipeline.notifying.sending import Mail, SendError, channels
 from air_pipeline.settings.notify import Email, Notify
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 from air_pipeline_tests.notifying.receivers import Hook, Post, certificate, mail_server
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -45,7 +45,7 @@ def read(mail):
 def tls(tmp_path, monkeypatch):
     """A server's context with a certificate that this process trusts."""
     if not shutil.which("openssl"):
-        missing("there is no openssl to make a certificate")
+        go_without("there is no openssl to make a certificate")
     context, trusted = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     return context
