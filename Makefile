@@ -50,8 +50,14 @@ lint: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/bandit -q -c pyproject.toml -r air_pipeline
 
+# `make bench FULL=1` measures the large sizes as well. InfluxDB is the one that .ci/build-influxd built, where it did: none is
+# built for this. `python -m benchmarks --help` names the parts.
+BUILT_INFLUXD = $${XDG_CACHE_HOME:-$$HOME/.cache}/air_pipeline/influxd-$$(cd .ci && \
+	cat influxd/main.go influxd/go.mod influxd/go.sum build-influxd | sha256sum | cut -c1-16)
+
 bench: .venv/.dev
-	$(BIN)/python -m benchmarks
+	built="$(BUILT_INFLUXD)"; if [ -x "$$built" ]; then export AIR_PIPELINE_INFLUXD="$${AIR_PIPELINE_INFLUXD:-$$built}"; fi; \
+	exec $(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 # The documentation as a site, in site/. The variable quiets a notice about mkdocs-material's successor.
 docs: .venv/.dev

@@ -110,6 +110,12 @@ class OwnInfluxServer(InfluxServer):
         setup = {**who, "org": self.org, "bucket": "first"}
         requests.post(self.url + "/api/v2/setup", json=setup, timeout=WITHIN_S).raise_for_status()
 
+    @property
+    def pid(self) -> int:
+        """Of the process, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         if self._process is not None:
             return

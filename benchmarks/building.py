@@ -1,16 +1,15 @@
 """Building a day from each store: observations, hourly and daily aggregates with their checks, in a warm process.
 
 The peers read the same readings and do nothing with them: `pandas.read_sql` for the embedded store, influxdb-client's
-`query_data_frame` for InfluxDB (with AIR_PIPELINE_INFLUXD, else left out).
+`query_data_frame` for InfluxDB (where there is one to start).
 """
 
-import os
 import resource
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -26,7 +25,8 @@ from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import Environment
 from air_pipeline.settings import Device, InfluxConnection, Settings
 from air_pipeline.state import StateDirectory
-from air_pipeline_tests.influxdb_server import open_server
+from benchmarks import peers
+from benchmarks.machine import load
 
 DAY = date(2026, 11, 20)
 CASES = ((3, 10), (10, 1))
@@ -38,22 +38,11 @@ def main() -> None:
         for devices, interval_s in CASES:
             where = Path(folder) / f"sqlite-{devices}"
             _case("SQLite", _deployment(where, None, devices, interval_s), _read_sql)
-        if os.environ.get("AIR_PIPELINE_INFLUXD"):
-            with _influxdb(Path(folder) / "influxdb") as connect:
-                for devices, interval_s in CASES:
-                    where = Path(folder) / f"influxdb-{devices}"
-                    _case("InfluxDB", _deployment(where, connect(), devices, interval_s), _query_data_frame)
-
-
-@contextmanager
-def _influxdb(folder: Path) -> Iterator[Callable[[], InfluxConnection]]:
-    folder.mkdir()
-    server = open_server(dict(os.environ), folder)
-    server.start()
-    try:
-        yield server.connection
-    finally:
-        server.close()
+        left_out = "building from it is left out"
+        with peers.influxdb(Path(folder) / "influxdb", left_out) as server:
+            for devices, interval_s in CASES if server else ():
+                where = Path(folder) / f"influxdb-{devices}"
+                _case("InfluxDB", _deployment(where, server.connection(), devices, interval_s), _query_data_frame)
 
 
 def _deployment(folder: Path, connection: InfluxConnection | None, devices: int, interval_s: int) -> Deployment:
@@ -93,7 +82,7 @@ def _case(name: str, deployment: Deployment, peer: Callable[[Deployment, Device]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     what = f"{name}, {len(devices)} devices every {interval:g} s ({rows} readings)"
     beside = f"{min(took) / read:.1f} × reading them with {peer.__name__[1:]}, {read:.1f} s"
-    print(f"{what}: {min(took):.1f} s ({beside}); {memory:.0f} MB at most so far", flush=True)
+    print(f"{what}: {min(took):.1f} s ({beside}); {memory:.0f} MB at most so far; {load()}", flush=True)
 
 
 def _read_sql(deployment: Deployment, device: Device) -> int:

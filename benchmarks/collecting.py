@@ -14,20 +14,21 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
-import pytest
 
 from air_pipeline.collection.lease import holder
+from air_pipeline.devices.polls import Outcome
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.state import StateDirectory
 from air_pipeline.storage.opening import open_store
-from air_pipeline_tests.influxdb_server import InfluxServer, open_server
-from benchmarks import telegraf
+from air_pipeline_tests.influxdb_server import InfluxServer
+from benchmarks import peers, telegraf
+from benchmarks.machine import load
 
 COMMAND = [sys.executable, "-m", "air_pipeline"]
 PEER = """
@@ -81,21 +82,54 @@ TELEGRAFS = 100
 CASES = (Case(1, 1, 20), Case(100, 10, 5), Case(1_000, 10, 5), Case(4_000, 10, 5))
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a case took: CPU a poll of the collector, its peer and the simulator, how late requests were sent."""
+
+    cpu_ms: float
+    peer_ms: float
+    simulator_ms: float
+    late_ms: tuple[float, float]
+    """In the median and at most."""
+    outcomes: Counter[str]
+    missed: int
+    memory_mb: float
+    ready_s: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each device was read in each slot."""
+        return set(self.outcomes) == {Outcome.OK} and not self.missed
+
+    def __str__(self) -> str:
+        """All of it in words."""
+        median, most = self.late_ms
+        each = "a poll, stored" if self.is_whole else "a slot, lost ones among them"
+        beside = f"{self.cpu_ms / self.peer_ms:.2f} × a bare GET by http.client, {self.peer_ms:.3f} ms"
+        return (
+            f"{self.cpu_ms:.3f} ms CPU {each} ({beside});"
+            f" request sent {median:.1f} ms after its slot in the median, {most:.0f} ms at most;"
+            f" {dict(self.outcomes)}, {self.missed} slots missed;"
+            f" {self.memory_mb:.0f} MB, ready in {self.ready_s:.2f} s;"
+            f" the simulator {self.simulator_ms:.3f} ms a poll; {load()}"
+        )
+
+
 def main() -> None:
     """Prints one line a case."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            server = closing(open_server(os.environ, Path(folder)))
-        except pytest.skip.Exception as reason:
-            print(f"into the embedded store, as {reason}")
-            server = nullcontext()  # type: ignore[assignment]
-        with server as influxdb:
-            for case in CASES:
-                _print(case, influxdb)
+    left_out = "all goes into the embedded store, and Telegraf is left out"
+    with tempfile.TemporaryDirectory() as folder, peers.influxdb(Path(folder) / "influxdb", left_out) as influxdb:
+        for case in CASES:
+            with simulated(case.devices) as (base, simulator):
+                collected = measured(case, influxdb, base, simulator)
+                print(f"{case.devices} devices every {case.interval_s} s: {collected}", flush=True)
+                if case.devices == TELEGRAFS and influxdb is not None:
+                    _print_telegraf(case, influxdb, base, collected)
 
 
 @contextmanager
-def _simulated(devices: int) -> Iterator[tuple[str, psutil.Process]]:
+def simulated(devices: int) -> Iterator[tuple[str, psutil.Process]]:
+    """So many devices below one URL, and the process that simulates them."""
     process = subprocess.Popen(
         [*COMMAND, "simulate", "--count", str(devices), "--port", "0"], stdout=subprocess.PIPE, text=True
     )
@@ -108,8 +142,9 @@ def _simulated(devices: int) -> Iterator[tuple[str, psutil.Process]]:
         process.communicate()
 
 
-def _print(case: Case, influxdb: InfluxServer | None) -> None:
-    with _simulated(case.devices) as (base, simulator), tempfile.TemporaryDirectory() as name:
+def measured(case: Case, influxdb: InfluxServer | None, base: str, simulator: psutil.Process) -> Collected:
+    """Collects for as many intervals as the case says, into a bucket or an embedded store of its own."""
+    with tempfile.TemporaryDirectory() as name:
         folder, connection = Path(name), influxdb and influxdb.connection()
         state = StateDirectory(folder / "state")
         variables = _configured(folder, state, base, case, connection)
@@ -123,48 +158,47 @@ def _print(case: Case, influxdb: InfluxServer | None) -> None:
             running = psutil.Process(process.pid)
             _wait_for_the_middle_of_an_interval(case)
             first = time.time()
-            least, simulated = _least_ms(case, running, simulator)
+            least, of_simulator = _least_ms(case, running, simulator)
             last, size = time.time(), running.memory_info().rss
             peer = _peer_ms(base)
         finally:
             process.terminate()
             process.wait()
-        if case.devices == TELEGRAFS and influxdb is not None:
-            _print_telegraf(case, influxdb, base, folder)
         sent = [at for at in json.loads((folder / "sent").read_text()) if first < at < last]
-        outcomes, gaps = _stored(case, connection, state, first, last)
-    late = [at % case.interval_s * 1000 for at in sent]
-    median, most = np.percentile(late, [50, 100])
-    costs = f"{least:.3f} ms CPU a poll, stored ({least / peer:.2f} × a bare GET by http.client, {peer:.3f} ms)"
-    requests = f"request sent {median:.1f} ms after its slot in the median, {most:.0f} ms at most"
-    what = f"{dict(outcomes)}, {gaps} slots missed"
-    sizes = f"{size / 1e6:.0f} MB, ready in {started:.2f} s; the simulator {simulated:.3f} ms a poll"
-    load = f"load {os.getloadavg()[0]:.1f}"
-    print(f"{case.devices} devices every {case.interval_s} s: {costs}; {requests}; {what}; {sizes}; {load}", flush=True)
+        outcomes, missed = _stored(case, connection, state, first, last)
+    median, most = np.percentile([at % case.interval_s * 1000 for at in sent], [50, 100])
+    return Collected(least, peer, of_simulator, (median, most), outcomes, missed, size / 1e6, started)
 
 
-def _print_telegraf(case: Case, influxdb: InfluxServer, base: str, folder: Path) -> None:
+def _print_telegraf(case: Case, influxdb: InfluxServer, base: str, ours: Collected) -> None:
     if (binary := telegraf.binary()) is None:
-        print(f"without Telegraf: {telegraf.HOW}", flush=True)
+        print(f"without Telegraf its line is left out: {telegraf.HOW}", flush=True)
         return
     connection = influxdb.connection()
-    with telegraf.polling(binary, list(_urls(base, case)), case.interval_s, connection, folder) as running:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        telegraf.polling(binary, list(_urls(base, case)), case.interval_s, connection, Path(folder)) as running,
+    ):
         _wait_for_the_middle_of_an_interval(case)
         before = telegraf.stored(influxdb, connection.bucket)
         (least,) = _least_ms(case, running)
         came, size = telegraf.stored(influxdb, connection.bucket) - before, running.memory_info().rss
     polls = f"{came} of {case.devices * case.intervals} polls stored; {size / 1e6:.0f} MB"
-    print(f"{telegraf.version(binary)}, the same devices: {least:.3f} ms CPU a poll, {polls}", flush=True)
+    beside = f"ours {ours.cpu_ms / least:.2f} × this"
+    print(
+        f"{telegraf.version(binary)}, the same devices: {least:.3f} ms CPU a poll ({beside}), {polls}; {load()}",
+        flush=True,
+    )
 
 
 def _least_ms(case: Case, *processes: psutil.Process) -> list[float]:
     """The CPU that each process takes a poll, in the interval in which it took least."""
     spent: list[list[float]] = [[] for _ in processes]
     for _ in range(case.intervals):
-        before = [_cpu_s(process) for process in processes]
+        before = [cpu_s(process) for process in processes]
         _wait_for_the_middle_of_an_interval(case)
         for process, earlier, of_process in zip(processes, before, spent, strict=True):
-            of_process.append((_cpu_s(process) - earlier) / case.devices * 1000)
+            of_process.append((cpu_s(process) - earlier) / case.devices * 1000)
     return list(map(min, spent))
 
 
@@ -214,5 +248,6 @@ def _stored(
     return outcomes, case.devices * case.intervals - outcomes.total()
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
+    """The CPU that a process has taken so far, with all of its threads."""
     return time.clock_gettime(~process.pid << 3 | 2)  # clock_getcpuclockid(3); the kernel's own counts are in 10 ms

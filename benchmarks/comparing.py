@@ -22,6 +22,7 @@ from air_pipeline.processing.columns import TABLES
 from air_pipeline.storage.commit import built_metadata, commit_day
 from air_pipeline.storage.day_files import day_file
 from air_pipeline_tests.days.deployments import build, deployment, device, seed
+from benchmarks.machine import load
 
 LAST = date(2026, 11, 20)
 DAYS = [LAST - timedelta(days=number) for number in range(365)]
@@ -56,7 +57,7 @@ def _wall_s(work: Callable[[], object]) -> float:
 
 def _print(how: str, took: float, read: float) -> None:
     beside = f"{took / read:.1f} × reading all footers with pyarrow alone, {read:.2f} s"
-    print(f"{len(DAYS)} days of three devices, compared {how}: {took:.2f} s ({beside})", flush=True)
+    print(f"{len(DAYS)} days of three devices, compared {how}: {took:.2f} s ({beside}); {load()}", flush=True)
 
 
 def _read_footers(year: Deployment) -> None:

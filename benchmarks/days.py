@@ -3,7 +3,7 @@
 The peers, in the same run: a build of next to nothing, which is the start of the processes; the same days by plain
 functions, without Dagster, checks and page; `pandas.read_sql` of the same readings.
 
-    python -m benchmarks.days --help
+    python -m benchmarks days --help
 """
 
 import argparse
@@ -30,9 +30,14 @@ from air_pipeline.devices.simulator import Profile
 from air_pipeline.devices.simulator.history import polls_between
 from air_pipeline.environment import read_environment
 from air_pipeline.settings.file import read_settings
+from benchmarks.machine import load
 
 FIRST = date(2025, 9, 1)
 YEAR = 365
+ROUNDS = 2
+"""Of what is compared by the clock, in turns: what else this machine does meets all of them."""
+LONG, FAST, MANY = 40, 10, 1000
+"""Sizes of `--full`: days by one worker and by two, devices at 1 Hz, devices at 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,14 @@ class Cost:
     cpu_s: float
     wall_s: float
     memory_mb: float
+
+
+def _least(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        min(cost.cpu_s for cost in costs),
+        min(cost.wall_s for cost in costs),
+        max(cost.memory_mb for cost in costs),
+    )
 
 
 class Installation:
@@ -76,6 +89,10 @@ class Installation:
         assert status == 0, f"{command} failed"
         return Cost(used.ru_utime + used.ru_stime, time.perf_counter() - before, used.ru_maxrss / 1000)
 
+    def in_turns(self, days: Sequence[int]) -> Sequence[Cost]:
+        """Builds its first days by one worker, so many of them by two, and so on; the least of each."""
+        return [_least(costs) for costs in zip(*(map(self.build, days, (1, 2)) for _ in range(ROUNDS)), strict=True)]
+
     def plain_s(self, days: int) -> float:
         """CPU a day of the tables alone, day by day, by plain functions."""
         before = time.process_time()
@@ -99,68 +116,107 @@ class Installation:
 
 def main(arguments: Sequence[str] = ()) -> None:
     """Prints a line a case."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.days", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks days", description=__doc__)
     parser.add_argument("--days", type=int, default=12, help="of three devices at 10 s, by one worker and by two")
     parser.add_argument("--month", type=int, default=30, help="days of one device at 10 s")
     parser.add_argument("--devices", type=int, default=12, help="at 10 s, of one day: all, half and a quarter of them")
     parser.add_argument("--fast", type=int, default=2, help="devices at 1 Hz, of one day; a reading of each second")
+    parser.add_argument("--through", type=int, default=0, help="days of three devices at 10 s, once, by two workers")
+    large = (
+        f"also {LONG} days by one and two, {YEAR} days through, {FAST} devices at 1 Hz, {MANY} at 10 s: half an hour"
+    )
+    parser.add_argument("--full", action="store_true", help=large)
     asked = parser.parse_args(list(arguments))
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
-        nothing = Installation(where / "nothing", 1, 3600, 1)
-        start = min((nothing.build() for _ in range(2)), key=lambda cost: cost.cpu_s)
-        print(f"start of the processes (a day of 24 polls): {_said(start)}", flush=True)
-        _range(where / "range", asked.days, start)
-        _month(where / "month", asked.month, start)
+        nothing = Installation(where / "nothing", 1, 3600, 2)
+        start = _least([nothing.build(1) for _ in range(2)])
+        _print(f"start of the processes (a day of 24 polls): {_said(start)}")
+        for days in [asked.days, *([LONG] if asked.full else [])]:
+            if days:
+                _range(where / f"range-{days}", days, nothing)
+        if asked.month:
+            _month(where / "month", asked.month, start)
         if asked.devices:
             _devices(where, asked.devices, start)
         if asked.fast:
             _intervals(where, asked.fast, start)
+        if asked.full:
+            _day(where, FAST, 1, start)
+            _day(where, MANY, 10, start)
+        if through := asked.through or (YEAR if asked.full else 0):
+            _through(where / "through", through, nothing)
 
 
-def _range(folder: Path, days: int, start: Cost) -> None:
+def _range(folder: Path, days: int, nothing: Installation) -> None:
     of_three = Installation(folder, 3, 10, days)
-    one, two = of_three.build(workers=1), of_three.build(workers=2)
+    # A day of 24 polls for each worker: what each range spends before its first day and after its last.
+    start_of_one, start_of_two = nothing.in_turns([1, 2])
+    one, two = of_three.in_turns([days, days])
     plain = of_three.plain_s(min(days, 4))
-    each = (one.cpu_s - start.cpu_s) / days
-    print(f"{days} days of 3 devices at 10 s, one worker: {_said(one)}; two: {_said(two)}", flush=True)
-    print(
-        f"  {each:.2f} s CPU a day ({each / plain:.1f} × plain functions without checks, events and page, {plain:.2f})"
-        f"; {YEAR} days {YEAR * each / 60:.1f} min CPU, {YEAR * each / 120:.1f} min on two idle cores"
-        f"; two workers {one.wall_s / two.wall_s / 2:.2f} of twice as fast by the clock",
-        flush=True,
+    each = (one.cpu_s - start_of_one.cpu_s) / days
+    _print(f"{days} days of 3 devices at 10 s, one worker: {_said(one)}; two: {_said(two)}")
+    _print(
+        f"  {each:.2f} s CPU a day beside the start"
+        f" ({each / plain:.1f} × plain functions without checks, events and page, {plain:.2f} s);"
+        f" {YEAR} days {YEAR * each / 60:.1f} min CPU"
+    )
+    beside = (one.wall_s - start_of_one.wall_s) / (two.wall_s - start_of_two.wall_s) / 2
+    _print(
+        f"  two workers by the clock: {one.wall_s / two.wall_s / 2:.2f} of twice as fast, {beside:.2f} beside the start"
+        f" of one, {start_of_one.wall_s:.1f} s, and of two, {start_of_two.wall_s:.1f} s"
     )
     sizes = [max(days // 4, 1), max(days // 2, 2), days]
-    costs = [of_three.build(number, workers=1).cpu_s - start.cpu_s for number in sizes[:-1]] + [one.cpu_s - start.cpu_s]
-    _print_growth("days", sizes, costs)
+    costs = [of_three.build(number, workers=1).cpu_s for number in sizes[:-1]] + [one.cpu_s]
+    _print_growth("days", sizes, [cost - start_of_one.cpu_s for cost in costs])
+    shutil.rmtree(folder)
+
+
+def _through(folder: Path, days: int, nothing: Installation) -> None:
+    of_three = Installation(folder, 3, 10, days)
+    cost, start = of_three.build(workers=2), _least([nothing.build(2, workers=2) for _ in range(2)])
+    each, plain = (cost.cpu_s - start.cpu_s) / days, of_three.plain_s(4)
+    beside = f"{each:.2f} s CPU a day beside the start ({each / plain:.1f} × plain functions, {plain:.2f} s)"
+    _print(f"{days} days of 3 devices at 10 s through, two workers: {_said(cost)}; {beside}")
+    shutil.rmtree(folder)
 
 
 def _month(folder: Path, days: int, start: Cost) -> None:
-    cost = Installation(folder, 1, 10, days).build(workers=1)
-    beside = f"{cost.cpu_s - start.cpu_s:.1f} s CPU beside the start"
-    print(f"{days} days of one device at 10 s, one worker: {_said(cost)}; {beside}", flush=True)
+    month = Installation(folder, 1, 10, days)
+    cost, plain = month.build(workers=1), month.plain_s(min(days, 8))
+    each = (cost.cpu_s - start.cpu_s) / days
+    beside = f"{cost.cpu_s - start.cpu_s:.1f} s CPU beside the start, {each:.2f} a day"
+    _print(
+        f"{days} days of one device at 10 s, one worker: {_said(cost)};"
+        f" {beside} ({each / plain:.1f} × plain functions, {plain:.2f} s)"
+    )
+    shutil.rmtree(folder)
 
 
 def _devices(where: Path, most: int, start: Cost) -> None:
-    sizes, costs = [max(most // 4, 1), max(most // 2, 1), most], []
-    for number in sizes:
-        cost = Installation(where / f"{number}-devices", number, 10, 1).build()
-        costs.append(cost.cpu_s - start.cpu_s)
-        print(f"a day of {number} devices at 10 s: {_said(cost)}", flush=True)
-        shutil.rmtree(where / f"{number}-devices")
-    _print_growth("devices", sizes, costs)
+    sizes = [max(most // 4, 1), max(most // 2, 1), most]
+    _print_growth("devices", sizes, [_day(where, number, 10, start) for number in sizes])
 
 
 def _intervals(where: Path, devices: int, start: Cost) -> None:
-    intervals, costs = [10, 3, 1], []
-    for interval in intervals:
-        of_interval = Installation(where / f"{interval}-s", devices, interval, 1)
-        cost, read = of_interval.build(), of_interval.read_sql_s()
-        costs.append(cost.cpu_s - start.cpu_s)
-        beside = f"{costs[-1] / read:.1f} × pandas.read_sql, {read:.1f} s"
-        print(f"a day of {devices} devices every {interval} s: {_said(cost)}; {beside}", flush=True)
-        shutil.rmtree(where / f"{interval}-s")
+    intervals = [10, 3, 1]
+    costs = [_day(where, devices, interval, start) for interval in intervals]
     _print_growth("readings a second", [1 / interval for interval in intervals], costs)
+
+
+def _day(where: Path, devices: int, interval_s: int, start: Cost) -> float:
+    """Prints what one day takes; its CPU beside the start."""
+    folder = where / f"{devices}-devices-every-{interval_s}-s"
+    of_devices = Installation(folder, devices, interval_s, 1)
+    cost, read = of_devices.build(), of_devices.read_sql_s()
+    shutil.rmtree(folder)
+    spent = cost.cpu_s - start.cpu_s
+    _print(
+        f"a day of {devices} devices every {interval_s} s: {_said(cost)}; {spent:.1f} s CPU beside the start,"
+        f" {start.cpu_s:.1f} s ({spent / read:.1f} × pandas.read_sql of its readings, {read:.2f} s);"
+        f" beside reading as well {spent - read:.1f} s"
+    )
+    return spent
 
 
 def _said(cost: Cost) -> str:
@@ -172,8 +228,8 @@ def _print_growth(what: str, sizes: Sequence[float], costs: Sequence[float]) -> 
         f"{more / less:.1f} × {what}: {dear / cheap:.2f} × CPU"
         for less, more, cheap, dear in zip(sizes, sizes[1:], costs, costs[1:], strict=False)
     ]
-    print(f"  beside the start, {'; '.join(steps)}", flush=True)
+    _print(f"  beside the start, {'; '.join(steps)}")
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _print(line: str) -> None:
+    print(f"{line}; {load()}", flush=True)

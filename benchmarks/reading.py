@@ -2,7 +2,7 @@
 
 Each figure is that of whole processes, the least of a few rounds taken in turns with its peer, which reads the same and
 does nothing else: the import of pandas and pyarrow, `pandas.read_parquet`, `pyarrow.dataset`, the bare request by
-http.client. InfluxDB with AIR_PIPELINE_INFLUXD, else left out.
+http.client. InfluxDB where there is one to start.
 """
 
 import os
@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -25,7 +24,8 @@ from air_pipeline.processing.local_time import day_window, epoch_ms
 from air_pipeline.settings import InfluxConnection
 from air_pipeline.storage.commit import commit_day
 from air_pipeline_tests.days.deployments import build
-from air_pipeline_tests.influxdb_server import open_server
+from benchmarks import peers
+from benchmarks.machine import load
 
 ROUNDS = 4
 ROUNDS_OF_A_MOMENT = 12
@@ -96,7 +96,7 @@ class Spent:
 
 def main() -> None:
     """Prints a line a question."""
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         day, year, many = (Path(folder) / name for name in ("day", "year", "many"))
         _files(day, devices=3, interval_s=10, days=1)
         _opening(day)
@@ -106,13 +106,11 @@ def main() -> None:
         _year(year)
         _day_from_sqlite(Path(folder) / "second")
         _last_of_many(many, "SQLite", None)
-        if os.environ.get("AIR_PIPELINE_INFLUXD"):
-            (Path(folder) / "influxdb").mkdir()
-            server = open_server(dict(os.environ), Path(folder) / "influxdb")
-            server.start()
-            stack.callback(server.close)
-            _live_day(Path(folder) / "live", server.connection())
-            _last_of_many(Path(folder) / "many-influxdb", "InfluxDB", server.connection())
+        left_out = "the day at 1 Hz and the last of a thousand devices are read from SQLite alone"
+        with peers.influxdb(Path(folder) / "influxdb", left_out) as server:
+            if server is not None:
+                _live_day(Path(folder) / "live", server.connection())
+                _last_of_many(Path(folder) / "many-influxdb", "InfluxDB", server.connection())
 
 
 def _opening(home: Path) -> None:
@@ -180,7 +178,7 @@ def _live_day(home: Path, connection: InfluxConnection) -> None:
         is_timed_inside=True,
         rounds=ROUNDS_OF_A_MOMENT,
     )
-    print(f"load {os.getloadavg()[0]:.1f}", flush=True)
+    print(load(), flush=True)
     for what, it, peer, second in (
         ("a device-day at 1 Hz from InfluxDB", ours, bare, of_csv),
         ("… with its polls, device after device, as days are built", building, both, both_of_csv),

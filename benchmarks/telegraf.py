@@ -17,7 +17,7 @@ from air_pipeline.devices.kinds.nodemcu import FIRMWARE_KEY
 from air_pipeline.settings import InfluxConnection
 from air_pipeline_tests.influxdb_server import InfluxServer
 
-HOW = "set AIR_PIPELINE_TELEGRAF, or put telegraf on the PATH, to measure Telegraf beside it"
+HOW = "AIR_PIPELINE_TELEGRAF=/usr/bin/telegraf, or one on the PATH, brings it"
 CONFIGURATION = """
 [agent]
   interval = "{interval_s}s"
