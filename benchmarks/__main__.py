@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--full", action="store_true", help="also the large sizes: half an hour and 15 GB of disk more")
+    parser.add_argument("--full", action="store_true", help="also the large sizes, which take long")
     asked = parser.parse_args(list(arguments))
     if unknown := [name for name in asked.names if name not in BENCHMARKS]:
         parser.error(f"there is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")

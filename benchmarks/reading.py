@@ -70,6 +70,21 @@ FOR_BUILDING = """
 polls = deployment.store.polls('device-0000', {0}, {1})
 deployment.store.readings('device-0000', {0}, {1}, polls)
 """
+# The last point of each device: one request, one query a table.
+BARE_LAST = """
+form = {"db": os.environ["INFLUXDB_V2_BUCKET"], "epoch": "ms", "q": "; ".join(
+    f"SELECT *::field FROM {table} GROUP BY device ORDER BY time DESC LIMIT 1" for table in ("poll", "air"))}
+server = http.client.HTTPConnection(urllib.parse.urlsplit(os.environ["INFLUXDB_V2_URL"]).netloc)
+server.request("POST", "/query", urllib.parse.urlencode(form), {
+    "Authorization": "Token " + os.environ["INFLUXDB_V2_TOKEN"], "Content-Type": "application/x-www-form-urlencoded"})
+assert len(json.loads(server.getresponse().read())["results"][0]["series"]) == 1000
+"""
+BARE_LAST_SQL = """
+with sqlite3.connect(os.path.join(os.environ["AIR_PIPELINE_STATE"], "readings.sqlite")) as connection:
+    for table in ("poll", "air"):
+        last = connection.execute(f"SELECT *, max(observed_at) FROM {table} GROUP BY device").fetchall()
+        assert len(last) == 1000
+"""
 DEPLOYED = "from air_pipeline.deployment import open_deployment; deployment = open_deployment()"
 BARE_SQL = """
 import os, sqlite3
@@ -121,8 +136,9 @@ def _opening(home: Path) -> None:
 
 def _commands(home: Path) -> None:
     commands = [[sys.executable, "-m", "air_pipeline", *command.split()] for command in COMMANDS]
-    for command, spent in zip(COMMANDS, _in_turns(commands, home), strict=True):
-        print(f"air-pipeline {command}: {spent.cpu_s:.2f} s CPU, {spent.wall_s:.2f} s", flush=True)
+    bare, *spent = _in_turns([_python("import typer"), *commands], home)
+    for command, of_command in zip(COMMANDS, spent, strict=True):
+        _print(f"air-pipeline {command}", of_command, "Python importing typer", bare)
 
 
 def _built_day(home: Path) -> None:
@@ -178,7 +194,6 @@ def _live_day(home: Path, connection: InfluxConnection) -> None:
         is_timed_inside=True,
         rounds=ROUNDS_OF_A_MOMENT,
     )
-    print(load(), flush=True)
     for what, it, peer, second in (
         ("a device-day at 1 Hz from InfluxDB", ours, bare, of_csv),
         ("… with its polls, device after device, as days are built", building, both, both_of_csv),
@@ -206,13 +221,12 @@ def _last_of_many(home: Path, store: str, connection: InfluxConnection | None) -
         deployment.store.write(list(polls_between(device, Profile(device.id), until - 1_800_000, until)))
     imports = f"import air_pipeline.access.frames, air_pipeline.storage.{'influxdb' if connection else 'sqlite'}"
     question = _timed(f"assert len(air.latest()) == {MANY}", imports, OPENED)
-    [asked] = _in_turns([question], home, connection, is_timed_inside=True)
+    peer = _timed(BARE_LAST, HTTP) if connection else _timed(BARE_LAST_SQL, "import os, sqlite3")
+    asked, bare = _in_turns([question, peer], home, connection, is_timed_inside=True)
     [command] = _in_turns([[sys.executable, "-m", "air_pipeline", "latest", "--json"]], home, connection)
-    print(
-        f"latest of {MANY} devices on {store}, {SILENT} of them silent for days: {asked.wall_s:.2f} s; the command,"
-        f" settings of {MANY} devices included, {command.wall_s:.2f} s ({command.cpu_s:.2f} s CPU)",
-        flush=True,
-    )
+    what = f"latest of {MANY} devices on {store}, {SILENT} of them silent for days"
+    also = f"the command, settings of {MANY} devices included, {command.wall_s:.2f} s ({command.cpu_s:.2f} s CPU)"
+    _print(what, asked, "the bare question for the last of each", bare, also, by="wall_s")
 
 
 def _files(home: Path, devices: int, interval_s: int, days: int) -> None:
@@ -310,4 +324,4 @@ def _print(what: str, ours: Spent, peer: str, beside: Spent, also: str = "", *, 
     size = f", {ours.resident_mb:.0f} MB" if ours.resident_mb else ""
     took = f"{ours.cpu_s:.3f} s CPU, {ours.wall_s:.3f} s{size}"
     plain = f"{peer}, {beside.cpu_s:.3f} s CPU, {beside.wall_s:.3f} s"
-    print(f"{what}: {took} ({ratio:.2f} × {plain}){'; ' if also else ''}{also}", flush=True)
+    print(f"{what}: {took} ({ratio:.2f} × {plain}){'; ' if also else ''}{also}; {load()}", flush=True)
