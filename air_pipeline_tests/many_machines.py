@@ -99,7 +99,7 @@ class Service:
         """
         hiding = [] if hidden is None else ["unshare", "--mount", "sh", "-c", _HIDING, str(hidden)]
         self._command = [*hiding, *command]
-        self._machine = machine
+        self.machine = machine
         self._log = machine.folder / f"{name}.log"
         self.process: psutil.Popen | None = None
 
@@ -108,8 +108,8 @@ class Service:
         with self._log.open("ab") as log:
             self.process = psutil.Popen(
                 self._command,
-                env=self._machine.variables,
-                cwd=self._machine.folder,
+                env=self.machine.variables,
+                cwd=self.machine.folder,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

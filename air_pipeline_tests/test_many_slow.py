@@ -212,6 +212,25 @@ def test_what_a_run_prints_is_in_the_object_store_and_the_head_shows_it(many: Ma
             assert re.search(rf"{run}.* {table} - STEP_SUCCESS", printed), printed
 
 
+def test_a_worker_with_other_settings_does_not_build_and_says_so(many: Many) -> None:
+    """Also what is launched from an asset's page, which says nothing of settings by itself."""
+    before, config = set(many.pipeline.runs("FAILURE")), many.worker.machine.config
+    same = config.read_text(encoding="utf-8")
+    config.write_text(f"{same}    expected_range: {{dht22_temperature: [5, 40]}}\n", encoding="utf-8")
+    day, commits = DAYS[0], many.committed()
+    many.pipeline.backfill([day])
+    failed = wait_for(lambda: set(many.pipeline.runs("FAILURE")) - before, "a run that fails")
+    for run in failed:
+        said = many.pipeline.said_by_run(run)
+        assert (
+            f"this worker's devices.yaml ({config}, or the marks.yaml beside it) is not that of the code server" in said
+        )
+        assert str(many.head.config) in said
+    assert many.committed() == commits
+    config.write_text(same, encoding="utf-8")
+    many.wait_for_days(many.pipeline.backfill([day]), commits)
+
+
 def test_a_run_whose_process_is_killed_is_named_and_tried_again(many: Many) -> None:
     def killed() -> str:
         """A run that failed as its process was killed; one may have been too fast."""
