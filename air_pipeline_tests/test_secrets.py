@@ -196,8 +196,12 @@ def test_no_secret_is_written_said_or_sent(services, tmp_path, monkeypatch, caps
     os.umask(before)
     wait_for(lambda: len(asked) > 1 and simulator.requests("attic").times_ms, "polls, and faults of the store")
     command("poll", "page")
-    said["the metrics"] = requests.get(f"http://127.0.0.1:{metrics}/metrics", timeout=WITHIN_S).text
-    assert 'device="plug"' in said["the metrics"]
+
+    def told():
+        said["the metrics"] = requests.get(f"http://127.0.0.1:{metrics}/metrics", timeout=WITHIN_S).text
+        return 'device="plug"' in said["the metrics"]
+
+    wait_for(told, "the metrics of a device")
     login = SECRETS["that a kind puts into its query"].encode()
     wait_for(lambda: any(login in one for one in page.requests), "a login in a query")
     collector.send_signal(signal.SIGTERM)
