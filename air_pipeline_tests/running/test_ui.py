@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 from air_pipeline.running import UpError
 from air_pipeline.running.guard import HEADERS
 from air_pipeline.running.up import wait_for_ui
-from air_pipeline_tests.missing import missing
+from air_pipeline_tests.needs import go_without
 from air_pipeline_tests.running.proxies import LOGIN, NAME, Proxy, is_there
 from air_pipeline_tests.running_pipeline import Installation, Pipeline, dead_port, running_pipeline, today
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
@@ -177,7 +177,7 @@ def test_through_a_proxy_who_has_its_password_gets_in_and_pages_of_others_do_not
     ui: Pipeline, tmp_path: Path, program: str
 ) -> None:
     if not is_there(program):
-        lacking = missing if program == "nginx" else pytest.skip  # Caddy is wherever somebody has it
+        lacking = go_without if program == "nginx" else pytest.skip  # Caddy is wherever somebody has it
         lacking(f"{program} or openssl is not installed")
     proxy = Proxy(tmp_path, port_of(ui))
     with proxy.running(program), requests.Session() as session:
