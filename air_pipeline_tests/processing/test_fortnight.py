@@ -29,6 +29,7 @@ from air_pipeline.settings import Device
 from air_pipeline_tests.processing.frames import index
 from air_pipeline_tests.processing.rule_examples import EMPTY, START
 from air_pipeline_tests.processing.test_channels import score as score_of_channels
+from air_pipeline_tests.processing.test_cycles import score as score_of_cycles
 
 SEEDS = (11, 12, 13)
 DEVICES = ("attic", "hall", "living-room")
@@ -46,10 +47,10 @@ EVERY = tuple(one.series for one in STATION)
 WARM_UP = timedelta(hours=1)
 HOME = Device("home", "http://home/", "UTC", warm_up=WARM_UP, expected_range={"bmp180_temperature": (5.0, 35.0)})
 
-FINDING = tuple(rule for rule in RULE_BITS if rule not in {"marked", "same_cycle"})
-"""The rules that find faults: the station has no mark of its cycles, and what somebody marks is not found.
+FINDING = tuple(rule for rule in RULE_BITS if rule != "marked")
+"""The rules that find faults: what somebody marks is not found.
 
-`channels_apart` is scored on devices that have two lasers."""
+`channels_apart` is scored on devices that have two lasers, `same_cycle` on such as say which cycle they measured in."""
 
 Values = dict[str, np.ndarray]
 
@@ -222,6 +223,7 @@ def scores(seed: int) -> dict[str, Score]:
                 found[rule].spoken += int(spoke.sum())
                 found[rule].right += int((spoke & (warm if rule == "warming_up" else allowed[series])).sum())
     found["channels_apart"] = Score(*score_of_channels(seed, DEVICES))
+    found["same_cycle"] = Score(*score_of_cycles(seed, DEVICES))
     return found
 
 
