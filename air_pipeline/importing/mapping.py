@@ -160,11 +160,12 @@ def _meaning(name: str, text: str) -> Meaning:
 
 
 def _merged(usual: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
-    """A mapping like another one: what it says itself counts; columns and the like are added to."""
+    """A mapping like another one: what it says itself counts; columns and the like are added to, null takes out."""
     both = {**usual, **said}
     for key in ("columns", "influxdb", "time", "where"):
         if isinstance(usual.get(key), dict) and isinstance(said.get(key), dict):
-            both[key] = {**usual[key], **said[key]}
+            taken_out = {name for name in usual[key] if name in said[key] and said[key][name] is None}
+            both[key] = {name: it for name, it in {**usual[key], **said[key]}.items() if name not in taken_out}
     return both
 
 

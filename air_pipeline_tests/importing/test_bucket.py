@@ -146,6 +146,25 @@ def test_of_telegraf_one_device_is_taken_by_its_tag_and_taken_back_by_its_id(hom
     store.close()
 
 
+def test_of_telegraf_fields_are_taken_as_its_configuration_named_them(home):
+    start = epoch_ms(datetime(2026, 10, 20, tzinfo=UTC))
+    home.write(
+        [f"air,url=http://x/ outside=21,dht22_humidity=40,mq135_aceton=0.3 {start + 10_000 * n}" for n in range(100)]
+    )
+    mapping = home.path / "named.yaml"
+    mapping.write_text(
+        "like: telegraf-json_v2\ndevice: hall\ninfluxdb: {measurement: air}\n"
+        "columns:\n  outside: {series: dht22_temperature, unit: °C}\n  dht22_temperature: null\n",
+        encoding="utf-8",
+    )
+    said = home("import", "--as", str(mapping), "--bucket", home.old, "--yes")
+    assert "100 rows → 100 polls with 300 values" in said
+    store = home.store()
+    readings = store.readings("hall", start, start + 86_400_000)
+    assert readings.iloc[0].to_dict() == {"dht22_humidity": 40.0, "dht22_temperature": 21.0, "mq135_acetone": 0.3}
+    store.close()
+
+
 def test_a_measurement_that_is_called_as_one_of_ours_is_read_with_all_of_its_tags(home):
     start = epoch_ms(datetime(2026, 10, 20, tzinfo=UTC))
     home.write([f"air,host=pi,device=x,import=y nodemcu_dht22_temperature=21 {start + 10_000 * n}" for n in range(100)])

@@ -64,7 +64,7 @@ FILES = {
         {"bme280_pressure": "hPa"},
     ),
 }
-OF_OTHERS = {"ahttpdc", "telegraf", "home-assistant"}  # buckets: test_bucket; Home Assistant: below
+OF_OTHERS = {"ahttpdc", "telegraf", "telegraf-json_v2", "home-assistant"}  # buckets: test_bucket; Home Assistant: below
 
 
 def none(*_):
