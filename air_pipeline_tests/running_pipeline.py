@@ -47,6 +47,11 @@ def today() -> date:
     return datetime.now(ZoneInfo(ZONE)).date()
 
 
+def yesterday() -> date:
+    """The local day before it."""
+    return today() - timedelta(days=1)
+
+
 def last_finished() -> date:
     """The newest date that can be built in that zone now: it is over, and its grace as well."""
     return (datetime.now(ZoneInfo(ZONE)) - timedelta(minutes=15)).date() - timedelta(days=1)

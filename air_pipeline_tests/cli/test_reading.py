@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -26,10 +26,9 @@ from air_pipeline.processing.columns import TABLES as COLUMNS_OF
 from air_pipeline.settings.file import read_settings
 from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.influxdb_server import InfluxServer
-from air_pipeline_tests.running_pipeline import today, write_devices
+from air_pipeline_tests.running_pipeline import today, write_devices, yesterday
 from air_pipeline_tests.waiting import WITHIN_S, wait_for
 
-YESTERDAY = today() - timedelta(days=1)
 TABLES = {"observations": "observations", "hourly": "hours", "daily": "days"}
 
 
@@ -39,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     shell = Shell(tmp_path, monkeypatch, capsys)
     with Simulator(["attic", "cellar"]) as simulator:
         write_devices(shell.config, simulator, {"attic": "10m", "cellar": "10m"}, date(2026, 11, 1))
-    shell.seed(0, [YESTERDAY], 600_000)
+    shell.seed(0, [yesterday()], 600_000)
     return shell
 
 
@@ -54,9 +53,9 @@ def test_yesterdays_averages_are_a_csv(home: Shell) -> None:
     assert (written.status, written.out) == (0, "")
     assert "28 rows written to yesterday.csv" in written.err
     rows = pd.read_csv(home.folder / "yesterday.csv")
-    assert set(rows["date"]) == {str(YESTERDAY)}
+    assert set(rows["date"]) == {str(yesterday())}
     with archive_of(home) as archive:
-        expected = archive.daily(YESTERDAY, today())
+        expected = archive.daily(yesterday(), today())
     assert rows["mean"].tolist() == expected["mean"].tolist()
     assert rows["device"].tolist() == ["attic"] * 14 + ["cellar"] * 14
     assert home("daily").out == (home.folder / "yesterday.csv").read_text(encoding="utf-8")
@@ -90,7 +89,7 @@ def test_today_so_far_is_what_is_asked_for_by_name(home: Shell) -> None:
     assert set(so_far["date"]) <= {str(today())}
     assert not so_far["is_complete"].any()
     both = pd.read_csv(io.StringIO(home("daily", "--to", "now").out))
-    assert set(both["date"]) == {str(YESTERDAY), *so_far["date"]}
+    assert set(both["date"]) == {str(yesterday()), *so_far["date"]}
 
 
 @pytest.mark.parametrize("command", TABLES)
@@ -145,7 +144,7 @@ def test_latest_and_history_give_the_same_numbers_to_the_last_digit(home: Shell)
     store = Deployment(home.environment, read_settings(home.config)).store
     [index] = store.readings("attic", 0, 10**14).index[-1:].asi8
     uneven = {"dht22_temperature": 0.1 + 0.2, "bmp180_pressure": 1006.1300000000001, "mq135_co": 1e-7 / 3}
-    store.write([Poll("attic", int(index) + 600_000, Outcome.OK, 40.0, 600.0, http_status=200, values=uneven)])
+    store.write([Poll("attic", int(index), Outcome.OK, 40.0, 600.0, http_status=200, values=uneven)])
     store.close()
     [latest] = json.loads(home("latest", "attic", "--json").out)
     last = json.loads(home("history", "attic", "--from", "-3d", "--json").out.splitlines()[-1])
@@ -185,7 +184,7 @@ def test_flux_comes_from_the_argument_a_file_or_the_standard_input(home: Shell, 
     environment = influxdb.connection()
     named = {"URL": environment.url, "TOKEN": environment.token, "ORG": environment.org, "BUCKET": environment.bucket}
     home.influxdb.update({f"INFLUXDB_V2_{name}": value for name, value in named.items()})
-    home.seed(0, [YESTERDAY], 3_600_000)
+    home.seed(0, [yesterday()], 3_600_000)
     query = (
         f'from(bucket: "{environment.bucket}") |> range(start: -3d)'
         ' |> filter(fn: (r) => r._measurement == "air" and r._field == "dht22_temperature" and r.device == "attic")'
@@ -193,7 +192,7 @@ def test_flux_comes_from_the_argument_a_file_or_the_standard_input(home: Shell, 
     )
     rows = pd.read_csv(io.StringIO(home("flux", query).out))
     assert rows["_value"].notna().all()
-    assert rows["_time"].iloc[0].startswith(f"{YESTERDAY} 00:00:00+0")
+    assert rows["_time"].iloc[0].startswith(f"{yesterday()} 00:00:00+0")
     history = pd.read_csv(io.StringIO(home("history", "attic", "--from", "-3d").out))
     assert rows["_value"].tolist() == history["dht22_temperature"].tolist()
     (home.folder / "query.flux").write_text(query, encoding="utf-8")
@@ -253,8 +252,8 @@ def in_a_terminal(home: Shell, *arguments: str) -> str:
 
 
 def test_a_terminal_shows_few_rows_as_a_table_with_units(home: Shell) -> None:
-    shown = in_a_terminal(home, "daily", "attic", "--from", str(YESTERDAY), "--series", "bmp180_pressure")
-    assert re.search(rf"{YESTERDAY} +attic +bmp180_pressure +[0-9.]+ +hPa +", shown)
+    shown = in_a_terminal(home, "daily", "attic", "--from", str(yesterday()), "--series", "bmp180_pressure")
+    assert re.search(rf"{yesterday()} +attic +bmp180_pressure +[0-9.]+ +hPa +", shown)
     assert re.search("date +device +series +mean +unit +min +max +coverage +is_complete", shown)
     assert "," not in shown
 
@@ -318,7 +317,7 @@ def test_completion_is_silent_where_there_is_no_configuration(home: Shell) -> No
 
 
 def test_times_in_csv_have_one_form_at_midnight_too(home: Shell) -> None:
-    written = home("hourly", "--from", str(YESTERDAY), "--to", f"{YESTERDAY}T01:00", "-o", "hour.csv")
+    written = home("hourly", "--from", str(yesterday()), "--to", f"{yesterday()}T01:00", "-o", "hour.csv")
     assert written.status == 0
     rows = pd.read_csv(home.folder / "hour.csv")
-    assert set(rows["hour_start_local"]) == {f"{YESTERDAY} 00:00:00"}
+    assert set(rows["hour_start_local"]) == {f"{yesterday()} 00:00:00"}

@@ -1,6 +1,6 @@
 """The command export: what it writes, and what it says to a person who asked for something else."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -9,9 +9,7 @@ from air_pipeline.devices.simulator import Simulator
 from air_pipeline.settings.file import read_settings
 from air_pipeline_tests.cli.shell import Shell
 from air_pipeline_tests.days.deployments import build
-from air_pipeline_tests.running_pipeline import today, write_devices
-
-YESTERDAY = today() - timedelta(days=1)
+from air_pipeline_tests.running_pipeline import write_devices, yesterday
 
 
 @pytest.fixture
@@ -20,8 +18,9 @@ def home(tmp_path, monkeypatch, capsys):
     shell = Shell(tmp_path, monkeypatch, capsys)
     with Simulator(["attic", "cellar"]) as simulator:
         write_devices(shell.config, simulator, {"attic": "10m", "cellar": "10m"}, date(2026, 11, 1))
-    shell.seed(0, [YESTERDAY], 600_000)
-    build(Deployment(shell.environment, read_settings(shell.config)), YESTERDAY)
+    shell.seed(0, [yesterday()], 600_000)
+    after = datetime.now(UTC) + timedelta(hours=1)  # of its grace, also shortly after midnight
+    build(Deployment(shell.environment, read_settings(shell.config), now=lambda: after), yesterday())
     return shell
 
 
@@ -29,7 +28,7 @@ def test_export_writes_what_is_built_and_says_what_is_not(home):
     done = home("export", "openair", "attic", "--series", "dht22_temperature", "--from", "-2d", "-o", "hours.csv")
     assert (done.status, done.out) == (0, "")
     assert done.err == (
-        f"not built, and so left out: {YESTERDAY - timedelta(days=1)}\n"
+        f"not built, and so left out: {yesterday() - timedelta(days=1)}\n"
         "24 hours written to hours.csv; dht22_temperature in °C\n"
     )
     lines = (home.folder / "hours.csv").read_text(encoding="utf-8").splitlines()
