@@ -148,6 +148,7 @@ class OwnInfluxServer(InfluxServer):
     def paused(self) -> Iterator[None]:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)  # until then it may answer
         try:
             yield
         finally:
