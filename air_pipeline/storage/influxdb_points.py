@@ -5,7 +5,7 @@ Belongs here: what is asked for, and how much at once. Does not: how a query is 
 (`frames`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from air_pipeline.storage.fields import MAY_BE_MISSING, POLL_COLUMNS, POLL_NUMBE
 from air_pipeline.storage.frames import WITH_READING, polls_frame, readings_frame, texts_at
 from air_pipeline.storage.influxdb_columns import Columns, Growing, are_among
 from air_pipeline.storage.influxdb_failures import BucketMissing
-from air_pipeline.storage.influxql import OWN, Field, InfluxQL, Rows, during, identifier
+from air_pipeline.storage.influxql import OWN, Field, InfluxQL, Rows, during, field
 from air_pipeline.storage.storable import within_time
 from air_pipeline.storage.store import StoreError
 
@@ -40,17 +40,12 @@ class _Asked:
     which: str = ""
 
 
-def _fields(names: Iterable[str]) -> str:
-    """Fields as InfluxQL names them, whatever else is called so: a tag, or a field of another kind in another year."""
-    return ", ".join(f"{identifier(name)}::{'string' if name in POLL_TEXTS else 'field'}" for name in names)
-
-
 _RARE = [name for name in POLL_COLUMNS if name in MAY_BE_MISSING and name != "import"]  # which is a tag
 _USUAL = [name for name in POLL_COLUMNS if name not in MAY_BE_MISSING]
 _READINGS = _Asked("air", "*::field")
-_POLLS = _Asked("poll", _fields(_USUAL), POLL_TEXTS)
+_POLLS = _Asked("poll", ", ".join(map(field, _USUAL)), POLL_TEXTS)
 # Asked for with the others, what is nowhere costs as much as what is everywhere.
-_SAYING_MORE = _Asked("poll", _fields(_RARE), POLL_TEXTS)
+_SAYING_MORE = _Asked("poll", ", ".join(map(field, _RARE)), POLL_TEXTS)
 _OWN_POLLS = _Asked("poll", Field.OUTCOME, POLL_TEXTS, f"{OWN} AND ")
 _WITHOUT_READING = _Asked(
     "poll",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from air_pipeline.settings import InfluxConnection
+from air_pipeline.storage.fields import POLL_TEXTS
 from air_pipeline.storage.influxdb_exchange import Begun, Exchange
 from air_pipeline.storage.influxdb_failures import Doing, no_bucket, refusal
 from air_pipeline.storage.storable import within_time
@@ -34,15 +35,25 @@ LONGEST_S = 600.0
 _LONGEST_ANSWER = 1_000_000_000
 
 
-class Field(StrEnum):
-    """Fields of polls as queries name them, whatever else is called so: a tag, or one of another kind years ago."""
+def identifier(name: str) -> str:
+    """A name as InfluxQL quotes it."""
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
-    OUTCOME = '"outcome"::string'
-    PROBLEMS = '"problems"::string'
-    SERIES = '"series"::string'
-    IDENTITY = '"identity"::string'
-    DURATION_MS = '"duration_ms"::field'
-    INTERVAL_S = '"interval_s"::field'
+
+def field(name: str) -> str:
+    """A field of polls as queries name it, whatever else is called so: a tag, or one of another kind years ago."""
+    return f"{identifier(name)}::{'string' if name in POLL_TEXTS else 'field'}"
+
+
+class Field(StrEnum):
+    """Fields of polls as queries name them."""
+
+    OUTCOME = field("outcome")
+    PROBLEMS = field("problems")
+    SERIES = field("series")
+    IDENTITY = field("identity")
+    DURATION_MS = field("duration_ms")
+    INTERVAL_S = field("interval_s")
 
 
 DEVICES = 'SHOW TAG VALUES FROM poll WITH KEY = "device"'
@@ -331,11 +342,6 @@ def during(start: int, end: int) -> str:
     """The condition that a point is in an interval, in ms."""
     first, last = within_time(start, end)
     return f"time >= {int(first)}ms AND time < {int(last)}ms"
-
-
-def identifier(name: str) -> str:
-    """A name as InfluxQL quotes it."""
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _rows_of(stream: "Stream") -> Iterator[Rows]:
